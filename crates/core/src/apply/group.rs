@@ -1,0 +1,244 @@
+//! Groups and who carries them.
+
+use std::sync::Arc;
+
+use super::{Draft, missing, within};
+use crate::{
+    address::Cidr,
+    change::Change,
+    command::{Member, NewGroup, NewRule, Outcome},
+    ids::{AccountId, GroupId},
+    limits::Limits,
+    refusal::{Counted, Kind, Refusal},
+    rule::{Action, Direction, Peer, Protocol, RuleSpec, Service},
+    world::{Eni, Flavor, Group, InnerAccess, Referent, Subnet, Vpc},
+};
+
+impl Draft<'_> {
+    pub(super) fn create_group(&mut self, new: &NewGroup) -> Result<Outcome, Refusal> {
+        let NewGroup { account, vpc, flavor, name, description, resource_group, tags } = new;
+        let vpc = self.own_vpc(account, vpc)?;
+        let limits = self.limits(account);
+        let owned = self.world.groups().filter(|group| group.account == *account).count();
+        within(Counted::Groups, limits.groups, owned + 1)?;
+        within(Counted::Tags, limits.tags, tags.len())?;
+        let dialect = self.world.dialect_of(account);
+        let id: GroupId = self.context.ids.fresh(dialect, "sg", |id| self.world.group(id).is_some());
+        let inner_access = match flavor {
+            Flavor::EcsBasic => InnerAccess::Accept,
+            Flavor::EcsEnterprise | Flavor::Ec2 => InnerAccess::Drop,
+        };
+        let group = Group {
+            id: id.clone(),
+            account: account.clone(),
+            vpc: vpc.id.clone(),
+            flavor: *flavor,
+            name: name.clone(),
+            description: description.clone(),
+            inner_access,
+            resource_group: resource_group.clone(),
+            tags: tags.clone(),
+            created_at: self.context.now,
+            rules: imbl::OrdMap::new(),
+        };
+        self.put(Change::PutGroup(Arc::new(group)));
+        self.authorize(account, &id, &rules_at_birth(*flavor, &vpc))?;
+        Ok(Outcome::Group(id))
+    }
+
+    pub(super) fn delete_group(&mut self, account: &AccountId, id: &GroupId) -> Result<Outcome, Refusal> {
+        let group = self.own_group(account, id)?;
+        let in_use = |by: &str| Refusal::InUse { kind: Kind::Group, id: id.to_string(), by: by.to_owned() };
+        if let Some(member) = self.world.members(id).next() {
+            return Err(in_use(member.instance.as_ref().map_or(member.id.as_str(), |instance| instance.as_str())));
+        }
+        let other = self
+            .world
+            .referrers(&Referent::Group(id.clone()))
+            .find(|(other, _)| other != id)
+            .map(|(other, _)| other.clone());
+        if let Some(other) = other {
+            return Err(in_use(other.as_str()));
+        }
+        for rule in group.rules.keys() {
+            self.put(Change::DeleteRule { group: id.clone(), rule: rule.clone() });
+        }
+        self.put(Change::DeleteGroup(id.clone()));
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn set_inner_access(
+        &mut self,
+        account: &AccountId,
+        id: &GroupId,
+        inner_access: InnerAccess,
+    ) -> Result<Outcome, Refusal> {
+        let group = self.own_group(account, id)?;
+        if group.flavor != Flavor::EcsBasic {
+            return Err(Refusal::InnerAccessFixed { group: id.clone() });
+        }
+        if group.inner_access != inner_access {
+            let group = Group { inner_access, ..Group::clone(&group) };
+            self.put(Change::PutGroup(Arc::new(group)));
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn join_group(
+        &mut self,
+        account: &AccountId,
+        id: &GroupId,
+        member: &Member,
+    ) -> Result<Outcome, Refusal> {
+        let group = self.own_group(account, id)?;
+        let eni = self.member_eni(account, member)?;
+        if eni.groups.contains(id) {
+            return Err(Refusal::AlreadyMember { member: member.as_str().to_owned(), group: id.clone() });
+        }
+        if eni.vpc != group.vpc {
+            return Err(Refusal::VpcMismatch { one: member.as_str().to_owned(), other: id.to_string() });
+        }
+        self.check_flavor(&eni, &group)?;
+        let limits = self.limits(account);
+        within(Counted::GroupsOfEni, limits.groups_per_eni, eni.groups.len() + 1)?;
+        let mut eni = Eni::clone(&eni);
+        eni.groups.push(id.clone());
+        self.check_rules_of(&limits, &eni.groups)?;
+        self.put(Change::PutEni(Arc::new(eni)));
+        self.check_group_sizes(account, std::slice::from_ref(id))?;
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn leave_group(
+        &mut self,
+        account: &AccountId,
+        id: &GroupId,
+        member: &Member,
+    ) -> Result<Outcome, Refusal> {
+        self.own_group(account, id)?;
+        let eni = self.member_eni(account, member)?;
+        let (member, group) = (member.as_str().to_owned(), id.clone());
+        if !eni.groups.contains(id) {
+            return Err(Refusal::NotMember { member, group });
+        }
+        if eni.groups.len() == 1 {
+            return Err(Refusal::LastGroup { member, group });
+        }
+        let mut eni = Eni::clone(&eni);
+        eni.groups.retain(|other| other != id);
+        self.put(Change::PutEni(Arc::new(eni)));
+        Ok(Outcome::Done)
+    }
+
+    /// The groups that a new ENI in a subnet will carry: owned, of its VPC, of one flavor, within limits.
+    pub(super) fn attachable(
+        &self,
+        account: &AccountId,
+        ids: &[GroupId],
+        subnet: &Subnet,
+    ) -> Result<Vec<GroupId>, Refusal> {
+        let limits = self.limits(account);
+        let mut chosen: Vec<GroupId> = Vec::new();
+        let mut flavor = None;
+        for id in ids {
+            let group = self.own_group(account, id)?;
+            if group.vpc != subnet.vpc {
+                return Err(Refusal::VpcMismatch { one: subnet.id.to_string(), other: id.to_string() });
+            }
+            if *flavor.get_or_insert(group.flavor) != group.flavor {
+                return Err(Refusal::MixedFlavors { eni: subnet.id.to_string(), group: id.clone() });
+            }
+            if !chosen.contains(id) {
+                chosen.push(id.clone());
+            }
+        }
+        within(Counted::GroupsOfEni, limits.groups_per_eni, chosen.len())?;
+        if chosen.is_empty() {
+            return Err(missing(Kind::Group, ""));
+        }
+        self.check_rules_of(&limits, &chosen)?;
+        Ok(chosen)
+    }
+
+    pub(super) fn check_group_sizes(&self, account: &AccountId, groups: &[GroupId]) -> Result<(), Refusal> {
+        let limits = self.limits(account);
+        for group in groups.iter().filter_map(|id| self.world.group(id)) {
+            let (enis_max, addresses_max) = limits.group_size(group.flavor);
+            let (mut enis, mut addresses) = (0, 0);
+            for member in self.world.members(&group.id) {
+                enis += 1;
+                addresses += member.addresses.len();
+            }
+            within(Counted::EnisOfGroup, enis_max, enis)?;
+            within(Counted::AddressesOfGroup, addresses_max, addresses)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_rules_of(&self, limits: &Limits, groups: &[GroupId]) -> Result<(), Refusal> {
+        let groups = groups.iter().filter_map(|id| self.world.group(id));
+        let total: usize = groups.map(|group| self.weight_of(group)).sum();
+        within(Counted::RulesOfEni, limits.rules_per_eni, total)
+    }
+
+    /// How many rules a group counts as: a rule that names a list counts as the list's capacity, one that
+    /// names two as their product (`spec/ecs.md` A4).
+    fn weight_of(&self, group: &Group) -> usize {
+        group.rules.values().map(|rule| self.weight(&rule.spec)).sum()
+    }
+
+    fn weight(&self, spec: &RuleSpec) -> usize {
+        let prefixes = match &spec.peer {
+            Peer::PrefixList(id) => {
+                self.world.prefix_list(id).map_or(1, |list| Limits::list_weight(list.entries_max))
+            }
+            Peer::Cidr(_) | Peer::Group { .. } => 1,
+        };
+        let ports = match &spec.service {
+            Service::PortList(id) => self.world.port_list(id).map_or(1, |list| Limits::list_weight(list.entries_max)),
+            Service::Any | Service::Ports(_) | Service::Icmp { .. } => 1,
+        };
+        (prefixes as usize).saturating_mul(ports as usize)
+    }
+
+    fn member_eni(&self, account: &AccountId, member: &Member) -> Result<Arc<Eni>, Refusal> {
+        let (kind, eni) = match member {
+            Member::Instance(id) => (Kind::Instance, self.world.primary_eni(id)),
+            Member::Eni(id) => (Kind::Eni, self.world.eni(id)),
+        };
+        let owned = eni.filter(|eni| eni.account == *account);
+        owned.cloned().ok_or_else(|| missing(kind, member.as_str()))
+    }
+
+    fn check_flavor(&self, eni: &Eni, group: &Group) -> Result<(), Refusal> {
+        if self.world.flavor_of(eni).is_some_and(|flavor| flavor != group.flavor) {
+            return Err(Refusal::MixedFlavors { eni: eni.id.to_string(), group: group.id.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// The rules that a group is created with: EC2 groups may send anywhere (`spec/ec2.md` A1, 6).
+fn rules_at_birth(flavor: Flavor, vpc: &Vpc) -> Vec<NewRule> {
+    match flavor {
+        Flavor::EcsBasic | Flavor::EcsEnterprise => Vec::new(),
+        Flavor::Ec2 => {
+            let worlds = [Some(Cidr::WORLD_V4), vpc.ipv6.map(|_| Cidr::WORLD_V6)];
+            worlds.into_iter().flatten().map(egress_everything).collect()
+        }
+    }
+}
+
+fn egress_everything(cidr: Cidr) -> NewRule {
+    let spec = RuleSpec {
+        direction: Direction::Egress,
+        action: Action::Allow,
+        priority: 1,
+        protocol: Protocol::Any,
+        service: Service::Any,
+        source_ports: None,
+        peer: Peer::Cidr(cidr),
+        local: None,
+    };
+    NewRule { spec, description: String::new() }
+}

@@ -1,0 +1,189 @@
+//! VPCs and subnets.
+
+use std::{net::Ipv6Addr, sync::Arc};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use super::{Draft, missing, within};
+use crate::{
+    change::Change,
+    command::{NewSubnet, NewVpc, Outcome, VpcIpv6},
+    ids::{AccountId, SubnetId, VpcId},
+    refusal::{Counted, Kind, Refusal},
+    world::{Subnet, Vpc},
+};
+
+/// Blocks that no VPC may use: loopback, link-local, shared address space, multicast and reserved. The
+/// addresses of `<vpc-id>.outside` lie in documentation blocks, which are kept free for it.
+const RESERVED: [&str; 8] = [
+    "0.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/3",
+];
+
+impl Draft<'_> {
+    pub(super) fn create_vpc(&mut self, new: &NewVpc) -> Result<Outcome, Refusal> {
+        let NewVpc { account, region, name, description, cidr, ipv6 } = new;
+        let owned = self.world.vpcs().filter(|vpc| vpc.account == *account && vpc.region == *region).count();
+        within(Counted::Vpcs, self.limits(account).vpcs, owned + 1)?;
+        check_vpc_block(*cidr)?;
+        let ipv6 = match ipv6 {
+            VpcIpv6::Off => None,
+            VpcIpv6::Any => Some(self.fresh_ipv6_block()),
+            VpcIpv6::Block(block) => Some(check_vpc_ipv6(*block)?),
+        };
+        let dialect = self.world.dialect_of(account);
+        let id: VpcId = self.context.ids.fresh(dialect, "vpc", |id| self.world.vpc(id).is_some());
+        let vpc = Vpc {
+            id: id.clone(),
+            account: account.clone(),
+            region: region.clone(),
+            name: name.clone(),
+            description: description.clone(),
+            cidr: *cidr,
+            ipv6,
+            created_at: self.context.now,
+        };
+        self.put(Change::PutVpc(Arc::new(vpc)));
+        Ok(Outcome::Vpc(id))
+    }
+
+    pub(super) fn delete_vpc(&mut self, account: &AccountId, id: &VpcId) -> Result<Outcome, Refusal> {
+        self.own_vpc(account, id)?;
+        let subnet = self.world.subnets().find(|subnet| subnet.vpc == *id).map(|subnet| subnet.id.to_string());
+        let group = || self.world.groups().find(|group| group.vpc == *id).map(|group| group.id.to_string());
+        if let Some(by) = subnet.or_else(group) {
+            return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
+        }
+        self.put(Change::DeleteVpc(id.clone()));
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn create_subnet(&mut self, new: &NewSubnet) -> Result<Outcome, Refusal> {
+        let NewSubnet { account, vpc, zone, name, description, cidr, ipv6_index } = new;
+        let vpc = self.own_vpc(account, vpc)?;
+        let siblings = self.world.subnets().filter(|subnet| subnet.vpc == vpc.id).count();
+        within(Counted::Subnets, self.limits(account).subnets_per_vpc, siblings + 1)?;
+        check_subnet_block(*cidr, &vpc)?;
+        let ipv6 = ipv6_index.map(|index| subnet_ipv6(&vpc, index)).transpose()?;
+        self.check_free(&vpc, *cidr, ipv6)?;
+        let dialect = self.world.dialect_of(account);
+        let prefix = match dialect {
+            crate::world::Dialect::Ecs => "vsw",
+            crate::world::Dialect::Ec2 => "subnet",
+        };
+        let id: SubnetId = self.context.ids.fresh(dialect, prefix, |id| self.world.subnet(id).is_some());
+        let subnet = Subnet {
+            id: id.clone(),
+            vpc: vpc.id.clone(),
+            account: account.clone(),
+            zone: zone.clone(),
+            name: name.clone(),
+            description: description.clone(),
+            cidr: *cidr,
+            ipv6,
+            created_at: self.context.now,
+        };
+        self.put(Change::PutSubnet(Arc::new(subnet)));
+        Ok(Outcome::Subnet(id))
+    }
+
+    pub(super) fn delete_subnet(&mut self, account: &AccountId, id: &SubnetId) -> Result<Outcome, Refusal> {
+        let owned = self.world.subnet(id).is_some_and(|subnet| subnet.account == *account);
+        if !owned {
+            return Err(missing(Kind::Subnet, id));
+        }
+        if let Some(eni) = self.world.enis().find(|eni| eni.subnet == *id) {
+            let by = eni.instance.as_ref().map_or(eni.id.to_string(), ToString::to_string);
+            return Err(Refusal::InUse { kind: Kind::Subnet, id: id.to_string(), by });
+        }
+        self.put(Change::DeleteSubnet(id.clone()));
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn own_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
+        let vpc = self.world.vpc(id).filter(|vpc| vpc.account == *account);
+        vpc.cloned().ok_or_else(|| missing(Kind::Vpc, id))
+    }
+
+    /// A unique-local /56 (RFC 4193) that no other VPC has.
+    fn fresh_ipv6_block(&mut self) -> Ipv6Net {
+        loop {
+            let bits = (0xfd_u128 << 120) | (u128::from(self.context.ids.next_u64() >> 16) << 72);
+            let block = Ipv6Net::new(Ipv6Addr::from(bits), 56).unwrap_or_default().trunc();
+            if self.world.vpcs().all(|vpc| vpc.ipv6 != Some(block)) {
+                return block;
+            }
+        }
+    }
+
+    fn check_free(&self, vpc: &Vpc, cidr: Ipv4Net, ipv6: Option<Ipv6Net>) -> Result<(), Refusal> {
+        for other in self.world.subnets().filter(|subnet| subnet.vpc == vpc.id) {
+            if overlaps(cidr, other.cidr) {
+                return Err(Refusal::Overlap { cidr: cidr.to_string(), other: other.id.to_string() });
+            }
+            if let Some(block) = ipv6.filter(|_| ipv6 == other.ipv6) {
+                return Err(Refusal::Overlap { cidr: block.to_string(), other: other.id.to_string() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn overlaps(one: Ipv4Net, other: Ipv4Net) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}
+
+fn bad(cidr: impl ToString, reason: &str) -> Refusal {
+    Refusal::BadCidr { cidr: cidr.to_string(), reason: reason.to_owned() }
+}
+
+fn check_vpc_block(cidr: Ipv4Net) -> Result<(), Refusal> {
+    if cidr.addr() != cidr.network() {
+        return Err(bad(cidr, "its host bits are not zero"));
+    }
+    if !(8..=28).contains(&cidr.prefix_len()) {
+        return Err(bad(cidr, "a VPC is between /8 and /28"));
+    }
+    let reserved = RESERVED.iter().filter_map(|text| text.parse::<Ipv4Net>().ok());
+    if reserved.into_iter().any(|block| overlaps(cidr, block)) {
+        return Err(bad(cidr, "it is reserved; use a block of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"));
+    }
+    Ok(())
+}
+
+fn check_vpc_ipv6(block: Ipv6Net) -> Result<Ipv6Net, Refusal> {
+    let reserved = ["2001:db8:ffff::/48", "fe80::/10", "ff00::/8", "::/8"];
+    let mut reserved = reserved.iter().filter_map(|text| text.parse::<Ipv6Net>().ok());
+    if block.prefix_len() != 56 || block.addr() != block.network() {
+        return Err(bad(block, "the IPv6 block of a VPC is a /56 whose host bits are zero"));
+    }
+    if reserved.any(|other| other.contains(&block.network())) {
+        return Err(bad(block, "it is reserved; use a global or unique-local block"));
+    }
+    Ok(block)
+}
+
+fn check_subnet_block(cidr: Ipv4Net, vpc: &Vpc) -> Result<(), Refusal> {
+    if cidr.addr() != cidr.network() {
+        return Err(bad(cidr, "its host bits are not zero"));
+    }
+    if !(16..=29).contains(&cidr.prefix_len()) {
+        return Err(bad(cidr, "a subnet is between /16 and /29"));
+    }
+    if !vpc.cidr.contains(&cidr) {
+        return Err(bad(cidr, &format!("it is not within {} of its VPC", vpc.cidr)));
+    }
+    Ok(())
+}
+
+fn subnet_ipv6(vpc: &Vpc, index: u8) -> Result<Ipv6Net, Refusal> {
+    let block = vpc.ipv6.ok_or_else(|| Refusal::NoIpv6 { kind: Kind::Vpc, id: vpc.id.to_string() })?;
+    let bits = u128::from(block.network()) | (u128::from(index) << 64);
+    Ipv6Net::new(Ipv6Addr::from(bits), 64).map_err(|_| bad(block, "it cannot be divided into /64 blocks"))
+}

@@ -1,0 +1,303 @@
+//! What a policy costs the data plane, so that one which does not fit is refused before it is promised.
+//!
+//! The bound is computed from the rules alone. `compile` lays policies out independently; a property test
+//! holds that no layout is ever larger than the bound here. All numbers are 64-bit words (see
+//! `ARCHITECTURE.md`, the policy store).
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use imbl::OrdMap;
+
+use crate::{
+    address::{Cidr, Family},
+    change::Change,
+    ids::{EniId, GroupId},
+    limits::{
+        BYPASS_ENTRIES_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_POLICY_WORDS_PROMISED, HOST_RULES_MAX,
+        POLICY_RULES_MAX, POLICY_WORDS_MAX,
+    },
+    refusal::{Counted, Refusal},
+    rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    world::{Group, GroupSet, Referent, World, group_set},
+};
+
+/// Words before the first table of a policy.
+const HEADER_WORDS: u64 = 32;
+
+/// What the policies of a host cost, kept up to date change by change.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    words_by_set: OrdMap<GroupSet, u64>,
+    words: u64,
+    enis: u64,
+    addresses: u64,
+    rules: u64,
+}
+
+impl Ledger {
+    /// Counts a whole world.
+    #[must_use]
+    pub fn count(world: &World) -> Self {
+        let mut ledger = Self::default();
+        for set in world.group_sets() {
+            ledger.set_words(world, set);
+        }
+        for eni in world.enis() {
+            ledger.enis += 1;
+            ledger.addresses += eni.addresses.len() as u64;
+        }
+        ledger.rules = world.groups().map(|group| group.rules.len() as u64).sum();
+        ledger
+    }
+
+    /// Words promised to the policies of the host.
+    #[must_use]
+    pub fn words(&self) -> u64 {
+        self.words
+    }
+
+    /// The ledger after some changes that led from one world to another.
+    ///
+    /// # Errors
+    /// Refuses when a policy, or all of them together, would not fit the data plane.
+    pub fn after(&self, before: &World, world: &World, changes: &[Change]) -> Result<Self, Refusal> {
+        let mut after = self.clone();
+        after.recount(before, world, changes);
+        let touched: BTreeSet<GroupSet> =
+            changes.iter().flat_map(|change| touched_sets(before, world, change)).collect();
+        for set in &touched {
+            after.set_words(world, set);
+            let words = after.words_by_set.get(set).copied().unwrap_or(0);
+            if words > after.largest_allowed(self, set) {
+                within(Counted::PolicyWords, POLICY_WORDS_MAX, words)?;
+            }
+            within(Counted::PolicyRules, POLICY_RULES_MAX, most_rules(world, set))?;
+        }
+        after.check_totals(self)?;
+        Ok(after)
+    }
+
+    /// A change that makes a policy smaller is never refused, even one that is too large already.
+    fn largest_allowed(&self, before: &Self, set: &GroupSet) -> u64 {
+        before.words_by_set.get(set).copied().unwrap_or(0)
+    }
+
+    fn check_totals(&self, before: &Self) -> Result<(), Refusal> {
+        let totals = [
+            (Counted::HostPolicyWords, HOST_POLICY_WORDS_PROMISED, before.words, self.words),
+            (Counted::HostEnis, HOST_ENIS_MAX, before.enis, self.enis),
+            (Counted::HostAddresses, HOST_ADDRESSES_MAX, before.addresses, self.addresses),
+            (Counted::HostRules, HOST_RULES_MAX, before.rules, self.rules),
+        ];
+        for (counted, limit, old, new) in totals {
+            if new > old {
+                within(counted, limit, new)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_words(&mut self, world: &World, set: &GroupSet) {
+        let is_used = world.enis_with(set).next().is_some();
+        let words = if is_used { policy_words(world, set) } else { 0 };
+        let old = self.words_by_set.remove(set).unwrap_or(0);
+        self.words = self.words - old + words;
+        if is_used {
+            self.words_by_set.insert(Arc::clone(set), words);
+        }
+    }
+
+    fn recount(&mut self, before: &World, world: &World, changes: &[Change]) {
+        self.enis = world.eni_count() as u64;
+        self.addresses = world.address_count() as u64;
+        let groups: BTreeSet<&GroupId> = changes.iter().filter_map(group_of_rule).collect();
+        for group in groups {
+            let rules = |world: &World| world.group(group).map_or(0, |group| group.rules.len() as u64);
+            self.rules = self.rules + rules(world) - rules(before);
+        }
+    }
+}
+
+fn group_of_rule(change: &Change) -> Option<&GroupId> {
+    let (Change::PutRule { group, .. } | Change::DeleteRule { group, .. }) = change else { return None };
+    Some(group)
+}
+
+fn within(counted: Counted, limit: u32, wanted: u64) -> Result<(), Refusal> {
+    let limit = u64::from(limit);
+    if wanted > limit { Err(Refusal::Limit { counted, limit, wanted }) } else { Ok(()) }
+}
+
+/// The group sets whose policy may differ after a change.
+fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet> {
+    let of_group = |group: &GroupId| world.group_sets_with(group).cloned().collect::<Vec<_>>();
+    let of_referrers = |referent: &Referent| {
+        world.referrers(referent).flat_map(|(group, _)| world.group_sets_with(group)).cloned().collect()
+    };
+    let of_eni = |world: &World, eni: &EniId| world.eni(eni).map(|eni| group_set(&eni.groups));
+    match change {
+        Change::PutEni(eni) => of_eni(before, &eni.id).into_iter().chain([group_set(&eni.groups)]).collect(),
+        Change::DeleteEni(eni) => of_eni(before, eni).into_iter().collect(),
+        Change::PutGroup(group) => of_group(&group.id),
+        Change::PutRule { group, .. } | Change::DeleteRule { group, .. } => of_group(group),
+        Change::PutPrefixList(list) => of_referrers(&Referent::PrefixList(list.id.clone())),
+        Change::PutPortList(list) => of_referrers(&Referent::PortList(list.id.clone())),
+        Change::PutBypass(_) => world.group_sets().cloned().collect(),
+        // No ENI carries a group that is deleted, and no rule names a list that is: `apply` refuses both.
+        Change::DeleteGroup(_) | Change::DeletePrefixList(_) | Change::DeletePortList(_) => Vec::new(),
+        Change::PutAccount(_)
+        | Change::PutKey(_)
+        | Change::DeleteKey(_)
+        | Change::PutVpc(_)
+        | Change::DeleteVpc(_)
+        | Change::PutSubnet(_)
+        | Change::DeleteSubnet(_)
+        | Change::PutInstance(_)
+        | Change::DeleteInstance(_) => Vec::new(),
+    }
+}
+
+/// The rules that decide in the fuller direction of a policy, hidden ones included.
+fn most_rules(world: &World, set: &GroupSet) -> u64 {
+    let rules = |direction| Rules::of(world, set, direction).specs.len() as u64;
+    rules(Direction::Ingress).max(rules(Direction::Egress)) + (set.len() + BYPASS_ENTRIES_MAX) as u64
+}
+
+/// An upper bound of the words that the policy of a group set takes, both directions.
+#[must_use]
+pub fn policy_words(world: &World, set: &GroupSet) -> u64 {
+    let both = [Direction::Ingress, Direction::Egress];
+    HEADER_WORDS + both.into_iter().map(|direction| direction_words(world, set, direction)).sum::<u64>()
+}
+
+/// The rules of one direction, with what the policy adds of its own accord.
+struct Rules {
+    specs: Vec<RuleSpec>,
+    /// Hidden rules: one for each group (intra-group accept) and one for each bypass entry.
+    hidden: u64,
+}
+
+impl Rules {
+    fn of(world: &World, set: &GroupSet, direction: Direction) -> Self {
+        let groups = set.iter().filter_map(|id| world.group(id));
+        let rules = groups.flat_map(|group: &Arc<Group>| group.rules.values());
+        let specs = rules.map(|rule| &rule.spec).filter(|spec| spec.direction == direction).cloned().collect();
+        Self { specs, hidden: (set.len() + BYPASS_ENTRIES_MAX) as u64 }
+    }
+}
+
+type Span = (u128, u128);
+
+fn direction_words(world: &World, set: &GroupSet, direction: Direction) -> u64 {
+    let rules = Rules::of(world, set, direction);
+    let count = rules.specs.len() as u64 + rules.hidden;
+    let bitmap = count.div_ceil(64);
+    let summary = bitmap.div_ceil(64);
+    // Each hidden rule spans at most all of a field, so it adds one to every depth and two ends to every
+    // table: the bound counts it as a word of every class instead of looking at it.
+    let hidden_words = rules.hidden.div_ceil(64);
+    let field = |spans: Vec<Span>, entry_words: u64| {
+        let (classes, words) = depths(spans, bitmap);
+        let classes = classes + 2 * rules.hidden;
+        words + classes * (entry_words + 2 * summary + 2 * hidden_words) + bitmap
+    };
+    let each = |spans: &dyn Fn(&RuleSpec) -> Vec<Span>| rules.specs.iter().flat_map(spans).collect::<Vec<_>>();
+    let optional = |wanted: bool, spans: Vec<Span>, words| if wanted { field(spans, words) } else { 0 };
+    let has_local = rules.specs.iter().any(|spec| spec.local.is_some());
+    count
+        + field(each(&|spec| service_spans(world, spec)), 1)
+        + field(each(&|spec| peer_spans(world, &spec.peer, Family::V4)), 1)
+        + field(each(&|spec| peer_spans(world, &spec.peer, Family::V6)), 3)
+        + field(each(&|spec| group_spans(&spec.peer)), 1)
+        + field(each(&|spec| port_span(spec.source_ports.unwrap_or(PortRange::ALL))), 1)
+        + optional(has_local, each(&|spec| local_spans(spec, Family::V4)), 1)
+        + optional(has_local, each(&|spec| local_spans(spec, Family::V6)), 3)
+}
+
+/// The number of classes that spans cut a field into, and the sum over them of the words that hold a rule.
+fn depths(spans: Vec<Span>, bitmap: u64) -> (u64, u64) {
+    let mut ends: Vec<(u128, i64)> = Vec::with_capacity(spans.len() * 2);
+    for (first, last) in spans {
+        ends.push((first, 1));
+        ends.extend(last.checked_add(1).map(|past| (past, -1)));
+    }
+    ends.sort_unstable();
+    let (mut classes, mut words, mut depth) = (1_u64, 0_u64, 0_i64);
+    for (index, (at, step)) in ends.iter().enumerate() {
+        depth += step;
+        let is_last_here = ends.get(index + 1).is_none_or(|(next, _)| next != at);
+        if is_last_here {
+            classes += 1;
+            words += bitmap.min(depth.unsigned_abs());
+        }
+    }
+    (classes, words)
+}
+
+fn service_spans(world: &World, spec: &RuleSpec) -> Vec<Span> {
+    let at = |protocol: u8, first: u16, last: u16| {
+        let base = u128::from(protocol) << 16;
+        (base | u128::from(first), base | u128::from(last))
+    };
+    let Protocol::Number(protocol) = spec.protocol else { return vec![(0, 0xff_ffff)] };
+    match &spec.service {
+        Service::Any => vec![at(protocol, 0, u16::MAX)],
+        Service::Ports(range) => vec![at(protocol, range.first(), range.last())],
+        Service::PortList(id) => {
+            let entries = world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+            entries.iter().map(|range| at(protocol, range.first(), range.last())).collect()
+        }
+        Service::Icmp { kind, code } => {
+            let base = u16::from(*kind) << 8;
+            vec![code.map_or(at(protocol, base, base | 0xff), |code| {
+                at(protocol, base | u16::from(code), base | u16::from(code))
+            })]
+        }
+    }
+}
+
+fn port_span(range: PortRange) -> Vec<Span> {
+    vec![(u128::from(range.first()), u128::from(range.last()))]
+}
+
+fn peer_spans(world: &World, peer: &Peer, family: Family) -> Vec<Span> {
+    match peer {
+        Peer::Cidr(cidr) => cidr_span(cidr, family).into_iter().collect(),
+        Peer::PrefixList(id) => {
+            let entries = world.prefix_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+            entries.iter().filter_map(|entry| cidr_span(&entry.cidr, family)).collect()
+        }
+        Peer::Group { .. } => Vec::new(),
+    }
+}
+
+/// One point for each named group; which point does not matter for the size.
+fn group_spans(peer: &Peer) -> Vec<Span> {
+    match peer {
+        Peer::Cidr(_) | Peer::PrefixList(_) => Vec::new(),
+        Peer::Group { group, .. } => {
+            let point =
+                group.as_str().bytes().fold(0_u128, |sum, byte| sum.wrapping_mul(257).wrapping_add(byte.into()));
+            vec![(point, point)]
+        }
+    }
+}
+
+fn local_spans(spec: &RuleSpec, family: Family) -> Vec<Span> {
+    match &spec.local {
+        Some(cidr) => cidr_span(cidr, family).into_iter().collect(),
+        None => vec![(0, u128::MAX)],
+    }
+}
+
+fn cidr_span(cidr: &Cidr, family: Family) -> Option<Span> {
+    let net = cidr.network();
+    (cidr.family() == family).then(|| (number(net.network()), number(net.broadcast())))
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}

@@ -1,0 +1,232 @@
+//! What is stored, sent and applied: the outcome of a command, as facts.
+//!
+//! A change carries everything that it needs, so replaying the changes of a store gives the world back
+//! without judging anything again. [`Change::key`] is the row it lives in: the newest change of a row
+//! wins, and a snapshot is the newest `Put` of every row, in the order of [`Row`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bypass::BypassSet,
+    ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    rule::Rule,
+    time::Timestamp,
+    world::{AccessKey, Account, Eni, Group, Instance, PortList, PrefixList, Revision, Subnet, Vpc, World},
+};
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// The bypass set is this.
+    PutBypass(Arc<BypassSet>),
+    /// The account is this.
+    PutAccount(Arc<Account>),
+    /// The access key is this.
+    PutKey(Arc<AccessKey>),
+    /// The access key is gone.
+    DeleteKey(KeyId),
+    /// The VPC is this.
+    PutVpc(Arc<Vpc>),
+    /// The VPC is gone.
+    DeleteVpc(VpcId),
+    /// The subnet is this.
+    PutSubnet(Arc<Subnet>),
+    /// The subnet is gone.
+    DeleteSubnet(SubnetId),
+    /// The instance is this.
+    PutInstance(Arc<Instance>),
+    /// The instance is gone.
+    DeleteInstance(InstanceId),
+    /// The ENI is this.
+    PutEni(Arc<Eni>),
+    /// The ENI is gone.
+    DeleteEni(EniId),
+    /// The group's header is this; its rules stay as they are.
+    PutGroup(Arc<Group>),
+    /// The group is gone, and every rule of it. Each rule is deleted by a change of its own before.
+    DeleteGroup(GroupId),
+    /// The rule is this.
+    PutRule {
+        /// The group it is part of.
+        group: GroupId,
+        /// The rule.
+        rule: Arc<Rule>,
+    },
+    /// The rule is gone.
+    DeleteRule {
+        /// The group it was part of.
+        group: GroupId,
+        /// The rule.
+        rule: RuleId,
+    },
+    /// The prefix list is this.
+    PutPrefixList(Arc<PrefixList>),
+    /// The prefix list is gone.
+    DeletePrefixList(PrefixListId),
+    /// The port list is this.
+    PutPortList(Arc<PortList>),
+    /// The port list is gone.
+    DeletePortList(PortListId),
+}
+
+/// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
+/// named comes before what names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Row {
+    /// The one bypass set.
+    Bypass,
+    /// An account.
+    Account(AccountId),
+    /// An access key.
+    Key(KeyId),
+    /// A VPC.
+    Vpc(VpcId),
+    /// A subnet.
+    Subnet(SubnetId),
+    /// A prefix list.
+    PrefixList(PrefixListId),
+    /// A port list.
+    PortList(PortListId),
+    /// A group's header.
+    Group(GroupId),
+    /// A rule of a group.
+    Rule(GroupId, RuleId),
+    /// An instance.
+    Instance(InstanceId),
+    /// An ENI.
+    Eni(EniId),
+}
+
+impl Row {
+    /// The row's name in a store: kinds sort in the order of the variants.
+    #[must_use]
+    pub fn to_key(&self) -> String {
+        match self {
+            Self::Bypass => "a/bypass".to_owned(),
+            Self::Account(id) => format!("b/account/{id}"),
+            Self::Key(id) => format!("c/key/{id}"),
+            Self::Vpc(id) => format!("d/vpc/{id}"),
+            Self::Subnet(id) => format!("e/subnet/{id}"),
+            Self::PrefixList(id) => format!("f/prefix-list/{id}"),
+            Self::PortList(id) => format!("g/port-list/{id}"),
+            Self::Group(id) => format!("h/group/{id}"),
+            Self::Rule(group, id) => format!("i/rule/{group}/{id}"),
+            Self::Instance(id) => format!("j/instance/{id}"),
+            Self::Eni(id) => format!("k/eni/{id}"),
+        }
+    }
+}
+
+impl Change {
+    /// The row that the change writes or deletes.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        match self {
+            Self::PutBypass(_) => Row::Bypass,
+            Self::PutAccount(account) => Row::Account(account.id.clone()),
+            Self::PutKey(key) => Row::Key(key.id.clone()),
+            Self::DeleteKey(id) => Row::Key(id.clone()),
+            Self::PutVpc(vpc) => Row::Vpc(vpc.id.clone()),
+            Self::DeleteVpc(id) => Row::Vpc(id.clone()),
+            Self::PutSubnet(subnet) => Row::Subnet(subnet.id.clone()),
+            Self::DeleteSubnet(id) => Row::Subnet(id.clone()),
+            Self::PutInstance(instance) => Row::Instance(instance.id.clone()),
+            Self::DeleteInstance(id) => Row::Instance(id.clone()),
+            Self::PutEni(eni) => Row::Eni(eni.id.clone()),
+            Self::DeleteEni(id) => Row::Eni(id.clone()),
+            Self::PutGroup(group) => Row::Group(group.id.clone()),
+            Self::DeleteGroup(id) => Row::Group(id.clone()),
+            Self::PutRule { group, rule } => Row::Rule(group.clone(), rule.id.clone()),
+            Self::DeleteRule { group, rule } => Row::Rule(group.clone(), rule.clone()),
+            Self::PutPrefixList(list) => Row::PrefixList(list.id.clone()),
+            Self::DeletePrefixList(id) => Row::PrefixList(id.clone()),
+            Self::PutPortList(list) => Row::PortList(list.id.clone()),
+            Self::DeletePortList(id) => Row::PortList(id.clone()),
+        }
+    }
+
+    /// Whether the change deletes its row.
+    #[must_use]
+    pub fn is_delete(&self) -> bool {
+        match self {
+            Self::DeleteKey(_)
+            | Self::DeleteVpc(_)
+            | Self::DeleteSubnet(_)
+            | Self::DeleteInstance(_)
+            | Self::DeleteEni(_)
+            | Self::DeleteGroup(_)
+            | Self::DeleteRule { .. }
+            | Self::DeletePrefixList(_)
+            | Self::DeletePortList(_) => true,
+            Self::PutBypass(_)
+            | Self::PutAccount(_)
+            | Self::PutKey(_)
+            | Self::PutVpc(_)
+            | Self::PutSubnet(_)
+            | Self::PutInstance(_)
+            | Self::PutEni(_)
+            | Self::PutGroup(_)
+            | Self::PutRule { .. }
+            | Self::PutPrefixList(_)
+            | Self::PutPortList(_) => false,
+        }
+    }
+}
+
+/// Who asked for a change, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Access key id, or `operator`, or `system`.
+    pub who: String,
+    /// The cloud operation or command.
+    pub operation: String,
+    /// The address the request came from, if it came over the network.
+    pub from: Option<String>,
+    /// The id that the client was given for its request.
+    pub request_id: String,
+}
+
+/// One committed command: what the log keeps, and what agents are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its number.
+    pub revision: Revision,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// What it changed.
+    pub changes: Vec<Change>,
+}
+
+impl World {
+    /// The changes that rebuild this world from nothing, in the order of [`Row`].
+    #[must_use]
+    pub fn to_changes(&self) -> Vec<Change> {
+        let mut all = vec![Change::PutBypass(Arc::clone(&self.bypass))];
+        all.extend(self.accounts.values().cloned().map(Change::PutAccount));
+        all.extend(self.keys.values().cloned().map(Change::PutKey));
+        all.extend(self.vpcs.values().cloned().map(Change::PutVpc));
+        all.extend(self.subnets.values().cloned().map(Change::PutSubnet));
+        all.extend(self.prefix_lists.values().cloned().map(Change::PutPrefixList));
+        all.extend(self.port_lists.values().cloned().map(Change::PutPortList));
+        all.extend(self.groups.values().cloned().map(Change::PutGroup));
+        for group in self.groups.values() {
+            let put = |rule: &Arc<Rule>| Change::PutRule { group: group.id.clone(), rule: Arc::clone(rule) };
+            all.extend(group.rules.values().map(put));
+        }
+        all.extend(self.instances.values().cloned().map(Change::PutInstance));
+        all.extend(self.enis.values().cloned().map(Change::PutEni));
+        all
+    }
+
+    /// Makes every change of a commit and takes its revision.
+    pub fn commit(&mut self, commit: &Commit) {
+        for change in &commit.changes {
+            self.apply(change);
+        }
+        self.revision = commit.revision;
+    }
+}

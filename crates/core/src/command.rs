@@ -1,0 +1,303 @@
+//! What can be asked of the world: each request of either cloud that changes something becomes one command.
+
+use std::net::Ipv4Addr;
+
+use imbl::OrdMap;
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bypass::BypassSet,
+    ids::{AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, RuleId, SubnetId, VpcId},
+    limits::LimitMode,
+    rule::{Direction, RuleSpec},
+    time::Timestamp,
+    world::{Dialect, Flavor, InnerAccess, Treatment},
+};
+
+/// What a command needs from outside.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The time of the command.
+    pub now: Timestamp,
+    /// Where fresh names come from.
+    pub ids: IdSource,
+    /// Which limits hold.
+    pub limits: LimitMode,
+    /// The host that new instances are placed on.
+    pub host: HostId,
+}
+
+/// An IPv6 block of a new VPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VpcIpv6 {
+    /// None.
+    Off,
+    /// A fresh unique-local /56.
+    Any,
+    /// This one.
+    Block(Ipv6Net),
+}
+
+/// A member of a group, as a client names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Member {
+    /// An instance: its primary ENI.
+    Instance(InstanceId),
+    /// An ENI.
+    Eni(EniId),
+}
+
+impl Member {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Instance(id) => id.as_str(),
+            Self::Eni(id) => id.as_str(),
+        }
+    }
+}
+
+/// A rule to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRule {
+    /// What it says.
+    pub spec: RuleSpec,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+}
+
+/// Which rules to revoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Revocation {
+    /// The rules that say exactly this. One that no rule says is no error (`spec/ecs.md` A5).
+    Specs(Vec<RuleSpec>),
+    /// The rules of these names, each of which must exist.
+    Ids(Vec<RuleId>),
+}
+
+/// Whose treatment of live flows is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TreatmentOf {
+    /// Every ENI of an account that has no choice of its own.
+    Account(AccountId),
+    /// One ENI.
+    Eni(EniId),
+}
+
+/// An account to be made, with its first access key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAccount {
+    /// Its number; `None` makes one in the dialect's shape.
+    pub id: Option<AccountId>,
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// A name for people.
+    pub name: String,
+    /// The key's public half.
+    pub key: KeyId,
+    /// The key's secret, sealed.
+    pub sealed_secret: String,
+}
+
+/// A VPC to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVpc {
+    /// The owner.
+    pub account: AccountId,
+    /// The region.
+    pub region: String,
+    /// The owner's name for it.
+    pub name: String,
+    /// The owner's words about it.
+    pub description: String,
+    /// IPv4 block.
+    pub cidr: Ipv4Net,
+    /// IPv6 block.
+    pub ipv6: VpcIpv6,
+}
+
+/// A subnet to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSubnet {
+    /// The owner.
+    pub account: AccountId,
+    /// The VPC it is part of.
+    pub vpc: VpcId,
+    /// The zone.
+    pub zone: String,
+    /// The owner's name for it.
+    pub name: String,
+    /// The owner's words about it.
+    pub description: String,
+    /// IPv4 block, within the VPC's.
+    pub cidr: Ipv4Net,
+    /// Which /64 of the VPC's IPv6 block; `None` is no IPv6.
+    pub ipv6_index: Option<u8>,
+}
+
+/// Instances to be started, each with a primary ENI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewInstances {
+    /// The owner.
+    pub account: AccountId,
+    /// Where.
+    pub subnet: SubnetId,
+    /// Groups of the primary ENI; never empty.
+    pub groups: Vec<GroupId>,
+    /// How many.
+    pub amount: u32,
+    /// The owner's name for them.
+    pub name: String,
+    /// The owner's words about them.
+    pub description: String,
+    /// Image id, kept as given.
+    pub image: String,
+    /// Instance type, kept as given.
+    pub instance_type: String,
+    /// The primary IPv4 address, for a single instance; `None` takes a free one.
+    pub address: Option<Ipv4Addr>,
+    /// How many IPv6 addresses each gets.
+    pub ipv6_count: u32,
+}
+
+/// A group to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewGroup {
+    /// The owner.
+    pub account: AccountId,
+    /// The VPC whose ENIs may carry it.
+    pub vpc: VpcId,
+    /// Its kind.
+    pub flavor: Flavor,
+    /// The owner's name for it.
+    pub name: String,
+    /// The owner's words about it.
+    pub description: String,
+    /// ECS resource group; may be empty.
+    pub resource_group: String,
+    /// Tags.
+    pub tags: OrdMap<String, String>,
+}
+
+/// A request to change the world.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Sets the listed part of the bypass set.
+    SetBypass {
+        /// The whole new list.
+        bypass: BypassSet,
+    },
+    /// Makes an account with its first access key.
+    CreateAccount(NewAccount),
+    /// Sets or clears an override of the flavor's treatment of live flows.
+    SetTreatment {
+        /// Whose.
+        of: TreatmentOf,
+        /// The override; `None` returns to the default.
+        treatment: Option<Treatment>,
+    },
+    /// Makes a VPC.
+    CreateVpc(NewVpc),
+    /// Deletes a VPC that nothing is in.
+    DeleteVpc {
+        /// The owner.
+        account: AccountId,
+        /// The VPC.
+        vpc: VpcId,
+    },
+    /// Makes a subnet.
+    CreateSubnet(NewSubnet),
+    /// Deletes a subnet that no ENI is in.
+    DeleteSubnet {
+        /// The owner.
+        account: AccountId,
+        /// The subnet.
+        subnet: SubnetId,
+    },
+    /// Starts instances, each with a primary ENI.
+    RunInstances(NewInstances),
+    /// Deletes instances with their ENIs. All or none.
+    DeleteInstances {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        instances: Vec<InstanceId>,
+    },
+    /// Makes a group, with the rules that its flavor is born with.
+    CreateGroup(NewGroup),
+    /// Deletes a group that no ENI carries and no other group names.
+    DeleteGroup {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+    },
+    /// Sets the intra-group policy of an `EcsBasic` group.
+    SetInnerAccess {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The policy.
+        inner_access: InnerAccess,
+    },
+    /// Adds rules to a group, all or none. A rule that is there already is left as it is.
+    Authorize {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The rules.
+        rules: Vec<NewRule>,
+    },
+    /// Takes rules from a group, all or none.
+    Revoke {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// Rules named by id must look this way.
+        direction: Direction,
+        /// Which.
+        rules: Revocation,
+    },
+    /// Attaches a group to an ENI.
+    JoinGroup {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The ENI.
+        member: Member,
+    },
+    /// Detaches a group from an ENI.
+    LeaveGroup {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The ENI.
+        member: Member,
+    },
+}
+
+/// What a client is told about a command that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Nothing more than that.
+    Done,
+    /// The new account.
+    Account(AccountId),
+    /// The new VPC.
+    Vpc(VpcId),
+    /// The new subnet.
+    Subnet(SubnetId),
+    /// The new instances.
+    Instances(Vec<InstanceId>),
+    /// The new group.
+    Group(GroupId),
+    /// The rules that the request named, new or there already, in the request's order.
+    Rules(Vec<RuleId>),
+}

@@ -1,0 +1,140 @@
+//! What server and agent say to each other. The transport is theirs; the words and the version are here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    change::{Change, Commit},
+    ids::{EniId, GroupId, HostId, RuleId},
+    packet::Why,
+    rule::Direction,
+    world::Revision,
+};
+
+/// The version of this interface. A change to any type below, or to what a change means, raises it.
+pub const FEED_VERSION: u32 = 1;
+
+/// The largest message, in bytes. A snapshot is sent in parts of at most [`SNAPSHOT_PART_CHANGES`].
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Changes in one part of a snapshot.
+pub const SNAPSHOT_PART_CHANGES: usize = 4_096;
+
+/// From an agent to its server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromAgent {
+    /// The first message.
+    Hello {
+        /// [`FEED_VERSION`] of the agent.
+        version: u32,
+        /// The host it enforces.
+        host: HostId,
+        /// Send changes after this revision; `None` asks for a snapshot.
+        after: Option<Revision>,
+    },
+    /// What the kernel enforces now.
+    Applied {
+        /// The applied revision.
+        revision: Revision,
+        /// Interfaces that do not have their policy, with the reason; they drop everything.
+        closed: Vec<ClosedEni>,
+    },
+    /// Totals since the agent's maps were made, for everything that changed since the last report.
+    Counters(CounterReport),
+}
+
+/// An interface that could not be given its policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedEni {
+    /// The interface.
+    pub eni: EniId,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// From a server to an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromServer {
+    /// The answer to a hello.
+    Welcome {
+        /// [`FEED_VERSION`] of the server.
+        version: u32,
+    },
+    /// A part of a snapshot. The last part carries the revision of the whole.
+    Snapshot {
+        /// Facts, in the order of [`crate::change::Row`].
+        changes: Vec<Change>,
+        /// Set on the last part.
+        complete: Option<Revision>,
+    },
+    /// A commit, in order, without a gap.
+    Commit(Commit),
+    /// The agent cannot be served; it must not try again unchanged.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Packets; a GSO packet counts its segments.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// How often a rule decided about a new flow or a denied packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// The group; for an intra-group accept, the group whose policy it is.
+    pub group: GroupId,
+    /// The rule; `None` is the intra-group accept.
+    pub rule: Option<RuleId>,
+    /// Packets that it decided. Packets of known flows are not judged again and not counted here.
+    pub count: Count,
+}
+
+/// How many packets one ENI passed or dropped for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EniCount {
+    /// The interface.
+    pub eni: EniId,
+    /// Towards or away from it.
+    pub direction: Direction,
+    /// Whether they passed.
+    pub passed: bool,
+    /// The reason, without names.
+    pub reason: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// A set of totals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterReport {
+    /// By rule.
+    pub rules: Vec<RuleCount>,
+    /// By ENI and reason.
+    pub enis: Vec<EniCount>,
+    /// Live flows on the host.
+    pub flows: u64,
+}
+
+/// The reason's name in reports and metrics.
+#[must_use]
+pub fn reason_name(why: &Why) -> &'static str {
+    match why {
+        Why::Bypass => "bypass",
+        Why::KnownFlow => "known-flow",
+        Why::IntraGroup { .. } => "intra-group",
+        Why::Rule { .. } => "rule",
+        Why::Default => "default",
+        Why::Spoofed => "spoofed",
+        Why::MidStream => "mid-stream",
+        Why::Fragment => "fragment",
+        Why::Malformed => "malformed",
+        Why::NoPolicy => "no-policy",
+        Why::TableFull => "table-full",
+    }
+}

@@ -1,0 +1,144 @@
+//! Names of things: one type for each kind, so that a group cannot be passed where a VPC is meant.
+//!
+//! Ids are opaque. They are made by [`IdSource`] from entropy that the caller brings, in the shape of the
+//! cloud whose account owns the thing (ECS: `sg-` and 20 lower-case letters and digits; EC2: `sg-` and 17
+//! hex digits).
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::world::Dialect;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<T: AsRef<str>> From<T> for $name {
+            fn from(text: T) -> Self {
+                Self(Arc::from(text.as_ref()))
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// A tenant (ECS: 16 digits, EC2: 12 digits).
+    AccountId
+);
+id!(
+    /// The public half of an access key.
+    KeyId
+);
+id!(
+    /// A virtual private cloud.
+    VpcId
+);
+id!(
+    /// A subnet, called vSwitch in ECS.
+    SubnetId
+);
+id!(
+    /// A virtual machine; under local compute, a network namespace of this name.
+    InstanceId
+);
+id!(
+    /// An elastic network interface.
+    EniId
+);
+id!(
+    /// A security group.
+    GroupId
+);
+id!(
+    /// A rule of a security group.
+    RuleId
+);
+id!(
+    /// A prefix list.
+    PrefixListId
+);
+id!(
+    /// A port list.
+    PortListId
+);
+id!(
+    /// A machine that runs an agent.
+    HostId
+);
+
+/// A source of fresh ids: a deterministic stream seeded by the caller's entropy.
+///
+/// The generator is splitmix64. It needs to be unpredictable only as far as the seed is; uniqueness is
+/// checked against the world by whoever takes an id.
+#[derive(Clone, Debug)]
+pub struct IdSource {
+    state: u64,
+}
+
+impl IdSource {
+    /// Starts a stream from a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The next 64 bits of the stream.
+    pub fn next_u64(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A fresh id with this prefix, in the dialect's shape, for which `taken` is false.
+    pub fn fresh<T: From<String>>(&mut self, dialect: Dialect, prefix: &str, taken: impl Fn(&T) -> bool) -> T {
+        loop {
+            let id = T::from(format!("{prefix}-{}", self.tail(dialect)));
+            if !taken(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn tail(&mut self, dialect: Dialect) -> String {
+        let (alphabet, length): (&[u8], usize) = match dialect {
+            Dialect::Ecs => (b"abcdefghijklmnopqrstuvwxyz0123456789", 20),
+            Dialect::Ec2 => (b"0123456789abcdef", 17),
+        };
+        let size = alphabet.len() as u64;
+        (0..length)
+            .map(|_| alphabet.get((self.next_u64() % size) as usize).copied().map_or('0', char::from))
+            .collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! The meaning of Sekimori: what the world is, how a command changes it, and what becomes of a packet.
+//!
+//! Everything here is pure. There is no I/O, no clock, no randomness, no async and no `unsafe`: time and
+//! entropy are arguments ([`command::Context`]), so that every result can be replayed. Iteration never
+//! depends on hash order. The three ways of the architecture start here:
+//!
+//! * a request becomes a [`command::Command`], and [`apply::apply`] turns it into [`change::Change`]s or a
+//!   typed [`refusal::Refusal`];
+//! * a packet is judged by [`verdict::decide`] (stateless) and [`flow::Tracker`] (with live flows);
+//! * a question reads a [`world::World`].
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod address;
+pub mod apply;
+pub mod bypass;
+pub mod capacity;
+pub mod change;
+pub mod command;
+pub mod feed;
+pub mod flow;
+pub mod ids;
+pub mod limits;
+pub mod packet;
+pub mod refusal;
+pub mod rule;
+pub mod time;
+pub mod verdict;
+pub mod world;

@@ -1,0 +1,144 @@
+//! Every number that bounds something. Two kinds: what a cloud's quota says, and what this data plane holds.
+//!
+//! `sekimori up --limits cloud` enforces both, `--limits host` only the second. The sizes of the kernel's
+//! maps are these constants; a test in the agent compares them with the compiled program.
+
+use serde::{Deserialize, Serialize};
+
+use crate::world::{Dialect, Flavor};
+
+/// ENIs that one host enforces.
+pub const HOST_ENIS_MAX: u32 = 8_192;
+/// VPCs with an ENI on one host.
+pub const HOST_VPCS_MAX: u32 = 1_024;
+/// Private addresses that one host can tell the groups of: its own ENIs' and their possible peers'.
+pub const HOST_ADDRESSES_MAX: u32 = 131_072;
+/// Groups that rules on one host may name or ENIs carry.
+pub const HOST_GROUPS_MAX: u32 = 65_536;
+/// Rules with a counter on one host.
+pub const HOST_RULES_MAX: u32 = 262_144;
+/// Flows that one host tracks at a time, over all ENIs.
+pub const HOST_FLOWS_MAX: u32 = 262_144;
+/// 64-bit words for all policies of one host: 128 MiB.
+pub const HOST_POLICY_WORDS: u32 = 16 * 1024 * 1024;
+/// Words that may be promised to policies. The rest is room to build new versions beside the old ones.
+pub const HOST_POLICY_WORDS_PROMISED: u32 = HOST_POLICY_WORDS / 2;
+/// 64-bit words that one policy may take: a new version always finds room beside the old ones.
+pub const POLICY_WORDS_MAX: u32 = HOST_POLICY_WORDS / 8;
+/// Rules that decide at one ENI in one direction, with the hidden intra-group rules and the bypass set.
+pub const POLICY_RULES_MAX: u32 = 16_384;
+/// Groups of one ENI, whatever the quota.
+pub const ENI_GROUPS_MAX: usize = 16;
+/// Private addresses of one ENI.
+pub const ENI_ADDRESSES_MAX: usize = 64;
+/// Entries of the bypass set.
+pub const BYPASS_ENTRIES_MAX: usize = 32;
+/// Accounts on one server.
+pub const ACCOUNTS_MAX: usize = 1_024;
+
+/// Which numbers `core::apply` enforces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitMode {
+    /// The cloud's quotas.
+    #[default]
+    Cloud,
+    /// Only what the data plane can hold.
+    Host,
+}
+
+/// The quotas of one dialect (`spec/ecs.md` A7, `spec/ec2.md` A4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// VPCs of an account in a region.
+    pub vpcs: u32,
+    /// Subnets of a VPC.
+    pub subnets_per_vpc: u32,
+    /// Groups of an account in a region.
+    pub groups: u32,
+    /// Groups of an ENI.
+    pub groups_per_eni: u32,
+    /// Rules over all groups of an ENI, both directions.
+    pub rules_per_eni: u32,
+    /// Rules of a group in one direction.
+    pub rules_per_group_direction: u32,
+    /// Rules of a group whose peer is a group.
+    pub group_peer_rules: u32,
+    /// Private addresses in an `EcsBasic` group.
+    pub addresses_per_basic_group: u32,
+    /// ENIs in an `EcsEnterprise` or `Ec2` group.
+    pub enis_per_group: u32,
+    /// Instances started by one call.
+    pub instances_per_call: u32,
+    /// Tags of a resource.
+    pub tags: u32,
+}
+
+impl Limits {
+    /// The numbers that hold for a dialect in a mode.
+    #[must_use]
+    pub fn of(mode: LimitMode, dialect: Dialect) -> Self {
+        match (mode, dialect) {
+            (LimitMode::Cloud, Dialect::Ecs) => Self::ECS,
+            (LimitMode::Cloud, Dialect::Ec2) => Self::EC2,
+            (LimitMode::Host, Dialect::Ecs | Dialect::Ec2) => Self::HOST,
+        }
+    }
+
+    const ECS: Self = Self {
+        vpcs: HOST_VPCS_MAX,
+        subnets_per_vpc: 150,
+        groups: 20_000,
+        groups_per_eni: 10,
+        rules_per_eni: 1_000,
+        rules_per_group_direction: 1_000,
+        group_peer_rules: 20,
+        addresses_per_basic_group: 6_000,
+        enis_per_group: 65_536,
+        instances_per_call: 100,
+        tags: 20,
+    };
+
+    const EC2: Self = Self {
+        vpcs: HOST_VPCS_MAX,
+        subnets_per_vpc: 200,
+        groups: 2_500,
+        groups_per_eni: 5,
+        rules_per_eni: 1_000,
+        rules_per_group_direction: 120,
+        group_peer_rules: 60,
+        addresses_per_basic_group: u32::MAX,
+        enis_per_group: u32::MAX,
+        instances_per_call: 100,
+        tags: 50,
+    };
+
+    const HOST: Self = Self {
+        vpcs: HOST_VPCS_MAX,
+        subnets_per_vpc: 4_096,
+        groups: HOST_GROUPS_MAX,
+        groups_per_eni: ENI_GROUPS_MAX as u32,
+        rules_per_eni: HOST_RULES_MAX,
+        rules_per_group_direction: POLICY_RULES_MAX - 64,
+        group_peer_rules: POLICY_RULES_MAX - 64,
+        addresses_per_basic_group: HOST_ADDRESSES_MAX,
+        enis_per_group: HOST_ENIS_MAX,
+        instances_per_call: 1_000,
+        tags: 50,
+    };
+
+    /// How many rules one rule that names a list counts as: EC2 and ECS count the list's capacity.
+    #[must_use]
+    pub fn list_weight(entries_max: u32) -> u32 {
+        entries_max.max(1)
+    }
+
+    /// The most ENIs, or addresses, that a group of this flavor may have: (ENIs, addresses).
+    #[must_use]
+    pub fn group_size(&self, flavor: Flavor) -> (u32, u32) {
+        match flavor {
+            Flavor::EcsBasic => (u32::MAX, self.addresses_per_basic_group),
+            Flavor::EcsEnterprise | Flavor::Ec2 => (self.enis_per_group, u32::MAX),
+        }
+    }
+}

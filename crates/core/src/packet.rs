@@ -1,0 +1,160 @@
+//! A packet as the rules see it, and what is decided about it.
+
+use std::{fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{GroupId, RuleId},
+    rule::{Action, Direction},
+    world::Revision,
+};
+
+/// What a packet's transport header tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Transport {
+    /// TCP.
+    Tcp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+    },
+    /// UDP.
+    Udp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+    },
+    /// ICMP (protocol 1) or ICMPv6 (protocol 58).
+    Icmp {
+        /// 1 or 58.
+        protocol: u8,
+        /// The type.
+        kind: u8,
+        /// The code.
+        code: u8,
+    },
+    /// Any other protocol.
+    Other {
+        /// Its IANA number.
+        protocol: u8,
+    },
+}
+
+impl Transport {
+    /// The IANA protocol number.
+    #[must_use]
+    pub fn protocol(self) -> u8 {
+        match self {
+            Self::Tcp { .. } => 6,
+            Self::Udp { .. } => 17,
+            Self::Icmp { protocol, .. } | Self::Other { protocol } => protocol,
+        }
+    }
+
+    /// The source port, if the protocol has ports.
+    #[must_use]
+    pub fn source_port(self) -> Option<u16> {
+        match self {
+            Self::Tcp { source, .. } | Self::Udp { source, .. } => Some(source),
+            Self::Icmp { .. } | Self::Other { .. } => None,
+        }
+    }
+
+    /// The destination port, if the protocol has ports.
+    #[must_use]
+    pub fn destination_port(self) -> Option<u16> {
+        match self {
+            Self::Tcp { destination, .. } | Self::Udp { destination, .. } => Some(destination),
+            Self::Icmp { .. } | Self::Other { .. } => None,
+        }
+    }
+}
+
+/// A packet at one ENI: the first of a flow, as far as rules are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Packet {
+    /// `Ingress` when it goes to the ENI, `Egress` when it comes from it.
+    pub direction: Direction,
+    /// The ENI's own address.
+    pub local: IpAddr,
+    /// The other end's address.
+    pub peer: IpAddr,
+    /// Protocol, ports, type and code.
+    pub transport: Transport,
+}
+
+/// Why a packet was allowed or denied.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Why {
+    /// It is in the bypass set.
+    Bypass,
+    /// It continues or answers an allowed flow, or reports an error of one.
+    KnownFlow,
+    /// The peer shares a group whose inner access is Accept.
+    IntraGroup {
+        /// The shared group that decided; the first by id if several do.
+        group: GroupId,
+    },
+    /// A rule matched.
+    Rule {
+        /// The group it is part of.
+        group: GroupId,
+        /// The rule.
+        rule: RuleId,
+    },
+    /// No rule matched: the flavor's default for the direction.
+    Default,
+    /// The ENI sent from an address or MAC that is not its own.
+    Spoofed,
+    /// TCP that does not begin a connection, without a known flow.
+    MidStream,
+    /// A fragment whose first part was not admitted.
+    Fragment,
+    /// The headers cannot be read.
+    Malformed,
+    /// The ENI has no valid policy yet.
+    NoPolicy,
+    /// The flow table is full.
+    TableFull,
+}
+
+/// What becomes of a packet at one end, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Decision {
+    /// Allow or deny.
+    pub action: Action,
+    /// The reason.
+    pub why: Why,
+    /// The revision of the world that decided.
+    pub revision: Revision,
+}
+
+impl Decision {
+    /// Whether the packet passes.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.action == Action::Allow
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bypass => f.write_str("bypass set"),
+            Self::KnownFlow => f.write_str("known flow"),
+            Self::IntraGroup { group } => write!(f, "intra-group accept of {group}"),
+            Self::Rule { group, rule } => write!(f, "rule {rule} of {group}"),
+            Self::Default => f.write_str("default"),
+            Self::Spoofed => f.write_str("source address is not the ENI's"),
+            Self::MidStream => f.write_str("TCP without a known flow"),
+            Self::Fragment => f.write_str("fragment without its first part"),
+            Self::Malformed => f.write_str("unreadable headers"),
+            Self::NoPolicy => f.write_str("no policy applied"),
+            Self::TableFull => f.write_str("flow table full"),
+        }
+    }
+}

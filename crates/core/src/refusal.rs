@@ -1,0 +1,282 @@
+//! Why a command is refused, in neutral words. Each dialect maps this to its codes once, in one table.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{GroupId, RuleId},
+    rule::Direction,
+};
+
+/// What kind of thing a name belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// An account.
+    Account,
+    /// A VPC.
+    Vpc,
+    /// A subnet.
+    Subnet,
+    /// An instance.
+    Instance,
+    /// An ENI.
+    Eni,
+    /// The group that a command is about.
+    Group,
+    /// A group that a rule names as peer.
+    PeerGroup,
+    /// A rule.
+    Rule,
+    /// A prefix list.
+    PrefixList,
+    /// A port list.
+    PortList,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Account => "account",
+            Self::Vpc => "VPC",
+            Self::Subnet => "subnet",
+            Self::Instance => "instance",
+            Self::Eni => "ENI",
+            Self::Group => "security group",
+            Self::PeerGroup => "peer security group",
+            Self::Rule => "rule",
+            Self::PrefixList => "prefix list",
+            Self::PortList => "port list",
+        })
+    }
+}
+
+/// What is counted against a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Counted {
+    /// Accounts on the server.
+    Accounts,
+    /// VPCs of an account in a region.
+    Vpcs,
+    /// Subnets of a VPC.
+    Subnets,
+    /// Groups of an account in a region.
+    Groups,
+    /// Groups of an ENI.
+    GroupsOfEni,
+    /// Rules over all groups of an ENI.
+    RulesOfEni,
+    /// Rules of a group in one direction.
+    RulesOfGroup,
+    /// Rules of a group that name a group.
+    GroupPeerRules,
+    /// Private addresses in a group.
+    AddressesOfGroup,
+    /// ENIs in a group.
+    EnisOfGroup,
+    /// Instances of one call.
+    InstancesOfCall,
+    /// Private addresses of an ENI.
+    AddressesOfEni,
+    /// Tags of a resource.
+    Tags,
+    /// ENIs on a host.
+    HostEnis,
+    /// Addresses known to a host.
+    HostAddresses,
+    /// Rules on a host.
+    HostRules,
+    /// Words of one policy.
+    PolicyWords,
+    /// Rules of one policy in one direction.
+    PolicyRules,
+    /// Words of all policies on a host.
+    HostPolicyWords,
+}
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Accounts => "accounts on this server",
+            Self::Vpcs => "VPCs in this region",
+            Self::Subnets => "subnets in this VPC",
+            Self::Groups => "security groups in this region",
+            Self::GroupsOfEni => "security groups of one network interface",
+            Self::RulesOfEni => "rules over all security groups of one network interface",
+            Self::RulesOfGroup => "rules in one direction of a security group",
+            Self::GroupPeerRules => "rules of a security group that name a security group",
+            Self::AddressesOfGroup => "private addresses in a security group",
+            Self::EnisOfGroup => "network interfaces in a security group",
+            Self::InstancesOfCall => "instances in one call",
+            Self::AddressesOfEni => "private addresses of one network interface",
+            Self::Tags => "tags of one resource",
+            Self::HostEnis => "network interfaces on one host",
+            Self::HostAddresses => "private addresses known to one host",
+            Self::HostRules => "rules on one host",
+            Self::PolicyWords => "words of one policy in the data plane",
+            Self::PolicyRules => "rules of one policy in the data plane",
+            Self::HostPolicyWords => "words of all policies in the data plane of one host",
+        })
+    }
+}
+
+/// Why a command changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The name is not known, or not to this account.
+    #[error("{kind} `{id}` does not exist in this account and region; check the id")]
+    Missing {
+        /// What was looked for.
+        kind: Kind,
+        /// The name that was given.
+        id: String,
+    },
+    /// Something else still needs it.
+    #[error("{kind} `{id}` is still used by `{by}`; remove that first")]
+    InUse {
+        /// What should go.
+        kind: Kind,
+        /// Its name.
+        id: String,
+        /// One thing that uses it.
+        by: String,
+    },
+    /// The name is already taken.
+    #[error("{kind} `{id}` exists already; choose another id")]
+    Exists {
+        /// What should be made.
+        kind: Kind,
+        /// Its name.
+        id: String,
+    },
+    /// A number would be passed.
+    #[error("at most {limit} {counted}; this request would make it {wanted}")]
+    Limit {
+        /// What is counted.
+        counted: Counted,
+        /// The most there may be.
+        limit: u64,
+        /// What the command would have made of it.
+        wanted: u64,
+    },
+    /// The group is in another VPC than the interface or peer.
+    #[error("`{one}` and `{other}` are not in the same VPC; use two of one VPC")]
+    VpcMismatch {
+        /// One side.
+        one: String,
+        /// The other side.
+        other: String,
+    },
+    /// An ENI would have groups of two flavors.
+    #[error("`{eni}` has groups of another type than `{group}`; all groups of an interface must be of one type")]
+    MixedFlavors {
+        /// The interface.
+        eni: String,
+        /// The group that does not fit.
+        group: GroupId,
+    },
+    /// It is in the group already.
+    #[error("`{member}` is already in `{group}`")]
+    AlreadyMember {
+        /// The instance or interface.
+        member: String,
+        /// The group.
+        group: GroupId,
+    },
+    /// It is not in the group.
+    #[error("`{member}` is not in `{group}`")]
+    NotMember {
+        /// The instance or interface.
+        member: String,
+        /// The group.
+        group: GroupId,
+    },
+    /// It would be left without a group.
+    #[error("`{group}` is the only security group of `{member}`; join another first")]
+    LastGroup {
+        /// The instance or interface.
+        member: String,
+        /// Its last group.
+        group: GroupId,
+    },
+    /// A rule names its own group where the dialect forbids it.
+    #[error("a rule of `{group}` must not name `{group}` itself as {direction} peer")]
+    SelfReference {
+        /// The group.
+        group: GroupId,
+        /// The rule's direction.
+        direction: Direction,
+    },
+    /// A rule names an enterprise group.
+    #[error("`{group}` is an enterprise group and cannot be a peer; use its addresses")]
+    EnterprisePeer {
+        /// The named group.
+        group: GroupId,
+    },
+    /// A rule of an enterprise group names a group.
+    #[error("rules of enterprise group `{group}` cannot name a group as peer; use addresses")]
+    EnterpriseRule {
+        /// The group whose rule it is.
+        group: GroupId,
+    },
+    /// The intra-group policy of an enterprise group is fixed.
+    #[error("the intra-group policy of enterprise group `{group}` is always Drop")]
+    InnerAccessFixed {
+        /// The group.
+        group: GroupId,
+    },
+    /// Prefix list and five-tuple address are of two families.
+    #[error("the family of prefix list `{list}` differs from that of `{cidr}`; use one family in a rule")]
+    PrefixListFamily {
+        /// The list.
+        list: String,
+        /// The other address of the rule.
+        cidr: String,
+    },
+    /// A rule id that the group does not have.
+    #[error("`{group}` has no rule `{rule}` in this direction; list the rules to find the id")]
+    RuleMissing {
+        /// The group.
+        group: GroupId,
+        /// The rule.
+        rule: RuleId,
+    },
+    /// An address block that cannot be used here.
+    #[error("block `{cidr}` cannot be used: {reason}")]
+    BadCidr {
+        /// The block.
+        cidr: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// An address block that overlaps another.
+    #[error("block `{cidr}` overlaps `{other}`; choose a free block")]
+    Overlap {
+        /// The block.
+        cidr: String,
+        /// What it overlaps.
+        other: String,
+    },
+    /// A subnet has no free address.
+    #[error("subnet `{subnet}` has no free private address; use a larger or another subnet")]
+    SubnetFull {
+        /// The subnet.
+        subnet: String,
+    },
+    /// A requested address that cannot be had.
+    #[error("address `{address}` cannot be used in subnet `{subnet}`: {reason}")]
+    BadAddress {
+        /// The address.
+        address: String,
+        /// The subnet.
+        subnet: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// IPv6 is not enabled there.
+    #[error("{kind} `{id}` has no IPv6 block; enable IPv6 first")]
+    NoIpv6 {
+        /// VPC or subnet.
+        kind: Kind,
+        /// Its name.
+        id: String,
+    },
+}

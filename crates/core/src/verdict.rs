@@ -1,0 +1,161 @@
+//! The meaning of rules: what becomes of the first packet of a flow at one ENI.
+//!
+//! This is the reference. It reads like section 3 of the design, looks at every rule every time, and is
+//! held against two faster implementations by the differential tests: the table interpreter in `compile`
+//! and the BPF program. It never looks at live flows; [`crate::flow`] does.
+
+use std::net::IpAddr;
+
+use crate::{
+    ids::{GroupId, RuleId},
+    packet::{Decision, Packet, Transport, Why},
+    rule::{self, Action, Direction, Peer, Rule, RuleSpec, Service},
+    world::{Eni, Flavor, Group, World},
+};
+
+/// Judges a packet at an ENI as the first of a flow.
+#[must_use]
+pub fn decide(world: &World, eni: &Eni, packet: &Packet) -> Decision {
+    let (action, why) = judge(world, eni, packet);
+    Decision { action, why, revision: world.revision() }
+}
+
+fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
+    if is_bypassed(world, eni, packet) {
+        return (Action::Allow, Why::Bypass);
+    }
+    if eni.source_check && !eni.addresses.contains(&packet.local) {
+        return (Action::Deny, Why::Spoofed);
+    }
+    if let Some(group) = shared_accepting_group(world, eni, packet.peer) {
+        return (Action::Allow, Why::IntraGroup { group });
+    }
+    if let Some((group, rule)) = first_match(world, eni, packet) {
+        return (rule.spec.action, Why::Rule { group, rule: rule.id.clone() });
+    }
+    (default_action(world.flavor_of(eni), packet.direction), Why::Default)
+}
+
+/// Step 1 of section 3. A listed entry does not let an ENI send from a foreign address.
+fn is_bypassed(world: &World, eni: &Eni, packet: &Packet) -> bool {
+    if is_discovery(packet) {
+        return true;
+    }
+    world.bypass().holds(packet) && (packet.direction == Direction::Ingress || may_send_unjudged(eni, packet.local))
+}
+
+/// IPv6 neighbour and router discovery (RFC 4861: 133 to 137) and the multicast listener reports that it
+/// depends on (RFC 2710 and 3810: 130 to 132 and 143). The data plane also demands hop limit 255 of the
+/// first kind and a link-local or unspecified source of the second.
+fn is_discovery(packet: &Packet) -> bool {
+    match packet.transport {
+        Transport::Icmp { protocol: 58, kind, .. } => matches!(kind, 130..=137 | 143),
+        Transport::Icmp { .. } | Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Other { .. } => false,
+    }
+}
+
+fn may_send_unjudged(eni: &Eni, local: IpAddr) -> bool {
+    let link_local = match local {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !eni.source_check || local.is_unspecified() || link_local || eni.addresses.contains(&local)
+}
+
+/// Step 3: the first group, by id, that both ends carry and whose inner access is Accept.
+fn shared_accepting_group(world: &World, eni: &Eni, peer: IpAddr) -> Option<GroupId> {
+    let peer = world.eni_at(&eni.vpc, peer)?;
+    let shared = eni.groups.iter().filter(|id| peer.groups.contains(id));
+    shared.filter(|id| world.group(id).is_some_and(|group| group.accepts_inner())).min().cloned()
+}
+
+/// Step 4: the rule that decides, of all rules of all groups of the ENI.
+fn first_match(world: &World, eni: &Eni, packet: &Packet) -> Option<(GroupId, Rule)> {
+    let groups = eni.groups.iter().filter_map(|id| world.group(id));
+    let rules = groups.flat_map(|group| group.rules.values().map(move |rule| (group, rule)));
+    let matching = rules.filter(|(_, rule)| matches(world, eni, &rule.spec, packet));
+    matching
+        .min_by_key(|(group, rule)| rule::order(group.flavor, &group.id, rule))
+        .map(|(group, rule)| (group.id.clone(), Rule::clone(rule)))
+}
+
+/// Step 5.
+#[must_use]
+pub fn default_action(flavor: Option<Flavor>, direction: Direction) -> Action {
+    match (flavor, direction) {
+        (Some(Flavor::EcsBasic), Direction::Egress) => Action::Allow,
+        (Some(Flavor::EcsBasic), Direction::Ingress)
+        | (Some(Flavor::EcsEnterprise | Flavor::Ec2) | None, Direction::Ingress | Direction::Egress) => Action::Deny,
+    }
+}
+
+/// Whether a rule speaks about a packet at an ENI.
+#[must_use]
+pub fn matches(world: &World, eni: &Eni, spec: &RuleSpec, packet: &Packet) -> bool {
+    spec.direction == packet.direction
+        && spec.protocol.matches(packet.transport.protocol())
+        && service_matches(world, spec, packet)
+        && spec.source_ports.is_none_or(|range| packet.transport.source_port().is_some_and(|p| range.contains(p)))
+        && spec.local.is_none_or(|cidr| cidr.contains(packet.local))
+        && peer_matches(world, eni, &spec.peer, packet.peer)
+}
+
+fn service_matches(world: &World, spec: &RuleSpec, packet: &Packet) -> bool {
+    match &spec.service {
+        Service::Any => true,
+        Service::Ports(range) => packet.transport.destination_port().is_some_and(|port| range.contains(port)),
+        Service::PortList(id) => {
+            let entries = world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+            packet.transport.destination_port().is_some_and(|port| entries.iter().any(|range| range.contains(port)))
+        }
+        Service::Icmp { kind, code } => match packet.transport {
+            Transport::Icmp { kind: own, code: own_code, .. } => own == *kind && code.is_none_or(|c| c == own_code),
+            Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Other { .. } => false,
+        },
+    }
+}
+
+fn peer_matches(world: &World, eni: &Eni, peer: &Peer, address: IpAddr) -> bool {
+    match peer {
+        Peer::Cidr(cidr) => cidr.contains(address),
+        Peer::PrefixList(id) => {
+            world.prefix_list(id).is_some_and(|list| list.entries.iter().any(|entry| entry.cidr.contains(address)))
+        }
+        Peer::Group { group, .. } => world.eni_at(&eni.vpc, address).is_some_and(|peer| peer.groups.contains(group)),
+    }
+}
+
+/// Whether a flow that a packet begins is *untracked* by EC2's definition (`spec/ec2.md` A2): the deciding
+/// rule is open to the world, and the other direction has a rule that allows the whole world on every port
+/// of the protocol. TCP and UDP only, each family for itself.
+#[must_use]
+pub fn is_untracked(world: &World, eni: &Eni, packet: &Packet, why: &Why) -> bool {
+    let Why::Rule { group, rule } = why else { return false };
+    let deciding = world.group(group).and_then(|group| group.rules.get(rule));
+    let open_here = deciding.is_some_and(|rule| rule.spec.peer.is_world());
+    let protocol = packet.transport.protocol();
+    open_here && matches!(protocol, 6 | 17) && is_open(world, eni, packet, protocol)
+}
+
+fn is_open(world: &World, eni: &Eni, packet: &Packet, protocol: u8) -> bool {
+    let groups = eni.groups.iter().filter_map(|id| world.group(id)).map(|group| Group::clone(group));
+    groups.flat_map(|group| group.rules).any(|(_, rule): (RuleId, _)| {
+        let spec = &rule.spec;
+        let every_port = match &spec.service {
+            Service::Any => true,
+            Service::Ports(range) => range.first() == 0 && range.last() == u16::MAX,
+            Service::PortList(_) | Service::Icmp { .. } => false,
+        };
+        let same_family = match &spec.peer {
+            Peer::Cidr(cidr) => cidr.is_world() && cidr.contains(packet.peer),
+            Peer::PrefixList(_) | Peer::Group { .. } => false,
+        };
+        spec.direction == packet.direction.reverse()
+            && spec.action == Action::Allow
+            && spec.protocol.matches(protocol)
+            && every_port
+            && same_family
+            && spec.source_ports.is_none()
+            && spec.local.is_none()
+    })
+}

@@ -1,0 +1,717 @@
+//! Everything that is declared: accounts, networks, instances, interfaces, groups and lists.
+//!
+//! A [`World`] is a value. Cloning one costs nothing that grows with its size (persistent maps), so a
+//! reader holds a snapshot while the writer goes on, and a change that is refused half-way is dropped with
+//! the copy it was tried on. It changes only through [`World::apply`]; the indexes below are derived in
+//! the same place and can never disagree with the entities.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use imbl::{OrdMap, OrdSet};
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    address::{Cidr, Family, Mac},
+    bypass::BypassSet,
+    change::Change,
+    ids::{AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    rule::{Peer, PortRange, Rule, Service},
+    time::Timestamp,
+};
+
+/// The number of a committed change. Zero is the empty world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// The revision after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Which cloud's API the keys of an account may call, and what its groups mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// Alibaba Cloud ECS.
+    Ecs,
+    /// Amazon EC2.
+    Ec2,
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ecs => "ecs",
+            Self::Ec2 => "ec2",
+        })
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ecs" => Ok(Self::Ecs),
+            "ec2" => Ok(Self::Ec2),
+            other => Err(format!("`{other}` is not a dialect; use ecs or ec2")),
+        }
+    }
+}
+
+/// The kind of a group. It fixes the defaults and what a rule may say; all groups of an ENI have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Flavor {
+    /// ECS `normal`: intra-group accept, outbound allowed by default.
+    EcsBasic,
+    /// ECS `enterprise`: isolated, both directions denied by default.
+    EcsEnterprise,
+    /// EC2: allow rules only, both directions denied by default.
+    Ec2,
+}
+
+/// What a change does to live flows (design, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Treatment {
+    /// A live flow is judged again in its original direction.
+    Reevaluate,
+    /// A tracked flow lives until it ends; an untracked one is judged again.
+    Keep,
+    /// As `Reevaluate`, and a TCP flow that is cut ends with RST to both sides.
+    Reset,
+}
+
+impl FromStr for Treatment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "reevaluate" => Ok(Self::Reevaluate),
+            "keep" => Ok(Self::Keep),
+            "reset" => Ok(Self::Reset),
+            other => Err(format!("`{other}` is not a treatment of live flows; use reevaluate, keep or reset")),
+        }
+    }
+}
+
+/// How long a flow may idle, in seconds. Each cloud's numbers: `spec/ecs.md` A3, `spec/ec2.md` A2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// TCP before the handshake is complete.
+    pub tcp_opening_s: u32,
+    /// TCP with a complete handshake.
+    pub tcp_established_s: u32,
+    /// TCP after both FINs or a RST.
+    pub tcp_closed_s: u32,
+    /// UDP seen in one direction, or a single request and reply.
+    pub udp_s: u32,
+    /// UDP seen in both directions more than once.
+    pub udp_stream_s: u32,
+    /// ICMP queries.
+    pub icmp_s: u32,
+    /// Every other protocol.
+    pub other_s: u32,
+}
+
+impl Timeouts {
+    /// The defaults of a dialect.
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        let common = Self {
+            tcp_opening_s: 30,
+            tcp_established_s: 910,
+            tcp_closed_s: 3,
+            udp_s: 30,
+            udp_stream_s: 30,
+            icmp_s: 30,
+            other_s: 600,
+        };
+        match dialect {
+            Dialect::Ecs => common,
+            Dialect::Ec2 => Self { tcp_established_s: 432_000, tcp_closed_s: 10, udp_stream_s: 180, ..common },
+        }
+    }
+}
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// The API and the meaning of its groups.
+    pub dialect: Dialect,
+    /// A name for people.
+    pub name: String,
+    /// Overrides the flavor's treatment of live flows for every ENI of the account.
+    pub treatment: Option<Treatment>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An access key. The secret is sealed by the server before it comes here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKey {
+    /// The public half.
+    pub id: KeyId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The secret, encrypted and authenticated with the server's master key, base64.
+    pub sealed_secret: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A virtual private cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vpc {
+    /// Its name.
+    pub id: VpcId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The region, in the owner's dialect.
+    pub region: String,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// IPv4 block.
+    pub cidr: Ipv4Net,
+    /// IPv6 block, if enabled.
+    pub ipv6: Option<Ipv6Net>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A subnet of a VPC (vSwitch in ECS).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// Its name.
+    pub id: SubnetId,
+    /// The VPC it is part of.
+    pub vpc: VpcId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The zone, in the owner's dialect.
+    pub zone: String,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// IPv4 block.
+    pub cidr: Ipv4Net,
+    /// IPv6 block, if enabled.
+    pub ipv6: Option<Ipv6Net>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Subnet {
+    /// The first address of the block that an ENI may have, and the last.
+    ///
+    /// ECS reserves the first and the last three addresses of a vSwitch, EC2 the first four and the last.
+    #[must_use]
+    pub fn assignable(&self, dialect: Dialect) -> (Ipv4Addr, Ipv4Addr) {
+        let (head, tail) = match dialect {
+            Dialect::Ecs => (1, 3),
+            Dialect::Ec2 => (4, 1),
+        };
+        let first = u32::from(self.cidr.network()).saturating_add(head);
+        let last = u32::from(self.cidr.broadcast()).saturating_sub(tail);
+        (Ipv4Addr::from(first), Ipv4Addr::from(last))
+    }
+
+    /// The router's address in the subnet: `.253` in ECS (last but two), `.1` in EC2.
+    #[must_use]
+    pub fn gateway(&self, dialect: Dialect) -> Ipv4Addr {
+        Ipv4Addr::from(match dialect {
+            Dialect::Ecs => u32::from(self.cidr.broadcast()).saturating_sub(2),
+            Dialect::Ec2 => u32::from(self.cidr.network()).saturating_add(1),
+        })
+    }
+
+    /// The IPv6 address number `index` of the subnet, counted from 0x10 to keep clear of the router.
+    #[must_use]
+    pub fn ipv6_at(&self, index: u64) -> Option<Ipv6Addr> {
+        let net = self.ipv6?;
+        Some(Ipv6Addr::from(u128::from(net.network()) + 0x10 + u128::from(index)))
+    }
+}
+
+/// A virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its name.
+    pub id: InstanceId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The VPC it runs in.
+    pub vpc: VpcId,
+    /// The subnet of its primary ENI.
+    pub subnet: SubnetId,
+    /// The host it is placed on.
+    pub host: HostId,
+    /// The owner's name for it.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// Image id as requested; local compute does not read it.
+    pub image: String,
+    /// Instance type as requested; local compute does not read it.
+    pub instance_type: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The revision that made it: it runs once its host has applied this.
+    pub created_in: Revision,
+}
+
+/// An elastic network interface: what groups are attached to and what is enforced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eni {
+    /// Its name.
+    pub id: EniId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The VPC it is in.
+    pub vpc: VpcId,
+    /// The subnet it is in.
+    pub subnet: SubnetId,
+    /// The instance it is attached to.
+    pub instance: Option<InstanceId>,
+    /// Its place in the instance; 0 is the primary ENI.
+    pub device_index: u8,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Its private addresses, the primary IPv4 address first.
+    pub addresses: Vec<IpAddr>,
+    /// Its groups, in the order of attachment, without repetition, never empty.
+    pub groups: Vec<GroupId>,
+    /// Overrides the account's and the flavor's treatment of live flows.
+    pub treatment: Option<Treatment>,
+    /// Idle timeouts.
+    pub timeouts: Timeouts,
+    /// Whether only its own addresses may be sent from it (`SourceDestCheck`).
+    pub source_check: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What happens between ENIs that share an `EcsBasic` group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum InnerAccess {
+    /// They reach each other before any rule.
+    Accept,
+    /// Nothing; the rules decide.
+    Drop,
+}
+
+/// A security group with its rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub id: GroupId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The VPC whose ENIs may carry it.
+    pub vpc: VpcId,
+    /// Its kind.
+    pub flavor: Flavor,
+    /// The owner's name for it; may be empty in ECS.
+    pub name: String,
+    /// The owner's words about it; may be empty in ECS.
+    pub description: String,
+    /// Intra-group policy; meaningful for `EcsBasic`.
+    pub inner_access: InnerAccess,
+    /// ECS resource group; may be empty.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: OrdMap<String, String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its rules. Stored one by one, so left out of the header.
+    #[serde(skip)]
+    pub rules: OrdMap<RuleId, Arc<Rule>>,
+}
+
+impl Group {
+    /// Whether ENIs that share the group reach each other before any rule.
+    #[must_use]
+    pub fn accepts_inner(&self) -> bool {
+        match (self.flavor, self.inner_access) {
+            (Flavor::EcsBasic, InnerAccess::Accept) => true,
+            (Flavor::EcsBasic, InnerAccess::Drop) | (Flavor::EcsEnterprise | Flavor::Ec2, _) => false,
+        }
+    }
+}
+
+/// An entry of a prefix list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixEntry {
+    /// The block, canonical.
+    pub cidr: Cidr,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+}
+
+/// A named list of address blocks of one family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixList {
+    /// Its name.
+    pub id: PrefixListId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The owner's name for it.
+    pub name: String,
+    /// The family of every entry.
+    pub family: Family,
+    /// How many entries it may hold; a rule that names it costs this many rules.
+    pub entries_max: u32,
+    /// Its entries.
+    pub entries: Vec<PrefixEntry>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A named list of port ranges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortList {
+    /// Its name.
+    pub id: PortListId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The owner's name for it.
+    pub name: String,
+    /// How many entries it may hold; a rule that names it costs this many rules.
+    pub entries_max: u32,
+    /// Its entries.
+    pub entries: Vec<PortRange>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The groups of an ENI as a set: ENIs with the same set share one policy.
+pub type GroupSet = Arc<[GroupId]>;
+
+/// A snapshot of everything that is declared.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub(crate) revision: Revision,
+    pub(crate) bypass: Arc<BypassSet>,
+    pub(crate) accounts: OrdMap<AccountId, Arc<Account>>,
+    pub(crate) keys: OrdMap<KeyId, Arc<AccessKey>>,
+    pub(crate) vpcs: OrdMap<VpcId, Arc<Vpc>>,
+    pub(crate) subnets: OrdMap<SubnetId, Arc<Subnet>>,
+    pub(crate) instances: OrdMap<InstanceId, Arc<Instance>>,
+    pub(crate) enis: OrdMap<EniId, Arc<Eni>>,
+    pub(crate) groups: OrdMap<GroupId, Arc<Group>>,
+    pub(crate) prefix_lists: OrdMap<PrefixListId, Arc<PrefixList>>,
+    pub(crate) port_lists: OrdMap<PortListId, Arc<PortList>>,
+    index: Index,
+}
+
+/// What can be derived from the entities, kept because it is asked often.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    enis_by_address: OrdMap<(VpcId, IpAddr), EniId>,
+    enis_by_group_set: OrdMap<GroupSet, OrdSet<EniId>>,
+    group_sets_by_group: OrdMap<GroupId, OrdSet<GroupSet>>,
+    enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
+    referrers: OrdMap<Referent, OrdSet<(GroupId, RuleId)>>,
+}
+
+/// What a rule may name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Referent {
+    /// A group as peer.
+    Group(GroupId),
+    /// A prefix list as peer.
+    PrefixList(PrefixListId),
+    /// A port list as service.
+    PortList(PortListId),
+}
+
+fn referents(rule: &Rule) -> impl Iterator<Item = Referent> {
+    let peer = match &rule.spec.peer {
+        Peer::Cidr(_) => None,
+        Peer::PrefixList(id) => Some(Referent::PrefixList(id.clone())),
+        Peer::Group { group, .. } => Some(Referent::Group(group.clone())),
+    };
+    let service = match &rule.spec.service {
+        Service::Any | Service::Ports(_) | Service::Icmp { .. } => None,
+        Service::PortList(id) => Some(Referent::PortList(id.clone())),
+    };
+    peer.into_iter().chain(service)
+}
+
+/// The sorted, repetition-free form of an ENI's groups.
+#[must_use]
+pub fn group_set(groups: &[GroupId]) -> GroupSet {
+    let mut sorted = groups.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    Arc::from(sorted)
+}
+
+macro_rules! entity_access {
+    ($($(#[$doc:meta])* $one:ident, $all:ident: $id:ty => $entity:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $one(&self, id: &$id) -> Option<&Arc<$entity>> {
+                self.$all.get(id)
+            }
+
+            /// All of them, by id.
+            pub fn $all(&self) -> impl DoubleEndedIterator<Item = &Arc<$entity>> {
+                self.$all.values()
+            }
+        )*
+    };
+}
+
+impl World {
+    entity_access! {
+        /// One account.
+        account, accounts: AccountId => Account;
+        /// One access key.
+        key, keys: KeyId => AccessKey;
+        /// One VPC.
+        vpc, vpcs: VpcId => Vpc;
+        /// One subnet.
+        subnet, subnets: SubnetId => Subnet;
+        /// One instance.
+        instance, instances: InstanceId => Instance;
+        /// One ENI.
+        eni, enis: EniId => Eni;
+        /// One group.
+        group, groups: GroupId => Group;
+        /// One prefix list.
+        prefix_list, prefix_lists: PrefixListId => PrefixList;
+        /// One port list.
+        port_list, port_lists: PortListId => PortList;
+    }
+
+    /// The revision of this snapshot.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The traffic that no rule judges.
+    #[must_use]
+    pub fn bypass(&self) -> &BypassSet {
+        &self.bypass
+    }
+
+    /// The same entities at another revision.
+    #[must_use]
+    pub fn at(mut self, revision: Revision) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    /// The ENI that has a private address in a VPC.
+    #[must_use]
+    pub fn eni_at(&self, vpc: &VpcId, address: IpAddr) -> Option<&Arc<Eni>> {
+        let id = self.index.enis_by_address.get(&(vpc.clone(), address))?;
+        self.enis.get(id)
+    }
+
+    /// How many ENIs there are.
+    #[must_use]
+    pub fn eni_count(&self) -> usize {
+        self.enis.len()
+    }
+
+    /// How many private addresses the ENIs have.
+    #[must_use]
+    pub fn address_count(&self) -> usize {
+        self.index.enis_by_address.len()
+    }
+
+    /// The ENIs of an instance, the primary first.
+    pub fn enis_of(&self, instance: &InstanceId) -> impl Iterator<Item = &Arc<Eni>> + use<'_> {
+        let from = (instance.clone(), 0);
+        let to = (instance.clone(), u8::MAX);
+        self.index.enis_by_instance.range(from..=to).filter_map(|(_, id)| self.enis.get(id))
+    }
+
+    /// The primary ENI of an instance.
+    #[must_use]
+    pub fn primary_eni(&self, instance: &InstanceId) -> Option<&Arc<Eni>> {
+        self.enis_of(instance).next()
+    }
+
+    /// The distinct group sets that hold a group: one for each policy that the group is part of.
+    pub fn group_sets_with(&self, group: &GroupId) -> impl Iterator<Item = &GroupSet> + use<'_> {
+        self.index.group_sets_by_group.get(group).into_iter().flatten()
+    }
+
+    /// Every distinct group set that some ENI has.
+    pub fn group_sets(&self) -> impl Iterator<Item = &GroupSet> {
+        self.index.enis_by_group_set.keys()
+    }
+
+    /// The ENIs that have exactly this group set.
+    pub fn enis_with(&self, set: &GroupSet) -> impl Iterator<Item = &EniId> + use<'_> {
+        self.index.enis_by_group_set.get(set).into_iter().flatten()
+    }
+
+    /// The ENIs that carry a group.
+    pub fn members(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Eni>> + use<'_> {
+        self.group_sets_with(group).flat_map(|set| self.enis_with(set)).filter_map(|id| self.enis.get(id))
+    }
+
+    /// The rules that name a group, prefix list or port list, as (group, rule).
+    pub fn referrers(&self, referent: &Referent) -> impl Iterator<Item = &(GroupId, RuleId)> + use<'_> {
+        self.index.referrers.get(referent).into_iter().flatten()
+    }
+
+    /// How a change treats live flows at an ENI: its own choice, else its account's, else its flavor's.
+    #[must_use]
+    pub fn treatment_of(&self, eni: &Eni) -> Treatment {
+        let account = self.accounts.get(&eni.account).and_then(|account| account.treatment);
+        let by_flavor = || match self.flavor_of(eni) {
+            Some(Flavor::EcsBasic | Flavor::EcsEnterprise) | None => Treatment::Reevaluate,
+            Some(Flavor::Ec2) => Treatment::Keep,
+        };
+        eni.treatment.or(account).unwrap_or_else(by_flavor)
+    }
+
+    /// The flavor of an ENI's groups.
+    #[must_use]
+    pub fn flavor_of(&self, eni: &Eni) -> Option<Flavor> {
+        eni.groups.first().and_then(|id| self.groups.get(id)).map(|group| group.flavor)
+    }
+
+    /// The dialect of an account; `Ecs` for one that is not in this snapshot.
+    #[must_use]
+    pub fn dialect_of(&self, account: &AccountId) -> Dialect {
+        self.accounts.get(account).map_or(Dialect::Ecs, |account| account.dialect)
+    }
+
+    /// Makes one change. Indexes follow.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::PutBypass(set) => self.bypass = Arc::clone(set),
+            Change::PutAccount(account) => drop(self.accounts.insert(account.id.clone(), Arc::clone(account))),
+            Change::PutKey(key) => drop(self.keys.insert(key.id.clone(), Arc::clone(key))),
+            Change::DeleteKey(id) => drop(self.keys.remove(id)),
+            Change::PutVpc(vpc) => drop(self.vpcs.insert(vpc.id.clone(), Arc::clone(vpc))),
+            Change::DeleteVpc(id) => drop(self.vpcs.remove(id)),
+            Change::PutSubnet(subnet) => drop(self.subnets.insert(subnet.id.clone(), Arc::clone(subnet))),
+            Change::DeleteSubnet(id) => drop(self.subnets.remove(id)),
+            Change::PutInstance(instance) => {
+                self.instances.insert(instance.id.clone(), Arc::clone(instance));
+            }
+            Change::DeleteInstance(id) => drop(self.instances.remove(id)),
+            Change::PutEni(eni) => self.put_eni(eni),
+            Change::DeleteEni(id) => self.delete_eni(id),
+            Change::PutGroup(group) => self.put_group(group),
+            Change::DeleteGroup(id) => self.delete_group(id),
+            Change::PutRule { group, rule } => self.put_rule(group, rule),
+            Change::DeleteRule { group, rule } => self.delete_rule(group, rule),
+            Change::PutPrefixList(list) => drop(self.prefix_lists.insert(list.id.clone(), Arc::clone(list))),
+            Change::DeletePrefixList(id) => drop(self.prefix_lists.remove(id)),
+            Change::PutPortList(list) => drop(self.port_lists.insert(list.id.clone(), Arc::clone(list))),
+            Change::DeletePortList(id) => drop(self.port_lists.remove(id)),
+        }
+    }
+
+    fn put_eni(&mut self, eni: &Arc<Eni>) {
+        self.delete_eni(&eni.id);
+        for address in &eni.addresses {
+            self.index.enis_by_address.insert((eni.vpc.clone(), *address), eni.id.clone());
+        }
+        if let Some(instance) = &eni.instance {
+            self.index.enis_by_instance.insert((instance.clone(), eni.device_index), eni.id.clone());
+        }
+        let set = group_set(&eni.groups);
+        for group in set.iter() {
+            let sets = self.index.group_sets_by_group.entry(group.clone()).or_default();
+            sets.insert(Arc::clone(&set));
+        }
+        self.index.enis_by_group_set.entry(set).or_default().insert(eni.id.clone());
+        self.enis.insert(eni.id.clone(), Arc::clone(eni));
+    }
+
+    fn delete_eni(&mut self, id: &EniId) {
+        let Some(eni) = self.enis.remove(id) else { return };
+        for address in &eni.addresses {
+            self.index.enis_by_address.remove(&(eni.vpc.clone(), *address));
+        }
+        if let Some(instance) = &eni.instance {
+            self.index.enis_by_instance.remove(&(instance.clone(), eni.device_index));
+        }
+        let set = group_set(&eni.groups);
+        remove_from(&mut self.index.enis_by_group_set, &set, id);
+        if self.index.enis_by_group_set.contains_key(&set) {
+            return;
+        }
+        for group in set.iter() {
+            remove_from(&mut self.index.group_sets_by_group, group, &set);
+        }
+    }
+
+    fn put_group(&mut self, group: &Arc<Group>) {
+        let rules = self.groups.get(&group.id).map(|old| old.rules.clone()).unwrap_or_default();
+        let mut group = Group::clone(group);
+        group.rules = rules;
+        self.groups.insert(group.id.clone(), Arc::new(group));
+    }
+
+    fn delete_group(&mut self, id: &GroupId) {
+        let Some(group) = self.groups.remove(id) else { return };
+        for rule in group.rules.values() {
+            self.forget_references(id, rule);
+        }
+    }
+
+    fn put_rule(&mut self, group: &GroupId, rule: &Arc<Rule>) {
+        self.delete_rule(group, &rule.id);
+        let Some(owner) = self.groups.get_mut(group) else { return };
+        Arc::make_mut(owner).rules.insert(rule.id.clone(), Arc::clone(rule));
+        for referent in referents(rule) {
+            let referrers = self.index.referrers.entry(referent).or_default();
+            referrers.insert((group.clone(), rule.id.clone()));
+        }
+    }
+
+    fn delete_rule(&mut self, group: &GroupId, rule: &RuleId) {
+        let Some(owner) = self.groups.get_mut(group) else { return };
+        if let Some(old) = Arc::make_mut(owner).rules.remove(rule) {
+            self.forget_references(group, &old);
+        }
+    }
+
+    fn forget_references(&mut self, group: &GroupId, rule: &Rule) {
+        for referent in referents(rule) {
+            remove_from(&mut self.index.referrers, &referent, &(group.clone(), rule.id.clone()));
+        }
+    }
+}
+
+/// Takes a member out of one set of a map, and the set with its last member.
+fn remove_from<K: Ord + Clone, V: Ord + Clone>(map: &mut OrdMap<K, OrdSet<V>>, key: &K, member: &V) {
+    let Some(set) = map.get_mut(key) else { return };
+    set.remove(member);
+    if set.is_empty() {
+        map.remove(key);
+    }
+}
