@@ -4,7 +4,7 @@
 //! without judging anything again. [`Change::key`] is the row it lives in: the newest change of a row
 //! wins, and a snapshot is the newest `Put` of every row, in the order of [`Row`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,22 @@ pub enum Row {
 }
 
 impl Row {
+    /// The change that deletes the row. The bypass set and accounts are never deleted.
+    fn into_delete(self) -> Option<Change> {
+        Some(match self {
+            Self::Bypass | Self::Account(_) => return None,
+            Self::Key(id) => Change::DeleteKey(id),
+            Self::Vpc(id) => Change::DeleteVpc(id),
+            Self::Subnet(id) => Change::DeleteSubnet(id),
+            Self::PrefixList(id) => Change::DeletePrefixList(id),
+            Self::PortList(id) => Change::DeletePortList(id),
+            Self::Group(id) => Change::DeleteGroup(id),
+            Self::Rule(group, rule) => Change::DeleteRule { group, rule },
+            Self::Instance(id) => Change::DeleteInstance(id),
+            Self::Eni(id) => Change::DeleteEni(id),
+        })
+    }
+
     /// The row's name in a store: kinds sort in the order of the variants.
     #[must_use]
     pub fn to_key(&self) -> String {
@@ -220,6 +236,16 @@ impl World {
         all.extend(self.instances.values().cloned().map(Change::PutInstance));
         all.extend(self.enis.values().cloned().map(Change::PutEni));
         all
+    }
+
+    /// The changes that lead from another world to this one: what the other has too much, gone, in reverse
+    /// order of [`Row`], then everything that is here.
+    #[must_use]
+    pub fn changes_from(&self, other: &World) -> Vec<Change> {
+        let facts = self.to_changes();
+        let rows: BTreeSet<Row> = facts.iter().map(Change::row).collect();
+        let lost = other.to_changes().into_iter().rev().map(|fact| fact.row()).filter(|row| !rows.contains(row));
+        lost.filter_map(Row::into_delete).chain(facts).collect()
     }
 
     /// Makes every change of a commit and takes its revision.

@@ -115,6 +115,11 @@ impl Tracker {
         &self.flows
     }
 
+    /// An ENI that is gone takes its flows with it.
+    pub fn forget(&mut self, eni: &EniId) {
+        self.flows.retain(|key, _| key.eni != *eni);
+    }
+
     /// Judges a packet at an ENI and updates its flow.
     pub fn judge(&mut self, world: &World, eni: &Eni, segment: &Segment, now_s: u64) -> Decision {
         let decided = |action, why| Decision { action, why, revision: world.revision() };

@@ -44,22 +44,31 @@ fn is_bypassed(world: &World, eni: &Eni, packet: &Packet) -> bool {
     world.bypass().holds(packet) && (packet.direction == Direction::Ingress || may_send_unjudged(eni, packet.local))
 }
 
-/// IPv6 neighbour and router discovery (RFC 4861: 133 to 137) and the multicast listener reports that it
-/// depends on (RFC 2710 and 3810: 130 to 132 and 143). The data plane also demands hop limit 255 of the
-/// first kind and a link-local or unspecified source of the second.
+/// IPv6 neighbour and router discovery (RFC 4861: 133 to 137; the data plane also demands hop limit 255),
+/// and the multicast listener messages that it depends on (RFC 2710 and 3810: 130 to 132 and 143), which
+/// come from a link-local or unspecified address.
 fn is_discovery(packet: &Packet) -> bool {
-    match packet.transport {
-        Transport::Icmp { protocol: 58, kind, .. } => matches!(kind, 130..=137 | 143),
-        Transport::Icmp { .. } | Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Other { .. } => false,
+    let Transport::Icmp { protocol: 58, kind, .. } = packet.transport else { return false };
+    let source = match packet.direction {
+        Direction::Ingress => packet.peer,
+        Direction::Egress => packet.local,
+    };
+    match kind {
+        133..=137 => true,
+        130..=132 | 143 => source.is_unspecified() || is_link_local(source),
+        _ => false,
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 
 fn may_send_unjudged(eni: &Eni, local: IpAddr) -> bool {
-    let link_local = match local {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    !eni.source_check || local.is_unspecified() || link_local || eni.addresses.contains(&local)
+    !eni.source_check || local.is_unspecified() || is_link_local(local) || eni.addresses.contains(&local)
 }
 
 /// Step 3: the first group, by id, that both ends carry and whose inner access is Accept.

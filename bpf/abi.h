@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What the program and the agent share. The Rust twins are crates/compile/src/abi.rs (structures) and
+ * crates/compile/src/layout.rs (a policy's words); a test compares sizes and offsets with this program's
+ * BTF, and the capacities below with core::limits.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define ENI_SLOTS 8193
+#define VPC_SLOTS 1025
+#define GROUP_SLOTS 65537
+#define RULE_SLOTS 327681
+#define MEMBER_SLOTS 262146
+#define FLOWS 262144
+#define FRAGMENTS 16384
+#define POLICY_WORDS 16777216 /* a power of two: positions are masked */
+#define REASONS 32
+#define REASON_SLOTS (ENI_SLOTS * 2 * REASONS)
+#define ID_BYTES 32
+#define GROUPS_MAX 16
+
+#define ENI_VALID 1
+#define ENI_SOURCE_CHECK 2
+#define ENI_KEEP 4
+#define ENI_RESET 8
+
+union ip {
+	__u8 bytes[16];
+	__u32 words[4];
+	__u64 halves[2];
+};
+
+struct eni {
+	__u64 policy;
+	__u64 next;
+	__u64 netns;
+	__u32 ifindex;
+	__u32 vpc;
+	__u32 flags;
+	__u8 mac[6];
+	__u8 reserved[2];
+	__u32 tcp_opening_s;
+	__u32 tcp_established_s;
+	__u32 tcp_closed_s;
+	__u32 udp_s;
+	__u32 udp_stream_s;
+	__u32 icmp_s;
+	__u32 other_s;
+};
+
+struct member {
+	__u32 vpc;
+	__u32 eni;
+	__u8 address[16];
+	__u32 next;
+	__u32 groups_n;
+	__u32 groups[GROUPS_MAX];
+};
+
+struct address_key {
+	__u32 vpc;
+	__u8 address[16];
+};
+
+struct port_key {
+	__u64 netns;
+	__u32 ifindex;
+	__u32 reserved;
+};
+
+struct flow_key {
+	__u32 eni;
+	__u8 local[16];
+	__u8 peer[16];
+	__u16 local_port;
+	__u16 peer_port;
+	__u8 protocol;
+	__u8 reserved[3];
+};
+
+#define FLOW_EGRESS 1
+#define FLOW_UNTRACKED 2
+#define FLOW_V6 4
+
+#define FLOW_ANSWERED 1
+#define FLOW_ESTABLISHED 2
+#define FLOW_FIN_FIRST 4
+#define FLOW_FIN_REPLY 8
+#define FLOW_RST 16
+#define FLOW_CUT 32
+
+struct flow {
+	__u64 stamp;
+	__u64 seen_ns;
+	__u32 rule;
+	__u8 flags;
+	__u8 progress;
+	__u8 reserved[2];
+	__u64 packets[2];
+	__u64 bytes[2];
+};
+
+struct fragment_key {
+	__u32 eni;
+	__u32 id;
+	__u8 local[16];
+	__u8 peer[16];
+	__u8 protocol;
+	__u8 direction;
+	__u8 reserved[2];
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct id {
+	__u8 bytes[ID_BYTES];
+};
+
+struct rule_name {
+	__u8 group[ID_BYTES];
+	__u8 rule[ID_BYTES];
+};
+
+/* A policy's words: see crates/compile/src/layout.rs. */
+#define POLICY_MAGIC 0x5ec10001u
+#define DIRECTION_WORDS 9
+#define TABLE_RULES 0
+#define TABLE_SERVICES 1
+#define TABLE_PEERS4 2
+#define TABLE_PEERS6 3
+#define TABLE_GROUPS 4
+#define TABLE_LOCALS4 5
+#define TABLE_LOCALS6 6
+#define TABLE_SOURCE_PORTS 7
+#define DEFAULTS_WORD 8
+#define DEFAULT_ALLOW 1
+#define OPEN_TCP4 2
+#define OPEN_UDP4 4
+#define OPEN_TCP6 8
+#define OPEN_UDP6 16
+#define ACTION_DENY 0
+#define ACTION_ALLOW 1
+#define ACTION_BYPASS 2
+#define RULE_WORLD 1
+#define RULE_INTRA 2
+#define NO_PORT 0x10000
+#define SUMMARIES_MAX 4 /* 64 bitmap words each: 16,384 rules */
+
+enum reason {
+	REASON_BYPASS = 0,
+	REASON_KNOWN_FLOW = 1,
+	REASON_KNOWN_ERROR = 2,
+	REASON_KNOWN_FRAGMENT = 3,
+	REASON_RULE_ALLOW = 4,
+	REASON_INTRA_GROUP = 5,
+	REASON_DEFAULT_ALLOW = 6,
+	REASON_RULE_DENY = 7,
+	REASON_DEFAULT_DENY = 8,
+	REASON_FLOW_ENDED = 9,
+	REASON_SPOOFED = 10,
+	REASON_MID_STREAM = 11,
+	REASON_FRAGMENT = 12,
+	REASON_MALFORMED = 13,
+	REASON_NO_POLICY = 14,
+	REASON_TABLE_FULL = 15,
+	REASON_CHANGING = 16,
+	REASON_NOT_IP = 17,
+};
+
+#define INGRESS 0
+#define EGRESS 1

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * Live flows: one entry per flow and ENI, found from both directions. The meaning is core::flow's.
+ *
+ * An entry remembers the policy version and the membership epoch that judged it last. A change leaves the
+ * entries alone; the next packet of a flow finds that the stamp differs and is judged again.
+ */
+#pragma once
+
+#include "policy.h"
+
+/*
+ * Working memory of one run: the stack is too small for it. tc programs run with bottom halves off, so
+ * one per CPU is enough.
+ */
+struct scratch {
+	struct packet packet;
+	struct flow_key key;
+	struct finding finding;
+	struct flow flow;
+	struct tuple first;
+	struct tuple quoted;
+	struct flow_key quoted_key;
+	struct fragment_key fragment;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+#define SECOND 1000000000ull
+#define FRAGMENT_LIFE (30 * SECOND)
+
+static __always_inline int begins_connection(__u8 flags)
+{
+	return (flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
+}
+
+static __always_inline int is_closed(const struct flow *flow)
+{
+	__u8 fins = FLOW_FIN_FIRST | FLOW_FIN_REPLY;
+
+	return (flow->progress & (FLOW_RST | FLOW_CUT)) || (flow->progress & fins) == fins;
+}
+
+static __always_inline __u64 timeout_of(const struct eni *eni, const struct flow_key *key, const struct flow *flow)
+{
+	if (key->protocol == PROTO_TCP)
+		return is_closed(flow)			     ? eni->tcp_closed_s :
+		       flow->progress & FLOW_ESTABLISHED ? eni->tcp_established_s :
+							     eni->tcp_opening_s;
+	if (key->protocol == PROTO_UDP)
+		return flow->packets[0] >= 2 && flow->packets[1] >= 2 ? eni->udp_stream_s : eni->udp_s;
+	if (key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6)
+		return eni->icmp_s;
+	return eni->other_s;
+}
+
+static __always_inline int has_expired(const struct eni *eni, const struct flow_key *key, const struct flow *flow,
+				       __u64 now)
+{
+	return now - flow->seen_ns >= timeout_of(eni, key, flow) * SECOND && now > flow->seen_ns;
+}
+
+static __always_inline void advance(struct flow *flow, const struct packet *packet, __u32 segments, __u32 bytes,
+				    __u64 now)
+{
+	int reply = (packet->tuple.direction == EGRESS) != !!(flow->flags & FLOW_EGRESS);
+	__u8 progress = flow->progress, flags = packet->tcp_flags;
+
+	flow->seen_ns = now;
+	if (reply)
+		progress |= FLOW_ANSWERED;
+	else if ((progress & FLOW_ANSWERED) && (flags & TCP_ACK))
+		progress |= FLOW_ESTABLISHED;
+	if (flags & TCP_FIN)
+		progress |= reply ? FLOW_FIN_REPLY : FLOW_FIN_FIRST;
+	if (flags & TCP_RST)
+		progress |= FLOW_RST;
+	if (progress != flow->progress)
+		flow->progress = progress;
+	if (reply) {
+		__sync_fetch_and_add(&flow->packets[1], segments);
+		__sync_fetch_and_add(&flow->bytes[1], bytes);
+	} else {
+		__sync_fetch_and_add(&flow->packets[0], segments);
+		__sync_fetch_and_add(&flow->bytes[0], bytes);
+	}
+}
+
+static __always_inline __u64 stamp_of(const struct eni *eni)
+{
+	__u32 vpc = eni->vpc;
+	__u32 *epoch = bpf_map_lookup_elem(&epochs, &vpc);
+	__u64 policy = *(volatile __u64 *)&eni->policy;
+
+	return (policy & ~0xffffffffull) | (epoch ? *(volatile __u32 *)epoch : 0);
+}
+
+/*
+ * Whether a flow may go on. Its stamp tells that nothing has changed since it was judged; otherwise it is
+ * judged again as the packet that began it, unless its ENI keeps tracked flows.
+ */
+static __always_inline int still_allowed(const struct eni *eni, const struct flow_key *key, struct flow *flow,
+					 struct scratch *work)
+{
+	struct finding *finding = &work->finding;
+
+	if (flow->stamp == stamp_of(eni))
+		return 1;
+	if ((eni->flags & ENI_KEEP) && !(flow->flags & FLOW_UNTRACKED))
+		return 1;
+	first_of_flow(key, flow->flags, &work->first);
+	evaluate(&work->first, finding);
+	if (!passes(finding->reason))
+		return 0;
+	flow->rule = finding->rule;
+	flow->flags = finding->untracked ? flow->flags | FLOW_UNTRACKED : flow->flags & ~FLOW_UNTRACKED;
+	flow->stamp = finding->stamp;
+	return 1;
+}
+
+static __always_inline void fragment_key_of(struct scratch *work)
+{
+	const struct packet *packet = &work->packet;
+	struct fragment_key *key = &work->fragment;
+
+	__builtin_memset(key, 0, sizeof(*key));
+	key->eni = packet->tuple.eni;
+	key->id = packet->fragment_id;
+	__builtin_memcpy(key->local, &packet->tuple.local, 16);
+	__builtin_memcpy(key->peer, &packet->tuple.peer, 16);
+	key->protocol = packet->tuple.protocol;
+	key->direction = packet->tuple.direction;
+}
+
+/* The first fragment was admitted: so will be the rest. */
+static __always_inline void admit_fragments(struct scratch *work, __u64 now)
+{
+	fragment_key_of(work);
+	bpf_map_update_elem(&fragments, &work->fragment, &now, BPF_ANY);
+}
+
+static __always_inline enum reason judge_fragment(struct scratch *work, __u64 now)
+{
+	__u64 *seen;
+
+	fragment_key_of(work);
+	seen = bpf_map_lookup_elem(&fragments, &work->fragment);
+	return seen && now - *seen < FRAGMENT_LIFE ? REASON_KNOWN_FRAGMENT : REASON_FRAGMENT;
+}

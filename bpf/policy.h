@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * From a tuple to the rule that decides. A fixed number of look-ups: each field of the packet is mapped to
+ * a class by a binary search over its table, and the first bit that is set in every class is the rule.
+ *
+ * Functions without `static` are verified by the kernel once, on their own, for any argument.
+ */
+#pragma once
+
+#include "maps.h"
+#include "parse.h"
+
+#define NONE 0xffffffffu
+/* Enough for a table of 2^24 entries: no policy is larger. */
+#define SEARCH_STEPS 24
+
+struct finding {
+	__u64 stamp;
+	__u32 rule;
+	__u32 reason;
+	__u32 untracked;
+	__u32 own; /* whether the local address is the ENI's own, in every view */
+};
+
+static __always_inline __u64 *store(void)
+{
+	__u32 zero = 0;
+	struct policy_store *found = bpf_map_lookup_elem(&policies, &zero);
+
+	return found ? found->words : 0;
+}
+
+static __always_inline __u64 word(const __u64 *words, __u32 at)
+{
+	at &= POLICY_WORDS - 1;
+	/* The compiler must not prove the mask redundant and drop it: the verifier needs it. */
+	asm volatile("" : "+r"(at));
+	at &= POLICY_WORDS - 1;
+	return words[at];
+}
+
+/* The class of a 32-bit value: that of the last entry at or below it. Positions relative to the policy. */
+__noinline __u32 narrow_class(__u32 policy, __u32 table, __u32 value)
+{
+	const __u64 *words = store();
+	__u32 at, left;
+	__u64 head;
+
+	if (!words)
+		return 0;
+	head = word(words, policy + table);
+	left = head >> 32;
+	at = policy + (__u32)head;
+	if (!left)
+		return 0;
+	for (int i = 0; i < SEARCH_STEPS && left > 1; i++) {
+		__u32 half = left >> 1;
+		__u64 key = word(words, at + half) >> 32;
+		/* All ones when key <= value; without a branch, so that the verifier walks one path. */
+		__u32 go = (__u32)((__s64)(key - (__u64)value - 1) >> 63);
+
+		at += half & go;
+		left -= half;
+	}
+	return (__u32)word(words, at);
+}
+
+/* The same for a 128-bit value; an entry is three words. */
+__noinline __u32 wide_class(__u32 policy, __u32 table, const union ip *address)
+{
+	const __u64 *words = store();
+	__u64 head, high, low;
+	__u32 at, left;
+
+	if (!words || !address)
+		return 0;
+	high = bpf_be64_to_cpu(address->halves[0]);
+	low = bpf_be64_to_cpu(address->halves[1]);
+	head = word(words, policy + table);
+	left = head >> 32;
+	at = policy + (__u32)head;
+	if (!left)
+		return 0;
+	for (int i = 0; i < SEARCH_STEPS && left > 1; i++) {
+		__u32 half = left >> 1;
+		__u64 key_high = word(words, at + half * 3);
+		__u64 key_low = word(words, at + half * 3 + 1);
+		/* 1 when the key is above the value. */
+		__u32 above = (key_high > high) | ((key_high == high) & (key_low > low));
+
+		at += half * 3 & (above - 1);
+		left -= half;
+	}
+	return (__u32)word(words, at + 2);
+}
+
+/* Positions of the classes of a packet: peer, service, local, source port. A field that no rule asks about
+ * has ones in `any`, which match every rule whatever is read. No branch, so that the verifier walks one path. */
+struct query {
+	__u64 any[4];
+	__u32 classes[4];
+	__u32 policy;
+	__u32 summaries;
+};
+
+static __always_inline __u64 summary_of(const __u64 *words, const struct query *query, int field, __u32 summary)
+{
+	return word(words, query->policy + query->classes[field] + 2 * summary) | query->any[field];
+}
+
+/* A bitmap word of a class whose bit is set in the summary. */
+static __always_inline __u64 bitmap_of(const __u64 *words, const struct query *query, int field, __u32 summary,
+				       __u64 bit)
+{
+	__u32 class = query->policy + query->classes[field] + 2 * summary;
+	__u64 bits = word(words, class);
+	__u32 first = (__u32)word(words, class + 1);
+
+	return word(words, query->policy + first + __builtin_popcountll(bits & (bit - 1))) | query->any[field];
+}
+
+/* The first rule that is in every class. */
+__noinline __u32 first_rule(const struct query *query)
+{
+	const __u64 *words = store();
+
+	if (!words || !query)
+		return NONE;
+	for (__u32 summary = 0; summary < SUMMARIES_MAX; summary++) {
+		__u64 both;
+
+		if (summary >= query->summaries)
+			return NONE;
+		both = summary_of(words, query, 0, summary) & summary_of(words, query, 1, summary) &
+		       summary_of(words, query, 2, summary) & summary_of(words, query, 3, summary);
+		for (int i = 0; i < 64 && both; i++) {
+			__u64 bit = both & -both;
+			__u64 rules = bitmap_of(words, query, 0, summary, bit) & bitmap_of(words, query, 1, summary, bit) &
+				      bitmap_of(words, query, 2, summary, bit) & bitmap_of(words, query, 3, summary, bit);
+
+			if (rules)
+				return (summary * 64 + __builtin_popcountll(bit - 1)) * 64 +
+				       __builtin_popcountll((rules & -rules) - 1);
+			both &= both - 1;
+		}
+	}
+	return NONE;
+}
+
+static __always_inline __u32 open_flag(const struct tuple *tuple)
+{
+	if (tuple->protocol == PROTO_TCP)
+		return tuple->v6 ? OPEN_TCP6 : OPEN_TCP4;
+	if (tuple->protocol == PROTO_UDP)
+		return tuple->v6 ? OPEN_UDP6 : OPEN_UDP4;
+	return 0;
+}
+
+/* The classes of every field but the peer's; 0 when some field matches no rule at all. */
+static __always_inline int classify(const __u64 *words, const struct tuple *tuple, __u32 side, struct query *query)
+{
+	__u32 policy = query->policy;
+	__u32 value = (__u32)tuple->protocol << 16 | tuple->destination_port;
+
+	query->classes[1] = narrow_class(policy, side + TABLE_SERVICES, value);
+	query->any[2] = query->any[3] = ~0ull;
+	if (word(words, policy + side + TABLE_LOCALS4) >> 32) {
+		query->any[2] = 0;
+		query->classes[2] = tuple->v6 ? wide_class(policy, side + TABLE_LOCALS6, &tuple->local)
+					      : narrow_class(policy, side + TABLE_LOCALS4, bpf_ntohl(tuple->local.words[3]));
+	}
+	if (word(words, policy + side + TABLE_SOURCE_PORTS) >> 32) {
+		query->any[3] = 0;
+		query->classes[3] = narrow_class(policy, side + TABLE_SOURCE_PORTS,
+						 tuple->has_ports ? tuple->source_port : NO_PORT);
+	}
+	return query->classes[1] && (query->classes[2] || query->any[2]) && (query->classes[3] || query->any[3]);
+}
+
+/* The first match over the union of the peer's classes is the smallest of their first matches. */
+static __always_inline __u32 match(struct query *query, const struct tuple *tuple, __u32 side,
+				   const struct member *peer)
+{
+	__u32 best = NONE;
+
+	query->classes[0] = tuple->v6 ? wide_class(query->policy, side + TABLE_PEERS6, &tuple->peer)
+				      : narrow_class(query->policy, side + TABLE_PEERS4, bpf_ntohl(tuple->peer.words[3]));
+	if (query->classes[0])
+		best = first_rule(query);
+	if (!peer)
+		return best;
+	for (__u32 i = 0; i < GROUPS_MAX; i++) {
+		__u32 found;
+
+		if (i >= peer->groups_n)
+			break;
+		query->classes[0] = narrow_class(query->policy, side + TABLE_GROUPS, peer->groups[i]);
+		if (!query->classes[0])
+			continue;
+		found = first_rule(query);
+		if (found < best)
+			best = found;
+	}
+	return best;
+}
+
+/* Addresses that a host without an address sends from. */
+static __always_inline int is_placeless(const struct tuple *tuple)
+{
+	if (!tuple->v6)
+		return tuple->local.words[3] == 0;
+	return (tuple->local.halves[0] == 0 && tuple->local.halves[1] == 0) ||
+	       (tuple->local.bytes[0] == 0xfe && (tuple->local.bytes[1] & 0xc0) == 0x80);
+}
+
+/* Judges a tuple by one policy and one view of its ends. */
+static __always_inline void judge(const struct tuple *tuple, __u32 policy, int spoofed, const struct member *peer,
+				  struct finding *finding)
+{
+	__u32 side = 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
+	__u32 other = 1 + (tuple->direction == EGRESS ? 0 : DIRECTION_WORDS);
+	const __u64 *words = store();
+	struct query query = { .policy = policy };
+	__u32 rule = NONE, action, flags;
+	__u64 defaults, record;
+
+	finding->rule = 0;
+	finding->untracked = 0;
+	finding->reason = REASON_NO_POLICY;
+	if (!words || word(words, policy) >> 32 != POLICY_MAGIC)
+		return;
+	defaults = word(words, policy + side + DEFAULTS_WORD);
+	query.summaries = (__u32)defaults;
+	if (classify(words, tuple, side, &query))
+		rule = match(&query, tuple, side, peer);
+	if (rule == NONE) {
+		finding->reason = spoofed			   ? REASON_SPOOFED :
+				  (defaults >> 32) & DEFAULT_ALLOW ? REASON_DEFAULT_ALLOW :
+								     REASON_DEFAULT_DENY;
+		return;
+	}
+	record = word(words, policy + (__u32)word(words, policy + side + TABLE_RULES) + rule);
+	action = (record >> 32) & 0xff;
+	flags = record >> 40;
+	if (action == ACTION_BYPASS && (tuple->direction == INGRESS || !spoofed || is_placeless(tuple))) {
+		finding->reason = REASON_BYPASS;
+		return;
+	}
+	if (spoofed) {
+		finding->reason = REASON_SPOOFED;
+		return;
+	}
+	finding->rule = (__u32)record;
+	finding->reason = action != ACTION_ALLOW ? REASON_RULE_DENY :
+			  flags & RULE_INTRA	 ? REASON_INTRA_GROUP :
+						   REASON_RULE_ALLOW;
+	finding->untracked = (flags & RULE_WORLD) &&
+			     ((word(words, policy + other + DEFAULTS_WORD) >> 32) & open_flag(tuple));
+}
+
+static __always_inline int passes(__u32 reason)
+{
+	return reason <= REASON_DEFAULT_ALLOW;
+}
+
+static __always_inline int same_address(const __u8 *bytes, const union ip *address)
+{
+	const __u64 *halves = (const __u64 *)bytes;
+
+	return halves[0] == address->halves[0] && halves[1] == address->halves[1];
+}
+
+/*
+ * Who has an address. A hash element may be taken for another key while it is being read, and a member's
+ * place is filled again only after every running program has ended; so a member that does not carry the
+ * address that was asked for was read during a change, and asking again finds the truth.
+ */
+static __always_inline int member_of(__u32 vpc, const union ip *address, struct member **found)
+{
+	struct address_key key = { .vpc = vpc };
+
+	__builtin_memcpy(key.address, address, 16);
+	*found = 0;
+	for (int i = 0; i < 3; i++) {
+		__u32 *index = bpf_map_lookup_elem(&addresses, &key);
+		struct member *member;
+		__u32 at;
+
+		if (!index)
+			return 0;
+		at = *index;
+		member = bpf_map_lookup_elem(&members, &at);
+		if (member && member->vpc == vpc && same_address(member->address, address)) {
+			*found = member;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static __always_inline struct member *successor(struct member *member)
+{
+	__u32 next = member ? *(volatile __u32 *)&member->next : 0;
+
+	return next ? bpf_map_lookup_elem(&members, &next) : 0;
+}
+
+/*
+ * Judges the first packet of a flow. While a change is being made, the policy or a member has a successor;
+ * then old and new must both allow, so that no moment of a change is more open than its two ends.
+ */
+__noinline int evaluate(const struct tuple *tuple, struct finding *finding)
+{
+	struct member *local, *peer, *local_next, *peer_next;
+	__u64 policy, next;
+	__u32 slot, *epoch;
+	struct eni *eni;
+	int spoofed;
+
+	if (!tuple || !finding)
+		return 0;
+	finding->reason = REASON_NO_POLICY;
+	finding->rule = 0;
+	finding->own = 0;
+	slot = tuple->eni;
+	eni = bpf_map_lookup_elem(&enis, &slot);
+	if (!eni)
+		return 0;
+	/* The stamp is read first: what changes from here on is judged again at the next packet. */
+	next = *(volatile __u64 *)&eni->next;
+	policy = *(volatile __u64 *)&eni->policy;
+	slot = eni->vpc;
+	epoch = bpf_map_lookup_elem(&epochs, &slot);
+	if (!policy || !epoch)
+		return 0;
+	finding->stamp = (policy & ~0xffffffffull) | *(volatile __u32 *)epoch;
+	finding->reason = REASON_CHANGING;
+	if (member_of(eni->vpc, &tuple->local, &local) < 0 || member_of(eni->vpc, &tuple->peer, &peer) < 0)
+		return 0;
+	finding->own = local && local->eni == tuple->eni;
+	spoofed = (eni->flags & ENI_SOURCE_CHECK) && !finding->own;
+	judge(tuple, (__u32)policy, spoofed, peer, finding);
+	local_next = successor(local);
+	peer_next = successor(peer);
+	if (!passes(finding->reason) || (!next && !local_next && !peer_next))
+		return 0;
+	if (local_next)
+		finding->own = local_next->eni == tuple->eni;
+	spoofed = (eni->flags & ENI_SOURCE_CHECK) && !finding->own;
+	judge(tuple, (__u32)(next ? next : policy), spoofed, peer_next ? peer_next : peer, finding);
+	return 0;
+}

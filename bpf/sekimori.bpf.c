@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * Sekimori's data plane: two programs at the host side of every ENI, `to_eni` (tc egress) and `from_eni`
+ * (tc ingress). Every packet gets one reason, and every reason one action and one counter.
+ *
+ * An interface that is not in the tables, or has no valid policy, drops.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "conntrack.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * Interface numbers are unique only within a network namespace, so an interface is found by the
+ * namespace's cookie and its number. Kernels that do not tell the cookie to tc programs get a copy of the
+ * programs for each namespace, with the cookie written here.
+ */
+volatile const __u64 NETNS = 0;
+
+#define HEADERS (ETH_HLEN + 40)
+/* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
+#define PASS (-1)
+
+static __always_inline struct eni *eni_of(struct __sk_buff *skb, __u32 *slot)
+{
+	struct port_key key = { .netns = NETNS ? NETNS : bpf_get_netns_cookie(skb), .ifindex = skb->ifindex };
+	__u32 *found = bpf_map_lookup_elem(&ports, &key);
+	struct eni *eni;
+
+	if (!found)
+		return 0;
+	*slot = *found;
+	eni = bpf_map_lookup_elem(&enis, slot);
+	/* The array knows its interface too, so a hash element that changes while it is read does no harm. */
+	if (!eni || eni->ifindex != key.ifindex || eni->netns != key.netns || !(eni->flags & ENI_VALID))
+		return 0;
+	return eni;
+}
+
+/*
+ * Neighbour and router discovery must come from the link (RFC 4861: hop limit 255, and never in
+ * fragments); listener reports from a link-local or unspecified address.
+ */
+static __always_inline int is_discovery(const struct packet *packet)
+{
+	const struct tuple *tuple = &packet->tuple;
+	const union ip *source = tuple->direction == INGRESS ? &tuple->peer : &tuple->local;
+	__u8 type = tuple->source_port >> 8;
+
+	if (!tuple->v6 || tuple->protocol != PROTO_ICMPV6 || packet->fragment_first)
+		return 0;
+	if (type >= 133 && type <= 137)
+		return packet->hop_limit == 255;
+	if ((type >= 130 && type <= 132) || type == 143)
+		return (source->bytes[0] == 0xfe && (source->bytes[1] & 0xc0) == 0x80) ||
+		       (source->halves[0] == 0 && source->halves[1] == 0);
+	return 0;
+}
+
+static __always_inline int same_mac(const __u8 *one, const __u8 *other)
+{
+	__u8 different = 0;
+
+	for (int i = 0; i < ETH_ALEN; i++)
+		different |= one[i] ^ other[i];
+	return !different;
+}
+
+/* Ends a live flow. With reset, the entry stays for a moment so that the RSTs find their way. */
+static __always_inline enum reason end_flow(const struct eni *eni, const struct flow_key *key, struct flow *flow)
+{
+	if ((eni->flags & ENI_RESET) && key->protocol == PROTO_TCP)
+		flow->progress |= FLOW_CUT;
+	else
+		bpf_map_delete_elem(&flows, key);
+	return REASON_FLOW_ENDED;
+}
+
+/* Continues a flow, or says that there is none (REASON_NO_POLICY, which no flow can end with). */
+static __always_inline enum reason continue_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+						 __u64 now)
+{
+	const struct packet *packet = &work->packet;
+	const struct flow_key *key = &work->key;
+	struct flow *flow = bpf_map_lookup_elem(&flows, key);
+
+	if (!flow)
+		return REASON_NO_POLICY;
+	if ((is_closed(flow) && key->protocol == PROTO_TCP && begins_connection(packet->tcp_flags)) ||
+	    has_expired(eni, key, flow, now)) {
+		bpf_map_delete_elem(&flows, key);
+		return REASON_NO_POLICY;
+	}
+	if (flow->progress & FLOW_CUT)
+		return packet->tcp_flags & TCP_RST ? REASON_KNOWN_FLOW : REASON_FLOW_ENDED;
+	if (!still_allowed(eni, key, flow, work))
+		return end_flow(eni, key, flow);
+	work->finding.rule = 0;
+	advance(flow, packet, skb->gso_segs ? skb->gso_segs : 1, skb->len, now);
+	return REASON_KNOWN_FLOW;
+}
+
+/* An error about a known flow passes like the flow itself. */
+static __always_inline int reports_known_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					      __u64 now)
+{
+	const struct packet *packet = &work->packet;
+	struct flow_key *key = &work->quoted_key;
+	struct member *local;
+	struct flow *flow;
+	__u16 icmp_id = 0;
+
+	if (!is_icmp(&packet->tuple) || !is_icmp_error(packet->tuple.protocol, packet->tuple.source_port >> 8))
+		return 0;
+	if (parse_quoted(skb, packet, &work->quoted, &icmp_id) < 0 || !flow_key_of(&work->quoted, icmp_id, key))
+		return 0;
+	flow = bpf_map_lookup_elem(&flows, key);
+	if (!flow || (flow->progress & FLOW_CUT) || has_expired(eni, key, flow, now))
+		return 0;
+	if (eni->flags & ENI_SOURCE_CHECK) {
+		if (member_of(eni->vpc, &packet->tuple.local, &local) < 0 || !local || local->eni != packet->tuple.eni)
+			return 0;
+	}
+	return still_allowed(eni, key, flow, work);
+}
+
+/* Begins a flow for a packet that the rules allow. */
+static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scratch *work, __u64 now)
+{
+	const struct tuple *tuple = &work->packet.tuple;
+	const struct finding *finding = &work->finding;
+	struct flow *flow = &work->flow;
+	long error;
+
+	/* An ICMP message begins a flow when it asks, not when it answers. */
+	if (is_icmp(tuple) && query_of(tuple->protocol, tuple->source_port >> 8) != tuple->source_port >> 8)
+		return finding->reason;
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->stamp = finding->stamp;
+	flow->seen_ns = now;
+	flow->rule = finding->rule;
+	flow->flags = (tuple->direction == EGRESS ? FLOW_EGRESS : 0) | (tuple->v6 ? FLOW_V6 : 0) |
+		      (finding->untracked ? FLOW_UNTRACKED : 0);
+	flow->packets[0] = skb->gso_segs ? skb->gso_segs : 1;
+	flow->bytes[0] = skb->len;
+	error = bpf_map_update_elem(&flows, &work->key, flow, BPF_NOEXIST);
+	/* -EEXIST: the other CPU was first, with the same answer. */
+	return error && error != -17 ? REASON_TABLE_FULL : finding->reason;
+}
+
+static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					     int has_key, __u64 now)
+{
+	struct packet *packet = &work->packet;
+	struct finding *finding = &work->finding;
+	enum reason reason;
+
+	if (reports_known_flow(skb, eni, work, now))
+		return REASON_KNOWN_ERROR;
+	evaluate(&packet->tuple, finding);
+	reason = finding->reason;
+	if (reason == REASON_BYPASS || reason == REASON_SPOOFED || reason == REASON_NO_POLICY)
+		return reason;
+	if (packet->tuple.protocol == PROTO_TCP && !begins_connection(packet->tcp_flags)) {
+		finding->rule = 0;
+		return REASON_MID_STREAM;
+	}
+	return passes(reason) && has_key ? begin_flow(skb, work, now) : reason;
+}
+
+static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct packet *packet = &work->packet;
+	enum reason reason = REASON_NO_POLICY;
+	int has_key;
+
+	if (packet->fragment_later)
+		return judge_fragment(work, now);
+	if (parse_transport(skb, packet) < 0)
+		return REASON_MALFORMED;
+	if (is_discovery(packet))
+		return REASON_BYPASS;
+	has_key = flow_key_of(&packet->tuple, packet->icmp_id, &work->key);
+	if (has_key)
+		reason = continue_flow(skb, eni, work, now);
+	if (reason == REASON_NO_POLICY)
+		reason = judge_new(skb, eni, work, has_key, now);
+	if (packet->fragment_first && passes(reason))
+		admit_fragments(work, now);
+	return reason;
+}
+
+static __always_inline enum reason judge_frame(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+{
+	struct packet *packet = &work->packet;
+	struct ethhdr *eth;
+	void *data, *end;
+
+	if (skb->data_end - skb->data < HEADERS)
+		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	eth = data;
+	if ((void *)(eth + 1) > end)
+		return REASON_MALFORMED;
+	if (packet->tuple.direction == EGRESS && (eni->flags & ENI_SOURCE_CHECK) && !same_mac(eth->h_source, eni->mac))
+		return REASON_SPOOFED;
+	if (eth->h_proto == bpf_htons(ETH_P_ARP))
+		return REASON_BYPASS;
+	if (!*(volatile __u64 *)&eni->policy)
+		return REASON_NO_POLICY;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		if (parse_v4(packet, data, end, skb->len) < 0)
+			return REASON_MALFORMED;
+	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		if (parse_v6(skb, packet, data, end) < 0)
+			return REASON_MALFORMED;
+	} else {
+		return REASON_NOT_IP;
+	}
+	return judge_ip(skb, eni, work);
+}
+
+static __always_inline void count(struct __sk_buff *skb, __u32 slot, __u8 direction, enum reason reason, __u32 rule)
+{
+	__u32 at = (slot * 2 + direction) * REASONS + reason;
+	__u32 segments = skb->gso_segs ? skb->gso_segs : 1;
+	__u64 *packets = bpf_map_lookup_elem(&reason_counters, &at);
+	struct counter *counter;
+
+	if (packets)
+		*packets += segments;
+	if (!rule)
+		return;
+	counter = bpf_map_lookup_elem(&rule_counters, &rule);
+	if (counter) {
+		counter->packets += segments;
+		counter->bytes += skb->len;
+	}
+}
+
+/* The one place where a reason becomes an action. */
+static __always_inline int action_of(enum reason reason)
+{
+	switch (reason) {
+	case REASON_BYPASS:
+	case REASON_KNOWN_FLOW:
+	case REASON_KNOWN_ERROR:
+	case REASON_KNOWN_FRAGMENT:
+	case REASON_RULE_ALLOW:
+	case REASON_INTRA_GROUP:
+	case REASON_DEFAULT_ALLOW:
+		return PASS;
+	case REASON_RULE_DENY:
+	case REASON_DEFAULT_DENY:
+	case REASON_FLOW_ENDED:
+	case REASON_SPOOFED:
+	case REASON_MID_STREAM:
+	case REASON_FRAGMENT:
+	case REASON_MALFORMED:
+	case REASON_NO_POLICY:
+	case REASON_TABLE_FULL:
+	case REASON_CHANGING:
+	case REASON_NOT_IP:
+		return TC_ACT_SHOT;
+	}
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
+{
+	enum reason reason = REASON_NO_POLICY;
+	__u32 slot = 0, rule = 0, zero = 0;
+	struct eni *eni = eni_of(skb, &slot);
+	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (eni && work) {
+		__builtin_memset(&work->packet, 0, sizeof(work->packet));
+		work->packet.tuple.eni = slot;
+		work->packet.tuple.direction = direction;
+		work->finding.rule = 0;
+		reason = judge_frame(skb, eni, work);
+		rule = work->finding.rule;
+	}
+	count(skb, eni ? slot : 0, direction, reason, rule);
+	return action_of(reason);
+}
+
+SEC("classifier")
+int to_eni(struct __sk_buff *skb)
+{
+	return handle(skb, INGRESS);
+}
+
+SEC("classifier")
+int from_eni(struct __sk_buff *skb)
+{
+	return handle(skb, EGRESS);
+}

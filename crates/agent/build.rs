@@ -1,0 +1,22 @@
+//! Compiles the BPF program with clang. `make` installs clang and libbpf's headers where they are missing.
+
+use std::{env, error::Error, path::PathBuf, process::Command};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let source = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../bpf");
+    let object = PathBuf::from(env::var("OUT_DIR")?).join("sekimori.bpf.o");
+    println!("cargo:rerun-if-changed={}", source.display());
+    let target = env::var("CARGO_CFG_TARGET_ARCH")?;
+    let include = format!("-I/usr/include/{target}-linux-gnu");
+    let status = Command::new(env::var("CLANG").unwrap_or_else(|_| "clang".to_owned()))
+        .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror", &include, "-c"])
+        .arg(source.join("sekimori.bpf.c"))
+        .arg("-o")
+        .arg(&object)
+        .status()
+        .map_err(|error| format!("cannot run clang: {error}; install the packages clang and libbpf-dev"))?;
+    if !status.success() {
+        return Err(format!("clang could not compile {}", source.display()).into());
+    }
+    Ok(())
+}

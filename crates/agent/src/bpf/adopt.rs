@@ -1,0 +1,112 @@
+//! Reads back what an earlier process left in the kernel. The kernel is the journal: maps outlive a killed
+//! agent together with the names that make sense of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+};
+
+use sekimori_compile::{
+    abi::{self, AddressKey, Eni, id_of},
+    layout::{MAGIC, halves},
+    tables::{Adopted, PolicyId},
+};
+use sekimori_core::{
+    ids::{EniId, GroupId, RuleId, VpcId},
+    limits::{HOST_POLICY_WORDS, POLICY_WORDS_MAX},
+};
+
+use super::{
+    Placed,
+    maps::Maps,
+    members::{Held, Members, entry_of, nobody},
+    store::Space,
+    sys::{self, Shared},
+};
+
+/// The kernel's state, as far as a new process must know it.
+pub(super) struct Kernel {
+    pub(super) adopted: Adopted,
+    pub(super) space: Space,
+    pub(super) placed: BTreeMap<PolicyId, Placed>,
+    pub(super) members: Members,
+    pub(super) slots: BTreeMap<EniId, u32>,
+}
+
+/// Reads it. Changes nothing.
+pub(super) fn read(maps: &Maps) -> io::Result<Kernel> {
+    let enis: Vec<(EniId, u32)> = names(&maps.eni_names);
+    let mut found = Policies::default();
+    for slot in 1..maps.enis.len() {
+        found.add(maps, &maps.enis.get(slot));
+    }
+    let slots = enis.iter().map(|(id, slot)| (id.clone(), *slot)).collect();
+    let adopted = Adopted {
+        enis,
+        vpcs: names::<VpcId>(&maps.vpc_names),
+        groups: names::<GroupId>(&maps.group_names),
+        rules: rules(&maps.rule_names),
+        policies: found.by_content,
+        last_policy: maps.epochs.get(0).max(found.last),
+    };
+    let space = Space::new(HOST_POLICY_WORDS, found.runs);
+    Ok(Kernel { adopted, space, placed: found.placed, members: members(maps)?, slots })
+}
+
+fn names<T: From<String>>(names: &Shared<abi::IdBytes>) -> Vec<(T, u32)> {
+    let slots = 1..names.len();
+    slots.filter_map(|slot| Some((T::from(id_of(&names.get(slot))?.to_owned()), slot as u32))).collect()
+}
+
+fn rules(names: &Shared<abi::RuleName>) -> Vec<((GroupId, Option<RuleId>), u32)> {
+    let name = |slot: usize| {
+        let name = names.get(slot);
+        let group = GroupId::from(id_of(&name.group)?);
+        Some(((group, id_of(&name.rule).map(RuleId::from)), slot as u32))
+    };
+    (1..names.len()).filter_map(name).collect()
+}
+
+#[derive(Default)]
+struct Policies {
+    by_content: HashMap<Vec<u64>, PolicyId>,
+    placed: BTreeMap<PolicyId, Placed>,
+    runs: BTreeMap<u32, u32>,
+    last: u32,
+}
+
+impl Policies {
+    /// Notes the policy of an ENI, and the one that a change had been about to give it.
+    fn add(&mut self, maps: &Maps, eni: &Eni) {
+        for word in [eni.policy, eni.next] {
+            let (id, at) = halves(word);
+            if word == 0 || self.placed.contains_key(&PolicyId(id)) {
+                continue;
+            }
+            let Some(words) = words_at(&maps.words, at) else { continue };
+            self.last = self.last.max(id);
+            self.runs.insert(at, words.len() as u32);
+            self.placed.insert(PolicyId(id), Placed { at });
+            self.by_content.insert(words, PolicyId(id));
+        }
+    }
+}
+
+/// The words of a policy, if there is one at this position.
+fn words_at(words: &Shared<u64>, at: u32) -> Option<Vec<u64>> {
+    let (magic, length) = halves(words.get((at as usize).min(words.len() - 1)));
+    let fits = length <= POLICY_WORDS_MAX && (at as usize) + (length as usize) <= words.len();
+    (magic == MAGIC && fits).then(|| words.get_run(at as usize, length as usize))
+}
+
+fn members(maps: &Maps) -> io::Result<Members> {
+    let mut held = BTreeMap::new();
+    sys::for_each(maps.fd("addresses")?, |key: &AddressKey, at: &u32| {
+        let place = (*at as usize).min(maps.members.len() - 1);
+        let member = maps.members.get(place);
+        // A change that was cut short is made again: what stands there counts as nothing known.
+        let entry = if member.next == 0 { entry_of(&member) } else { nobody() };
+        held.insert(*key, Held { at: *at, entry });
+    })?;
+    Ok(Members::new(held))
+}

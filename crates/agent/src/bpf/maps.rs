@@ -1,0 +1,222 @@
+//! The kernel's maps and programs: loaded once, pinned in the data directory's own bpffs, found again by
+//! the next process.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+use aya::{
+    EbpfLoader,
+    maps::{Map, MapData},
+    programs::SchedClassifier,
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+use sekimori_compile::abi::{self, ABI_VERSION};
+use sekimori_core::limits::HOST_POLICY_WORDS;
+
+use super::sys::Shared;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
+
+/// Maps that are found by name again.
+const PINNED: [&str; 14] = [
+    "enis",
+    "members",
+    "policies",
+    "epochs",
+    "eni_names",
+    "vpc_names",
+    "group_names",
+    "rule_names",
+    "ports",
+    "addresses",
+    "flows",
+    "fragments",
+    "rule_counters",
+    "reason_counters",
+];
+
+/// The directory, in the data directory, that the bpffs is mounted on.
+pub const BPFFS: &str = "bpffs";
+
+/// The compiled program, for those who look at its types.
+#[must_use]
+pub fn object() -> &'static [u8] {
+    OBJECT
+}
+
+/// Every map, open.
+pub struct Maps {
+    /// Interfaces.
+    pub enis: Shared<abi::Eni>,
+    /// Who has an address.
+    pub members: Shared<abi::Member>,
+    /// The policy store.
+    pub words: Shared<u64>,
+    /// Membership epochs by VPC; number 0 holds the last policy number.
+    pub epochs: Shared<u32>,
+    /// Names of ENI numbers.
+    pub eni_names: Shared<abi::IdBytes>,
+    /// Names of VPC numbers.
+    pub vpc_names: Shared<abi::IdBytes>,
+    /// Names of group numbers.
+    pub group_names: Shared<abi::IdBytes>,
+    /// Names of rule counters.
+    pub rule_names: Shared<abi::RuleName>,
+    hashes: HashMap<&'static str, OwnedFd>,
+}
+
+/// The two programs, in the copy for one network namespace or for all.
+pub struct Programs {
+    /// tc egress of the host side.
+    pub to_eni: OwnedFd,
+    /// tc ingress of the host side.
+    pub from_eni: OwnedFd,
+    /// Whether they find the namespace's cookie by themselves (Linux 6.15).
+    pub knows_cookies: bool,
+    /// What holds them.
+    pub ebpf: aya::Ebpf,
+}
+
+impl Maps {
+    /// The descriptor of a map that is not in memory.
+    ///
+    /// # Errors
+    /// When there is none of this name, which is a mistake in this crate.
+    pub fn fd(&self, name: &str) -> std::io::Result<BorrowedFd<'_>> {
+        let fd = self.hashes.get(name).ok_or_else(|| std::io::Error::other(format!("no map `{name}`")))?;
+        Ok(fd.as_fd())
+    }
+}
+
+/// Mounts a bpffs in the data directory if there is none.
+///
+/// # Errors
+/// When it cannot be mounted; the message says where and why.
+pub fn mount_bpffs(dir: &Path) -> anyhow::Result<PathBuf> {
+    let at = dir.join(BPFFS);
+    fs::create_dir_all(&at).with_context(|| format!("cannot create `{}`", at.display()))?;
+    let is_mounted = statfs(&at).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC);
+    if !is_mounted {
+        mount(Some("sekimori"), &at, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
+            .with_context(|| format!("cannot mount a bpffs on `{}`; the agent must be root", at.display()))?;
+    }
+    Ok(at)
+}
+
+/// Loads programs and maps. Maps that are pinned already are taken over with what is in them.
+///
+/// # Errors
+/// When the kernel refuses; the message holds its verifier's words.
+pub fn load(bpffs: &Path) -> anyhow::Result<(Maps, Programs)> {
+    let pins = bpffs.join(format!("v{ABI_VERSION}")).join("maps");
+    fs::create_dir_all(&pins).with_context(|| format!("cannot create `{}`", pins.display()))?;
+    let programs = match programs(&mut loader(&pins), true) {
+        // The helper is unknown to this kernel. A cookie in its place makes the call unreachable; each
+        // namespace gets a copy with its own later.
+        Err(_) if !tells_cookies() => programs(loader(&pins).override_global("NETNS", &NO_COOKIE, true), false)?,
+        other => other?,
+    };
+    let mut hashes = HashMap::new();
+    for name in PINNED {
+        let map = programs.ebpf.map(name).ok_or_else(|| anyhow!("the BPF object has no map `{name}`"))?;
+        hashes.insert(name, data_of(map)?.fd().as_fd().try_clone_to_owned()?);
+    }
+    Ok((open(hashes)?, programs))
+}
+
+/// No namespace has this cookie.
+const NO_COOKIE: u64 = u64::MAX;
+
+/// Linux 6.15 lets tc programs ask for it.
+fn tells_cookies() -> bool {
+    aya::util::KernelVersion::current().is_ok_and(|version| version >= aya::util::KernelVersion::new(6, 15, 0))
+}
+
+fn loader(pins: &Path) -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    for name in PINNED {
+        loader.map_pin_path(name, pins.join(name));
+    }
+    loader
+}
+
+/// Loads a copy of the programs for one network namespace, for kernels that do not tell its cookie.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for(bpffs: &Path, cookie: u64) -> anyhow::Result<Programs> {
+    let pins = bpffs.join(format!("v{ABI_VERSION}")).join("maps");
+    programs(loader(&pins).override_global("NETNS", &cookie, true), false)
+}
+
+fn programs(loader: &mut EbpfLoader<'_>, knows_cookies: bool) -> anyhow::Result<Programs> {
+    let mut ebpf = loader.load(OBJECT).context("cannot load the BPF object")?;
+    let to_eni = program(&mut ebpf, "to_eni")?;
+    let from_eni = program(&mut ebpf, "from_eni")?;
+    Ok(Programs { to_eni, from_eni, knows_cookies, ebpf })
+}
+
+fn program(ebpf: &mut aya::Ebpf, name: &str) -> anyhow::Result<OwnedFd> {
+    let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the BPF object has no program `{name}`"))?;
+    let program: &mut SchedClassifier = program.try_into()?;
+    program.load().with_context(|| format!("the kernel refuses the program `{name}`"))?;
+    Ok(program.fd()?.as_fd().try_clone_to_owned()?)
+}
+
+fn data_of(map: &Map) -> anyhow::Result<&MapData> {
+    match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::Unsupported(data) => Ok(data),
+        _ => Err(anyhow!("a map of the BPF object has an unexpected type")),
+    }
+}
+
+fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
+    let fd = |name: &str| hashes.get(name).map(AsFd::as_fd).ok_or_else(|| anyhow!("no map `{name}`"));
+    let members = abi::MEMBER_SLOTS as usize;
+    Ok(Maps {
+        enis: Shared::map(fd("enis")?, abi::ENI_SLOTS as usize)?,
+        members: Shared::map(fd("members")?, members)?,
+        words: Shared::map_dense(fd("policies")?, HOST_POLICY_WORDS as usize)?,
+        epochs: Shared::map(fd("epochs")?, abi::VPC_SLOTS as usize)?,
+        eni_names: Shared::map(fd("eni_names")?, abi::ENI_SLOTS as usize)?,
+        vpc_names: Shared::map(fd("vpc_names")?, abi::VPC_SLOTS as usize)?,
+        group_names: Shared::map(fd("group_names")?, abi::GROUP_SLOTS as usize)?,
+        rule_names: Shared::map(fd("rule_names")?, abi::RULE_SLOTS as usize)?,
+        hashes,
+    })
+}
+
+/// How many CPUs the kernel may ever have: the length of a per-CPU value.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn possible_cpus() -> anyhow::Result<usize> {
+    aya::util::nr_cpus().map_err(|(what, error)| anyhow!("cannot read {what}: {error}"))
+}
+
+/// Removes the links and maps of other versions, whose programs have been replaced by ours.
+///
+/// # Errors
+/// The file system's.
+pub fn remove_other_versions(bpffs: &Path) -> std::io::Result<()> {
+    let own = format!("v{ABI_VERSION}");
+    for entry in fs::read_dir(bpffs)? {
+        let entry = entry?;
+        if entry.file_name() != own.as_str() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The data plane: programs at every interface, and the maps they read.
+//!
+//! [`DataPlane`] makes the kernel follow the tables of `compile`. The order of its writes is what keeps
+//! section 3.2 of the design: see [`write`]. The only unsafe code of the project is in [`sys`].
+
+pub mod attach;
+pub mod maps;
+pub mod read;
+pub mod store;
+pub mod sys;
+
+mod adopt;
+mod members;
+mod write;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    mem::offset_of,
+    os::fd::BorrowedFd,
+    path::{Path, PathBuf},
+};
+
+use sekimori_compile::{
+    abi,
+    tables::{Adopted, Delta, PolicyId, Tables},
+};
+use sekimori_core::{feed::ClosedEni, ids::EniId};
+
+pub use attach::AttachMode;
+pub use write::{HashWrites, KernelHashes};
+
+use attach::Attachments;
+use maps::Maps;
+use members::Members;
+use read::Sweeper;
+use store::Space;
+
+/// Where a policy lies in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placed {
+    at: u32,
+}
+
+/// What was taken out of use, and may still be read by a program that is running.
+#[derive(Debug, Default)]
+struct Cooling {
+    policies: Vec<u32>,
+    members: Vec<u32>,
+}
+
+/// What is on its way from "not used" to "free".
+pub struct Collection {
+    cooling: Cooling,
+    sweeper: Sweeper,
+}
+
+impl Collection {
+    /// Ends flows that have idled out, then waits for every program that is running now.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn run(&self) -> io::Result<()> {
+        self.sweeper.sweep()?;
+        sys::wait_for_running_programs()
+    }
+}
+
+/// The kernel's side of enforcement on one host.
+pub struct DataPlane {
+    maps: Maps,
+    hashes: Box<dyn HashWrites>,
+    attachments: Attachments,
+    space: Space,
+    placed: BTreeMap<PolicyId, Placed>,
+    members: Members,
+    slots: BTreeMap<EniId, u32>,
+    cooling: Cooling,
+    dirty: bool,
+    cpus: usize,
+}
+
+impl DataPlane {
+    /// Opens the data plane of a data directory. What an earlier process left in the kernel goes on
+    /// enforcing, untouched; it is described in the second value, for [`Tables::new`].
+    ///
+    /// # Errors
+    /// When the kernel refuses; the message says what and how to mend it.
+    pub fn open(dir: &Path, mode: AttachMode) -> anyhow::Result<(Self, Adopted)> {
+        let bpffs: PathBuf = maps::mount_bpffs(dir)?;
+        let (maps, programs) = maps::load(&bpffs)?;
+        let hashes = Box::new(KernelHashes::new(&maps)?);
+        let mut attachments = Attachments::new(&bpffs, programs, mode)?;
+        let cpus = maps::possible_cpus()?;
+        let kernel = adopt::read(&maps)?;
+        for (eni, slot) in &kernel.slots {
+            let entry = maps.enis.get(*slot as usize);
+            let port = abi::PortKey { netns: entry.netns, ifindex: entry.ifindex, reserved: 0 };
+            attachments.bind(eni, (entry.ifindex != 0).then_some(port));
+        }
+        let plane = Self {
+            maps,
+            hashes,
+            attachments,
+            space: kernel.space,
+            placed: kernel.placed,
+            members: kernel.members,
+            slots: kernel.slots,
+            cooling: Cooling::default(),
+            dirty: false,
+            cpus,
+        };
+        Ok((plane, kernel.adopted))
+    }
+
+    /// Puts something between the agent and the kernel's hashes; a crash or fault test does.
+    pub fn intercept(&mut self, wrap: impl FnOnce(Box<dyn HashWrites>) -> Box<dyn HashWrites>) {
+        let inner = std::mem::replace(&mut self.hashes, Box::new(write::NoHashes));
+        self.hashes = wrap(inner);
+    }
+
+    /// Closes an interface: attaches the programs before it is up. It opens with the ENI's policy, at once
+    /// if the tables have one.
+    ///
+    /// # Errors
+    /// When the programs cannot be attached; the interface must not be set up then.
+    pub fn close(&mut self, eni: &EniId, netns: BorrowedFd<'_>, namespace: &str, ifindex: u32) -> anyhow::Result<()> {
+        let cookie = self.attachments.attach(eni, netns, namespace, ifindex)?;
+        let key = abi::PortKey { netns: cookie, ifindex, reserved: 0 };
+        self.rebind(eni, Some(key))?;
+        Ok(())
+    }
+
+    /// The interface of an ENI is gone.
+    pub fn forget(&mut self, eni: &EniId) {
+        self.attachments.forget(eni);
+        if let Err(error) = self.rebind(eni, None) {
+            tracing::warn!(%eni, %error, "an interface that is gone could not be forgotten; trying again");
+            self.dirty = true;
+        }
+    }
+
+    /// Says which interface is an ENI's. The old one, if another, is closed first.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn rebind(&mut self, eni: &EniId, port: Option<abi::PortKey>) -> io::Result<()> {
+        let slot = self.slots.get(eni).copied();
+        let old = self.attachments.bind(eni, port);
+        if let (None, Some(slot)) = (port, slot) {
+            // The array no longer names the interface, so a hash element that stays behind does no harm.
+            self.maps.enis.store_u32(slot as usize, offset_of!(abi::Eni, ifindex), 0);
+        }
+        if let Some(old) = old.filter(|old| Some(*old) != port) {
+            self.hashes.delete_port(&old)?;
+        }
+        match (port, slot) {
+            (Some(port), Some(slot)) => self.open_port(slot, port),
+            (_, None) | (None, _) => Ok(()),
+        }
+    }
+
+    fn open_port(&mut self, slot: u32, port: abi::PortKey) -> io::Result<()> {
+        let at = slot as usize;
+        let entry = self.maps.enis.get(at);
+        if (entry.netns, entry.ifindex) != (port.netns, port.ifindex) {
+            self.maps.enis.store_u32(at, offset_of!(abi::Eni, ifindex), 0);
+            self.maps.enis.store_u64(at, offset_of!(abi::Eni, netns), port.netns);
+            self.maps.enis.store_u32(at, offset_of!(abi::Eni, ifindex), port.ifindex);
+        }
+        self.hashes.update_port(&port, slot)
+    }
+
+    /// Whether a failed write left the kernel behind the tables; [`DataPlane::resync`] mends it.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Takes over from an earlier process: names first, then whatever differs from the tables, then what
+    /// the tables do not know. What is equal is not touched, so live flows notice nothing.
+    ///
+    /// # Errors
+    /// As [`DataPlane::resync`].
+    pub fn adopt(&mut self, tables: &mut Tables, first: &Delta) -> io::Result<Vec<ClosedEni>> {
+        self.write(&Delta { names: first.names.clone(), ..Delta::default() })?;
+        let mut closed = self.resync(tables)?;
+        closed.extend(first.failures.iter().cloned());
+        self.write(&Delta { names: tables.forget_unused(), ..Delta::default() })?;
+        Ok(closed)
+    }
+
+    /// Makes the kernel equal to the tables from whatever state it is in.
+    ///
+    /// # Errors
+    /// The kernel's. It stays dirty then, and no more open than both what it was and what it should be.
+    pub fn resync(&mut self, tables: &Tables) -> io::Result<Vec<ClosedEni>> {
+        let delta = self.difference(tables);
+        let closed = self.write(&delta)?;
+        self.dirty = false;
+        Ok(closed)
+    }
+
+    /// Begins to give back what nothing uses any more. The work in between waits for running programs to
+    /// end, so it is done by another thread: [`Collection::run`].
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub fn begin_collection(&mut self, tables: &mut Tables) -> io::Result<Collection> {
+        // After a failed write something may still be reached that is listed as unused.
+        let cooling = if self.dirty { Cooling::default() } else { std::mem::take(&mut self.cooling) };
+        if !self.dirty {
+            tables.mark();
+        }
+        Ok(Collection { cooling, sweeper: Sweeper::new(&self.maps)? })
+    }
+
+    /// Gives it back.
+    pub fn end_collection(&mut self, collection: Collection, tables: &mut Tables) {
+        for at in collection.cooling.policies {
+            self.space.give_back(at);
+        }
+        self.members.thaw(collection.cooling.members.into_iter());
+        tables.thaw();
+    }
+
+    /// The programs, for running them without a packet: (to the ENI, from the ENI).
+    #[must_use]
+    pub fn programs(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
+        self.attachments.programs()
+    }
+
+    /// The maps, for reading.
+    #[must_use]
+    pub fn maps(&self) -> &Maps {
+        &self.maps
+    }
+}
+
+impl crate::local::Guard for DataPlane {
+    fn close(&mut self, eni: &EniId, netns: BorrowedFd<'_>, namespace: &str, ifindex: u32) -> anyhow::Result<()> {
+        Self::close(self, eni, netns, namespace, ifindex)
+    }
+
+    fn forget(&mut self, eni: &EniId) {
+        Self::forget(self, eni);
+    }
+}

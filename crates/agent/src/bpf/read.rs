@@ -1,0 +1,197 @@
+//! Reads what the programs counted, and ends flows that have idled out.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use nix::time::{ClockId, clock_gettime};
+use sekimori_compile::{
+    abi::{self, FlowKey, Reason},
+    tables::{RuleKey, Tables},
+};
+use sekimori_core::{
+    feed::{Count, CounterReport, EniCount, RuleCount},
+    ids::EniId,
+    rule::Direction,
+};
+
+use super::{
+    DataPlane,
+    maps::Maps,
+    sys::{self, Shared},
+};
+
+/// A live flow, as the kernel holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveFlow {
+    /// Its key.
+    pub key: FlowKey,
+    /// Its state.
+    pub flow: abi::Flow,
+}
+
+/// What to count, and where: everything that another thread needs to read the counters.
+pub struct Reader {
+    rule_counters: OwnedFd,
+    reason_counters: OwnedFd,
+    flows: OwnedFd,
+    cpus: usize,
+    rules: Vec<(RuleKey, u32)>,
+    enis: Vec<(EniId, u32)>,
+}
+
+impl Reader {
+    /// Everything that was ever counted, and is not zero.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn read(&self) -> io::Result<CounterReport> {
+        let mut rules = Vec::new();
+        for ((group, rule), slot) in &self.rules {
+            let count = rule_count(self.rule_counters.as_fd(), *slot, self.cpus)?;
+            if count.packets > 0 {
+                rules.push(RuleCount { group: group.clone(), rule: rule.clone(), count });
+            }
+        }
+        let mut enis = Vec::new();
+        for (eni, slot) in &self.enis {
+            for (direction, reason, packets) in reason_counts(self.reason_counters.as_fd(), *slot, self.cpus)? {
+                let (reason, passed) = (reason.name().to_owned(), reason.passes());
+                enis.push(EniCount { eni: eni.clone(), direction, passed, reason, packets });
+            }
+        }
+        let mut flows = 0;
+        sys::for_each(self.flows.as_fd(), |_: &FlowKey, _: &abi::Flow| flows += 1)?;
+        Ok(CounterReport { rules, enis, flows })
+    }
+}
+
+fn rule_count(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<Count> {
+    let values: Vec<abi::Counter> = sys::lookup_per_cpu(map, slot, cpus)?;
+    let sum = |field: fn(&abi::Counter) -> u64| values.iter().map(field).sum();
+    Ok(Count { packets: sum(|counter| counter.packets), bytes: sum(|counter| counter.bytes) })
+}
+
+fn reason_counts(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<Vec<(Direction, Reason, u64)>> {
+    let mut counts = Vec::new();
+    for (number, direction) in [(0, Direction::Ingress), (1, Direction::Egress)] {
+        for reason in Reason::ALL {
+            let at = (slot * 2 + number) * abi::REASONS + *reason as u32;
+            let values: Vec<u64> = sys::lookup_per_cpu(map, at, cpus)?;
+            let packets = values.iter().sum();
+            if packets > 0 {
+                counts.push((direction, *reason, packets));
+            }
+        }
+    }
+    Ok(counts)
+}
+
+impl DataPlane {
+    /// What reads the counters that the tables name now.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub fn reader(&self, tables: &Tables) -> io::Result<Reader> {
+        let own = |name| self.maps.fd(name)?.try_clone_to_owned();
+        Ok(Reader {
+            rule_counters: own("rule_counters")?,
+            reason_counters: own("reason_counters")?,
+            flows: own("flows")?,
+            cpus: self.cpus,
+            rules: tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect(),
+            enis: tables.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect(),
+        })
+    }
+
+    /// What one rule decided.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn rule_count(&self, slot: u32) -> io::Result<Count> {
+        rule_count(self.maps.fd("rule_counters")?, slot, self.cpus)
+    }
+
+    /// What one ENI passed and dropped, by reason, where it is not zero.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn reason_counts(&self, slot: u32) -> io::Result<Vec<(Direction, Reason, u64)>> {
+        reason_counts(self.maps.fd("reason_counters")?, slot, self.cpus)
+    }
+
+    /// Every live flow.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn flows(&self) -> io::Result<Vec<LiveFlow>> {
+        let mut flows = Vec::new();
+        sys::for_each(self.maps.fd("flows")?, |key, flow| flows.push(LiveFlow { key: *key, flow: *flow }))?;
+        Ok(flows)
+    }
+
+    /// Takes a flow out of the table, as if it had idled out.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn end_flow(&self, key: &FlowKey) -> io::Result<()> {
+        sys::delete(self.maps.fd("flows")?, key)
+    }
+
+    /// One flow.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn flow(&self, key: &FlowKey) -> io::Result<Option<abi::Flow>> {
+        sys::lookup(self.maps.fd("flows")?, key)
+    }
+}
+
+/// Ends flows that have idled out, and those of ENIs that are gone. The program would not use them either;
+/// this gives their room back.
+pub(super) struct Sweeper {
+    flows: OwnedFd,
+    enis: Shared<abi::Eni>,
+}
+
+impl Sweeper {
+    pub(super) fn new(maps: &Maps) -> io::Result<Self> {
+        let enis = Shared::map(maps.fd("enis")?, abi::ENI_SLOTS as usize)?;
+        Ok(Self { flows: maps.fd("flows")?.try_clone_to_owned()?, enis })
+    }
+
+    pub(super) fn sweep(&self) -> io::Result<()> {
+        let now_ns = coarse_now_ns()?;
+        let mut ended = Vec::new();
+        sys::for_each(self.flows.as_fd(), |key: &FlowKey, flow: &abi::Flow| {
+            let eni = self.enis.get((key.eni as usize).min(self.enis.len() - 1));
+            let idle_ns = now_ns.saturating_sub(flow.seen_ns);
+            if eni.flags & abi::ENI_VALID == 0 || idle_ns >= u64::from(timeout_s(&eni, key, flow)) * 1_000_000_000 {
+                ended.push(*key);
+            }
+        })?;
+        ended.iter().try_for_each(|key| sys::delete(self.flows.as_fd(), key))
+    }
+}
+
+/// The clock of `Flow::seen_ns`.
+fn coarse_now_ns() -> io::Result<u64> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?;
+    Ok(now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
+}
+
+/// How long a flow may idle; the program's `timeout_of`.
+fn timeout_s(eni: &abi::Eni, key: &FlowKey, flow: &abi::Flow) -> u32 {
+    let fins = abi::FLOW_FIN_FIRST | abi::FLOW_FIN_REPLY;
+    let is_closed = flow.progress & (abi::FLOW_RST | abi::FLOW_CUT) != 0 || flow.progress & fins == fins;
+    match key.protocol {
+        6 if is_closed => eni.tcp_closed_s,
+        6 if flow.progress & abi::FLOW_ESTABLISHED != 0 => eni.tcp_established_s,
+        6 => eni.tcp_opening_s,
+        17 if flow.packets.iter().all(|count| *count >= 2) => eni.udp_stream_s,
+        17 => eni.udp_s,
+        1 | 58 => eni.icmp_s,
+        _ => eni.other_s,
+    }
+}

@@ -1,0 +1,448 @@
+//! The system calls that no library offers as we need them. Every `unsafe` of the project is in this file.
+//!
+//! `bpf(2)` takes a union of structures by address; each function below fills the fields of one command
+//! and leaves the rest zero, as the kernel demands.
+
+#![expect(unsafe_code, reason = "bpf(2), mmap(2) and membarrier(2) have no safe wrapper that does this")]
+
+use std::{
+    ffi::CString,
+    io,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use sekimori_compile::abi;
+
+const MAP_LOOKUP: i32 = 1;
+const MAP_UPDATE: i32 = 2;
+const MAP_DELETE: i32 = 3;
+const OBJ_PIN: i32 = 6;
+const OBJ_GET: i32 = 7;
+const PROG_TEST_RUN: i32 = 10;
+const MAP_LOOKUP_BATCH: i32 = 24;
+const LINK_CREATE: i32 = 28;
+const LINK_UPDATE: i32 = 29;
+
+/// Attach type: towards the network stack, that is from the ENI.
+pub const TCX_INGRESS: u32 = 46;
+/// Attach type: out of the network stack, that is to the ENI.
+pub const TCX_EGRESS: u32 = 47;
+
+/// Types that are plain bytes: any bit pattern is a value, and there is no padding to leak.
+///
+/// # Safety
+/// Implement it only for such types.
+pub unsafe trait Plain: Copy {}
+// SAFETY: integers and arrays of them are plain bytes.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for abi::IdBytes {}
+// SAFETY: `repr(C)`, integers only, and the test `structures_have_no_padding` holds for all of these.
+unsafe impl Plain for abi::Eni {}
+// SAFETY: as above.
+unsafe impl Plain for abi::Member {}
+// SAFETY: as above.
+unsafe impl Plain for abi::AddressKey {}
+// SAFETY: as above.
+unsafe impl Plain for abi::PortKey {}
+// SAFETY: as above.
+unsafe impl Plain for abi::FlowKey {}
+// SAFETY: as above.
+unsafe impl Plain for abi::Flow {}
+// SAFETY: as above.
+unsafe impl Plain for abi::Counter {}
+// SAFETY: as above.
+unsafe impl Plain for abi::RuleName {}
+
+#[repr(C)]
+#[derive(Default)]
+struct Attr {
+    words: [u64; 16],
+}
+
+/// One map element command: fd, key, value, flags.
+fn element(fd: BorrowedFd<'_>, key: u64, value: u64, flags: u64) -> Attr {
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(fd.as_raw_fd().unsigned_abs());
+    attr.words[1] = key;
+    attr.words[2] = value;
+    attr.words[3] = flags;
+    attr
+}
+
+fn bpf(command: i32, attr: &mut Attr) -> io::Result<i64> {
+    // SAFETY: `attr` is a live, initialized block of the size given; the pointers in it come from live
+    // references of the callers below.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attr), size_of::<Attr>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn address<T>(value: &T) -> u64 {
+    ptr::from_ref(value) as u64
+}
+
+/// Writes an element of a hash.
+///
+/// # Errors
+/// The kernel's, for example `E2BIG` for a full map.
+pub fn update<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    bpf(MAP_UPDATE, &mut element(map, address(key), address(value), 0)).map(drop)
+}
+
+/// Takes an element out of a hash; one that is not there is no error.
+///
+/// # Errors
+/// The kernel's.
+pub fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
+    match bpf(MAP_DELETE, &mut element(map, address(key), 0, 0)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Reads an element.
+///
+/// # Errors
+/// The kernel's, except that a missing element is `None`.
+pub fn lookup<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
+    let mut value = MaybeUninit::<V>::zeroed();
+    let mut attr = element(map, address(key), value.as_mut_ptr() as u64, 0);
+    match bpf(MAP_LOOKUP, &mut attr) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        // SAFETY: `Plain` types are valid for any bytes, and the kernel has filled all of them.
+        Ok(_) => Ok(Some(unsafe { value.assume_init() })),
+    }
+}
+
+/// Reads an element of a per-CPU array: one value for each possible CPU.
+///
+/// # Errors
+/// The kernel's.
+pub fn lookup_per_cpu<V: Plain + Default>(map: BorrowedFd<'_>, index: u32, cpus: usize) -> io::Result<Vec<V>> {
+    // The kernel rounds each value up to eight bytes; every value that is read here is a multiple of it.
+    debug_assert_eq!(size_of::<V>() % 8, 0);
+    let mut values = vec![V::default(); cpus];
+    let mut attr = element(map, address(&index), values.as_mut_ptr() as u64, 0);
+    bpf(MAP_LOOKUP, &mut attr).map(|_| values)
+}
+
+/// Sets an element of a per-CPU array on every CPU.
+///
+/// # Errors
+/// The kernel's.
+pub fn update_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V, cpus: usize) -> io::Result<()> {
+    let values = vec![value; cpus];
+    bpf(MAP_UPDATE, &mut element(map, address(&index), values.as_ptr() as u64, 0)).map(drop)
+}
+
+/// Elements read by one system call.
+const BATCH: usize = 4_096;
+
+/// Calls `each` for every element of a hash. An element that comes or goes meanwhile may be seen or not.
+///
+/// # Errors
+/// The kernel's.
+pub fn for_each<K: Plain + Default, V: Plain + Default>(
+    map: BorrowedFd<'_>,
+    mut each: impl FnMut(&K, &V),
+) -> io::Result<()> {
+    let mut keys = vec![K::default(); BATCH];
+    let mut values = vec![V::default(); BATCH];
+    let (mut position, mut next) = ([0_u64; 8], [0_u64; 8]);
+    let mut is_first = true;
+    loop {
+        let mut attr = Attr::default();
+        attr.words[0] = if is_first { 0 } else { address(&position) };
+        attr.words[1] = next.as_mut_ptr() as u64;
+        attr.words[2] = keys.as_mut_ptr() as u64;
+        attr.words[3] = values.as_mut_ptr() as u64;
+        attr.words[4] = BATCH as u64 | (u64::from(map.as_raw_fd().unsigned_abs()) << 32);
+        let result = bpf(MAP_LOOKUP_BATCH, &mut attr);
+        let count = (attr.words[4] & 0xffff_ffff) as usize;
+        let is_last = match result {
+            Ok(_) => false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        keys.iter().zip(&values).take(count).for_each(|(key, value)| each(key, value));
+        if is_last {
+            return Ok(());
+        }
+        (position, is_first) = (next, false);
+    }
+}
+
+/// Attaches a program to an interface of the calling thread's network namespace, behind what is there.
+///
+/// # Errors
+/// The kernel's; `EINVAL` where it has no tcx.
+pub fn link_create(program: BorrowedFd<'_>, ifindex: u32, attach_type: u32) -> io::Result<OwnedFd> {
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(program.as_raw_fd().unsigned_abs()) | (u64::from(ifindex) << 32);
+    attr.words[1] = u64::from(attach_type);
+    let fd = bpf(LINK_CREATE, &mut attr)?;
+    // SAFETY: the kernel has just given this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Puts another program in the place of a link's, at once.
+///
+/// # Errors
+/// The kernel's; `ENOLINK` when the interface is gone.
+pub fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = Attr::default();
+    attr.words[0] =
+        u64::from(link.as_raw_fd().unsigned_abs()) | (u64::from(program.as_raw_fd().unsigned_abs()) << 32);
+    bpf(LINK_UPDATE, &mut attr).map(drop)
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Gives a BPF object a name in a bpffs; it lives as long as the name.
+///
+/// # Errors
+/// The kernel's.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = c_path(path)?;
+    let mut attr = Attr::default();
+    attr.words[0] = path.as_ptr() as u64;
+    attr.words[1] = u64::from(object.as_raw_fd().unsigned_abs());
+    bpf(OBJ_PIN, &mut attr).map(drop)
+}
+
+/// The BPF object of a name in a bpffs.
+///
+/// # Errors
+/// The kernel's.
+pub fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let mut attr = Attr::default();
+    attr.words[0] = path.as_ptr() as u64;
+    let fd = bpf(OBJ_GET, &mut attr)?;
+    // SAFETY: the kernel has just given this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// What a test run of a program returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestRun {
+    /// Its return value.
+    pub action: i32,
+    /// Average duration of a run, in nanoseconds.
+    pub duration_ns: u32,
+}
+
+/// Runs a tc program on a frame, as if it had come in at an interface of the calling thread's network
+/// namespace.
+///
+/// # Errors
+/// The kernel's.
+pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], ifindex: u32, repeat: u32) -> io::Result<TestRun> {
+    // struct __sk_buff: `ifindex` is the 11th of its 32-bit fields; the rest stays zero.
+    let mut context = [0_u32; 48];
+    context[10] = ifindex;
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(program.as_raw_fd().unsigned_abs());
+    attr.words[1] = frame.len() as u64;
+    attr.words[2] = frame.as_ptr() as u64;
+    attr.words[4] = u64::from(repeat);
+    attr.words[5] = size_of_val(&context) as u64;
+    attr.words[6] = context.as_ptr() as u64;
+    bpf(PROG_TEST_RUN, &mut attr)?;
+    let action = (attr.words[0] >> 32) as u32;
+    Ok(TestRun { action: action.cast_signed(), duration_ns: (attr.words[4] >> 32) as u32 })
+}
+
+/// Waits until every program that is running now has ended.
+///
+/// # Errors
+/// The kernel's; it has had the call since Linux 4.3.
+pub fn wait_for_running_programs() -> io::Result<()> {
+    const GLOBAL: i32 = 1;
+    // SAFETY: no pointers are passed.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// An array map in this process's memory. The kernel keeps the memory when the process ends.
+pub struct Shared<T: Plain> {
+    start: NonNull<u8>,
+    bytes: usize,
+    stride: usize,
+    len: usize,
+    kind: std::marker::PhantomData<T>,
+}
+
+// SAFETY: the mapping belongs to the value and is shared memory; all access is by copies and atomics.
+unsafe impl<T: Plain> Send for Shared<T> {}
+
+impl<T: Plain> Shared<T> {
+    /// Maps an array of this many elements.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn map(map: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        // Elements are eight-byte aligned, except that the one huge element of the store is its own size.
+        let stride = size_of::<T>().next_multiple_of(8);
+        Self::map_with_stride(map, len, stride)
+    }
+
+    /// Maps the words of the one huge element of the policy store.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn map_dense(map: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        Self::map_with_stride(map, len, size_of::<T>())
+    }
+
+    fn map_with_stride(map: BorrowedFd<'_>, len: usize, stride: usize) -> io::Result<Self> {
+        let bytes = (stride * len).next_multiple_of(4096);
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh mapping chosen by the kernel; the length is the map's.
+        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
+        Ok(Self { start, bytes, stride, len, kind: std::marker::PhantomData })
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn at(&self, index: usize, offset: usize, size: usize) -> *mut u8 {
+        assert!(index < self.len && offset + size <= self.stride, "element {index} + {offset} of {}", self.len);
+        // SAFETY: just checked to lie within the mapping.
+        unsafe { self.start.as_ptr().add(index * self.stride + offset) }
+    }
+
+    /// A copy of an element.
+    #[must_use]
+    pub fn get(&self, index: usize) -> T {
+        // SAFETY: in bounds, aligned to eight, and valid for any bytes.
+        unsafe { ptr::read_volatile(self.at(index, 0, size_of::<T>()).cast()) }
+    }
+
+    /// Writes an element that no program looks at yet, or whose parts may be seen one by one.
+    pub fn set(&mut self, index: usize, value: T) {
+        // SAFETY: in bounds and aligned to eight; `&mut self` keeps other writers of this process out.
+        unsafe { ptr::write_volatile(self.at(index, 0, size_of::<T>()).cast(), value) };
+    }
+
+    /// Writes a run of elements that no program looks at yet.
+    pub fn set_run(&mut self, index: usize, values: &[T]) {
+        assert_eq!(self.stride, size_of::<T>(), "a run needs elements without a gap");
+        if let Some(last) = values.len().checked_sub(1) {
+            self.at(index + last, 0, size_of::<T>());
+            let to = self.at(index, 0, size_of::<T>()).cast();
+            // SAFETY: first and last element were just checked; the slices cannot overlap.
+            unsafe { ptr::copy_nonoverlapping(values.as_ptr(), to, values.len()) };
+        }
+    }
+
+    /// A copy of a run of elements.
+    #[must_use]
+    pub fn get_run(&self, index: usize, count: usize) -> Vec<T> {
+        (index..index + count).map(|index| self.get(index)).collect()
+    }
+
+    /// Writes an element from an offset on, four bytes at a time and only those that differ: a program sees
+    /// each old or new.
+    pub fn store_from(&mut self, index: usize, offset: usize, value: &T) {
+        let size = size_of::<T>();
+        assert_eq!((offset % 4, size % 4), (0, 0), "only aligned stores are seen whole");
+        for at in (offset..size).step_by(4) {
+            // SAFETY: within `value`, which is plain bytes.
+            let word: u32 = unsafe { ptr::read_unaligned(ptr::from_ref(value).cast::<u8>().add(at).cast()) };
+            // SAFETY: `at` checks the bounds; the place is aligned to four.
+            let place = unsafe { AtomicU32::from_ptr(self.at(index, at, 4).cast()) };
+            if place.load(Ordering::Relaxed) != word {
+                place.store(word, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Stores eight bytes of an element at once; a program sees the old ones or these.
+    pub fn store_u64(&mut self, index: usize, offset: usize, value: u64) {
+        let at = self.at(index, offset, 8);
+        assert_eq!(offset % 8, 0, "only aligned stores are seen whole");
+        // SAFETY: in bounds and aligned.
+        unsafe { AtomicU64::from_ptr(at.cast()) }.store(value, Ordering::SeqCst);
+    }
+
+    /// Stores four bytes of an element at once.
+    pub fn store_u32(&mut self, index: usize, offset: usize, value: u32) {
+        let at = self.at(index, offset, 4);
+        assert_eq!(offset % 4, 0, "only aligned stores are seen whole");
+        // SAFETY: in bounds and aligned.
+        unsafe { AtomicU32::from_ptr(at.cast()) }.store(value, Ordering::SeqCst);
+    }
+}
+
+impl<T: Plain> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing refers to it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// The cookie of the calling thread's network namespace, as programs see it.
+///
+/// # Errors
+/// The kernel's.
+pub fn netns_cookie() -> io::Result<u64> {
+    const SO_NETNS_COOKIE: i32 = 71;
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).or_else(|_| std::net::UdpSocket::bind(("::", 0)))?;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the two out-pointers are live and of the sizes given.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            ptr::from_mut(&mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of a structure is the sum of its fields: nothing of ours goes to the kernel by accident.
+    #[test]
+    fn structures_have_no_padding() {
+        assert_eq!(size_of::<abi::Eni>(), 3 * 8 + 3 * 4 + 8 + 7 * 4);
+        assert_eq!(size_of::<abi::Member>(), 2 * 4 + 16 + 2 * 4 + 4 * abi::GROUPS_MAX);
+        assert_eq!(size_of::<abi::AddressKey>(), 20);
+        assert_eq!(size_of::<abi::PortKey>(), 16);
+        assert_eq!(size_of::<abi::FlowKey>(), 4 + 32 + 4 + 4);
+        assert_eq!(size_of::<abi::Flow>(), 16 + 4 + 4 + 32);
+        assert_eq!(size_of::<abi::Counter>(), 16);
+        assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);
+    }
+}

@@ -1,0 +1,385 @@
+//! The order of writes.
+//!
+//! A change moves every object that it touches from *old* to *new* through *old and new*: first every
+//! object learns its successor, so that old and new must both allow; only when all of them know does the
+//! first one drop the old. So at no moment, at no interface, is anything open that is not open in the old
+//! world or not open in the new one, whatever the change touches and wherever it is cut short.
+//!
+//! Arrays are mapped memory and cannot fail to be written. Hashes can: a failure before the first object
+//! is moved is undone, and one after that leaves the object in *old and new* until the next try.
+
+use std::{collections::BTreeSet, io, mem::offset_of, os::fd::OwnedFd};
+
+use sekimori_compile::{
+    abi::{self, AddressKey, EMPTY_MEMBER, Eni, PortKey},
+    layout::pair,
+    tables::{Delta, EniEntry, MemberEntry, Name, PolicyId, Tables},
+};
+use sekimori_core::feed::ClosedEni;
+
+use super::{
+    DataPlane, Placed,
+    maps::Maps,
+    members::{Held, member, nobody},
+    sys,
+};
+
+/// Writes to the kernel's hashes: what can fail.
+pub trait HashWrites: Send {
+    /// An address is this member's.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn update_address(&mut self, key: &AddressKey, member: u32) -> io::Result<()>;
+    /// An address is nobody's.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn delete_address(&mut self, key: &AddressKey) -> io::Result<()>;
+    /// An interface is this ENI's.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn update_port(&mut self, key: &PortKey, eni: u32) -> io::Result<()>;
+    /// An interface is nobody's.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn delete_port(&mut self, key: &PortKey) -> io::Result<()>;
+}
+
+/// The kernel itself.
+pub struct KernelHashes {
+    addresses: OwnedFd,
+    ports: OwnedFd,
+}
+
+impl KernelHashes {
+    /// The hashes of these maps.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub fn new(maps: &Maps) -> io::Result<Self> {
+        let own = |name| maps.fd(name)?.try_clone_to_owned();
+        Ok(Self { addresses: own("addresses")?, ports: own("ports")? })
+    }
+}
+
+impl HashWrites for KernelHashes {
+    fn update_address(&mut self, key: &AddressKey, member: u32) -> io::Result<()> {
+        sys::update(std::os::fd::AsFd::as_fd(&self.addresses), key, &member)
+    }
+
+    fn delete_address(&mut self, key: &AddressKey) -> io::Result<()> {
+        sys::delete(std::os::fd::AsFd::as_fd(&self.addresses), key)
+    }
+
+    fn update_port(&mut self, key: &PortKey, eni: u32) -> io::Result<()> {
+        sys::update(std::os::fd::AsFd::as_fd(&self.ports), key, &eni)
+    }
+
+    fn delete_port(&mut self, key: &PortKey) -> io::Result<()> {
+        sys::delete(std::os::fd::AsFd::as_fd(&self.ports), key)
+    }
+}
+
+/// Stands in while the real one is being wrapped.
+pub(super) struct NoHashes;
+
+impl HashWrites for NoHashes {
+    fn update_address(&mut self, _: &AddressKey, _: u32) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn delete_address(&mut self, _: &AddressKey) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn update_port(&mut self, _: &PortKey, _: u32) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn delete_port(&mut self, _: &PortKey) -> io::Result<()> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// A member on its way: what is there, and what comes.
+struct Moving {
+    key: AddressKey,
+    old: u32,
+    new: u32,
+    entry: Option<MemberEntry>,
+    /// The address was nobody's before: `old` is a stand-in that was made for the way.
+    is_fresh: bool,
+}
+
+impl DataPlane {
+    /// Makes the kernel follow a step of the tables. Returns the ENIs that keep an older policy or none.
+    ///
+    /// # Errors
+    /// The kernel's. The data plane is dirty then; [`DataPlane::resync`] finishes the work.
+    pub fn write(&mut self, delta: &Delta) -> io::Result<Vec<ClosedEni>> {
+        let result = self.try_write(delta);
+        self.dirty |= result.is_err();
+        result
+    }
+
+    fn try_write(&mut self, delta: &Delta) -> io::Result<Vec<ClosedEni>> {
+        let mut closed = delta.failures.clone();
+        self.write_names(&delta.names)?;
+        for (id, words) in &delta.policies {
+            self.place(*id, words);
+        }
+        let moving = self.prepare_members(&delta.members)?;
+        for (slot, entry) in &delta.enis {
+            self.prepare_eni(*slot, entry.as_ref());
+        }
+        for (slot, entry) in &delta.enis {
+            match entry {
+                Some(entry) => closed.extend(self.move_eni(*slot, entry)?),
+                None => self.slots.retain(|_, held| held != slot),
+            }
+        }
+        self.move_members(moving)?;
+        self.retire(&delta.retired);
+        Ok(closed)
+    }
+
+    fn write_names(&mut self, names: &[Name]) -> io::Result<()> {
+        let bytes = |id: Option<&str>| id.map_or(Some([0; abi::ID_BYTES]), abi::id_bytes).ok_or_else(too_long);
+        for name in names {
+            match name {
+                Name::Eni(slot, id) => {
+                    self.maps.eni_names.set(*slot as usize, bytes(id.as_ref().map(|id| id.as_str()))?);
+                }
+                Name::Vpc(slot, id) => {
+                    self.maps.vpc_names.set(*slot as usize, bytes(id.as_ref().map(|id| id.as_str()))?);
+                }
+                Name::Group(slot, id) => {
+                    self.maps.group_names.set(*slot as usize, bytes(id.as_ref().map(|id| id.as_str()))?);
+                }
+                Name::Rule(slot, key) => {
+                    let group = bytes(key.as_ref().map(|(group, _)| group.as_str()))?;
+                    let rule = bytes(key.as_ref().and_then(|(_, rule)| rule.as_ref()).map(|rule| rule.as_str()))?;
+                    self.name_rule(*slot, abi::RuleName { group, rule })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A counter that gets another name starts from zero.
+    fn name_rule(&mut self, slot: u32, name: abi::RuleName) -> io::Result<()> {
+        if self.maps.rule_names.get(slot as usize) != name {
+            sys::update_per_cpu(self.maps.fd("rule_counters")?, slot, abi::Counter::default(), self.cpus)?;
+            self.maps.rule_names.set(slot as usize, name);
+        }
+        Ok(())
+    }
+
+    /// Writes a policy beside those in use. Without room for it, its ENIs keep what they have.
+    fn place(&mut self, id: PolicyId, words: &[u64]) {
+        if self.placed.contains_key(&id) {
+            return;
+        }
+        let Some(at) = self.space.take(words.len() as u32) else {
+            tracing::error!(words = words.len(), used = self.space.used(), "no room for a policy in the store");
+            return;
+        };
+        self.maps.words.set_run(at as usize, words);
+        self.maps.epochs.store_u32(0, 0, self.maps.epochs.get(0).max(id.0));
+        self.placed.insert(id, Placed { at });
+    }
+
+    /// Every member learns its successor. A failure is undone: nothing has moved yet.
+    fn prepare_members(&mut self, members: &[(AddressKey, Option<MemberEntry>)]) -> io::Result<Vec<Moving>> {
+        let mut moving = Vec::new();
+        for (key, entry) in members {
+            match self.prepare_member(key, entry.as_ref()) {
+                Ok(step) => moving.extend(step),
+                Err(error) => {
+                    self.undo(moving);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(moving)
+    }
+
+    fn prepare_member(&mut self, key: &AddressKey, entry: Option<&MemberEntry>) -> io::Result<Option<Moving>> {
+        let held = self.members.held.get(key).cloned();
+        let is_at_rest = |held: &Held| self.maps.members.get(held.at as usize).next == 0;
+        if held.as_ref().is_some_and(|held| is_at_rest(held) && Some(&held.entry) == entry) {
+            return Ok(None);
+        }
+        if held.is_none() && entry.is_none() {
+            return Ok(None);
+        }
+        let new = match entry {
+            Some(entry) => self.new_member(key, entry, 0)?,
+            None => EMPTY_MEMBER,
+        };
+        let is_fresh = held.is_none();
+        let old = match held {
+            Some(held) => {
+                let stranded = self.maps.members.get(held.at as usize).next;
+                self.cooling.members.extend((stranded > EMPTY_MEMBER).then_some(stranded));
+                self.maps.members.store_u32(held.at as usize, offset_of!(abi::Member, next), new);
+                held.at
+            }
+            None => self.stand_in(key, new)?,
+        };
+        Ok(Some(Moving { key: *key, old, new, entry: entry.cloned(), is_fresh }))
+    }
+
+    fn new_member(&mut self, key: &AddressKey, entry: &MemberEntry, next: u32) -> io::Result<u32> {
+        let at = self.members.take().ok_or_else(|| io::Error::other("no place for another private address"))?;
+        self.maps.members.set(at as usize, member(key, entry, next));
+        Ok(at)
+    }
+
+    /// An address that nobody had gets a nobody with a successor.
+    fn stand_in(&mut self, key: &AddressKey, new: u32) -> io::Result<u32> {
+        let at = self.new_member(key, &nobody(), new)?;
+        if let Err(error) = self.hashes.update_address(key, at) {
+            self.cooling.members.extend([at, new]);
+            return Err(error);
+        }
+        self.members.held.insert(*key, Held { at, entry: nobody() });
+        Ok(at)
+    }
+
+    fn undo(&mut self, moving: Vec<Moving>) {
+        for step in moving {
+            self.maps.members.store_u32(step.old as usize, offset_of!(abi::Member, next), 0);
+            if step.new != EMPTY_MEMBER {
+                self.cooling.members.push(step.new);
+            }
+            if step.is_fresh && self.hashes.delete_address(&step.key).is_ok() {
+                self.members.held.remove(&step.key);
+                self.cooling.members.push(step.old);
+            }
+        }
+    }
+
+    /// An ENI learns its next policy; one that goes is closed at once.
+    fn prepare_eni(&mut self, slot: u32, entry: Option<&EniEntry>) {
+        let at = slot as usize;
+        let Some(entry) = entry else {
+            self.maps.enis.store_u32(at, offset_of!(Eni, flags), 0);
+            self.maps.enis.store_u64(at, offset_of!(Eni, policy), 0);
+            self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
+            self.maps.enis.store_u32(at, offset_of!(Eni, ifindex), 0);
+            return;
+        };
+        let current = self.maps.enis.get(at).policy;
+        if let Some(policy) = self.policy_word(entry.policy).filter(|policy| current != 0 && *policy != current) {
+            self.maps.enis.store_u64(at, offset_of!(Eni, next), policy);
+        }
+    }
+
+    fn policy_word(&self, id: PolicyId) -> Option<u64> {
+        self.placed.get(&id).map(|placed| pair(id.0, placed.at))
+    }
+
+    /// An ENI takes its next policy. One that cannot be had leaves the old one in force.
+    fn move_eni(&mut self, slot: u32, entry: &EniEntry) -> io::Result<Option<ClosedEni>> {
+        let Some(policy) = self.policy_word(entry.policy) else {
+            let reason =
+                "the policy store is full; remove rules or groups, or spread interfaces over hosts".to_owned();
+            return Ok(Some(ClosedEni { eni: entry.id.clone(), reason }));
+        };
+        let at = slot as usize;
+        let old = self.maps.enis.get(at);
+        self.slots.insert(entry.id.clone(), slot);
+        if old.flags & abi::ENI_VALID == 0 {
+            self.maps.enis.set(at, Eni { netns: 0, ifindex: 0, ..eni(entry, policy) });
+        } else {
+            self.maps.enis.store_from(at, offset_of!(Eni, vpc), &eni(entry, policy));
+            self.maps.enis.store_u64(at, offset_of!(Eni, policy), policy);
+            self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
+        }
+        if let Some(port) = self.attachments.port(&entry.id) {
+            self.open_port(slot, port)?;
+        }
+        Ok(None)
+    }
+
+    /// Every member takes the place of its predecessor; then live flows of the VPC are judged again.
+    fn move_members(&mut self, moving: Vec<Moving>) -> io::Result<()> {
+        let mut vpcs = BTreeSet::new();
+        let mut failure = None;
+        for step in moving {
+            vpcs.insert(step.key.vpc);
+            let moved = match step.entry {
+                Some(_) => self.hashes.update_address(&step.key, step.new),
+                None => self.hashes.delete_address(&step.key),
+            };
+            match moved {
+                Ok(()) => self.note_moved(step),
+                Err(error) => failure = Some(error),
+            }
+        }
+        for vpc in vpcs {
+            let epoch = self.maps.epochs.get(vpc as usize).wrapping_add(1);
+            self.maps.epochs.store_u32(vpc as usize, 0, epoch);
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn note_moved(&mut self, step: Moving) {
+        self.cooling.members.push(step.old);
+        match step.entry {
+            Some(entry) => drop(self.members.held.insert(step.key, Held { at: step.new, entry })),
+            None => drop(self.members.held.remove(&step.key)),
+        }
+    }
+
+    fn retire(&mut self, policies: &[PolicyId]) {
+        for id in policies {
+            if let Some(placed) = self.placed.remove(id) {
+                self.cooling.policies.push(placed.at);
+            }
+        }
+    }
+
+    /// Everything that the kernel lacks, or has too much, against the tables.
+    pub(super) fn difference(&self, tables: &Tables) -> Delta {
+        let mut delta = Delta::default();
+        delta.policies.extend(tables.policies().map(|(id, words)| (id, std::sync::Arc::clone(words))));
+        delta.enis.extend(tables.entries().iter().map(|(slot, entry)| (*slot, Some(entry.clone()))));
+        let stale = (1..self.maps.enis.len() as u32).filter(|slot| !tables.entries().contains_key(slot));
+        let stale = stale.filter(|slot| self.maps.enis.get(*slot as usize).flags != 0);
+        delta.enis.extend(stale.map(|slot| (slot, None)));
+        delta.members.extend(tables.members().iter().map(|(key, entry)| (*key, Some(entry.clone()))));
+        let gone = self.members.held.keys().filter(|key| !tables.members().contains_key(key));
+        delta.members.extend(gone.map(|key| (*key, None)));
+        let wanted: BTreeSet<PolicyId> = tables.policies().map(|(id, _)| id).collect();
+        delta.retired.extend(self.placed.keys().filter(|id| !wanted.contains(id)));
+        delta
+    }
+}
+
+fn too_long() -> io::Error {
+    io::Error::other(format!("an id is longer than {} bytes", abi::ID_BYTES))
+}
+
+/// An ENI as the kernel holds it, without its interface.
+fn eni(entry: &EniEntry, policy: u64) -> Eni {
+    let timeouts = entry.timeouts;
+    Eni {
+        policy,
+        vpc: entry.vpc,
+        flags: entry.flags | abi::ENI_VALID,
+        mac: entry.mac,
+        tcp_opening_s: timeouts.tcp_opening_s,
+        tcp_established_s: timeouts.tcp_established_s,
+        tcp_closed_s: timeouts.tcp_closed_s,
+        udp_s: timeouts.udp_s,
+        udp_stream_s: timeouts.udp_stream_s,
+        icmp_s: timeouts.icmp_s,
+        other_s: timeouts.other_s,
+        ..Eni::default()
+    }
+}

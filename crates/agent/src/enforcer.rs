@@ -1,0 +1,191 @@
+//! One host's enforcement: world in, kernel out.
+//!
+//! The order of every step: the data plane first, local compute second. So a new interface finds its policy
+//! in the kernel before it is up, and an interface that goes is closed before it is taken apart.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context as _;
+use sekimori_compile::tables::Tables;
+use sekimori_core::{
+    change::{Change, Commit},
+    feed::ClosedEni,
+    ids::{EniId, HostId},
+    world::{Revision, World},
+};
+
+use crate::{
+    bpf::{AttachMode, Collection, DataPlane, read::Reader},
+    local::{LocalCompute, Report, Touched},
+};
+
+/// Enforcement on one host.
+pub struct Enforcer {
+    host: HostId,
+    plane: DataPlane,
+    local: LocalCompute,
+    tables: Tables,
+    world: World,
+    is_following: bool,
+    closed_by_plane: BTreeMap<EniId, String>,
+    closed_by_local: BTreeMap<EniId, String>,
+}
+
+impl Enforcer {
+    /// Opens the enforcement of a data directory. What an earlier process left goes on, untouched.
+    ///
+    /// # Errors
+    /// When kernel or data directory refuse; the message says what and how to mend it.
+    pub fn open(dir: &Path, host: HostId, attach: AttachMode) -> anyhow::Result<Self> {
+        let agent_dir = dir.join("agent");
+        std::fs::create_dir_all(&agent_dir).with_context(|| format!("cannot create `{}`", agent_dir.display()))?;
+        let local = LocalCompute::open(&agent_dir)?;
+        let (plane, adopted) = DataPlane::open(dir, attach)?;
+        let tables = Tables::new(host.clone(), adopted);
+        Ok(Self {
+            host,
+            plane,
+            local,
+            tables,
+            world: World::default(),
+            is_following: false,
+            closed_by_plane: BTreeMap::new(),
+            closed_by_local: BTreeMap::new(),
+        })
+    }
+
+    /// The revision that is enforced; `None` before the first snapshot.
+    #[must_use]
+    pub fn applied(&self) -> Option<Revision> {
+        (self.is_following && !self.plane.is_dirty()).then(|| self.world.revision())
+    }
+
+    /// The last revision that was heard of; `None` before the first snapshot.
+    #[must_use]
+    pub fn heard(&self) -> Option<Revision> {
+        self.is_following.then(|| self.world.revision())
+    }
+
+    /// Interfaces that do not have their policy. They drop, or keep their last good one.
+    #[must_use]
+    pub fn closed(&self) -> Vec<ClosedEni> {
+        let both = self.closed_by_local.iter().chain(&self.closed_by_plane);
+        both.map(|(eni, reason)| ClosedEni { eni: eni.clone(), reason: reason.clone() }).collect()
+    }
+
+    /// Follows to a whole world: the first one takes over from an earlier process, a later one is reached
+    /// by the changes that lead to it.
+    pub async fn follow_world(&mut self, world: World) {
+        let changes = world.changes_from(&self.world);
+        let delta = self.tables.update(&world, &changes);
+        let written =
+            if self.is_following { self.plane.write(&delta) } else { self.plane.adopt(&mut self.tables, &delta) };
+        self.note_plane(written, true);
+        self.world = world;
+        self.is_following = true;
+        let report = self.local.reconcile(&self.world, &self.host, &mut self.plane).await;
+        self.closed_by_local.clear();
+        self.note_local(report);
+    }
+
+    /// Follows one commit.
+    pub async fn follow(&mut self, commit: &Commit) {
+        self.world.commit(commit);
+        let delta = self.tables.update(&self.world, &commit.changes);
+        let written = self.plane.write(&delta);
+        self.note_plane(written, false);
+        for change in &commit.changes {
+            if let Change::DeleteEni(eni) = change {
+                self.closed_by_plane.remove(eni);
+                self.closed_by_local.remove(eni);
+            }
+        }
+        self.touch(&Touched::of(&commit.changes)).await;
+    }
+
+    /// Repairs what failed or was taken away since: once a second.
+    pub async fn repair(&mut self) {
+        if self.plane.is_dirty() {
+            let written = self.plane.resync(&self.tables);
+            self.note_plane(written, true);
+        }
+        let drifts = self.local.check();
+        for drift in &drifts {
+            tracing::warn!(%drift, "repairing");
+        }
+        let mut touched: Vec<Touched> = drifts.iter().map(crate::local::Drift::touched).collect();
+        touched.extend(self.closed_by_local.keys().cloned().map(Touched::Eni));
+        self.touch(&touched).await;
+    }
+
+    async fn touch(&mut self, touched: &[Touched]) {
+        if touched.is_empty() {
+            return;
+        }
+        let report = self.local.apply(&self.world, &self.host, touched, &mut self.plane).await;
+        for port in &report.ports {
+            self.closed_by_local.remove(&port.eni);
+        }
+        self.note_local(report);
+    }
+
+    fn note_plane(&mut self, written: std::io::Result<Vec<ClosedEni>>, is_whole: bool) {
+        match written {
+            Ok(closed) => {
+                if is_whole {
+                    self.closed_by_plane.clear();
+                }
+                self.closed_by_plane.extend(closed.into_iter().map(|closed| (closed.eni, closed.reason)));
+            }
+            Err(error) => tracing::error!(%error, "a change could not be written whole; trying again"),
+        }
+    }
+
+    fn note_local(&mut self, report: Report) {
+        for error in report.others {
+            tracing::warn!(%error, "local compute is not complete");
+        }
+        for (eni, error) in report.failed {
+            tracing::warn!(%eni, %error, "an interface is not there");
+            self.closed_by_local.insert(eni, error.to_string());
+        }
+    }
+
+    /// See [`DataPlane::begin_collection`].
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub fn begin_collection(&mut self) -> std::io::Result<Collection> {
+        self.plane.begin_collection(&mut self.tables)
+    }
+
+    /// See [`DataPlane::end_collection`].
+    pub fn end_collection(&mut self, collection: Collection) {
+        self.plane.end_collection(collection, &mut self.tables);
+    }
+
+    /// What reads the counters.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub fn reader(&self) -> std::io::Result<Reader> {
+        self.plane.reader(&self.tables)
+    }
+
+    /// The data plane.
+    pub fn plane(&mut self) -> &mut DataPlane {
+        &mut self.plane
+    }
+
+    /// The tables that the data plane follows.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The world that is followed.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+}

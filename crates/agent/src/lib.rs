@@ -1,0 +1,7 @@
+//! The only root code: enforcement in the kernel, and local compute.
+
+pub mod bpf;
+pub mod enforcer;
+pub mod local;
+pub mod netlink;
+pub mod run;

@@ -1,0 +1,140 @@
+//! What somebody took away by hand since it was made. Looks, and changes nothing.
+//!
+//! Names are looked up in the file system, links with one listing for each router: cheap enough for every second.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use sekimori_core::{
+    change::Change,
+    ids::{EniId, InstanceId, VpcId},
+};
+
+use super::{LocalCompute, Placed, wanted::outside_name};
+use crate::netlink::netns::{self, Identity};
+
+/// What [`LocalCompute::apply`] is to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Touched {
+    /// The VPC's namespaces.
+    Vpc(VpcId),
+    /// The instance's namespace and all of its ENIs.
+    Instance(InstanceId),
+    /// The ENI, if anything that the kernel knows of it has changed.
+    Eni(EniId),
+}
+
+impl Touched {
+    /// What changes touch, each once.
+    #[must_use]
+    pub fn of(changes: &[Change]) -> Vec<Self> {
+        let all: BTreeSet<Self> = changes.iter().filter_map(Self::by).collect();
+        all.into_iter().collect()
+    }
+
+    fn by(change: &Change) -> Option<Self> {
+        match change {
+            Change::PutVpc(vpc) => Some(Self::Vpc(vpc.id.clone())),
+            Change::DeleteVpc(id) => Some(Self::Vpc(id.clone())),
+            Change::PutInstance(instance) => Some(Self::Instance(instance.id.clone())),
+            Change::DeleteInstance(id) => Some(Self::Instance(id.clone())),
+            Change::PutEni(eni) => Some(Self::Eni(eni.id.clone())),
+            Change::DeleteEni(id) => Some(Self::Eni(id.clone())),
+            Change::PutBypass(_)
+            | Change::PutAccount(_)
+            | Change::PutKey(_)
+            | Change::DeleteKey(_)
+            | Change::PutSubnet(_)
+            | Change::DeleteSubnet(_)
+            | Change::PutGroup(_)
+            | Change::DeleteGroup(_)
+            | Change::PutRule { .. }
+            | Change::DeleteRule { .. }
+            | Change::PutPrefixList(_)
+            | Change::DeletePrefixList(_)
+            | Change::PutPortList(_)
+            | Change::DeletePortList(_) => None,
+        }
+    }
+}
+
+/// Something that was there and is not, or not the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drift {
+    /// The router's namespace.
+    Router(VpcId),
+    /// The namespace outside the VPC.
+    Outside(VpcId),
+    /// The instance's namespace.
+    Instance(InstanceId),
+    /// The ENI's link in the router.
+    Link {
+        /// The ENI.
+        eni: EniId,
+        /// Its instance.
+        instance: InstanceId,
+    },
+}
+
+impl Drift {
+    /// What [`LocalCompute::apply`] has to look at to repair it.
+    #[must_use]
+    pub fn touched(&self) -> Touched {
+        match self {
+            Self::Router(vpc) | Self::Outside(vpc) => Touched::Vpc(vpc.clone()),
+            Self::Instance(instance) | Self::Link { instance, .. } => Touched::Instance(instance.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Router(vpc) => write!(f, "namespace `{vpc}` was removed or replaced"),
+            Self::Outside(vpc) => write!(f, "namespace `{}` was removed or replaced", outside_name(vpc)),
+            Self::Instance(instance) => write!(f, "namespace `{instance}` was removed or replaced"),
+            Self::Link { eni, instance } => write!(f, "the link of ENI `{eni}` of instance `{instance}` was removed"),
+        }
+    }
+}
+
+impl LocalCompute {
+    /// What was made or adopted here and is not there any more. Work of microseconds for each instance.
+    #[must_use]
+    pub fn check(&self) -> Vec<Drift> {
+        let mut all = Vec::new();
+        let mut links = BTreeMap::new();
+        for (vpc, router) in &self.routers {
+            if is_lost(vpc.as_str(), router.identity) {
+                all.push(Drift::Router(vpc.clone()));
+            }
+            if router.outside().is_some_and(|outside| is_lost(&outside_name(vpc), outside)) {
+                all.push(Drift::Outside(vpc.clone()));
+            }
+            match router.links() {
+                Ok(present) => drop(links.insert(vpc, present)),
+                Err(error) => tracing::warn!(%vpc, %error, "cannot list the links of a router"),
+            }
+        }
+        for (id, placed) in &self.placed {
+            all.extend(lost_of(id, placed, links.get(&placed.vpc)));
+        }
+        all
+    }
+}
+
+fn lost_of(id: &InstanceId, placed: &Placed, links: Option<&BTreeSet<String>>) -> Vec<Drift> {
+    if is_lost(id.as_str(), placed.identity) {
+        return vec![Drift::Instance(id.clone())];
+    }
+    let Some(links) = links else { return Vec::new() };
+    let lost = placed.ports.values().filter(|(wanted, _)| !links.contains(&wanted.link));
+    lost.map(|(wanted, _)| Drift::Link { eni: wanted.eni.clone(), instance: id.clone() }).collect()
+}
+
+/// What cannot be looked up is not known to be lost.
+fn is_lost(name: &str, known: Identity) -> bool {
+    netns::identity(name).is_ok_and(|found| found != Some(known))
+}

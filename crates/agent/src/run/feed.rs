@@ -1,0 +1,59 @@
+//! The connection to the server: framed JSON over a Unix socket, from a user that is checked.
+
+use anyhow::Context as _;
+use futures::{SinkExt as _, StreamExt as _};
+use sekimori_core::{
+    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX},
+    world::Revision,
+};
+use tokio::net::UnixStream;
+use tokio_util::{
+    bytes::Bytes,
+    codec::{Framed, LengthDelimitedCodec},
+};
+
+use super::AgentConfig;
+
+/// An open connection.
+pub(super) struct Connection {
+    stream: Framed<UnixStream, LengthDelimitedCodec>,
+}
+
+impl Connection {
+    /// Calls the server and says hello. `after` is the last revision that was heard of.
+    pub(super) async fn open(config: &AgentConfig, after: Option<Revision>) -> anyhow::Result<Self> {
+        let path = config.feed.display();
+        let stream =
+            UnixStream::connect(&config.feed).await.with_context(|| format!("cannot connect to `{path}`"))?;
+        let uid = stream.peer_cred().context("cannot tell who the server is")?.uid();
+        anyhow::ensure!(
+            uid == config.server_uid || uid == 0,
+            "`{path}` is served by user {uid}, not by user {} of the server; stop whatever listens there",
+            config.server_uid
+        );
+        let codec = LengthDelimitedCodec::builder().max_frame_length(MESSAGE_BYTES_MAX).new_codec();
+        let mut connection = Self { stream: Framed::new(stream, codec) };
+        connection.send(&FromAgent::Hello { version: FEED_VERSION, host: config.host.clone(), after }).await?;
+        match connection.receive().await? {
+            FromServer::Welcome { version: FEED_VERSION } => Ok(connection),
+            FromServer::Welcome { version } => {
+                anyhow::bail!(
+                    "the server speaks version {version} of the feed, this agent {FEED_VERSION}; upgrade the older"
+                )
+            }
+            FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
+            FromServer::Snapshot { .. } | FromServer::Commit(_) => anyhow::bail!("the server did not say welcome"),
+        }
+    }
+
+    pub(super) async fn send(&mut self, message: &FromAgent) -> anyhow::Result<()> {
+        let bytes = serde_json::to_vec(message)?;
+        self.stream.send(Bytes::from(bytes)).await.context("cannot send to the server")
+    }
+
+    pub(super) async fn receive(&mut self) -> anyhow::Result<FromServer> {
+        let frame = self.stream.next().await.context("the server has closed the connection")?;
+        let frame = frame.context("cannot receive from the server")?;
+        serde_json::from_slice(&frame).context("the server sent what this agent does not understand")
+    }
+}

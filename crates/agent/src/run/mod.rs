@@ -1,0 +1,206 @@
+//! The agent: listens to its server, makes the kernel follow, and reports what it enforces.
+//!
+//! A lost server changes nothing: enforcement goes on, and the agent asks again for what it missed. When
+//! the agent ends, for whatever reason, enforcement stays in place.
+
+mod down;
+mod feed;
+
+use std::{future::Future, path::PathBuf, pin::pin, time::Duration};
+
+use sekimori_core::{
+    feed::{ClosedEni, CounterReport, FromAgent, FromServer},
+    ids::HostId,
+    world::{Revision, World},
+};
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+
+pub use self::down::{DownReport, down};
+use self::feed::Connection;
+use crate::{
+    bpf::{AttachMode, Collection},
+    enforcer::Enforcer,
+};
+
+/// How often drift is looked for, idle flows are ended and counters are read.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// The pause before a lost server is called again.
+const RECONNECT: Duration = Duration::from_millis(200);
+
+/// What an agent needs to know.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// The server's Unix socket.
+    pub feed: PathBuf,
+    /// The user that the server runs as; nobody else is listened to.
+    pub server_uid: u32,
+    /// The host that is enforced.
+    pub host: HostId,
+    /// How programs are put on interfaces.
+    pub attach: AttachMode,
+}
+
+/// Runs until `shutdown` is ready. Enforcement stays in place.
+///
+/// # Errors
+/// When the kernel or the data directory cannot be used at all. A server that is away is no error.
+pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let enforcer = Enforcer::open(&config.dir, config.host.clone(), config.attach)?;
+    let mut agent = Agent { enforcer, config, chores: Chores::default(), reported: None };
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            error = agent.serve() => tracing::warn!(error = format!("{error:#}"), "the server is away; enforcement goes on"),
+        }
+        tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            () = agent.wait_alone() => {}
+        }
+    }
+}
+
+struct Agent {
+    config: AgentConfig,
+    enforcer: Enforcer,
+    chores: Chores,
+    reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
+}
+
+/// Work that waits for the kernel, and is done beside the changes.
+#[derive(Default)]
+struct Chores {
+    collection: Option<JoinHandle<(Collection, std::io::Result<()>)>>,
+    counting: Option<JoinHandle<std::io::Result<CounterReport>>>,
+    last: CounterReport,
+}
+
+impl Agent {
+    /// Follows a server until it is lost; returns why.
+    async fn serve(&mut self) -> anyhow::Error {
+        match self.try_serve().await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn try_serve(&mut self) -> anyhow::Result<std::convert::Infallible> {
+        let after = self.enforcer.heard();
+        let mut server = Connection::open(&self.config, after).await?;
+        let mut snapshot = World::default();
+        let mut tick = tokio::time::interval(HOUSEKEEPING);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.reported = None;
+        self.report(&mut server).await?;
+        loop {
+            tokio::select! {
+                message = server.receive() => {
+                    self.handle(message?, &mut snapshot).await?;
+                    self.report(&mut server).await?;
+                }
+                _ = tick.tick() => {
+                    let counters = self.keep_house().await;
+                    self.report(&mut server).await?;
+                    if let Some(counters) = counters {
+                        server.send(&FromAgent::Counters(counters)).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn handle(&mut self, message: FromServer, snapshot: &mut World) -> anyhow::Result<()> {
+        match message {
+            FromServer::Welcome { .. } => {}
+            FromServer::Snapshot { changes, complete } => {
+                changes.iter().for_each(|change| snapshot.apply(change));
+                if let Some(revision) = complete {
+                    self.enforcer.follow_world(std::mem::take(snapshot).at(revision)).await;
+                }
+            }
+            FromServer::Commit(commit) => {
+                let expected = self.enforcer.world().revision().next();
+                anyhow::ensure!(commit.revision == expected, "expected revision {expected}, got {}", commit.revision);
+                self.enforcer.follow(&commit).await;
+            }
+            FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self, server: &mut Connection) -> anyhow::Result<()> {
+        let now = (self.enforcer.applied(), self.enforcer.closed());
+        if self.reported.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        if let (Some(revision), closed) = now.clone() {
+            server.send(&FromAgent::Applied { revision, closed }).await?;
+        }
+        self.reported = Some(now);
+        Ok(())
+    }
+
+    /// Without a server there is still a house to keep.
+    async fn wait_alone(&mut self) {
+        tokio::time::sleep(RECONNECT).await;
+        if self.enforcer.heard().is_some() {
+            self.keep_house().await;
+        }
+    }
+
+    /// Repairs, collects and counts; returns totals that are news.
+    async fn keep_house(&mut self) -> Option<CounterReport> {
+        self.enforcer.heard()?;
+        self.enforcer.repair().await;
+        self.collect().await;
+        self.count().await
+    }
+
+    async fn collect(&mut self) {
+        if let Some(done) = take_finished(&mut self.chores.collection).await {
+            let (collection, result) = done;
+            match result {
+                Ok(()) => self.enforcer.end_collection(collection),
+                Err(error) => tracing::warn!(%error, "cannot collect what is unused"),
+            }
+        }
+        if self.chores.collection.is_some() {
+            return;
+        }
+        match self.enforcer.begin_collection() {
+            Ok(collection) => {
+                let work = move || {
+                    let result = collection.run();
+                    (collection, result)
+                };
+                self.chores.collection = Some(tokio::task::spawn_blocking(work));
+            }
+            Err(error) => tracing::warn!(%error, "cannot begin to collect what is unused"),
+        }
+    }
+
+    async fn count(&mut self) -> Option<CounterReport> {
+        let read = take_finished(&mut self.chores.counting).await;
+        if self.chores.counting.is_none() {
+            match self.enforcer.reader() {
+                Ok(reader) => self.chores.counting = Some(tokio::task::spawn_blocking(move || reader.read())),
+                Err(error) => tracing::warn!(%error, "cannot read counters"),
+            }
+        }
+        let report = read?.inspect_err(|error| tracing::warn!(%error, "cannot read counters")).ok()?;
+        let is_news = report != self.chores.last;
+        self.chores.last = report.clone();
+        is_news.then_some(report)
+    }
+}
+
+/// The result of a task that has ended.
+async fn take_finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    if !task.as_ref()?.is_finished() {
+        return None;
+    }
+    let ended = task.take()?.await;
+    ended.inspect_err(|error| tracing::error!(%error, "a task of the agent ended badly")).ok()
+}

@@ -1,0 +1,301 @@
+//! The structures that the agent and the BPF program share. The C twins are in `bpf/abi.h`; a test in the
+//! agent compares size and offsets with the program's BTF, so that the two cannot drift.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
+/// version is not adopted.
+pub const ABI_VERSION: u32 = 1;
+
+/// No ENI of this host.
+pub const NO_ENI: u32 = u32::MAX;
+/// The member that carries no group; the target of a removal.
+pub const EMPTY_MEMBER: u32 = 1;
+/// Groups of one ENI.
+pub const GROUPS_MAX: usize = sekimori_core::limits::ENI_GROUPS_MAX;
+/// Counters by rule: one for each rule, one for the intra-group accept of each group, and number 0.
+pub const RULE_SLOTS: u32 = sekimori_core::limits::HOST_RULES_MAX + sekimori_core::limits::HOST_GROUPS_MAX + 1;
+/// ENI numbers, 0 being none.
+pub const ENI_SLOTS: u32 = sekimori_core::limits::HOST_ENIS_MAX + 1;
+/// VPC numbers, 0 being none.
+pub const VPC_SLOTS: u32 = sekimori_core::limits::HOST_VPCS_MAX + 1;
+/// Group numbers, 0 being none.
+pub const GROUP_SLOTS: u32 = sekimori_core::limits::HOST_GROUPS_MAX + 1;
+/// Members: addresses, as many again to build new versions beside the old ones, and two reserved.
+pub const MEMBER_SLOTS: u32 = 2 * sekimori_core::limits::HOST_ADDRESSES_MAX + 2;
+
+/// The ENI takes part: without this nothing passes.
+pub const ENI_VALID: u32 = 1;
+/// Only the ENI's own addresses and MAC may be sent from it or delivered to it.
+pub const ENI_SOURCE_CHECK: u32 = 1 << 1;
+/// Live tracked flows are kept on a change.
+pub const ENI_KEEP: u32 = 1 << 2;
+/// Live TCP flows that a change ends are reset.
+pub const ENI_RESET: u32 = 1 << 3;
+
+/// One interface, in the array `enis`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Eni {
+    /// `policy id << 32 | position in the store`; 0 is none, and drops.
+    pub policy: u64,
+    /// During a change: the policy to come, which must allow as well. 0 when there is no change.
+    pub next: u64,
+    /// The cookie of the namespace that its host side is in.
+    pub netns: u64,
+    /// The interface in that namespace.
+    pub ifindex: u32,
+    /// Its VPC's number.
+    pub vpc: u32,
+    /// `ENI_*`.
+    pub flags: u32,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub reserved: [u8; 2],
+    /// Idle timeouts, in seconds; see `core::world::Timeouts`.
+    pub tcp_opening_s: u32,
+    /// As above.
+    pub tcp_established_s: u32,
+    /// As above.
+    pub tcp_closed_s: u32,
+    /// As above.
+    pub udp_s: u32,
+    /// As above.
+    pub udp_stream_s: u32,
+    /// As above.
+    pub icmp_s: u32,
+    /// As above.
+    pub other_s: u32,
+}
+
+/// Who has an address, in the array `members`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The VPC's number.
+    pub vpc: u32,
+    /// The ENI's number on this host, or [`NO_ENI`].
+    pub eni: u32,
+    /// The address; IPv4 is mapped into `::ffff:0:0/96`.
+    pub address: [u8; 16],
+    /// During a change: the member to come, which is asked as well. 0 when there is no change.
+    pub next: u32,
+    /// How many of `groups` are set.
+    pub groups_n: u32,
+    /// Numbers of the groups, ascending.
+    pub groups: [u32; GROUPS_MAX],
+}
+
+/// Key of the hash `addresses`; the value is a member's number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressKey {
+    /// The VPC's number.
+    pub vpc: u32,
+    /// The address; IPv4 is mapped.
+    pub address: [u8; 16],
+}
+
+/// Key of the hash `ports`; the value is an ENI's number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortKey {
+    /// The cookie of the namespace.
+    pub netns: u64,
+    /// The interface.
+    pub ifindex: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Key of the hash `flows`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// The ENI's number.
+    pub eni: u32,
+    /// Own address; IPv4 is mapped.
+    pub local: [u8; 16],
+    /// The other address; IPv4 is mapped.
+    pub peer: [u8; 16],
+    /// Own port, or the identifier of an ICMP query, in host byte order.
+    pub local_port: u16,
+    /// The other port, or `type << 8 | code` of the ICMP query, in host byte order.
+    pub peer_port: u16,
+    /// IANA number.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+/// Flow flag: it began with a packet from the ENI.
+pub const FLOW_EGRESS: u8 = 1;
+/// Flow flag: untracked by EC2's definition.
+pub const FLOW_UNTRACKED: u8 = 1 << 1;
+/// Flow flag: IPv6.
+pub const FLOW_V6: u8 = 1 << 2;
+
+/// Flow progress: a packet came the other way.
+pub const FLOW_ANSWERED: u8 = 1;
+/// Flow progress: the TCP handshake is complete.
+pub const FLOW_ESTABLISHED: u8 = 1 << 1;
+/// Flow progress: FIN in the direction of the first packet.
+pub const FLOW_FIN_FIRST: u8 = 1 << 2;
+/// Flow progress: FIN in the other direction.
+pub const FLOW_FIN_REPLY: u8 = 1 << 3;
+/// Flow progress: RST.
+pub const FLOW_RST: u8 = 1 << 4;
+/// Flow progress: cut by a change; only RST passes until it ends.
+pub const FLOW_CUT: u8 = 1 << 5;
+
+/// Value of the hash `flows`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// `policy id << 32 | membership epoch` that admitted it, or judged it last.
+    pub stamp: u64,
+    /// Kernel time of the last packet, in nanoseconds (coarse).
+    pub seen_ns: u64,
+    /// Counter slot of the rule that admitted it; 0 is a default.
+    pub rule: u32,
+    /// `FLOW_EGRESS`, `FLOW_UNTRACKED`, `FLOW_V6`.
+    pub flags: u8,
+    /// Progress.
+    pub progress: u8,
+    /// Zero.
+    pub reserved: [u8; 2],
+    /// Packets in the direction of the first one, and in the other; GSO packets count their segments.
+    pub packets: [u64; 2],
+    /// Bytes, likewise.
+    pub bytes: [u64; 2],
+}
+
+/// Value of the per-CPU array `rule_counters`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counter {
+    /// Packets that the rule decided.
+    pub packets: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, $passes:literal;)*) => {
+        /// What the program says about every packet. It becomes one action at the hook and one counter.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name in reports and metrics.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Whether the packet passes.
+            #[must_use]
+            pub fn passes(self) -> bool {
+                match self { $(Self::$name => $passes,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// In the bypass set.
+    Bypass = 0, "bypass", true;
+    /// Part of a known flow.
+    KnownFlow = 1, "known-flow", true;
+    /// An ICMP error about a known flow.
+    KnownError = 2, "known-flow-error", true;
+    /// A later fragment of an admitted packet.
+    KnownFragment = 3, "known-fragment", true;
+    /// A rule allows.
+    RuleAllow = 4, "rule", true;
+    /// The hidden intra-group rule allows.
+    IntraGroup = 5, "intra-group", true;
+    /// No rule matched and the default allows.
+    DefaultAllow = 6, "default", true;
+    /// A rule denies.
+    RuleDeny = 7, "rule", false;
+    /// No rule matched and the default denies.
+    DefaultDeny = 8, "default", false;
+    /// A live flow that a change ended.
+    FlowEnded = 9, "flow-ended-by-change", false;
+    /// Not the ENI's own address or MAC.
+    Spoofed = 10, "spoofed", false;
+    /// TCP that begins no connection, without a flow.
+    MidStream = 11, "mid-stream", false;
+    /// A later fragment whose first part was not admitted.
+    Fragment = 12, "fragment", false;
+    /// Headers that cannot be read.
+    Malformed = 13, "malformed", false;
+    /// No valid policy.
+    NoPolicy = 14, "no-policy", false;
+    /// The flow table is full.
+    TableFull = 15, "table-full", false;
+    /// The tables changed under the packet; it may come again.
+    Changing = 16, "changing", false;
+    /// Neither IPv4, IPv6 nor ARP.
+    NotIp = 17, "not-ip", false;
+}
+
+/// Room for reasons in the counters of one ENI and direction.
+pub const REASONS: u32 = 32;
+/// Entries of the per-CPU array `reason_counters`: ENI number, direction, reason.
+pub const REASON_SLOTS: u32 = ENI_SLOTS * 2 * REASONS;
+
+/// Bytes of an id in the arrays of names.
+pub const ID_BYTES: usize = 32;
+
+/// An id, padded with zeros; all zeros is no id.
+pub type IdBytes = [u8; ID_BYTES];
+
+/// The name of a rule slot: group, then rule (none is the intra-group accept).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleName {
+    /// The group.
+    pub group: IdBytes,
+    /// The rule.
+    pub rule: IdBytes,
+}
+
+/// An address as the maps hold it.
+#[must_use]
+pub fn address_bytes(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// The address that the maps hold as these bytes.
+#[must_use]
+pub fn address_of(bytes: [u8; 16]) -> IpAddr {
+    let v6 = Ipv6Addr::from(bytes);
+    v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), |v4: Ipv4Addr| IpAddr::V4(v4))
+}
+
+/// An id as the arrays of names hold it; `None` when it is longer than [`ID_BYTES`].
+#[must_use]
+pub fn id_bytes(id: &str) -> Option<IdBytes> {
+    let mut bytes = [0; ID_BYTES];
+    bytes.get_mut(..id.len())?.copy_from_slice(id.as_bytes());
+    Some(bytes)
+}
+
+/// The id that the arrays of names hold as these bytes; `None` for none, or for what is no id.
+#[must_use]
+pub fn id_of(bytes: &IdBytes) -> Option<&str> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(ID_BYTES);
+    std::str::from_utf8(bytes.get(..end)?).ok().filter(|id| !id.is_empty())
+}

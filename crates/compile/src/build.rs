@@ -1,0 +1,205 @@
+//! The words of one policy, from its rules in decision order. The layout is described in [`crate::layout`].
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+use sekimori_core::limits::{POLICY_RULES_MAX, POLICY_WORDS_MAX};
+
+use crate::{
+    classes::{Bitmap, Partition, Span, partition},
+    layout::{DEFAULTS_WORD, HEADER_WORDS, MAGIC, NO_PORT, Table, pair},
+};
+
+/// One rule of a policy, resolved to numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// Its counter slot.
+    pub slot: u32,
+    /// `layout::ACTION_*`.
+    pub action: u32,
+    /// `layout::RULE_*`.
+    pub flags: u32,
+    /// Runs of `protocol << 16 | port` (or type and code), both ends included.
+    pub services: Vec<(u32, u32)>,
+    /// Source ports; `None` is every packet, with ports or without.
+    pub source_ports: Option<(u16, u16)>,
+    /// Blocks of the peer, of either family.
+    pub peers: Vec<IpNet>,
+    /// Group numbers of the peer.
+    pub groups: Vec<u32>,
+    /// Own addresses; `None` is all of them.
+    pub local: Option<IpNet>,
+}
+
+/// The rules of one direction, and what becomes of packets that match none.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    /// In decision order.
+    pub lines: Vec<Line>,
+    /// `layout::DEFAULT_ALLOW` and `layout::OPEN_*`.
+    pub flags: u32,
+}
+
+/// A policy that the store cannot hold. The API refuses such rules, so this is a second line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// Too many rules in one direction.
+    #[error("{0} rules in one direction are more than the {POLICY_RULES_MAX} that a policy holds; remove rules")]
+    Rules(usize),
+    /// Too many words.
+    #[error("{0} words are more than the {POLICY_WORDS_MAX} that a policy may take; use fewer overlapping blocks")]
+    Words(usize),
+}
+
+/// Lays a policy out.
+///
+/// # Errors
+/// When it does not fit.
+pub fn build(ingress: &Side, egress: &Side) -> Result<Vec<u64>, TooLarge> {
+    let mut words = vec![0; HEADER_WORDS as usize];
+    for (base, side) in [(1, ingress), (1 + crate::layout::DIRECTION_WORDS, egress)] {
+        if side.lines.len() > POLICY_RULES_MAX as usize {
+            return Err(TooLarge::Rules(side.lines.len()));
+        }
+        Writer::new(&mut words, base, side).write();
+    }
+    if words.len() > POLICY_WORDS_MAX as usize {
+        return Err(TooLarge::Words(words.len()));
+    }
+    let length = words.len() as u32;
+    set(&mut words, 0, pair(MAGIC, length));
+    Ok(words)
+}
+
+struct Writer<'a> {
+    words: &'a mut Vec<u64>,
+    base: u32,
+    side: &'a Side,
+    summaries: usize,
+    /// Where a class of this direction lies already.
+    classes: HashMap<Bitmap, u32>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(words: &'a mut Vec<u64>, base: u32, side: &'a Side) -> Self {
+        let summaries = side.lines.len().div_ceil(64).div_ceil(64);
+        Self { words, base, side, summaries, classes: HashMap::new() }
+    }
+
+    fn write(mut self) {
+        let side = self.side;
+        let records = side
+            .lines
+            .iter()
+            .map(|line| (u64::from(line.flags) << 40) | (u64::from(line.action) << 32) | u64::from(line.slot));
+        let at = self.append(records);
+        self.place(Table::Rules, at, side.lines.len());
+        self.narrow(Table::Services, |line| {
+            line.services.iter().map(|(a, b)| (u128::from(*a), u128::from(*b))).collect()
+        });
+        self.narrow(Table::Peers4, |line| line.peers.iter().filter_map(span4).collect());
+        self.wide(Table::Peers6, |line| line.peers.iter().filter_map(span6).collect());
+        self.narrow(Table::Groups, |line| {
+            line.groups.iter().map(|group| (u128::from(*group), u128::from(*group))).collect()
+        });
+        if side.lines.iter().any(|line| line.local.is_some()) {
+            self.narrow(Table::Locals4, |line| {
+                line.local.as_ref().map_or(vec![(0, u128::from(u32::MAX))], |net| span4(net).into_iter().collect())
+            });
+            self.wide(Table::Locals6, |line| {
+                line.local.as_ref().map_or(vec![(0, u128::MAX)], |net| span6(net).into_iter().collect())
+            });
+        }
+        if side.lines.iter().any(|line| line.source_ports.is_some()) {
+            self.narrow(Table::SourcePorts, |line| {
+                vec![line.source_ports.map_or((0, u128::from(NO_PORT)), |(a, b)| (u128::from(a), u128::from(b)))]
+            });
+        }
+        let defaults = pair(side.flags, self.summaries as u32);
+        set(self.words, (self.base + DEFAULTS_WORD) as usize, defaults);
+    }
+
+    /// A table of 32-bit values.
+    fn narrow(&mut self, table: Table, spans: impl Fn(&Line) -> Vec<(u128, u128)>) {
+        let partition = self.partition(&spans);
+        let mut entries = self.write_classes(&partition);
+        // A span that ends with the last value ends in an entry beyond it.
+        entries.retain(|(first, _)| *first <= u128::from(u32::MAX));
+        let at = self.append(entries.iter().map(|(first, class)| pair(*first as u32, *class)));
+        self.place(table, at, entries.len());
+    }
+
+    /// A table of 128-bit values.
+    fn wide(&mut self, table: Table, spans: impl Fn(&Line) -> Vec<(u128, u128)>) {
+        let partition = self.partition(&spans);
+        let entries = self.write_classes(&partition);
+        let words =
+            entries.iter().flat_map(|(first, class)| [(*first >> 64) as u64, *first as u64, u64::from(*class)]);
+        let words: Vec<u64> = words.collect();
+        let at = self.append(words.into_iter());
+        self.place(table, at, entries.len());
+    }
+
+    fn partition(&self, spans: &impl Fn(&Line) -> Vec<(u128, u128)>) -> Partition {
+        let lines = self.side.lines.iter().enumerate();
+        let spans: Vec<Span> = lines
+            .flat_map(|(rule, line)| spans(line).into_iter().map(move |(first, last)| Span { first, last, rule }))
+            .collect();
+        partition(&spans, self.side.lines.len())
+    }
+
+    fn write_classes(&mut self, partition: &Partition) -> Vec<(u128, u32)> {
+        let at: Vec<u32> = partition.classes.iter().map(|bitmap| self.class(bitmap)).collect();
+        let entry = |(first, class): &(u128, usize)| (*first, at.get(*class).copied().unwrap_or(0));
+        partition.entries.iter().map(entry).collect()
+    }
+
+    /// The position of a class; equal classes of a direction are stored once.
+    fn class(&mut self, bitmap: &Bitmap) -> u32 {
+        if bitmap.is_empty() {
+            return 0;
+        }
+        if let Some(at) = self.classes.get(bitmap) {
+            return *at;
+        }
+        let at = self.words.len() as u32;
+        let mut position = at + 2 * self.summaries as u32;
+        let mut head = Vec::with_capacity(2 * self.summaries);
+        for summary in 0..self.summaries as u32 {
+            let mine = || bitmap.iter().filter(|(number, _)| number / 64 == summary);
+            head.push(mine().fold(0_u64, |bits, (number, _)| bits | (1 << (number % 64))));
+            head.push(u64::from(position));
+            position += mine().count() as u32;
+        }
+        self.append(head.into_iter());
+        self.append(bitmap.iter().map(|(_, word)| *word));
+        self.classes.insert(bitmap.clone(), at);
+        at
+    }
+
+    fn append(&mut self, words: impl Iterator<Item = u64>) -> u32 {
+        let at = self.words.len() as u32;
+        self.words.extend(words);
+        at
+    }
+
+    fn place(&mut self, table: Table, at: u32, entries: usize) {
+        set(self.words, (self.base + table as u32) as usize, pair(entries as u32, at));
+    }
+}
+
+fn set(words: &mut [u64], at: usize, word: u64) {
+    if let Some(place) = words.get_mut(at) {
+        *place = word;
+    }
+}
+
+fn span4(net: &IpNet) -> Option<(u128, u128)> {
+    let IpNet::V4(net) = net else { return None };
+    Some((u128::from(u32::from(net.network())), u128::from(u32::from(net.broadcast()))))
+}
+
+fn span6(net: &IpNet) -> Option<(u128, u128)> {
+    let IpNet::V6(net) = net else { return None };
+    Some((u128::from(net.network()), u128::from(net.broadcast())))
+}

@@ -1,0 +1,223 @@
+//! Reads the tables as the BPF program does, step by step, in Rust.
+//!
+//! It is the second of three implementations of a decision (`core::verdict` from the rules, this one from
+//! the words, the program in the kernel) and shares no code with the first.
+
+use std::net::IpAddr;
+
+use sekimori_core::{
+    address::Family,
+    packet::{Packet, Transport},
+    rule::Direction,
+};
+
+use crate::{
+    abi::{self, Reason},
+    layout::{
+        ACTION_ALLOW, ACTION_BYPASS, DEFAULT_ALLOW, DEFAULTS_WORD, NO_PORT, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4,
+        OPEN_UDP6, RULE_INTRA, RULE_WORLD, Table, direction_base, halves,
+    },
+};
+
+/// What the tables say about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Why, and so whether it passes.
+    pub reason: Reason,
+    /// The counter slot of the deciding rule; 0 without one.
+    pub slot: u32,
+    /// Whether a flow that the packet begins is untracked by EC2's definition.
+    pub untracked: bool,
+}
+
+/// What the tables hold about the two ends of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends<'a> {
+    /// The policy of the ENI.
+    pub policy: &'a [u64],
+    /// Whether the ENI checks addresses.
+    pub source_check: bool,
+    /// Whether the packet's local address is the ENI's own.
+    pub is_own: bool,
+    /// Numbers of the groups that the peer carries.
+    pub peer_groups: &'a [u32],
+}
+
+/// Judges the first packet of a flow.
+#[must_use]
+pub fn judge(ends: &Ends<'_>, packet: &Packet) -> Finding {
+    let plain = |reason| Finding { reason, slot: 0, untracked: false };
+    if is_discovery(packet) {
+        return plain(Reason::Bypass);
+    }
+    let side = Side { words: ends.policy, base: direction_base(packet.direction) };
+    let found = side.first_match(packet, ends.peer_groups).map(|rule| side.record(rule));
+    let spoofed = ends.source_check && !ends.is_own;
+    match found {
+        Some(record) if record.action == ACTION_BYPASS => {
+            let may = packet.direction == Direction::Ingress || !spoofed || is_placeless(packet.local);
+            plain(if may { Reason::Bypass } else { Reason::Spoofed })
+        }
+        _ if spoofed => plain(Reason::Spoofed),
+        Some(record) => Finding {
+            reason: record.reason(),
+            slot: record.slot,
+            untracked: record.flags & RULE_WORLD != 0 && is_open(ends.policy, packet),
+        },
+        None if side.flags() & DEFAULT_ALLOW != 0 => plain(Reason::DefaultAllow),
+        None => plain(Reason::DefaultDeny),
+    }
+}
+
+struct Record {
+    slot: u32,
+    action: u32,
+    flags: u32,
+}
+
+impl Record {
+    fn reason(&self) -> Reason {
+        match (self.action == ACTION_ALLOW, self.flags & RULE_INTRA != 0) {
+            (true, true) => Reason::IntraGroup,
+            (true, false) => Reason::RuleAllow,
+            (false, _) => Reason::RuleDeny,
+        }
+    }
+}
+
+struct Side<'a> {
+    words: &'a [u64],
+    base: u32,
+}
+
+impl Side<'_> {
+    fn word(&self, at: u32) -> u64 {
+        self.words.get(at as usize).copied().unwrap_or(0)
+    }
+
+    /// A table as (entries, position).
+    fn table(&self, table: Table) -> (u32, u32) {
+        halves(self.word(self.base + table as u32))
+    }
+
+    fn flags(&self) -> u32 {
+        halves(self.word(self.base + DEFAULTS_WORD)).0
+    }
+
+    fn summaries(&self) -> u32 {
+        halves(self.word(self.base + DEFAULTS_WORD)).1
+    }
+
+    fn record(&self, rule: u32) -> Record {
+        let (high, slot) = halves(self.word(self.table(Table::Rules).1 + rule));
+        Record { slot, action: high & 0xff, flags: high >> 8 }
+    }
+
+    /// The first rule that matches every field. The peer's classes are tried one by one: the first match
+    /// of a union is the smallest of the first matches.
+    fn first_match(&self, packet: &Packet, peer_groups: &[u32]) -> Option<u32> {
+        let service = self.narrow(Table::Services, service_value(packet));
+        let others = [Some(service), self.local_class(packet.local), self.source_class(packet)];
+        let peer = match packet.peer {
+            IpAddr::V4(address) => self.narrow(Table::Peers4, u32::from(address)),
+            IpAddr::V6(address) => self.wide(Table::Peers6, u128::from(address)),
+        };
+        let groups = peer_groups.iter().map(|group| self.narrow(Table::Groups, *group));
+        std::iter::once(peer).chain(groups).filter_map(|peer| self.intersect(peer, &others)).min()
+    }
+
+    fn local_class(&self, local: IpAddr) -> Option<u32> {
+        if self.table(Table::Locals4).0 == 0 {
+            return None;
+        }
+        Some(match local {
+            IpAddr::V4(address) => self.narrow(Table::Locals4, u32::from(address)),
+            IpAddr::V6(address) => self.wide(Table::Locals6, u128::from(address)),
+        })
+    }
+
+    fn source_class(&self, packet: &Packet) -> Option<u32> {
+        let value = packet.transport.source_port().map_or(NO_PORT, u32::from);
+        (self.table(Table::SourcePorts).0 > 0).then(|| self.narrow(Table::SourcePorts, value))
+    }
+
+    /// The class of a value: that of the last entry at or below it.
+    fn narrow(&self, table: Table, value: u32) -> u32 {
+        let (entries, at) = self.table(table);
+        let below = (0..entries).map(|n| halves(self.word(at + n))).take_while(|(first, _)| *first <= value);
+        below.last().map_or(0, |(_, class)| class)
+    }
+
+    fn wide(&self, table: Table, value: u128) -> u32 {
+        let (entries, at) = self.table(table);
+        let entry = |n: u32| {
+            let first = (u128::from(self.word(at + 3 * n)) << 64) | u128::from(self.word(at + 3 * n + 1));
+            (first, halves(self.word(at + 3 * n + 2)).1)
+        };
+        (0..entries).map(entry).take_while(|(first, _)| *first <= value).last().map_or(0, |(_, class)| class)
+    }
+
+    fn intersect(&self, peer: u32, others: &[Option<u32>]) -> Option<u32> {
+        let classes: Vec<u32> = others.iter().copied().flatten().chain([peer]).collect();
+        if classes.contains(&0) {
+            return None;
+        }
+        let numbers = 0..self.summaries() * 64;
+        let and = |number| classes.iter().fold(u64::MAX, |bits, class| bits & self.bitmap_word(*class, number));
+        let mut words = numbers.map(|number| (number, and(number))).filter(|(_, bits)| *bits != 0);
+        words.next().map(|(number, bits)| number * 64 + bits.trailing_zeros())
+    }
+
+    fn bitmap_word(&self, class: u32, number: u32) -> u64 {
+        let summary = self.word(class + 2 * (number / 64));
+        let bit = 1_u64 << (number % 64);
+        if summary & bit == 0 {
+            return 0;
+        }
+        let first = halves(self.word(class + 2 * (number / 64) + 1)).1;
+        self.word(first + (summary & (bit - 1)).count_ones())
+    }
+}
+
+fn service_value(packet: &Packet) -> u32 {
+    let low = match packet.transport {
+        Transport::Tcp { destination, .. } | Transport::Udp { destination, .. } => destination,
+        Transport::Icmp { kind, code, .. } => u16::from_be_bytes([kind, code]),
+        Transport::Other { .. } => 0,
+    };
+    (u32::from(packet.transport.protocol()) << 16) | u32::from(low)
+}
+
+/// RFC 4861 discovery, and the listener messages it depends on, from where they may come.
+fn is_discovery(packet: &Packet) -> bool {
+    let Transport::Icmp { protocol: 58, kind, .. } = packet.transport else { return false };
+    let source = if packet.direction == Direction::Egress { packet.local } else { packet.peer };
+    (133..=137).contains(&kind) || (((130..=132).contains(&kind) || kind == 143) && is_placeless(source))
+}
+
+/// Addresses that a host without an address sends from.
+fn is_placeless(local: IpAddr) -> bool {
+    match local {
+        IpAddr::V4(address) => address.is_unspecified(),
+        IpAddr::V6(address) => address.is_unspecified() || address.segments()[0] & 0xffc0 == 0xfe80,
+    }
+}
+
+/// Whether the other direction allows the whole world on every port of the packet's protocol.
+fn is_open(policy: &[u64], packet: &Packet) -> bool {
+    let other = Side { words: policy, base: direction_base(packet.direction.reverse()) };
+    let flag = match (packet.transport.protocol(), Family::of(packet.peer)) {
+        (6, Family::V4) => OPEN_TCP4,
+        (17, Family::V4) => OPEN_UDP4,
+        (6, Family::V6) => OPEN_TCP6,
+        (17, Family::V6) => OPEN_UDP6,
+        _ => return false,
+    };
+    other.flags() & flag != 0
+}
+
+/// The key that a member is found by.
+#[must_use]
+pub fn address_key(vpc: u32, address: IpAddr) -> abi::AddressKey {
+    abi::AddressKey { vpc, address: abi::address_bytes(address) }
+}

@@ -1,0 +1,190 @@
+//! From the groups of an ENI to the rules of its policy in decision order, resolved to numbers.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use sekimori_core::{
+    address::Family,
+    bypass::BypassEntry,
+    ids::GroupId,
+    rule::{self, Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    world::{Flavor, Group, GroupSet, World},
+};
+
+use crate::{
+    build::{Line, Side},
+    layout::{
+        ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, DEFAULT_ALLOW, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4, OPEN_UDP6,
+        RULE_INTRA, RULE_WORLD,
+    },
+    slots::Slots,
+    tables::RuleKey,
+};
+
+/// The numbers that a policy's words are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) groups: Slots<GroupId>,
+    pub(crate) rules: Slots<RuleKey>,
+}
+
+/// Every service of every protocol.
+const EVERY_SERVICE: (u32, u32) = (0, 0xff_ffff);
+
+/// Both directions of the policy of a group set.
+pub(crate) fn sides(world: &World, numbers: &Numbers, set: &GroupSet) -> (Side, Side) {
+    let policy = Policy { world, numbers, groups: set.iter().filter_map(|id| world.group(id)).collect() };
+    (policy.side(Direction::Ingress), policy.side(Direction::Egress))
+}
+
+struct Policy<'a> {
+    world: &'a World,
+    numbers: &'a Numbers,
+    groups: Vec<&'a Arc<Group>>,
+}
+
+impl Policy<'_> {
+    fn side(&self, direction: Direction) -> Side {
+        let mut lines: Vec<Line> = self.bypass(direction).collect();
+        lines.extend(self.intra_groups());
+        lines.extend(self.rules(direction).into_iter().filter_map(|(group, rule)| self.line(group, rule)));
+        Side { lines, flags: self.default_flag(direction) | self.open_flags(direction) }
+    }
+
+    fn bypass(&self, direction: Direction) -> impl Iterator<Item = Line> {
+        let entries = self.world.bypass().entries().iter();
+        entries.filter(move |entry| entry.direction == direction).map(bypass_line)
+    }
+
+    /// The hidden rules come first: no rule of the group's owner can undo them (`spec/ecs.md` A2, 2).
+    fn intra_groups(&self) -> impl Iterator<Item = Line> {
+        let accepting = self.groups.iter().filter(|group| group.accepts_inner());
+        accepting.filter_map(|group| {
+            let number = self.numbers.groups.get(&group.id)?;
+            let slot = self.numbers.rules.get(&(group.id.clone(), None))?;
+            let services = vec![EVERY_SERVICE];
+            Some(Line {
+                slot,
+                action: ACTION_ALLOW,
+                flags: RULE_INTRA,
+                services,
+                groups: vec![number],
+                ..Line::default()
+            })
+        })
+    }
+
+    fn rules(&self, direction: Direction) -> Vec<(&Group, &Rule)> {
+        let all = self.groups.iter().flat_map(|group| group.rules.values().map(move |rule| (&***group, &**rule)));
+        let mut rules: Vec<_> = all.filter(|(_, rule)| rule.spec.direction == direction).collect();
+        rules.sort_by(|(g, r), (h, s)| rule::order(g.flavor, &g.id, r).cmp(&rule::order(h.flavor, &h.id, s)));
+        rules
+    }
+
+    fn line(&self, group: &Group, rule: &Rule) -> Option<Line> {
+        let slot = self.numbers.rules.get(&(group.id.clone(), Some(rule.id.clone())))?;
+        let spec = &rule.spec;
+        let action = match spec.action {
+            Action::Deny => ACTION_DENY,
+            Action::Allow => ACTION_ALLOW,
+        };
+        let (peers, groups) = self.peers(&spec.peer);
+        Some(Line {
+            slot,
+            action,
+            flags: if spec.peer.is_world() { RULE_WORLD } else { 0 },
+            services: self.services(spec),
+            source_ports: spec.source_ports.map(|range| (range.first(), range.last())),
+            peers,
+            groups,
+            local: spec.local.map(|cidr| cidr.network()),
+        })
+    }
+
+    fn peers(&self, peer: &Peer) -> (Vec<IpNet>, Vec<u32>) {
+        match peer {
+            Peer::Cidr(cidr) => (vec![cidr.network()], Vec::new()),
+            Peer::PrefixList(id) => {
+                let entries = self.world.prefix_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+                (entries.iter().map(|entry| entry.cidr.network()).collect(), Vec::new())
+            }
+            Peer::Group { group, .. } => (Vec::new(), self.numbers.groups.get(group).into_iter().collect()),
+        }
+    }
+
+    fn services(&self, spec: &RuleSpec) -> Vec<(u32, u32)> {
+        let Protocol::Number(protocol) = spec.protocol else { return vec![EVERY_SERVICE] };
+        match &spec.service {
+            Service::Any => vec![run(protocol, PortRange::ALL)],
+            Service::Ports(range) => vec![run(protocol, *range)],
+            Service::PortList(id) => {
+                let entries = self.world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+                entries.iter().map(|range| run(protocol, *range)).collect()
+            }
+            Service::Icmp { kind, code } => {
+                let first = u16::from_be_bytes([*kind, code.unwrap_or(0)]);
+                let last = u16::from_be_bytes([*kind, code.unwrap_or(u8::MAX)]);
+                PortRange::new(first, last).map(|range| run(protocol, range)).into_iter().collect()
+            }
+        }
+    }
+
+    fn default_flag(&self, direction: Direction) -> u32 {
+        match (self.groups.first().map(|group| group.flavor), direction) {
+            (Some(Flavor::EcsBasic), Direction::Egress) => DEFAULT_ALLOW,
+            (Some(Flavor::EcsBasic | Flavor::EcsEnterprise | Flavor::Ec2) | None, _) => 0,
+        }
+    }
+
+    /// What makes the other direction's flows untracked (`spec/ec2.md` A2).
+    fn open_flags(&self, direction: Direction) -> u32 {
+        let specs = self.rules(direction).into_iter().map(|(_, rule)| &rule.spec);
+        specs.filter(|spec| is_wide_open(spec)).fold(0, |flags, spec| flags | open_flag(spec))
+    }
+}
+
+fn run(protocol: u8, range: PortRange) -> (u32, u32) {
+    let base = u32::from(protocol) << 16;
+    (base | u32::from(range.first()), base | u32::from(range.last()))
+}
+
+fn bypass_line(entry: &BypassEntry) -> Line {
+    let services = match entry.protocol {
+        Protocol::Any => vec![EVERY_SERVICE],
+        Protocol::Number(protocol) => vec![run(protocol, entry.ports.unwrap_or(PortRange::ALL))],
+    };
+    Line {
+        action: ACTION_BYPASS,
+        services,
+        source_ports: entry.source_ports.map(|range| (range.first(), range.last())),
+        peers: vec![entry.peer.network()],
+        ..Line::default()
+    }
+}
+
+fn is_wide_open(spec: &RuleSpec) -> bool {
+    let every_port = match &spec.service {
+        Service::Any => true,
+        Service::Ports(range) => *range == PortRange::ALL,
+        Service::PortList(_) | Service::Icmp { .. } => false,
+    };
+    spec.action == Action::Allow
+        && every_port
+        && spec.peer.is_world()
+        && spec.local.is_none()
+        && spec.source_ports.is_none()
+}
+
+fn open_flag(spec: &RuleSpec) -> u32 {
+    let Peer::Cidr(cidr) = &spec.peer else { return 0 };
+    let (tcp, udp) = match cidr.family() {
+        Family::V4 => (OPEN_TCP4, OPEN_UDP4),
+        Family::V6 => (OPEN_TCP6, OPEN_UDP6),
+    };
+    match spec.protocol {
+        Protocol::Any => tcp | udp,
+        Protocol::TCP => tcp,
+        Protocol::UDP => udp,
+        Protocol::Number(_) => 0,
+    }
+}

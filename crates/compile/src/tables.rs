@@ -1,0 +1,551 @@
+//! The tables of one host: they follow a world commit by commit, and each step says what to write.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use sekimori_core::{
+    change::Change,
+    feed::ClosedEni,
+    ids::{AccountId, EniId, GroupId, HostId, RuleId, VpcId},
+    packet::{Packet, Why},
+    world::{self, GroupSet, Referent, Timeouts, Treatment, World, group_set},
+};
+
+use crate::{
+    abi,
+    build::{TooLarge, build},
+    interpret::{self, Ends, Finding, address_key},
+    policy::{Numbers, sides},
+    slots::{NoSlot, Slots},
+};
+
+/// The name of a rule's counter: a rule, or the hidden intra-group accept of a group.
+pub type RuleKey = (GroupId, Option<RuleId>);
+
+/// The number of a version of a policy. Never used twice on a host while a flow may remember it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyId(pub u32);
+
+/// What the tables say about an ENI of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EniEntry {
+    /// Its name.
+    pub id: EniId,
+    /// Its VPC's number.
+    pub vpc: u32,
+    /// Its policy.
+    pub policy: PolicyId,
+    /// `abi::ENI_*`, without `ENI_VALID`.
+    pub flags: u32,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Idle timeouts.
+    pub timeouts: Timeouts,
+}
+
+/// What the tables say about a private address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberEntry {
+    /// The number of the ENI that has it, if it is on this host.
+    pub eni: Option<u32>,
+    /// Numbers of its groups, ascending.
+    pub groups: Vec<u32>,
+}
+
+/// A name that a number got, or lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Of an ENI.
+    Eni(u32, Option<EniId>),
+    /// Of a VPC.
+    Vpc(u32, Option<VpcId>),
+    /// Of a group.
+    Group(u32, Option<GroupId>),
+    /// Of a rule's counter.
+    Rule(u32, Option<RuleKey>),
+}
+
+/// What to write so that the kernel follows. The writer orders it so that nothing opens on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Names to write before anything that uses their numbers.
+    pub names: Vec<Name>,
+    /// New versions of policies.
+    pub policies: Vec<(PolicyId, Arc<Vec<u64>>)>,
+    /// ENIs of this host by number; `None` is gone.
+    pub enis: Vec<(u32, Option<EniEntry>)>,
+    /// Private addresses; `None` is gone.
+    pub members: Vec<(abi::AddressKey, Option<MemberEntry>)>,
+    /// Policies that no ENI has any more.
+    pub retired: Vec<PolicyId>,
+    /// ENIs that keep an older policy, or none, because the new one cannot be had.
+    pub failures: Vec<ClosedEni>,
+}
+
+/// What an earlier process left in the kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Adopted {
+    /// ENIs by number.
+    pub enis: Vec<(EniId, u32)>,
+    /// VPCs by number.
+    pub vpcs: Vec<(VpcId, u32)>,
+    /// Groups by number.
+    pub groups: Vec<(GroupId, u32)>,
+    /// Rules by counter.
+    pub rules: Vec<(RuleKey, u32)>,
+    /// Policies by content.
+    pub policies: HashMap<Vec<u64>, PolicyId>,
+    /// The highest policy number that anything may remember.
+    pub last_policy: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Policy {
+    id: PolicyId,
+    words: Arc<Vec<u64>>,
+}
+
+/// The tables of one host.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    host: HostId,
+    world: World,
+    numbers: Numbers,
+    enis: Slots<EniId>,
+    vpcs: Slots<VpcId>,
+    policies: BTreeMap<GroupSet, Policy>,
+    adopted: HashMap<Vec<u64>, PolicyId>,
+    last_policy: u32,
+    entries: BTreeMap<u32, EniEntry>,
+    members: BTreeMap<abi::AddressKey, MemberEntry>,
+}
+
+impl Tables {
+    /// Empty tables of a host, with the numbers that the kernel knows already.
+    #[must_use]
+    pub fn new(host: HostId, adopted: Adopted) -> Self {
+        let numbers = Numbers {
+            groups: Slots::adopt(abi::GROUP_SLOTS, adopted.groups),
+            rules: Slots::adopt(abi::RULE_SLOTS, adopted.rules),
+        };
+        Self {
+            host,
+            world: World::default(),
+            numbers,
+            enis: Slots::adopt(abi::ENI_SLOTS, adopted.enis),
+            vpcs: Slots::adopt(abi::VPC_SLOTS, adopted.vpcs),
+            policies: BTreeMap::new(),
+            adopted: adopted.policies,
+            last_policy: adopted.last_policy,
+            entries: BTreeMap::new(),
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// Follows to a world that some changes lead to. Work is proportional to the changes and what they
+    /// touch.
+    pub fn update(&mut self, world: &World, changes: &[Change]) -> Delta {
+        let before = std::mem::replace(&mut self.world, world.clone());
+        let mut touched = Touched::default();
+        let mut delta = Delta::default();
+        for change in changes {
+            self.number(change, &before, &mut delta);
+            touched.add(change, &before, world);
+        }
+        let renewed = self.update_policies(&touched, &mut delta);
+        for set in &renewed {
+            touched.enis.extend(world.enis_with(set).cloned());
+        }
+        for id in &touched.enis {
+            self.update_eni(id, &before, &mut delta);
+        }
+        self.retire(&touched, &mut delta);
+        delta
+    }
+
+    /// Marks the numbers that were given back until now; see [`Slots`].
+    pub fn mark(&mut self) {
+        self.enis.mark();
+        self.vpcs.mark();
+        self.numbers.groups.mark();
+        self.numbers.rules.mark();
+    }
+
+    /// The numbers that were marked may be taken again.
+    pub fn thaw(&mut self) {
+        self.enis.thaw();
+        self.vpcs.thaw();
+        self.numbers.groups.thaw();
+        self.numbers.rules.thaw();
+    }
+
+    /// Forgets what an earlier process left and this one does not need. Call after the first update; what
+    /// was adopted and is not in use is named in the result, to be cleared.
+    pub fn forget_unused(&mut self) -> Vec<Name> {
+        self.adopted.clear();
+        let mut names = Vec::new();
+        for id in self.enis.names_where(|id| self.world.eni(id).is_none()) {
+            names.extend(self.enis.release(&id).map(|slot| Name::Eni(slot, None)));
+        }
+        for id in self.vpcs.names_where(|id| self.world.vpc(id).is_none()) {
+            names.extend(self.vpcs.release(&id).map(|slot| Name::Vpc(slot, None)));
+        }
+        for id in self.numbers.groups.names_where(|id| self.world.group(id).is_none()) {
+            names.extend(self.numbers.groups.release(&id).map(|slot| Name::Group(slot, None)));
+        }
+        let world = &self.world;
+        let exists = |(group, rule): &RuleKey| {
+            world.group(group).is_some_and(|group| rule.as_ref().is_none_or(|rule| group.rules.contains_key(rule)))
+        };
+        for key in self.numbers.rules.names_where(|key| !exists(key)) {
+            names.extend(self.numbers.rules.release(&key).map(|slot| Name::Rule(slot, None)));
+        }
+        names
+    }
+
+    /// The world that the tables follow.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The number of an ENI.
+    #[must_use]
+    pub fn eni_slot(&self, id: &EniId) -> Option<u32> {
+        self.enis.get(id)
+    }
+
+    /// ENIs of this host, by number.
+    #[must_use]
+    pub fn entries(&self) -> &BTreeMap<u32, EniEntry> {
+        &self.entries
+    }
+
+    /// Private addresses.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<abi::AddressKey, MemberEntry> {
+        &self.members
+    }
+
+    /// The words of every policy in use.
+    pub fn policies(&self) -> impl Iterator<Item = (PolicyId, &Arc<Vec<u64>>)> {
+        self.policies.values().map(|policy| (policy.id, &policy.words))
+    }
+
+    /// What a counter counts.
+    pub fn rule_names(&self) -> impl Iterator<Item = (&RuleKey, u32)> {
+        self.numbers.rules.iter()
+    }
+
+    /// The counter of a rule, or of a group's intra-group accept.
+    #[must_use]
+    pub fn rule_slot(&self, key: &RuleKey) -> Option<u32> {
+        self.numbers.rules.get(key)
+    }
+
+    /// Judges the first packet of a flow from the tables alone; `None` for an ENI that has no policy here.
+    #[must_use]
+    pub fn judge(&self, eni: &EniId, packet: &Packet) -> Option<Finding> {
+        let slot = self.enis.get(eni)?;
+        let entry = self.entries.get(&slot)?;
+        let policy = self.policies.values().find(|policy| policy.id == entry.policy)?;
+        let own = self.members.get(&address_key(entry.vpc, packet.local));
+        let peer = self.members.get(&address_key(entry.vpc, packet.peer));
+        let ends = Ends {
+            policy: &policy.words,
+            source_check: entry.flags & abi::ENI_SOURCE_CHECK != 0,
+            is_own: own.is_some_and(|member| member.eni == Some(slot)),
+            peer_groups: peer.map(|member| member.groups.as_slice()).unwrap_or_default(),
+        };
+        Some(interpret::judge(&ends, packet))
+    }
+
+    /// What a finding means, with names.
+    #[must_use]
+    pub fn why(&self, finding: &Finding) -> Why {
+        let named = || self.numbers.rules.iter().find(|(_, slot)| *slot == finding.slot).map(|(key, _)| key.clone());
+        match finding.reason {
+            abi::Reason::Bypass => Why::Bypass,
+            abi::Reason::Spoofed => Why::Spoofed,
+            abi::Reason::RuleAllow | abi::Reason::RuleDeny | abi::Reason::IntraGroup => match named() {
+                Some((group, Some(rule))) => Why::Rule { group, rule },
+                Some((group, None)) => Why::IntraGroup { group },
+                None => Why::NoPolicy,
+            },
+            abi::Reason::DefaultAllow | abi::Reason::DefaultDeny => Why::Default,
+            abi::Reason::KnownFlow | abi::Reason::KnownError => Why::KnownFlow,
+            abi::Reason::KnownFragment | abi::Reason::Fragment => Why::Fragment,
+            abi::Reason::MidStream => Why::MidStream,
+            abi::Reason::TableFull => Why::TableFull,
+            abi::Reason::Malformed | abi::Reason::NotIp => Why::Malformed,
+            abi::Reason::NoPolicy | abi::Reason::FlowEnded | abi::Reason::Changing => Why::NoPolicy,
+        }
+    }
+
+    /// Gives and takes back the numbers of what a change names.
+    fn number(&mut self, change: &Change, before: &World, delta: &mut Delta) {
+        match change {
+            Change::PutVpc(vpc) => {
+                note(&mut delta.names, self.vpcs.take(&vpc.id), |slot| Name::Vpc(slot, Some(vpc.id.clone())));
+            }
+            Change::DeleteVpc(id) => delta.names.extend(self.vpcs.release(id).map(|slot| Name::Vpc(slot, None))),
+            Change::PutGroup(group) => {
+                let id = &group.id;
+                note(&mut delta.names, self.numbers.groups.take(id), |slot| Name::Group(slot, Some(id.clone())));
+                self.take_rule((id.clone(), None), delta);
+            }
+            Change::DeleteGroup(id) => {
+                delta.names.extend(self.numbers.groups.release(id).map(|slot| Name::Group(slot, None)));
+                self.release_rule(&(id.clone(), None), delta);
+                let rules = before.group(id).map(|group| group.rules.clone()).unwrap_or_default();
+                for rule in rules.keys() {
+                    self.release_rule(&(id.clone(), Some(rule.clone())), delta);
+                }
+            }
+            Change::PutRule { group, rule } => self.take_rule((group.clone(), Some(rule.id.clone())), delta),
+            Change::DeleteRule { group, rule } => self.release_rule(&(group.clone(), Some(rule.clone())), delta),
+            Change::PutBypass(_)
+            | Change::PutAccount(_)
+            | Change::PutKey(_)
+            | Change::DeleteKey(_)
+            | Change::PutSubnet(_)
+            | Change::DeleteSubnet(_)
+            | Change::PutInstance(_)
+            | Change::DeleteInstance(_)
+            | Change::PutEni(_)
+            | Change::DeleteEni(_)
+            | Change::PutPrefixList(_)
+            | Change::DeletePrefixList(_)
+            | Change::PutPortList(_)
+            | Change::DeletePortList(_) => {}
+        }
+    }
+
+    fn take_rule(&mut self, key: RuleKey, delta: &mut Delta) {
+        note(&mut delta.names, self.numbers.rules.take(&key), |slot| Name::Rule(slot, Some(key.clone())));
+    }
+
+    fn release_rule(&mut self, key: &RuleKey, delta: &mut Delta) {
+        delta.names.extend(self.numbers.rules.release(key).map(|slot| Name::Rule(slot, None)));
+    }
+
+    /// Builds the policies that may differ; returns the sets whose policy does.
+    fn update_policies(&mut self, touched: &Touched, delta: &mut Delta) -> Vec<GroupSet> {
+        let mut renewed = Vec::new();
+        for set in &touched.sets {
+            if !self.is_used_here(set) {
+                continue;
+            }
+            match self.words_of(set) {
+                Ok(words) if self.policies.get(set).is_some_and(|old| *old.words == words) => {}
+                Ok(words) => {
+                    self.renew(set, words, delta);
+                    renewed.push(Arc::clone(set));
+                }
+                Err(error) => delta.failures.extend(self.failures(set, &error)),
+            }
+        }
+        renewed
+    }
+
+    fn words_of(&self, set: &GroupSet) -> Result<Vec<u64>, TooLarge> {
+        let (ingress, egress) = sides(&self.world, &self.numbers, set);
+        build(&ingress, &egress)
+    }
+
+    fn renew(&mut self, set: &GroupSet, words: Vec<u64>, delta: &mut Delta) {
+        let known = self.adopted.get(&words).copied();
+        let words = Arc::new(words);
+        let id = known.unwrap_or_else(|| {
+            self.last_policy += 1;
+            let id = PolicyId(self.last_policy);
+            delta.policies.push((id, Arc::clone(&words)));
+            id
+        });
+        if let Some(old) = self.policies.insert(Arc::clone(set), Policy { id, words }) {
+            delta.retired.push(old.id);
+        }
+    }
+
+    fn failures(&self, set: &GroupSet, error: &TooLarge) -> Vec<ClosedEni> {
+        let here = self.world.enis_with(set).filter(|id| self.is_here(id));
+        here.map(|eni| ClosedEni { eni: eni.clone(), reason: error.to_string() }).collect()
+    }
+
+    fn is_used_here(&self, set: &GroupSet) -> bool {
+        self.world.enis_with(set).any(|id| self.is_here(id))
+    }
+
+    fn is_here(&self, id: &EniId) -> bool {
+        let instance = self.world.eni(id).and_then(|eni| eni.instance.as_ref());
+        instance.and_then(|id| self.world.instance(id)).is_some_and(|instance| instance.host == self.host)
+    }
+
+    fn update_eni(&mut self, id: &EniId, before: &World, delta: &mut Delta) {
+        let after = self.world.eni(id).cloned();
+        let here = self.is_here(id);
+        let slot = match &after {
+            Some(_) if here => match self.enis.take(id) {
+                Ok((slot, is_new)) => {
+                    delta.names.extend(is_new.then(|| Name::Eni(slot, Some(id.clone()))));
+                    Some(slot)
+                }
+                Err(error) => {
+                    delta.failures.push(ClosedEni { eni: id.clone(), reason: error.to_string() });
+                    None
+                }
+            },
+            _ => None,
+        };
+        self.update_members(before.eni(id).map(Arc::as_ref), after.as_deref(), slot, delta);
+        match (slot, after.as_deref()) {
+            (Some(slot), Some(eni)) => self.put_entry(slot, eni, delta),
+            _ => self.drop_entry(id, delta),
+        }
+    }
+
+    fn put_entry(&mut self, slot: u32, eni: &world::Eni, delta: &mut Delta) {
+        let policy = self.policies.get(&group_set(&eni.groups)).map(|policy| policy.id);
+        let (Some(policy), Some(vpc)) = (policy, self.vpcs.get(&eni.vpc)) else { return };
+        let treatment = match self.world.treatment_of(eni) {
+            Treatment::Reevaluate => 0,
+            Treatment::Keep => abi::ENI_KEEP,
+            Treatment::Reset => abi::ENI_RESET,
+        };
+        let check = if eni.source_check { abi::ENI_SOURCE_CHECK } else { 0 };
+        let (id, mac, timeouts) = (eni.id.clone(), eni.mac.0, eni.timeouts);
+        let entry = EniEntry { id, vpc, policy, flags: treatment | check, mac, timeouts };
+        if self.entries.get(&slot) != Some(&entry) {
+            delta.enis.push((slot, Some(entry.clone())));
+            self.entries.insert(slot, entry);
+        }
+    }
+
+    fn drop_entry(&mut self, id: &EniId, delta: &mut Delta) {
+        let Some(slot) = self.enis.release(id) else { return };
+        self.entries.remove(&slot);
+        delta.enis.push((slot, None));
+        delta.names.push(Name::Eni(slot, None));
+    }
+
+    fn update_members(
+        &mut self,
+        before: Option<&world::Eni>,
+        after: Option<&world::Eni>,
+        slot: Option<u32>,
+        delta: &mut Delta,
+    ) {
+        let keys = |eni: Option<&world::Eni>, vpcs: &Slots<VpcId>| -> Vec<abi::AddressKey> {
+            let Some(eni) = eni else { return Vec::new() };
+            let Some(vpc) = vpcs.get(&eni.vpc) else { return Vec::new() };
+            eni.addresses.iter().map(|address: &IpAddr| address_key(vpc, *address)).collect()
+        };
+        let (old, new) = (keys(before, &self.vpcs), keys(after, &self.vpcs));
+        for key in old.iter().filter(|key| !new.contains(key)) {
+            self.members.remove(key);
+            delta.members.push((*key, None));
+        }
+        let groups: BTreeSet<u32> = after
+            .into_iter()
+            .flat_map(|eni| &eni.groups)
+            .filter_map(|group| self.numbers.groups.get(group))
+            .collect();
+        let entry = MemberEntry { eni: slot, groups: groups.into_iter().collect() };
+        for key in new {
+            if self.members.get(&key) != Some(&entry) {
+                self.members.insert(key, entry.clone());
+                delta.members.push((key, Some(entry.clone())));
+            }
+        }
+    }
+
+    fn retire(&mut self, touched: &Touched, delta: &mut Delta) {
+        for set in &touched.sets {
+            if !self.is_used_here(set)
+                && let Some(policy) = self.policies.remove(set)
+            {
+                delta.retired.push(policy.id);
+            }
+        }
+        let in_use: BTreeSet<PolicyId> = delta.retired.iter().copied().filter(|id| self.has_policy(*id)).collect();
+        delta.retired.retain(|id| !in_use.contains(id));
+    }
+
+    /// Two sets may have adopted one policy; it is retired with the last of them.
+    fn has_policy(&self, id: PolicyId) -> bool {
+        self.policies.values().any(|policy| policy.id == id)
+    }
+}
+
+fn note(names: &mut Vec<Name>, taken: Result<(u32, bool), NoSlot>, name: impl FnOnce(u32) -> Name) {
+    if let Ok((slot, true)) = taken {
+        names.push(name(slot));
+    }
+}
+
+/// What a list of changes may have an effect on.
+#[derive(Default)]
+struct Touched {
+    sets: BTreeSet<GroupSet>,
+    enis: BTreeSet<EniId>,
+}
+
+impl Touched {
+    fn add(&mut self, change: &Change, before: &World, after: &World) {
+        match change {
+            Change::PutEni(eni) => self.add_eni(&eni.id, before, after),
+            Change::DeleteEni(id) => self.add_eni(id, before, after),
+            Change::PutInstance(instance) => {
+                let enis: Vec<EniId> = after.enis_of(&instance.id).map(|eni| eni.id.clone()).collect();
+                enis.iter().for_each(|id| self.add_eni(id, before, after));
+            }
+            Change::DeleteInstance(id) => {
+                let enis: Vec<EniId> = before.enis_of(id).map(|eni| eni.id.clone()).collect();
+                enis.iter().for_each(|id| self.add_eni(id, before, after));
+            }
+            Change::PutGroup(group) => self.add_group(&group.id, after),
+            Change::DeleteGroup(id) => self.add_group(id, before),
+            Change::PutRule { group, .. } | Change::DeleteRule { group, .. } => self.add_group(group, after),
+            Change::PutPrefixList(list) => self.add_referrers(&Referent::PrefixList(list.id.clone()), after),
+            Change::DeletePrefixList(id) => self.add_referrers(&Referent::PrefixList(id.clone()), after),
+            Change::PutPortList(list) => self.add_referrers(&Referent::PortList(list.id.clone()), after),
+            Change::DeletePortList(id) => self.add_referrers(&Referent::PortList(id.clone()), after),
+            Change::PutBypass(_) => self.sets.extend(after.group_sets().cloned()),
+            Change::PutAccount(account) => self.add_account(&account.id, before, after),
+            Change::PutKey(_)
+            | Change::DeleteKey(_)
+            | Change::PutVpc(_)
+            | Change::DeleteVpc(_)
+            | Change::PutSubnet(_)
+            | Change::DeleteSubnet(_) => {}
+        }
+    }
+
+    fn add_eni(&mut self, id: &EniId, before: &World, after: &World) {
+        self.enis.insert(id.clone());
+        for world in [before, after] {
+            self.sets.extend(world.eni(id).map(|eni| group_set(&eni.groups)));
+        }
+    }
+
+    fn add_group(&mut self, id: &GroupId, world: &World) {
+        self.sets.extend(world.group_sets_with(id).cloned());
+    }
+
+    fn add_referrers(&mut self, referent: &Referent, world: &World) {
+        let groups: Vec<GroupId> = world.referrers(referent).map(|(group, _)| group.clone()).collect();
+        groups.iter().for_each(|group| self.add_group(group, world));
+    }
+
+    /// An account's ENIs differ only when its treatment of live flows does.
+    fn add_account(&mut self, id: &AccountId, before: &World, after: &World) {
+        let treatment = |world: &World| world.account(id).map(|account| account.treatment);
+        if treatment(before) == treatment(after) {
+            return;
+        }
+        self.enis.extend(after.enis().filter(|eni| eni.account == *id).map(|eni| eni.id.clone()));
+    }
+}

@@ -1,0 +1,506 @@
+//! Worlds, packets and changes from small universes, so that rules collide, overlap and shadow each other.
+//!
+//! Everything follows from a seed. Worlds are made of [`Change`]s rather than commands, so that they hold
+//! what no single API may say today (prefix lists beside five-tuples, all flavors, both families).
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use sekimori_core::{
+    address::{Cidr, Family, Mac},
+    bypass::BypassSet,
+    change::Change,
+    flow::{Quoted, Segment, TcpFlags},
+    ids::{
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, PortListId, PrefixListId, RuleId, SubnetId, VpcId,
+    },
+    packet::{Packet, Transport},
+    rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    time::Timestamp,
+    world::{
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, PortList, PrefixEntry, PrefixList, Subnet,
+        Timeouts, Treatment, Vpc, World,
+    },
+};
+
+/// The host that generated instances are placed on.
+pub const HOST: &str = "host-a";
+
+const PORTS: [u16; 8] = [0, 1, 22, 53, 80, 443, 8080, 65_535];
+const PROTOCOLS: [u8; 6] = [1, 6, 17, 47, 58, 132];
+const V4: [&str; 12] = [
+    "0.0.0.0/0",
+    "10.0.0.0/8",
+    "10.0.0.0/24",
+    "10.0.0.1",
+    "10.0.0.2/31",
+    "10.0.0.5/30",
+    "10.0.1.0/24",
+    "198.51.100.0/24",
+    "198.51.100.10",
+    "203.0.113.0/25",
+    "0.0.0.0/1",
+    "128.0.0.0/1",
+];
+const V6: [&str; 8] = [
+    "::/0",
+    "fd00::/8",
+    "fd00::/64",
+    "fd00::1",
+    "fd00::2/127",
+    "2001:db8:ffff::/48",
+    "2001:db8:ffff::10",
+    "8000::/1",
+];
+
+/// A stream of choices.
+pub struct Chooser {
+    source: IdSource,
+}
+
+impl Chooser {
+    /// Starts from a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { source: IdSource::new(seed) }
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.source.next_u64() % end.max(1) as u64) as usize
+    }
+
+    /// True once in `n`.
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    /// One of these.
+    pub fn pick<T: Clone>(&mut self, items: &[T]) -> T {
+        let index = self.below(items.len());
+        items[index].clone()
+    }
+
+    fn cidr(&mut self) -> Cidr {
+        if self.one_in(3) { self.cidr_of(Family::V6) } else { self.cidr_of(Family::V4) }
+    }
+
+    fn cidr_of(&mut self, family: Family) -> Cidr {
+        let text = match family {
+            Family::V4 => self.pick(&V4),
+            Family::V6 => self.pick(&V6),
+        };
+        text.parse().unwrap_or(Cidr::WORLD_V4)
+    }
+
+    fn ports(&mut self) -> PortRange {
+        let (one, other) = (self.pick(&PORTS), self.pick(&PORTS));
+        PortRange::new(one.min(other), one.max(other)).unwrap_or(PortRange::ALL)
+    }
+}
+
+/// A generated world and the names that its parts go by.
+pub struct Universe {
+    /// The choices that are still to come.
+    pub chooser: Chooser,
+    /// The world so far.
+    pub world: World,
+    flavor: Flavor,
+    next_rule: u32,
+}
+
+impl Universe {
+    /// A world from a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut chooser = Chooser::new(seed);
+        let flavor = chooser.pick(&[Flavor::EcsBasic, Flavor::EcsBasic, Flavor::EcsEnterprise, Flavor::Ec2]);
+        let mut universe = Self { chooser, world: World::default(), flavor, next_rule: 0 };
+        universe.populate();
+        universe
+    }
+
+    fn populate(&mut self) {
+        self.put(Change::PutAccount(Arc::new(self.account(None))));
+        for vpc in 0..=self.chooser.below(2) {
+            self.add_vpc(vpc);
+        }
+        for list in 0..2 {
+            let change = self.prefix_list(list);
+            self.put(change);
+            let change = self.port_list(list);
+            self.put(change);
+        }
+        for group in 0..=self.chooser.below(4) {
+            let change = self.group(group);
+            self.put(change);
+        }
+        for eni in 0..=self.chooser.below(5) {
+            self.add_instance(eni);
+        }
+        for _ in 0..self.chooser.below(16) {
+            let change = self.rule();
+            self.put(change);
+        }
+        if self.chooser.one_in(4) {
+            let items = ["none", "dhcp", "udp/53@10.0.0.1", "tcp/80@::/0"];
+            let item = self.chooser.pick(&items);
+            let bypass = BypassSet::from_items([item]).unwrap_or_default();
+            self.put(Change::PutBypass(Arc::new(bypass)));
+        }
+    }
+
+    /// Makes a change and counts a revision.
+    pub fn put(&mut self, change: Change) {
+        self.world.apply(&change);
+        let next = self.world.revision().next();
+        self.world = self.world.clone().at(next);
+    }
+
+    /// One random change of something that enforcement depends on, not yet made.
+    pub fn change(&mut self) -> Vec<Change> {
+        match self.chooser.below(12) {
+            0..=3 => vec![self.rule()],
+            4 | 5 => self.drop_rule().into_iter().collect(),
+            6 | 7 => self.regroup().into_iter().collect(),
+            8 => {
+                let index = self.chooser.below(4);
+                vec![self.group(index)]
+            }
+            9 => {
+                let index = self.chooser.below(2);
+                if self.chooser.one_in(2) { vec![self.prefix_list(index)] } else { vec![self.port_list(index)] }
+            }
+            10 => self.remove_or_add_instance(),
+            _ => {
+                let treatment = self.chooser.pick(&[None, Some(Treatment::Keep), Some(Treatment::Reevaluate)]);
+                vec![Change::PutAccount(Arc::new(self.account(treatment)))]
+            }
+        }
+    }
+
+    /// ENIs, in order of id.
+    #[must_use]
+    pub fn enis(&self) -> Vec<Arc<Eni>> {
+        self.world.enis().cloned().collect()
+    }
+
+    /// A packet at an ENI, as likely as not to or from something that rules speak of.
+    pub fn packet(&mut self, eni: &Eni) -> Packet {
+        let direction = self.chooser.pick(&[Direction::Ingress, Direction::Egress]);
+        let local =
+            if self.chooser.one_in(24) { self.address(Family::V4) } else { self.chooser.pick(&eni.addresses) };
+        let family = Family::of(local);
+        let mut peer = self.address(family);
+        while peer == local {
+            peer = self.address(family);
+        }
+        let transport = self.transport(family);
+        Packet { direction, local, peer, transport }
+    }
+
+    /// A packet with all that live flows look at.
+    pub fn segment(&mut self, eni: &Eni) -> Segment {
+        let packet = self.packet(eni);
+        let flags = self.flags();
+        let icmp_id = self.chooser.pick(&[1, 2]);
+        let quoted = self.quoted(&packet);
+        Segment { packet, flags, icmp_id, quoted }
+    }
+
+    fn flags(&mut self) -> TcpFlags {
+        let syn = TcpFlags { syn: true, ..TcpFlags::default() };
+        let ack = TcpFlags { ack: true, ..TcpFlags::default() };
+        let syn_ack = TcpFlags { syn: true, ack: true, ..TcpFlags::default() };
+        let fin = TcpFlags { fin: true, ack: true, ..TcpFlags::default() };
+        let rst = TcpFlags { rst: true, ..TcpFlags::default() };
+        self.chooser.pick(&[syn, syn, syn, syn_ack, ack, ack, fin, rst])
+    }
+
+    fn quoted(&mut self, packet: &Packet) -> Option<Quoted> {
+        let Transport::Icmp { protocol, kind, .. } = packet.transport else { return None };
+        if !sekimori_core::flow::is_error(protocol, kind) {
+            return None;
+        }
+        let transport = self.transport(Family::of(packet.local));
+        let (source, destination) = match packet.direction {
+            Direction::Ingress => (packet.local, packet.peer),
+            Direction::Egress => (packet.peer, packet.local),
+        };
+        Some(Quoted { source, destination, transport, icmp_id: self.chooser.pick(&[1, 2]) })
+    }
+
+    fn transport(&mut self, family: Family) -> Transport {
+        let protocol = self.chooser.pick(&PROTOCOLS);
+        let (source, destination) = (self.chooser.pick(&PORTS), self.chooser.pick(&PORTS));
+        match (protocol, family) {
+            (6, _) => Transport::Tcp { source, destination },
+            (17, _) => Transport::Udp { source, destination },
+            (1, Family::V4) => {
+                let kind = self.chooser.pick(&[8, 0, 3, 11, 13, 5]);
+                Transport::Icmp { protocol: 1, kind, code: self.chooser.pick(&[0, 1]) }
+            }
+            (58, Family::V6) => {
+                let kind = self.chooser.pick(&[128, 129, 1, 2, 135, 143, 138]);
+                Transport::Icmp { protocol: 58, kind, code: self.chooser.pick(&[0, 1]) }
+            }
+            // ICMP of the other family is an ordinary protocol without ports.
+            (1 | 58, _) => Transport::Other { protocol: 47 },
+            (other, _) => Transport::Other { protocol: other },
+        }
+    }
+
+    fn address(&mut self, family: Family) -> IpAddr {
+        let last = self.chooser.below(8) as u16;
+        let outside = self.chooser.one_in(4);
+        match (family, outside) {
+            (Family::V4, false) => IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8)),
+            (Family::V4, true) => IpAddr::V4(self.chooser.pick(&[
+                Ipv4Addr::new(198, 51, 100, 10),
+                Ipv4Addr::new(203, 0, 113, 200),
+                Ipv4Addr::new(10, 0, 1, 7),
+                Ipv4Addr::new(255, 255, 255, 254),
+            ])),
+            (Family::V6, false) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last)),
+            (Family::V6, true) => IpAddr::V6(self.chooser.pick(&[
+                Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x10),
+                Ipv6Addr::new(0xffee, 0, 0, 0, 0, 0, 0, 1),
+            ])),
+        }
+    }
+
+    fn account(&self, treatment: Option<Treatment>) -> Account {
+        let dialect = match self.flavor {
+            Flavor::EcsBasic | Flavor::EcsEnterprise => Dialect::Ecs,
+            Flavor::Ec2 => Dialect::Ec2,
+        };
+        let id = AccountId::from("a");
+        Account { id, dialect, name: "a".to_owned(), treatment, created_at: Timestamp(0) }
+    }
+
+    fn add_vpc(&mut self, index: usize) {
+        let id = VpcId::from(format!("vpc-{index}"));
+        let cidr = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 24).unwrap_or_default();
+        let ipv6 = Ipv6Net::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 64).ok();
+        let account = AccountId::from("a");
+        let (name, description, zone) = (String::new(), String::new(), String::new());
+        let created_at = Timestamp(0);
+        let vpc = Vpc {
+            id: id.clone(),
+            account: account.clone(),
+            region: "r".to_owned(),
+            name: name.clone(),
+            description: description.clone(),
+            cidr,
+            ipv6,
+            created_at,
+        };
+        self.put(Change::PutVpc(Arc::new(vpc)));
+        let subnet = Subnet {
+            id: SubnetId::from(format!("subnet-{index}")),
+            vpc: id,
+            account,
+            zone,
+            name,
+            description,
+            cidr,
+            ipv6,
+            created_at,
+        };
+        self.put(Change::PutSubnet(Arc::new(subnet)));
+    }
+
+    fn add_instance(&mut self, index: usize) {
+        let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
+        let vpc = self.chooser.pick(&vpcs);
+        let changes = self.instance(index, &vpc);
+        changes.into_iter().for_each(|change| self.put(change));
+    }
+
+    fn instance(&mut self, index: usize, vpc: &VpcId) -> Vec<Change> {
+        let groups = self.some_groups(vpc);
+        if groups.is_empty() {
+            return Vec::new();
+        }
+        let id = InstanceId::from(format!("i-{index}"));
+        let subnet = SubnetId::from(format!("subnet-{}", vpc.as_str().trim_start_matches("vpc-")));
+        let instance = Instance {
+            id: id.clone(),
+            account: AccountId::from("a"),
+            vpc: vpc.clone(),
+            subnet: subnet.clone(),
+            host: HostId::from(if self.chooser.one_in(5) { "host-b" } else { HOST }),
+            name: String::new(),
+            description: String::new(),
+            image: String::new(),
+            instance_type: String::new(),
+            created_at: Timestamp(0),
+            created_in: self.world.revision().next(),
+        };
+        let last = index as u16 + 1;
+        let mut addresses = vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8))];
+        addresses.push(IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last)));
+        let eni = Eni {
+            id: EniId::from(format!("eni-{index}")),
+            account: AccountId::from("a"),
+            vpc: vpc.clone(),
+            subnet,
+            instance: Some(id),
+            device_index: 0,
+            mac: Mac([2, 0, 0, 0, 0, index as u8]),
+            addresses,
+            groups,
+            treatment: None,
+            timeouts: Timeouts::of(Dialect::Ecs),
+            source_check: !self.chooser.one_in(5),
+            created_at: Timestamp(0),
+        };
+        vec![Change::PutInstance(Arc::new(instance)), Change::PutEni(Arc::new(eni))]
+    }
+
+    fn some_groups(&mut self, vpc: &VpcId) -> Vec<GroupId> {
+        let all: Vec<GroupId> =
+            self.world.groups().filter(|group| group.vpc == *vpc).map(|group| group.id.clone()).collect();
+        let mut chosen: Vec<GroupId> = all.iter().filter(|_| self.chooser.one_in(2)).cloned().collect();
+        if chosen.is_empty() && !all.is_empty() {
+            chosen.push(self.chooser.pick(&all));
+        }
+        chosen
+    }
+
+    fn remove_or_add_instance(&mut self) -> Vec<Change> {
+        let index = self.chooser.below(6);
+        let id = InstanceId::from(format!("i-{index}"));
+        if self.world.instance(&id).is_some() {
+            let eni = EniId::from(format!("eni-{index}"));
+            return vec![Change::DeleteEni(eni), Change::DeleteInstance(id)];
+        }
+        let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
+        let vpc = self.chooser.pick(&vpcs);
+        self.instance(index, &vpc)
+    }
+
+    fn regroup(&mut self) -> Option<Change> {
+        let enis = self.enis();
+        let eni = enis.get(self.chooser.below(enis.len()))?;
+        let groups = self.some_groups(&eni.vpc);
+        let source_check = eni.source_check;
+        Some(Change::PutEni(Arc::new(Eni { groups, source_check, ..Eni::clone(eni) })))
+    }
+
+    fn group(&mut self, index: usize) -> Change {
+        let id = GroupId::from(format!("sg-{index}"));
+        let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
+        let vpc = self.world.group(&id).map_or_else(|| self.chooser.pick(&vpcs), |group| group.vpc.clone());
+        let inner_access = self.chooser.pick(&[InnerAccess::Accept, InnerAccess::Drop]);
+        Change::PutGroup(Arc::new(Group {
+            id,
+            account: AccountId::from("a"),
+            vpc,
+            flavor: self.flavor,
+            name: String::new(),
+            description: String::new(),
+            inner_access,
+            resource_group: String::new(),
+            tags: Default::default(),
+            created_at: Timestamp(0),
+            rules: Default::default(),
+        }))
+    }
+
+    fn prefix_list(&mut self, index: usize) -> Change {
+        let family = if index == 0 { Family::V4 } else { Family::V6 };
+        let count = self.chooser.below(4);
+        let entry = |universe: &mut Self| PrefixEntry {
+            cidr: universe.chooser.cidr_of(family).canonical(),
+            description: String::new(),
+        };
+        let entries = (0..count).map(|_| entry(self)).collect();
+        Change::PutPrefixList(Arc::new(PrefixList {
+            id: PrefixListId::from(format!("pl-{index}")),
+            account: AccountId::from("a"),
+            name: String::new(),
+            family,
+            entries_max: 8,
+            entries,
+            created_at: Timestamp(0),
+        }))
+    }
+
+    fn port_list(&mut self, index: usize) -> Change {
+        let count = self.chooser.below(4);
+        let entries = (0..count).map(|_| self.chooser.ports()).collect();
+        Change::PutPortList(Arc::new(PortList {
+            id: PortListId::from(format!("prl-{index}")),
+            account: AccountId::from("a"),
+            name: String::new(),
+            entries_max: 8,
+            entries,
+            created_at: Timestamp(0),
+        }))
+    }
+
+    fn rule(&mut self) -> Change {
+        let groups: Vec<GroupId> = self.world.groups().map(|group| group.id.clone()).collect();
+        let group = self.chooser.pick(&groups);
+        self.next_rule += 1;
+        let id = RuleId::from(format!("sgr-{}", self.next_rule));
+        let spec = self.spec(&groups);
+        let rule = Rule { id, spec, description: String::new(), created_at: Timestamp(0) };
+        Change::PutRule { group, rule: Arc::new(rule) }
+    }
+
+    fn spec(&mut self, groups: &[GroupId]) -> RuleSpec {
+        let is_ec2 = self.flavor == Flavor::Ec2;
+        let protocol =
+            if self.chooser.one_in(4) { Protocol::Any } else { Protocol::Number(self.chooser.pick(&PROTOCOLS)) };
+        let action = if is_ec2 { Action::Allow } else { self.chooser.pick(&[Action::Allow, Action::Deny]) };
+        RuleSpec {
+            direction: self.chooser.pick(&[Direction::Ingress, Direction::Egress]),
+            action,
+            priority: if is_ec2 { 1 } else { self.chooser.pick(&[1, 1, 2, 100]) },
+            protocol,
+            service: self.service(protocol),
+            source_ports: (protocol.has_ports() && self.chooser.one_in(4)).then(|| self.chooser.ports()),
+            peer: self.peer(groups),
+            local: self.chooser.one_in(5).then(|| self.chooser.cidr()),
+        }
+    }
+
+    fn service(&mut self, protocol: Protocol) -> Service {
+        match protocol {
+            Protocol::TCP | Protocol::UDP => match self.chooser.below(5) {
+                0 => Service::Any,
+                1 => Service::PortList(PortListId::from(format!("prl-{}", self.chooser.below(3)))),
+                2 => Service::Ports(PortRange::ALL),
+                _ => Service::Ports(self.chooser.ports()),
+            },
+            Protocol::ICMP | Protocol::ICMPV6 if self.chooser.one_in(2) => Service::Icmp {
+                kind: self.chooser.pick(&[8, 0, 128, 129, 3]),
+                code: self.chooser.pick(&[None, Some(0), Some(1)]),
+            },
+            Protocol::Any | Protocol::Number(_) => Service::Any,
+        }
+    }
+
+    fn peer(&mut self, groups: &[GroupId]) -> Peer {
+        match self.chooser.below(6) {
+            0 => Peer::PrefixList(PrefixListId::from(format!("pl-{}", self.chooser.below(3)))),
+            1 | 2 => Peer::Group { group: self.chooser.pick(groups), account: AccountId::from("a") },
+            _ => Peer::Cidr(self.chooser.cidr()),
+        }
+    }
+
+    fn drop_rule(&mut self) -> Option<Change> {
+        let rules: Vec<(GroupId, RuleId)> = self
+            .world
+            .groups()
+            .flat_map(|group| group.rules.keys().map(|rule| (group.id.clone(), rule.clone())))
+            .collect();
+        let (group, rule) = rules.get(self.chooser.below(rules.len()))?.clone();
+        Some(Change::DeleteRule { group, rule })
+    }
+}

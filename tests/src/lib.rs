@@ -1,0 +1,7 @@
+//! What needs two crates at once: generated worlds, packets and changes, and the harness that holds the
+//! implementations of a decision together. The tests themselves are in `tests/tests/`.
+
+pub mod frame;
+pub mod generate;
+pub mod plane;
+pub mod shrink;

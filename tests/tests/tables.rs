@@ -1,0 +1,181 @@
+//! `core::verdict` from the rules and the interpreter from the tables must agree; incremental updates must
+//! equal a rebuild; and no policy may be larger than the bound that the API relies on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sekimori_compile::{
+    abi::{self, Reason},
+    layout::{direction_base, halves},
+    tables::{Adopted, Name, Tables},
+};
+use sekimori_core::{
+    capacity::policy_words,
+    ids::{EniId, HostId},
+    packet::{Decision, Packet, Why},
+    rule::Direction,
+    verdict,
+    world::{World, group_set},
+};
+use sekimori_tests::{
+    generate::{HOST, Universe},
+    shrink::shrink,
+};
+
+const WORLDS: u64 = 2_500;
+const PACKETS: usize = 100;
+
+fn tables_of(world: &World) -> Tables {
+    let mut tables = Tables::new(HostId::from(HOST), Adopted::default());
+    let delta = tables.update(world, &world.to_changes());
+    assert_eq!(delta.failures, vec![]);
+    tables
+}
+
+/// What both say, where both have something to say: the tables know only ENIs of their host.
+fn disagreement(world: &World, tables: &Tables, eni: &EniId, packet: &Packet) -> Option<String> {
+    let finding = tables.judge(eni, packet)?;
+    let expected = verdict::decide(world, world.eni(eni)?, packet);
+    let untracked = verdict::is_untracked(world, world.eni(eni)?, packet, &expected.why);
+    let found = tables.why(&finding);
+    let same = finding.reason.passes() == expected.is_allowed()
+        && found == expected.why
+        && (finding.untracked == untracked || finding.reason != Reason::RuleAllow);
+    (!same).then(|| format!("{packet:?} at {eni}: rules say {expected:?}, tables say {finding:?} ({found})"))
+}
+
+#[test]
+fn the_interpreter_agrees_with_the_verdict() {
+    let mut judged = 0_u64;
+    let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..WORLDS {
+        let mut universe = Universe::new(seed);
+        let tables = tables_of(&universe.world);
+        let enis = universe.enis();
+        for _ in 0..PACKETS {
+            let Some(eni) = enis.get(universe.chooser.below(enis.len())) else { break };
+            let packet = universe.packet(eni);
+            if let Some(message) = disagreement(&universe.world, &tables, &eni.id, &packet) {
+                fail(seed, &universe.world, &eni.id, &packet, &message);
+            }
+            judged += 1;
+            let Decision { why, .. } = verdict::decide(&universe.world, eni, &packet);
+            *seen.entry(sekimori_core::feed::reason_name(&why)).or_default() += 1;
+        }
+    }
+    println!("judged {judged} packets in {WORLDS} worlds (seeds 0..{WORLDS}): {seen:?}");
+    assert!(judged >= 200_000, "{judged}");
+    for reason in ["rule", "default", "intra-group", "spoofed", "bypass"] {
+        assert!(seen.get(reason).is_some_and(|count| *count > 500), "too few packets were decided by {reason}");
+    }
+}
+
+fn fail(seed: u64, world: &World, eni: &EniId, packet: &Packet, message: &str) -> ! {
+    let small = shrink(world, |world| disagreement(world, &tables_of(world), eni, packet).is_some());
+    panic!("seed {seed}: {message}\nsmallest world:\n{small:#?}");
+}
+
+/// Tables with names in place of numbers, so that two histories can be compared.
+fn canonical(tables: &Tables) -> BTreeMap<String, String> {
+    let rules: BTreeMap<u32, String> = tables.rule_names().map(|(key, slot)| (slot, format!("{key:?}"))).collect();
+    let mut canonical = BTreeMap::new();
+    for (slot, entry) in tables.entries() {
+        let words = tables.policies().find(|(id, _)| *id == entry.policy).map(|(_, words)| Arc::clone(words));
+        let lines = words.map(|words| rules_in_order(&words, &rules));
+        canonical.insert(format!("eni {}", entry.id), format!("{:?} {lines:?} {}", entry.timeouts, entry.flags));
+        assert_eq!(tables.eni_slot(&entry.id), Some(*slot));
+    }
+    for (key, member) in tables.members() {
+        let address = abi::address_of(key.address);
+        let owner = member.eni.and_then(|slot| tables.entries().get(&slot)).map(|entry| entry.id.to_string());
+        let count = member.groups.len();
+        canonical.insert(format!("member {address} of {}", key.vpc), format!("{owner:?} {count}"));
+    }
+    canonical.insert("rules".to_owned(), format!("{:?}", rules.values().collect::<std::collections::BTreeSet<_>>()));
+    canonical
+}
+
+/// The rules of both directions of a policy, by name, in decision order.
+fn rules_in_order(words: &[u64], names: &BTreeMap<u32, String>) -> Vec<String> {
+    let name = |record: u64| {
+        let (high, slot) = halves(record);
+        format!("{high} {}", names.get(&slot).map_or("-", String::as_str))
+    };
+    let side = |direction| {
+        let (count, at) = halves(words[direction_base(direction) as usize]);
+        words[at as usize..(at + count) as usize].iter().copied().map(name).collect::<Vec<_>>()
+    };
+    [side(Direction::Ingress), side(Direction::Egress)].concat()
+}
+
+#[test]
+fn incremental_updates_equal_a_rebuild_after_every_step() {
+    for seed in 0..400 {
+        let mut universe = Universe::new(seed);
+        let mut tables = tables_of(&universe.world);
+        for step in 0..25 {
+            let changes = universe.change();
+            changes.iter().cloned().for_each(|change| universe.put(change));
+            let delta = tables.update(&universe.world, &changes);
+            assert_eq!(delta.failures, vec![], "seed {seed} step {step}");
+            tables.mark();
+            tables.thaw();
+            let rebuilt = tables_of(&universe.world);
+            assert_eq!(canonical(&tables), canonical(&rebuilt), "seed {seed} step {step}: {changes:?}");
+            for eni in universe.enis() {
+                let packet = universe.packet(&eni);
+                if let Some(message) = disagreement(&universe.world, &tables, &eni.id, &packet) {
+                    panic!("seed {seed} step {step} after {changes:?}: {message}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_that_touches_nothing_here_writes_nothing() {
+    let mut universe = Universe::new(7);
+    let mut tables = tables_of(&universe.world);
+    let again = tables.update(&universe.world, &universe.world.to_changes());
+    assert_eq!(again, Default::default());
+    let account = universe.world.accounts().next().cloned().expect("the universe has an account");
+    universe.put(sekimori_core::change::Change::PutAccount(account));
+}
+
+#[test]
+fn no_policy_is_larger_than_its_bound() {
+    for seed in 0..WORLDS {
+        let universe = Universe::new(seed);
+        let tables = tables_of(&universe.world);
+        for entry in tables.entries().values() {
+            let words =
+                tables.policies().find(|(id, _)| *id == entry.policy).map_or(0, |(_, words)| words.len() as u64);
+            let eni = universe.world.eni(&entry.id).expect("an entry is an ENI of the world");
+            let bound = policy_words(&universe.world, &group_set(&eni.groups));
+            assert!(words <= bound, "seed {seed}: {words} words, bound {bound}");
+        }
+    }
+}
+
+#[test]
+fn an_adopted_policy_keeps_its_number() {
+    let universe = Universe::new(3);
+    let first = tables_of(&universe.world);
+    let mut adopted = Adopted { last_policy: 9, ..Adopted::default() };
+    adopted.rules = first.rule_names().map(|(key, slot)| (key.clone(), slot)).collect();
+    adopted.policies = first.policies().map(|(id, words)| (words.to_vec(), id)).collect();
+    adopted.enis = first.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect();
+    adopted.groups.push(("sg-gone".into(), 40));
+    let mut second = Tables::new(HostId::from(HOST), adopted);
+    let delta = second.update(&universe.world, &universe.world.to_changes());
+    let ids = |tables: &Tables| tables.entries().values().map(|entry| entry.policy).collect::<Vec<_>>();
+    let contents = |tables: &Tables| tables.policies().map(|(_, words)| words.to_vec()).collect::<Vec<_>>();
+    if contents(&first) == contents(&second) {
+        assert_eq!(ids(&first), ids(&second));
+        assert_eq!(delta.policies, vec![]);
+    }
+    assert!(second.forget_unused().contains(&Name::Group(40, None)));
+    assert!(matches!(
+        first.why(&sekimori_compile::interpret::Finding { reason: Reason::Spoofed, slot: 0, untracked: false }),
+        Why::Spoofed
+    ));
+}
