@@ -11,7 +11,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "conntrack.h"
+#include "reset.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -289,6 +289,9 @@ static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 		rule = work->finding.rule;
 	}
 	count(skb, eni ? slot : 0, direction, reason, rule);
+	if (reason == REASON_FLOW_ENDED && eni && work && (eni->flags & ENI_RESET) &&
+	    work->packet.tuple.protocol == PROTO_TCP && !work->packet.fragment_first && !send_resets(skb, work))
+		return PASS;
 	return action_of(reason);
 }
 

@@ -85,7 +85,25 @@ impl Enforcer {
         self.is_following = true;
         let report = self.local.reconcile(&self.world, &self.host, &mut self.plane).await;
         self.closed_by_local.clear();
+        self.attach_adopted(&report);
         self.note_local(report);
+    }
+
+    /// Local compute adopts an interface that is up as it is. If its programs are not known to be there (a
+    /// pin was removed, or the kernel has no tcx), they are attached again.
+    fn attach_adopted(&mut self, report: &Report) {
+        for port in &report.ports {
+            let Some(router) =
+                self.local.router(&port.vpc).filter(|_| !self.plane.is_closed(&port.eni, port.ifindex))
+            else {
+                continue;
+            };
+            if let Err(error) = self.plane.close(&port.eni, router, port.vpc.as_str(), port.ifindex) {
+                let reason = format!("its programs cannot be attached: {error:#}");
+                tracing::error!(eni = %port.eni, reason, "an interface is not protected");
+                self.closed_by_plane.insert(port.eni.clone(), reason);
+            }
+        }
     }
 
     /// Follows one commit.
@@ -105,6 +123,7 @@ impl Enforcer {
 
     /// Repairs what failed or was taken away since: once a second.
     pub async fn repair(&mut self) {
+        self.retry_closed();
         if self.plane.is_dirty() {
             let written = self.plane.resync(&self.tables);
             self.note_plane(written, true);
@@ -116,6 +135,22 @@ impl Enforcer {
         let mut touched: Vec<Touched> = drifts.iter().map(crate::local::Drift::touched).collect();
         touched.extend(self.closed_by_local.keys().cloned().map(Touched::Eni));
         self.touch(&touched).await;
+    }
+
+    /// What could not be had may be free by now: room in the store, a number.
+    fn retry_closed(&mut self) {
+        if self.closed_by_plane.is_empty() {
+            return;
+        }
+        let enis = self.closed_by_plane.keys().filter_map(|id| self.world.eni(id)).cloned();
+        let groups = enis.clone().flat_map(|eni| eni.groups.clone()).filter_map(|id| self.world.group(&id).cloned());
+        let changes: Vec<Change> = groups.map(Change::PutGroup).chain(enis.map(Change::PutEni)).collect();
+        let delta = self.tables.update(&self.world, &changes);
+        let written = self.plane.write(&delta).and_then(|closed| {
+            let again = self.plane.resync(&self.tables)?;
+            Ok(closed.into_iter().chain(again).collect())
+        });
+        self.note_plane(written, true);
     }
 
     async fn touch(&mut self, touched: &[Touched]) {

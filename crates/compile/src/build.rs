@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use ipnet::IpNet;
-use sekimori_core::limits::{POLICY_RULES_MAX, POLICY_WORDS_MAX};
+use sekimori_core::{
+    ids::GroupId,
+    limits::{POLICY_RULES_MAX, POLICY_WORDS_MAX},
+};
 
 use crate::{
     classes::{Bitmap, Partition, Span, partition},
@@ -40,31 +43,34 @@ pub struct Side {
     pub flags: u32,
 }
 
-/// A policy that the store cannot hold. The API refuses such rules, so this is a second line.
+/// A policy that cannot be had. The API refuses what does not fit, so this is a second line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TooLarge {
+pub enum BuildError {
     /// Too many rules in one direction.
     #[error("{0} rules in one direction are more than the {POLICY_RULES_MAX} that a policy holds; remove rules")]
     Rules(usize),
     /// Too many words.
     #[error("{0} words are more than the {POLICY_WORDS_MAX} that a policy may take; use fewer overlapping blocks")]
     Words(usize),
+    /// A rule names a group for which no number is free.
+    #[error("no number is free for group `{0}` yet; it is tried again")]
+    Unnumbered(GroupId),
 }
 
 /// Lays a policy out.
 ///
 /// # Errors
 /// When it does not fit.
-pub fn build(ingress: &Side, egress: &Side) -> Result<Vec<u64>, TooLarge> {
+pub fn build(ingress: &Side, egress: &Side) -> Result<Vec<u64>, BuildError> {
     let mut words = vec![0; HEADER_WORDS as usize];
     for (base, side) in [(1, ingress), (1 + crate::layout::DIRECTION_WORDS, egress)] {
         if side.lines.len() > POLICY_RULES_MAX as usize {
-            return Err(TooLarge::Rules(side.lines.len()));
+            return Err(BuildError::Rules(side.lines.len()));
         }
         Writer::new(&mut words, base, side).write();
     }
     if words.len() > POLICY_WORDS_MAX as usize {
-        return Err(TooLarge::Words(words.len()));
+        return Err(BuildError::Words(words.len()));
     }
     let length = words.len() as u32;
     set(&mut words, 0, pair(MAGIC, length));

@@ -12,7 +12,7 @@ use sekimori_core::{
 };
 
 use crate::{
-    build::{Line, Side},
+    build::{BuildError, Line, Side},
     layout::{
         ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, DEFAULT_ALLOW, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4, OPEN_UDP6,
         RULE_INTRA, RULE_WORLD,
@@ -31,10 +31,11 @@ pub(crate) struct Numbers {
 /// Every service of every protocol.
 const EVERY_SERVICE: (u32, u32) = (0, 0xff_ffff);
 
-/// Both directions of the policy of a group set.
-pub(crate) fn sides(world: &World, numbers: &Numbers, set: &GroupSet) -> (Side, Side) {
+/// Both directions of the policy of a group set. A group that a rule names and that has no number yet fails
+/// the whole policy: without it a deny rule would deny nobody.
+pub(crate) fn sides(world: &World, numbers: &Numbers, set: &GroupSet) -> Result<(Side, Side), BuildError> {
     let policy = Policy { world, numbers, groups: set.iter().filter_map(|id| world.group(id)).collect() };
-    (policy.side(Direction::Ingress), policy.side(Direction::Egress))
+    Ok((policy.side(Direction::Ingress)?, policy.side(Direction::Egress)?))
 }
 
 struct Policy<'a> {
@@ -44,11 +45,13 @@ struct Policy<'a> {
 }
 
 impl Policy<'_> {
-    fn side(&self, direction: Direction) -> Side {
+    fn side(&self, direction: Direction) -> Result<Side, BuildError> {
         let mut lines: Vec<Line> = self.bypass(direction).collect();
         lines.extend(self.intra_groups());
-        lines.extend(self.rules(direction).into_iter().filter_map(|(group, rule)| self.line(group, rule)));
-        Side { lines, flags: self.default_flag(direction) | self.open_flags(direction) }
+        for (group, rule) in self.rules(direction) {
+            lines.push(self.line(group, rule)?);
+        }
+        Ok(Side { lines, flags: self.default_flag(direction) | self.open_flags(direction) })
     }
 
     fn bypass(&self, direction: Direction) -> impl Iterator<Item = Line> {
@@ -61,7 +64,7 @@ impl Policy<'_> {
         let accepting = self.groups.iter().filter(|group| group.accepts_inner());
         accepting.filter_map(|group| {
             let number = self.numbers.groups.get(&group.id)?;
-            let slot = self.numbers.rules.get(&(group.id.clone(), None))?;
+            let slot = self.counter(group, None);
             let services = vec![EVERY_SERVICE];
             Some(Line {
                 slot,
@@ -81,15 +84,20 @@ impl Policy<'_> {
         rules
     }
 
-    fn line(&self, group: &Group, rule: &Rule) -> Option<Line> {
-        let slot = self.numbers.rules.get(&(group.id.clone(), Some(rule.id.clone())))?;
+    /// The counter of a rule. Number 0 counts for nobody: a rule without a counter still decides.
+    fn counter(&self, group: &Group, rule: Option<&Rule>) -> u32 {
+        self.numbers.rules.get(&(group.id.clone(), rule.map(|rule| rule.id.clone()))).unwrap_or(0)
+    }
+
+    fn line(&self, group: &Group, rule: &Rule) -> Result<Line, BuildError> {
+        let slot = self.counter(group, Some(rule));
         let spec = &rule.spec;
         let action = match spec.action {
             Action::Deny => ACTION_DENY,
             Action::Allow => ACTION_ALLOW,
         };
-        let (peers, groups) = self.peers(&spec.peer);
-        Some(Line {
+        let (peers, groups) = self.peers(&spec.peer)?;
+        Ok(Line {
             slot,
             action,
             flags: if spec.peer.is_world() { RULE_WORLD } else { 0 },
@@ -101,14 +109,18 @@ impl Policy<'_> {
         })
     }
 
-    fn peers(&self, peer: &Peer) -> (Vec<IpNet>, Vec<u32>) {
+    fn peers(&self, peer: &Peer) -> Result<(Vec<IpNet>, Vec<u32>), BuildError> {
         match peer {
-            Peer::Cidr(cidr) => (vec![cidr.network()], Vec::new()),
+            Peer::Cidr(cidr) => Ok((vec![cidr.network()], Vec::new())),
             Peer::PrefixList(id) => {
                 let entries = self.world.prefix_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
-                (entries.iter().map(|entry| entry.cidr.network()).collect(), Vec::new())
+                Ok((entries.iter().map(|entry| entry.cidr.network()).collect(), Vec::new()))
             }
-            Peer::Group { group, .. } => (Vec::new(), self.numbers.groups.get(group).into_iter().collect()),
+            Peer::Group { group, .. } => match self.numbers.groups.get(group) {
+                Some(number) => Ok((Vec::new(), vec![number])),
+                None if self.world.group(group).is_some() => Err(BuildError::Unnumbered(group.clone())),
+                None => Ok((Vec::new(), Vec::new())),
+            },
         }
     }
 

@@ -16,7 +16,7 @@ use sekimori_core::{
 
 use crate::{
     abi,
-    build::{TooLarge, build},
+    build::{BuildError, build},
     interpret::{self, Ends, Finding, address_key},
     policy::{Numbers, sides},
     slots::{NoSlot, Slots},
@@ -351,8 +351,8 @@ impl Tables {
         renewed
     }
 
-    fn words_of(&self, set: &GroupSet) -> Result<Vec<u64>, TooLarge> {
-        let (ingress, egress) = sides(&self.world, &self.numbers, set);
+    fn words_of(&self, set: &GroupSet) -> Result<Vec<u64>, BuildError> {
+        let (ingress, egress) = sides(&self.world, &self.numbers, set)?;
         build(&ingress, &egress)
     }
 
@@ -370,7 +370,7 @@ impl Tables {
         }
     }
 
-    fn failures(&self, set: &GroupSet, error: &TooLarge) -> Vec<ClosedEni> {
+    fn failures(&self, set: &GroupSet, error: &BuildError) -> Vec<ClosedEni> {
         let here = self.world.enis_with(set).filter(|id| self.is_here(id));
         here.map(|eni| ClosedEni { eni: eni.clone(), reason: error.to_string() }).collect()
     }
@@ -448,18 +448,32 @@ impl Tables {
             self.members.remove(key);
             delta.members.push((*key, None));
         }
-        let groups: BTreeSet<u32> = after
-            .into_iter()
-            .flat_map(|eni| &eni.groups)
-            .filter_map(|group| self.numbers.groups.get(group))
-            .collect();
-        let entry = MemberEntry { eni: slot, groups: groups.into_iter().collect() };
+        let Some(groups) = self.group_numbers(after, delta) else { return };
+        let entry = MemberEntry { eni: slot, groups };
         for key in new {
             if self.members.get(&key) != Some(&entry) {
                 self.members.insert(key, entry.clone());
                 delta.members.push((key, Some(entry.clone())));
             }
         }
+    }
+
+    /// The numbers of an ENI's groups, or `None`, with a failure noted, while one has none: a member that
+    /// lacks a group would slip through a rule that denies the group.
+    fn group_numbers(&self, eni: Option<&world::Eni>, delta: &mut Delta) -> Option<Vec<u32>> {
+        let mut numbers = BTreeSet::new();
+        for group in eni.into_iter().flat_map(|eni| &eni.groups) {
+            match self.numbers.groups.get(group) {
+                Some(number) => drop(numbers.insert(number)),
+                None if self.world.group(group).is_none() => {}
+                None => {
+                    let reason = BuildError::Unnumbered(group.clone()).to_string();
+                    delta.failures.extend(eni.map(|eni| ClosedEni { eni: eni.id.clone(), reason }));
+                    return None;
+                }
+            }
+        }
+        Some(numbers.into_iter().collect())
     }
 
     fn retire(&mut self, touched: &Touched, delta: &mut Delta) {

@@ -13,8 +13,8 @@ use crate::{
     change::Change,
     ids::{EniId, GroupId},
     limits::{
-        BYPASS_ENTRIES_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_POLICY_WORDS_PROMISED, HOST_RULES_MAX,
-        POLICY_RULES_MAX, POLICY_WORDS_MAX,
+        BYPASS_ENTRIES_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_GROUPS_MAX, HOST_POLICY_WORDS_PROMISED,
+        HOST_RULES_MAX, HOST_VPCS_MAX, POLICY_RULES_MAX, POLICY_WORDS_MAX,
     },
     refusal::{Counted, Refusal},
     rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
@@ -29,6 +29,8 @@ const HEADER_WORDS: u64 = 32;
 pub struct Ledger {
     words_by_set: OrdMap<GroupSet, u64>,
     words: u64,
+    vpcs: u64,
+    groups: u64,
     enis: u64,
     addresses: u64,
     rules: u64,
@@ -42,10 +44,7 @@ impl Ledger {
         for set in world.group_sets() {
             ledger.set_words(world, set);
         }
-        for eni in world.enis() {
-            ledger.enis += 1;
-            ledger.addresses += eni.addresses.len() as u64;
-        }
+        ledger.count_entities(world);
         ledger.rules = world.groups().map(|group| group.rules.len() as u64).sum();
         ledger
     }
@@ -85,6 +84,8 @@ impl Ledger {
     fn check_totals(&self, before: &Self) -> Result<(), Refusal> {
         let totals = [
             (Counted::HostPolicyWords, HOST_POLICY_WORDS_PROMISED, before.words, self.words),
+            (Counted::HostVpcs, HOST_VPCS_MAX, before.vpcs, self.vpcs),
+            (Counted::HostGroups, HOST_GROUPS_MAX, before.groups, self.groups),
             (Counted::HostEnis, HOST_ENIS_MAX, before.enis, self.enis),
             (Counted::HostAddresses, HOST_ADDRESSES_MAX, before.addresses, self.addresses),
             (Counted::HostRules, HOST_RULES_MAX, before.rules, self.rules),
@@ -108,13 +109,19 @@ impl Ledger {
     }
 
     fn recount(&mut self, before: &World, world: &World, changes: &[Change]) {
-        self.enis = world.eni_count() as u64;
-        self.addresses = world.address_count() as u64;
+        self.count_entities(world);
         let groups: BTreeSet<&GroupId> = changes.iter().filter_map(group_of_rule).collect();
         for group in groups {
             let rules = |world: &World| world.group(group).map_or(0, |group| group.rules.len() as u64);
             self.rules = self.rules + rules(world) - rules(before);
         }
+    }
+
+    fn count_entities(&mut self, world: &World) {
+        self.vpcs = world.vpcs.len() as u64;
+        self.groups = world.groups.len() as u64;
+        self.enis = world.eni_count() as u64;
+        self.addresses = world.address_count() as u64;
     }
 }
 

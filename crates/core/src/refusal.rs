@@ -78,6 +78,10 @@ pub enum Counted {
     AddressesOfEni,
     /// Tags of a resource.
     Tags,
+    /// VPCs on a host.
+    HostVpcs,
+    /// Groups on a host.
+    HostGroups,
     /// ENIs on a host.
     HostEnis,
     /// Addresses known to a host.
@@ -108,6 +112,8 @@ impl std::fmt::Display for Counted {
             Self::InstancesOfCall => "instances in one call",
             Self::AddressesOfEni => "private addresses of one network interface",
             Self::Tags => "tags of one resource",
+            Self::HostVpcs => "VPCs on one host",
+            Self::HostGroups => "security groups on one host",
             Self::HostEnis => "network interfaces on one host",
             Self::HostAddresses => "private addresses known to one host",
             Self::HostRules => "rules on one host",

@@ -160,6 +160,11 @@ impl Attachments {
         Ok(cookie)
     }
 
+    /// Whether both programs are known to be on an ENI's interface. A clsact filter leaves no trace to find.
+    pub(super) fn is_attached(&self, eni: &EniId) -> bool {
+        SIDES.iter().all(|(suffix, _)| self.links.join(format!("{eni}.{suffix}")).exists())
+    }
+
     /// Notes the interface of an ENI; returns the one it had.
     pub(super) fn bind(&mut self, eni: &EniId, port: Option<PortKey>) -> Option<PortKey> {
         match port {

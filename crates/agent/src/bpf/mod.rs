@@ -131,6 +131,12 @@ impl DataPlane {
         Ok(())
     }
 
+    /// Whether both programs are known to be on an ENI's interface, and the interface is known as its.
+    #[must_use]
+    pub fn is_closed(&self, eni: &EniId, ifindex: u32) -> bool {
+        self.attachments.is_attached(eni) && self.attachments.port(eni).is_some_and(|port| port.ifindex == ifindex)
+    }
+
     /// The interface of an ENI is gone.
     pub fn forget(&mut self, eni: &EniId) {
         self.attachments.forget(eni);

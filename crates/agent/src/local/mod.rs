@@ -54,10 +54,10 @@ use crate::netlink::{
     sysctl,
 };
 
-/// How often a link that was set up is looked at before it is left to come up by itself.
-const START_CHECKS_MAX: u32 = 200;
+/// How often what was set up is looked at before it is left to start by itself.
+const START_CHECKS_MAX: u32 = 500;
 /// The time between two looks.
-const START_CHECK_PAUSE: Duration = Duration::from_millis(2);
+const START_CHECK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Closes and opens interfaces; implemented by the data plane.
 pub trait Guard {

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, os::fd::AsFd};
 
 use super::{
-    Guard, Port,
+    Guard, Port, START_CHECK_PAUSE, START_CHECKS_MAX,
     claim::Claim,
     error::LocalError,
     pair::{self, Found, Pair, Side},
@@ -11,7 +11,7 @@ use super::{
     router::Router,
     wanted::{GATEWAY_MAC, WantedPort},
 };
-use crate::netlink::{End, Netlink, netns::NetNs, setting::Setting};
+use crate::netlink::{End, Netlink, NetlinkError, netns::NetNs, setting::Setting};
 
 /// The two namespaces of a port.
 pub(super) struct Place<'a> {
@@ -85,6 +85,19 @@ async fn furnish(place: &Place<'_>, wanted: &WantedPort, pair: &Pair, lost: &[Ip
     place.netlink.make(&wanted.instance_settings(far)).await?;
     place.router.netlink.unmake(&wanted.stale_in_router(near, lost)).await?;
     place.netlink.unmake(&wanted.stale_in_instance(far, lost)).await?;
+    Ok(wait_for_addresses(place.netlink, &wanted.addresses).await?)
+}
+
+/// A packet that arrives before the kernel knows an address for its own would be lost.
+pub(super) async fn wait_for_addresses(netlink: &Netlink, addresses: &[IpAddr]) -> Result<(), NetlinkError> {
+    let mut checks = 0;
+    for address in addresses {
+        let IpAddr::V6(address) = address else { continue };
+        while checks < START_CHECKS_MAX && !netlink.is_own(*address).await? {
+            checks += 1;
+            tokio::time::sleep(START_CHECK_PAUSE).await;
+        }
+    }
     Ok(())
 }
 

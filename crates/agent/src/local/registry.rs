@@ -6,10 +6,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use sekimori_core::ids::{EniId, InstanceId, VpcId};
@@ -21,6 +24,8 @@ use super::error::LocalError;
 pub const REGISTRY_FILE: &str = "local.jsonl";
 /// Held by the process that uses the list.
 const LOCK_FILE: &str = "local.lock";
+/// How long the lock may take to come free.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// The version of the list's form.
 const FORMAT: u32 = 1;
 /// The largest list that is read.
@@ -228,18 +233,18 @@ impl Registry {
     }
 }
 
+/// A process that was just killed, or one that another is just starting, may hold the lock for a moment more.
 fn lock(directory: &Path) -> Result<File, LocalError> {
     let file = directory.join(LOCK_FILE);
     let fail = |reason: String| LocalError::Registry { action: "lock", file: file.clone(), reason };
     fs::create_dir_all(directory).map_err(|error| fail(error.to_string()))?;
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
     let lock = opened.map_err(|error| fail(error.to_string()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            Err(fail("another process uses this data directory; stop it first".to_owned()))
-        }
-        Err(TryLockError::Error(error)) => Err(fail(error.to_string())),
+    let (taken, outcome) = mpsc::channel();
+    thread::spawn(move || taken.send(lock.lock().map(|()| lock)));
+    match outcome.recv_timeout(LOCK_PATIENCE) {
+        Ok(locked) => locked.map_err(|error| fail(error.to_string())),
+        Err(_) => Err(fail("another process uses this data directory; stop it first".to_owned())),
     }
 }
 

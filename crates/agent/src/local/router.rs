@@ -12,6 +12,7 @@ use sekimori_core::ids::VpcId;
 use super::{
     error::LocalError,
     pair::{self, Side},
+    port::wait_for_addresses,
     wanted::{GATEWAY_MAC, OUTSIDE_LINK, OUTSIDE_MAC, WantedVpc, outside_name},
 };
 use crate::netlink::{
@@ -80,6 +81,7 @@ impl Router {
         let pair = pair::make(near, far, &ns, &found).await?;
         self.netlink.make(&wanted.uplink_settings(pair.near.index)).await?;
         netlink.make(&wanted.outside_settings(pair.far.index)).await?;
+        wait_for_addresses(&netlink, &wanted.outside_addresses()).await?;
         let identity = ns.identity().map_err(|error| LocalError::namespace("look up", &name, &error))?;
         self.outside = Some((identity, wanted.clone()));
         Ok(())

@@ -116,15 +116,17 @@ impl WantedVpc {
     /// The settings of the outside itself.
     pub(super) fn outside_settings(&self, link: u32) -> Vec<Setting> {
         let mut all = vec![Setting::Up { link }];
-        all.extend(self.outside_addresses().map(|outside| Setting::Address { link, address: outside.into() }));
+        all.extend(
+            self.outside_addresses().into_iter().map(|outside| Setting::Address { link, address: outside.into() }),
+        );
         all.push(Setting::OnLink { link, to: IpAddr::V4(OUTSIDE_GATEWAY).into(), metric: 0 });
         all.extend(gateways(link, OUTSIDE_GATEWAY, self.has_ipv6, true));
         all
     }
 
-    fn outside_addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+    pub(super) fn outside_addresses(&self) -> Vec<IpAddr> {
         let v6 = self.has_ipv6.then_some(IpAddr::V6(OUTSIDE_V6));
-        OUTSIDE_V4.into_iter().map(IpAddr::V4).chain(v6)
+        OUTSIDE_V4.into_iter().map(IpAddr::V4).chain(v6).collect()
     }
 }
 

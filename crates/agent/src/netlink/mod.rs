@@ -9,14 +9,18 @@ pub mod sysctl;
 
 use std::{
     io,
+    net::Ipv6Addr,
     os::fd::{AsFd, AsRawFd},
 };
 
 use futures::{StreamExt, future::join_all};
 use nix::errno::Errno;
 use rtnetlink::{
-    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth,
-    packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage},
+    Handle, LinkDelRequest, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+    packet_route::{
+        link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage, State},
+        route::RouteType,
+    },
 };
 use sekimori_core::address::Mac;
 use tokio::{runtime, task::AbortHandle};
@@ -56,7 +60,7 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// Whether it is set up.
     pub up: bool,
-    /// Whether both ends are up and packets can pass.
+    /// Whether the kernel has seen both ends up, and packets can pass.
     pub running: bool,
 }
 
@@ -131,6 +135,24 @@ impl Netlink {
         }
     }
 
+    /// Whether packets to an IPv6 address are this namespace's own. The kernel comes to that a moment after it has
+    /// accepted the address.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub async fn is_own(&self, address: Ipv6Addr) -> Result<bool, NetlinkError> {
+        let message = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build();
+        let mut found = Box::pin(self.handle.route().get(message).execute());
+        match found.next().await {
+            Some(Ok(route)) => Ok(route.header.kind == RouteType::Local),
+            None => Ok(false),
+            Some(Err(error)) => {
+                let error = self.error(format!("look up the route to {address}"), &error);
+                if error.errno == Some(Errno::ENETUNREACH) { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+
     /// Makes a veth pair: one end here, the other in `other`. Both are down.
     ///
     /// # Errors
@@ -158,7 +180,7 @@ impl Netlink {
     /// When the kernel refuses.
     pub async fn delete_link(&self, name: &str) -> Result<(), NetlinkError> {
         let message = LinkUnspec::new_with_name(name).build();
-        let request = rtnetlink::LinkDelRequest::new_with_message(self.handle.clone(), message);
+        let request = LinkDelRequest::new_with_message(self.handle.clone(), message);
         let Err(error) = request.execute().await else { return Ok(()) };
         let error = self.error(format!("delete link `{name}`"), &error);
         if error.errno == Some(Errno::ENODEV) { Ok(()) } else { Err(error) }
@@ -188,7 +210,7 @@ impl Netlink {
         let message = LinkMessageBuilder::<LinkUnspec>::new()
             .append_extra_attribute(LinkAttribute::Group(DOOMED_GROUP))
             .build();
-        let request = rtnetlink::LinkDelRequest::new_with_message(self.handle.clone(), message);
+        let request = LinkDelRequest::new_with_message(self.handle.clone(), message);
         let Err(error) = request.execute().await else { return Ok(()) };
         let error = self.error(format!("delete {} links", names.len()), &error);
         if error.errno == Some(Errno::ENODEV) { Ok(()) } else { Err(error) }
@@ -253,11 +275,14 @@ fn describe(message: &LinkMessage) -> Link {
         peer: None,
         mac: None,
         up: flags.contains(LinkFlags::Up),
-        running: flags.contains(LinkFlags::Running),
+        running: false,
     };
     for attribute in &message.attributes {
         if let LinkAttribute::Link(index) = attribute {
             link.peer = Some(*index);
+        }
+        if let LinkAttribute::OperState(state) = attribute {
+            link.running = *state == State::Up;
         }
         if let LinkAttribute::Address(bytes) = attribute {
             link.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(Mac);

@@ -111,10 +111,12 @@ impl Drop for Lab {
         let directory = self.directory.clone();
         let removed = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let Ok(local) = LocalCompute::open(&directory) else { return };
-            runtime.block_on(local.remove_all(&mut TestGuard::default()));
+            let local = LocalCompute::open(&directory).unwrap();
+            runtime.block_on(local.remove_all(&mut TestGuard::default()))
         });
-        let _ = removed.join();
+        let removed = removed.join();
+        let is_clean = removed.is_ok_and(|report| report.is_complete());
+        assert!(is_clean || std::thread::panicking(), "namespaces are left behind");
     }
 }
 

@@ -57,7 +57,7 @@ async fn instances_of_a_subnet_reach_each_other() {
     assert_eq!(lab.guard.closed, closed, "each was closed once");
     // The first packet passes: nothing has to come up any more.
     for ipv6 in [false, true] {
-        assert!(pings(&ns(ids[0].as_str()), lab.address(&ids[1], ipv6), IMPATIENCE));
+        assert!(pings(&ns(ids[0].as_str()), lab.address(&ids[1], ipv6), PATIENCE));
     }
     assert_reach(&lab, ids[0].as_str(), &ids[1]);
     assert_reach(&lab, ids[1].as_str(), &ids[0]);

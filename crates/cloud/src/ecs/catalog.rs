@@ -1,0 +1,530 @@
+//! Every operation that is spoken here, with every parameter it takes. A parameter that is not listed is
+//! ignored, as the real service does.
+//!
+//! Decoding reads parameters through [`Entry::accepts`] in debug builds, so a parameter cannot be read
+//! without being listed.
+
+/// A version of an API, which tells the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// ECS 2014-05-26.
+    Ecs,
+    /// VPC 2016-04-28.
+    Vpc,
+}
+
+impl Version {
+    /// The version of a date.
+    #[must_use]
+    pub fn find(date: &str) -> Option<Self> {
+        match date {
+            "2014-05-26" => Some(Self::Ecs),
+            "2016-04-28" => Some(Self::Vpc),
+            _ => None,
+        }
+    }
+}
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the cloud's")]
+pub enum Action {
+    CreateVpc,
+    DescribeVpcs,
+    DeleteVpc,
+    CreateVSwitch,
+    DescribeVSwitches,
+    DeleteVSwitch,
+    DescribeRegions,
+    RunInstances,
+    DescribeInstances,
+    DeleteInstance,
+    DeleteInstances,
+    CreateSecurityGroup,
+    DescribeSecurityGroups,
+    DescribeSecurityGroupAttribute,
+    DeleteSecurityGroup,
+    ModifySecurityGroupPolicy,
+    AuthorizeSecurityGroup,
+    AuthorizeSecurityGroupEgress,
+    RevokeSecurityGroup,
+    RevokeSecurityGroupEgress,
+    JoinSecurityGroup,
+    LeaveSecurityGroup,
+}
+
+/// What the text of a parameter must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The id of a resource.
+    Id,
+    /// The ids of resources, as a JSON array.
+    Ids,
+    /// Words of the owner.
+    Text,
+    /// A decimal number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// One of a few words, in any case.
+    Choice,
+    /// An address or an address block.
+    Address,
+    /// A port range, `first/last`.
+    Ports,
+    /// An opaque token.
+    Token,
+}
+
+/// Whether a parameter is needed, and whether it has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The call fails without it.
+    Required,
+    /// It may be left out.
+    Optional,
+    /// It is accepted without any effect.
+    Ignored,
+}
+
+/// A parameter of an operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name; `N` stands for the number of a list item.
+    pub name: &'static str,
+    /// What its text must be.
+    pub kind: Kind,
+    /// Whether it is needed.
+    pub presence: Presence,
+}
+
+/// An operation in the table.
+#[derive(Debug)]
+pub struct Entry {
+    /// Which.
+    pub action: Action,
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// The API versions that have it.
+    pub versions: &'static [Version],
+    /// Whether it changes anything.
+    pub is_mutating: bool,
+    /// Its parameters, besides [`COMMON`].
+    pub parameters: &'static [Parameter],
+}
+
+impl Entry {
+    /// The operation of a name in a version.
+    #[must_use]
+    pub fn find(name: &str, version: Version) -> Option<&'static Self> {
+        OPERATIONS.iter().find(|entry| entry.name == name && entry.versions.contains(&version))
+    }
+
+    /// The parameters that a call fails without.
+    pub fn required(&self) -> impl Iterator<Item = &'static str> {
+        let needed = self.parameters.iter().filter(|parameter| parameter.presence == Presence::Required);
+        needed.map(|parameter| parameter.name)
+    }
+
+    /// Whether a name on the wire, such as `Permissions.3.Policy`, is a parameter of the operation.
+    #[must_use]
+    pub fn accepts(&self, name: &str) -> bool {
+        let general: Vec<&str> =
+            name.split('.').map(|part| if part.parse::<u32>().is_ok() { "N" } else { part }).collect();
+        let general = general.join(".");
+        self.parameters.iter().chain(COMMON).any(|parameter| parameter.name == general)
+    }
+}
+
+const fn needs(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, presence: Presence::Required }
+}
+
+const fn takes(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, presence: Presence::Optional }
+}
+
+const fn ignores(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, presence: Presence::Ignored }
+}
+
+use Kind::{Address, Boolean, Choice, Id, Ids, Integer, Ports, Text, Token};
+
+/// Parameters that every operation accepts. Those that sign are read by [`crate::sign`].
+pub const COMMON: &[Parameter] = &[
+    takes("ClientToken", Token),
+    takes("DryRun", Boolean),
+    ignores("OwnerId", Id),
+    ignores("OwnerAccount", Text),
+    ignores("ResourceOwnerId", Id),
+    ignores("ResourceOwnerAccount", Text),
+];
+
+const TAGS: [Parameter; 4] =
+    [takes("Tag.N.Key", Text), takes("Tag.N.Value", Text), takes("Tag.N.key", Text), takes("Tag.N.value", Text)];
+
+macro_rules! rule_parameters {
+    ($prefix:literal) => {
+        [
+            takes(concat!($prefix, "Policy"), Choice),
+            takes(concat!($prefix, "Priority"), Integer),
+            takes(concat!($prefix, "IpProtocol"), Choice),
+            takes(concat!($prefix, "PortRange"), Ports),
+            takes(concat!($prefix, "PortRangeListId"), Id),
+            takes(concat!($prefix, "SourcePortRange"), Ports),
+            takes(concat!($prefix, "SourceCidrIp"), Address),
+            takes(concat!($prefix, "Ipv6SourceCidrIp"), Address),
+            takes(concat!($prefix, "SourceGroupId"), Id),
+            takes(concat!($prefix, "SourceGroupOwnerAccount"), Text),
+            takes(concat!($prefix, "SourceGroupOwnerId"), Id),
+            takes(concat!($prefix, "SourcePrefixListId"), Id),
+            takes(concat!($prefix, "DestCidrIp"), Address),
+            takes(concat!($prefix, "Ipv6DestCidrIp"), Address),
+            takes(concat!($prefix, "DestGroupId"), Id),
+            takes(concat!($prefix, "DestGroupOwnerAccount"), Text),
+            takes(concat!($prefix, "DestGroupOwnerId"), Id),
+            takes(concat!($prefix, "DestPrefixListId"), Id),
+            takes(concat!($prefix, "Description"), Text),
+            // Every group is in a VPC, where the type of the network card is always the internal one.
+            ignores(concat!($prefix, "NicType"), Choice),
+        ]
+    };
+}
+
+const FLAT_RULE: [Parameter; 20] = rule_parameters!("");
+const LISTED_RULE: [Parameter; 20] = rule_parameters!("Permissions.N.");
+
+/// Joins lists of parameters at compile time.
+const fn join<const N: usize>(lists: &[&[Parameter]]) -> [Parameter; N] {
+    let mut all = [ignores("", Text); N];
+    let (mut list, mut next) = (0, 0);
+    while list < lists.len() {
+        let mut item = 0;
+        while item < lists[list].len() {
+            all[next] = lists[list][item];
+            next += 1;
+            item += 1;
+        }
+        list += 1;
+    }
+    assert!(next == N, "the length of a parameter list is wrong");
+    all
+}
+
+const GROUP_IN_REGION: [Parameter; 2] = [needs("RegionId", Id), needs("SecurityGroupId", Id)];
+const AUTHORIZE: &[Parameter] = &join::<42>(&[&GROUP_IN_REGION, &FLAT_RULE, &LISTED_RULE]);
+const REVOKE: &[Parameter] =
+    &join::<43>(&[&GROUP_IN_REGION, &FLAT_RULE, &LISTED_RULE, &[takes("SecurityGroupRuleId.N", Id)]]);
+const MEMBERSHIP: &[Parameter] =
+    &[takes("RegionId", Id), needs("SecurityGroupId", Id), takes("InstanceId", Id), takes("NetworkInterfaceId", Id)];
+
+const ECS: &[Version] = &[Version::Ecs];
+/// VPC operations exist twice: in their own product and, deprecated, in ECS.
+const BOTH: &[Version] = &[Version::Vpc, Version::Ecs];
+
+const fn entry(
+    action: Action,
+    name: &'static str,
+    versions: &'static [Version],
+    is_mutating: bool,
+    parameters: &'static [Parameter],
+) -> Entry {
+    Entry { action, name, versions, is_mutating, parameters }
+}
+
+/// Every operation.
+pub const OPERATIONS: &[Entry] = &[
+    entry(
+        Action::CreateVpc,
+        "CreateVpc",
+        BOTH,
+        true,
+        &[
+            needs("RegionId", Id),
+            takes("CidrBlock", Address),
+            takes("EnableIpv6", Boolean),
+            takes("Ipv6CidrBlock", Address),
+            takes("VpcName", Text),
+            takes("Description", Text),
+            ignores("Ipv6Isp", Choice),
+            ignores("UserCidr", Address),
+            ignores("ResourceGroupId", Id),
+            ignores("EnableDnsHostname", Boolean),
+            ignores("Tag.N.Key", Text),
+            ignores("Tag.N.Value", Text),
+        ],
+    ),
+    entry(
+        Action::DescribeVpcs,
+        "DescribeVpcs",
+        BOTH,
+        false,
+        &join::<16>(&[
+            &[
+                needs("RegionId", Id),
+                takes("VpcId", Id),
+                takes("VpcName", Text),
+                takes("IsDefault", Boolean),
+                takes("EnableIpv6", Boolean),
+                takes("VpcOwnerId", Id),
+                takes("ResourceGroupId", Id),
+                takes("DhcpOptionsSetId", Id),
+                takes("PageNumber", Integer),
+                takes("PageSize", Integer),
+                takes("MaxResults", Integer),
+                takes("NextToken", Token),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(
+        Action::DeleteVpc,
+        "DeleteVpc",
+        BOTH,
+        true,
+        &[takes("RegionId", Id), needs("VpcId", Id), ignores("ForceDelete", Boolean)],
+    ),
+    entry(
+        Action::CreateVSwitch,
+        "CreateVSwitch",
+        BOTH,
+        true,
+        &[
+            takes("RegionId", Id),
+            needs("VpcId", Id),
+            needs("ZoneId", Id),
+            needs("CidrBlock", Address),
+            takes("Ipv6CidrBlock", Integer),
+            takes("VSwitchName", Text),
+            takes("Description", Text),
+            ignores("VpcIpv6CidrBlock", Address),
+            ignores("Tag.N.Key", Text),
+            ignores("Tag.N.Value", Text),
+        ],
+    ),
+    entry(
+        Action::DescribeVSwitches,
+        "DescribeVSwitches",
+        BOTH,
+        false,
+        &join::<18>(&[
+            &[
+                takes("RegionId", Id),
+                takes("VpcId", Id),
+                takes("VSwitchId", Id),
+                takes("VSwitchName", Text),
+                takes("ZoneId", Id),
+                takes("IsDefault", Boolean),
+                takes("EnableIpv6", Boolean),
+                takes("RouteTableId", Id),
+                takes("ResourceGroupId", Id),
+                takes("VSwitchOwnerId", Id),
+                takes("PageNumber", Integer),
+                takes("PageSize", Integer),
+                takes("MaxResults", Integer),
+                takes("NextToken", Token),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(Action::DeleteVSwitch, "DeleteVSwitch", BOTH, true, &[takes("RegionId", Id), needs("VSwitchId", Id)]),
+    entry(
+        Action::DescribeRegions,
+        "DescribeRegions",
+        ECS,
+        false,
+        &[ignores("AcceptLanguage", Choice), ignores("InstanceChargeType", Choice), ignores("ResourceType", Choice)],
+    ),
+    entry(
+        Action::RunInstances,
+        "RunInstances",
+        ECS,
+        true,
+        &[
+            needs("RegionId", Id),
+            needs("VSwitchId", Id),
+            takes("ZoneId", Id),
+            takes("ImageId", Id),
+            takes("InstanceType", Id),
+            takes("SecurityGroupId", Id),
+            takes("SecurityGroupIds.N", Id),
+            takes("Amount", Integer),
+            takes("PrivateIpAddress", Address),
+            takes("Ipv6AddressCount", Integer),
+            takes("Ipv6Address.N", Address),
+            takes("InstanceName", Text),
+            takes("Description", Text),
+            takes("NetworkInterface", Text),
+            ignores("MinAmount", Integer),
+            ignores("HostName", Text),
+            ignores("Password", Text),
+            ignores("KeyPairName", Text),
+            ignores("UserData", Text),
+            ignores("InstanceChargeType", Choice),
+            ignores("InternetChargeType", Choice),
+            ignores("InternetMaxBandwidthIn", Integer),
+            ignores("InternetMaxBandwidthOut", Integer),
+            ignores("IoOptimized", Choice),
+            ignores("SystemDisk.Category", Choice),
+            ignores("SystemDisk.Size", Integer),
+            ignores("Tag.N.Key", Text),
+            ignores("Tag.N.Value", Text),
+        ],
+    ),
+    entry(
+        Action::DescribeInstances,
+        "DescribeInstances",
+        ECS,
+        false,
+        &join::<21>(&[
+            &[
+                needs("RegionId", Id),
+                takes("InstanceIds", Ids),
+                takes("InstanceName", Text),
+                takes("VpcId", Id),
+                takes("VSwitchId", Id),
+                takes("ZoneId", Id),
+                takes("SecurityGroupId", Id),
+                takes("ImageId", Id),
+                takes("InstanceType", Id),
+                takes("Status", Choice),
+                takes("InstanceNetworkType", Choice),
+                takes("PrivateIpAddresses", Ids),
+                takes("Ipv6Address.N", Address),
+                takes("PageNumber", Integer),
+                takes("PageSize", Integer),
+                takes("MaxResults", Integer),
+                takes("NextToken", Token),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(
+        Action::DeleteInstance,
+        "DeleteInstance",
+        ECS,
+        true,
+        &[
+            needs("InstanceId", Id),
+            takes("RegionId", Id),
+            ignores("Force", Boolean),
+            ignores("TerminateSubscription", Boolean),
+        ],
+    ),
+    entry(
+        Action::DeleteInstances,
+        "DeleteInstances",
+        ECS,
+        true,
+        &[
+            needs("RegionId", Id),
+            takes("InstanceId.N", Id),
+            ignores("Force", Boolean),
+            ignores("TerminateSubscription", Boolean),
+        ],
+    ),
+    entry(
+        Action::CreateSecurityGroup,
+        "CreateSecurityGroup",
+        ECS,
+        true,
+        &join::<11>(&[
+            &[
+                needs("RegionId", Id),
+                takes("VpcId", Id),
+                takes("SecurityGroupName", Text),
+                takes("Description", Text),
+                takes("SecurityGroupType", Choice),
+                takes("ResourceGroupId", Id),
+                ignores("ServiceManaged", Boolean),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(
+        Action::DescribeSecurityGroups,
+        "DescribeSecurityGroups",
+        ECS,
+        false,
+        &join::<19>(&[
+            &[
+                needs("RegionId", Id),
+                takes("SecurityGroupId", Id),
+                takes("SecurityGroupIds", Ids),
+                takes("SecurityGroupName", Text),
+                takes("FuzzyQuery", Boolean),
+                takes("VpcId", Id),
+                takes("NetworkType", Choice),
+                takes("SecurityGroupType", Choice),
+                takes("ServiceManaged", Boolean),
+                takes("ResourceGroupId", Id),
+                takes("IsQueryEcsCount", Boolean),
+                takes("PageNumber", Integer),
+                takes("PageSize", Integer),
+                takes("MaxResults", Integer),
+                takes("NextToken", Token),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(
+        Action::DescribeSecurityGroupAttribute,
+        "DescribeSecurityGroupAttribute",
+        ECS,
+        false,
+        &[
+            needs("RegionId", Id),
+            needs("SecurityGroupId", Id),
+            takes("Direction", Choice),
+            takes("MaxResults", Integer),
+            takes("NextToken", Token),
+            takes("Attribute", Choice),
+            ignores("NicType", Choice),
+        ],
+    ),
+    entry(Action::DeleteSecurityGroup, "DeleteSecurityGroup", ECS, true, &GROUP_IN_REGION),
+    entry(
+        Action::ModifySecurityGroupPolicy,
+        "ModifySecurityGroupPolicy",
+        ECS,
+        true,
+        &[needs("RegionId", Id), needs("SecurityGroupId", Id), needs("InnerAccessPolicy", Choice)],
+    ),
+    entry(Action::AuthorizeSecurityGroup, "AuthorizeSecurityGroup", ECS, true, AUTHORIZE),
+    entry(Action::AuthorizeSecurityGroupEgress, "AuthorizeSecurityGroupEgress", ECS, true, AUTHORIZE),
+    entry(Action::RevokeSecurityGroup, "RevokeSecurityGroup", ECS, true, REVOKE),
+    entry(Action::RevokeSecurityGroupEgress, "RevokeSecurityGroupEgress", ECS, true, REVOKE),
+    entry(Action::JoinSecurityGroup, "JoinSecurityGroup", ECS, true, MEMBERSHIP),
+    entry(Action::LeaveSecurityGroup, "LeaveSecurityGroup", ECS, true, MEMBERSHIP),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_found_in_its_versions_only() {
+        assert!(Entry::find("CreateVpc", Version::Vpc).is_some() && Entry::find("CreateVpc", Version::Ecs).is_some());
+        assert!(Entry::find("RunInstances", Version::Vpc).is_none());
+        assert!(Entry::find("createvpc", Version::Vpc).is_none());
+    }
+
+    #[test]
+    fn names_are_unique_and_match_their_action() {
+        for entry in OPERATIONS {
+            assert_eq!(format!("{:?}", entry.action), entry.name);
+            assert_eq!(OPERATIONS.iter().filter(|other| other.action == entry.action).count(), 1);
+            for parameter in entry.parameters {
+                let same = entry.parameters.iter().chain(COMMON).filter(|other| other.name == parameter.name);
+                assert_eq!(same.count(), 1, "{} {}", entry.name, parameter.name);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_in_names_stand_for_n() {
+        let entry = Entry::find("AuthorizeSecurityGroup", Version::Ecs).unwrap();
+        assert!(entry.accepts("Permissions.17.SourceCidrIp") && entry.accepts("SourceCidrIp"));
+        assert!(!entry.accepts("Permissions.x.SourceCidrIp") && !entry.accepts("Permissions.1.Nothing"));
+    }
+}

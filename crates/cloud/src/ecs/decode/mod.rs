@@ -1,0 +1,68 @@
+//! From parameters to meaning: a [`Call`] becomes a command for `core` or a [`Query`].
+//!
+//! What needs no world is judged here: forms, ranges, contradictions. Whether a thing exists and may be
+//! changed is judged by `core`, with one exception: a thing in another region than the request names does
+//! not exist for the request, and `core` knows no request.
+
+mod groups;
+mod instances;
+mod network;
+mod queries;
+mod rule;
+mod rules;
+mod scope;
+
+use sekimori_core::{
+    ids::AccountId,
+    world::{Dialect, World},
+};
+
+use self::scope::Scope;
+use super::{Call, Operation, Query, catalog::Action, errors::Fault};
+
+/// What a verified call asks for. The world tells regions and the accounts that peers belong to.
+///
+/// # Errors
+/// The fault to answer with [`Call::fault`].
+pub fn decode(call: &Call, world: &World, account: &AccountId) -> Result<Operation, Fault> {
+    if world.dialect_of(account) != Dialect::Ecs {
+        return Err(Fault::WrongDialect);
+    }
+    let scope = Scope::new(call, world, account)?;
+    let operation = operation(&scope)?;
+    if scope.boolean("DryRun")?.unwrap_or(false) {
+        return Err(Fault::DryRun);
+    }
+    Ok(operation)
+}
+
+fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {
+    match scope.call.action() {
+        Action::CreateVpc => network::create_vpc(scope).map(Operation::Command),
+        Action::DeleteVpc => network::delete_vpc(scope).map(Operation::Command),
+        Action::CreateVSwitch => network::create_vswitch(scope).map(Operation::Command),
+        Action::DeleteVSwitch => network::delete_vswitch(scope).map(Operation::Command),
+        Action::RunInstances => instances::run(scope).map(Operation::Command),
+        Action::DeleteInstance => instances::delete_one(scope).map(Operation::Command),
+        Action::DeleteInstances => instances::delete_many(scope).map(Operation::Command),
+        Action::CreateSecurityGroup => groups::create(scope).map(Operation::Command),
+        Action::DeleteSecurityGroup => groups::delete(scope).map(Operation::Command),
+        Action::ModifySecurityGroupPolicy => groups::set_inner_access(scope).map(Operation::Command),
+        Action::AuthorizeSecurityGroup | Action::AuthorizeSecurityGroupEgress => {
+            rules::authorize(scope).map(Operation::Command)
+        }
+        Action::RevokeSecurityGroup | Action::RevokeSecurityGroupEgress => {
+            rules::revoke(scope).map(Operation::Command)
+        }
+        Action::JoinSecurityGroup => groups::join(scope).map(Operation::Command),
+        Action::LeaveSecurityGroup => groups::leave(scope).map(Operation::Command),
+        Action::DescribeRegions => Ok(Operation::Query(Query::Regions)),
+        Action::DescribeVpcs => queries::vpcs(scope).map(Query::Vpcs).map(Operation::Query),
+        Action::DescribeVSwitches => queries::vswitches(scope).map(Query::VSwitches).map(Operation::Query),
+        Action::DescribeInstances => {
+            queries::instances(scope).map(Box::new).map(Query::Instances).map(Operation::Query)
+        }
+        Action::DescribeSecurityGroups => queries::groups(scope).map(Query::Groups).map(Operation::Query),
+        Action::DescribeSecurityGroupAttribute => queries::rules(scope).map(Query::Rules).map(Operation::Query),
+    }
+}

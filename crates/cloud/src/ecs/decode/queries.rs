@@ -1,0 +1,175 @@
+//! `Describe…` calls: filters and pages.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sekimori_core::{ids::GroupId, rule::Direction};
+
+use super::{
+    groups,
+    scope::{IDS_MAX, Scope, invalid, is_id},
+};
+use crate::ecs::{
+    errors::Fault,
+    query::{GroupQuery, InstanceQuery, NameFilter, Page, RuleQuery, VSwitchQuery, VpcQuery},
+};
+
+/// The highest page number.
+const PAGE_NUMBER_MAX: u32 = 1_000_000;
+/// The longest token of a part.
+const TOKEN_MAX: usize = 512;
+
+/// How an operation divides its results.
+struct Paging {
+    size_default: u32,
+    size_max: u32,
+    results_default: u32,
+    results_max: u32,
+}
+
+const PAGING: Paging = Paging { size_default: 10, size_max: 50, results_default: 10, results_max: 100 };
+const INSTANCE_PAGING: Paging = Paging { size_max: 100, ..PAGING };
+/// Rules have no pages by number.
+const RULE_PAGING: Paging = Paging { size_default: 500, size_max: 1_000, results_default: 500, results_max: 1_000 };
+
+pub(super) fn vpcs(scope: &Scope<'_>) -> Result<VpcQuery, Fault> {
+    let foreign = scope.text("VpcOwnerId").is_some_and(|owner| owner != scope.account.as_str());
+    Ok(VpcQuery {
+        region: scope.region,
+        ids: comma_ids(scope, "VpcId")?,
+        name: scope.text("VpcName").map(pattern),
+        has_ipv6: scope.boolean("EnableIpv6")?,
+        is_empty: foreign
+            || is_true(scope, "IsDefault")?
+            || is_set(scope, &["ResourceGroupId", "DhcpOptionsSetId"])
+            || !groups::tag_pairs(scope).is_empty(),
+        page: page(scope, &PAGING)?,
+    })
+}
+
+pub(super) fn vswitches(scope: &Scope<'_>) -> Result<VSwitchQuery, Fault> {
+    let foreign = scope.text("VSwitchOwnerId").is_some_and(|owner| owner != scope.account.as_str());
+    Ok(VSwitchQuery {
+        region: scope.region,
+        vpc: scope.id("VpcId")?,
+        ids: comma_ids(scope, "VSwitchId")?,
+        name: scope.text("VSwitchName").map(pattern),
+        zone: scope.text("ZoneId").map(str::to_owned),
+        has_ipv6: scope.boolean("EnableIpv6")?,
+        is_empty: foreign
+            || is_true(scope, "IsDefault")?
+            || is_set(scope, &["ResourceGroupId", "RouteTableId"])
+            || !groups::tag_pairs(scope).is_empty(),
+        page: page(scope, &PAGING)?,
+    })
+}
+
+pub(super) fn instances(scope: &Scope<'_>) -> Result<InstanceQuery, Fault> {
+    let is_classic = scope.text("InstanceNetworkType").is_some_and(|kind| kind == "classic");
+    Ok(InstanceQuery {
+        region: scope.region,
+        ids: scope.json_ids("InstanceIds")?,
+        name: scope.text("InstanceName").map(pattern),
+        vpc: scope.id("VpcId")?,
+        subnet: scope.id("VSwitchId")?,
+        zone: scope.text("ZoneId").map(str::to_owned),
+        group: scope.id("SecurityGroupId")?,
+        image: scope.text("ImageId").map(str::to_owned),
+        instance_type: scope.text("InstanceType").map(str::to_owned),
+        status: scope.text("Status").map(str::to_owned),
+        addresses: addresses(scope)?,
+        is_empty: is_classic || !groups::tag_pairs(scope).is_empty(),
+        page: page(scope, &INSTANCE_PAGING)?,
+    })
+}
+
+pub(super) fn groups(scope: &Scope<'_>) -> Result<GroupQuery, Fault> {
+    let one: Option<GroupId> = scope.id("SecurityGroupId")?;
+    let many: Option<Vec<GroupId>> = scope.json_ids("SecurityGroupIds")?;
+    let ids = match (one, many) {
+        (None, many) => many,
+        (Some(one), None) => Some(vec![one]),
+        (Some(one), Some(many)) => Some(many.into_iter().filter(|id| *id == one).collect()),
+    };
+    let is_fuzzy = is_true(scope, "FuzzyQuery")?;
+    let name = |text: &str| if is_fuzzy { pattern(text) } else { NameFilter::Exact(text.to_owned()) };
+    let tags = groups::tag_pairs(scope).into_iter();
+    Ok(GroupQuery {
+        region: scope.region,
+        ids,
+        name: scope.text("SecurityGroupName").map(name),
+        vpc: scope.id("VpcId")?,
+        flavor: scope.text("SecurityGroupType").map(groups::flavor).transpose()?,
+        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        tags: tags.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect(),
+        counts: is_true(scope, "IsQueryEcsCount")?,
+        is_empty: is_true(scope, "ServiceManaged")?
+            || scope.text("NetworkType").is_some_and(|kind| kind.eq_ignore_ascii_case("classic")),
+        page: page(scope, &PAGING)?,
+    })
+}
+
+pub(super) fn rules(scope: &Scope<'_>) -> Result<RuleQuery, Fault> {
+    let direction = match scope.text("Direction").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("all") => None,
+        Some("ingress") => Some(Direction::Ingress),
+        Some("egress") => Some(Direction::Egress),
+        Some(other) => return Err(invalid("Direction", format!("`{other}` is not ingress, egress or all"))),
+    };
+    if let Some(other) = scope.text("Attribute").filter(|name| *name != "snapshotPolicyIds") {
+        return Err(invalid("Attribute", format!("`{other}` is not snapshotPolicyIds")));
+    }
+    // Clients that do not know parts read one reply only, so without a wish for parts they get everything.
+    let wants_parts = is_set(scope, &["MaxResults", "NextToken"]);
+    let page = if wants_parts { token_page(scope, &RULE_PAGING)? } else { Page::All };
+    Ok(RuleQuery { region: scope.region, group: scope.required_id("SecurityGroupId")?, direction, page })
+}
+
+/// Pages by token when the request names the parameters of that style, else by number.
+fn page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
+    if is_set(scope, &["MaxResults", "NextToken"]) {
+        return token_page(scope, paging);
+    }
+    let number = scope.integer("PageNumber", 1..=PAGE_NUMBER_MAX)?.unwrap_or(1);
+    let size = scope.integer("PageSize", 1..=paging.size_max)?.unwrap_or(paging.size_default);
+    Ok(Page::Number { number, size })
+}
+
+fn token_page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
+    let results_max = scope.integer("MaxResults", 1..=paging.results_max)?.unwrap_or(paging.results_default);
+    let after = scope.text("NextToken").map(|token| {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|_| token.len() <= TOKEN_MAX);
+        let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        key.ok_or_else(|| invalid("NextToken", "it was not returned by this operation".to_owned()))
+    });
+    Ok(Page::Token { results_max, after: after.transpose()? })
+}
+
+/// Ids with commas between them, as the VPC product takes them.
+fn comma_ids<'a, T: From<&'a str>>(scope: &Scope<'a>, name: &'static str) -> Result<Vec<T>, Fault> {
+    let Some(text) = scope.text(name) else { return Ok(Vec::new()) };
+    let ids: Vec<&str> = text.split(',').map(str::trim).collect();
+    if ids.len() > IDS_MAX || !ids.iter().all(|id| is_id(id)) {
+        return Err(Fault::MalformedId { name });
+    }
+    Ok(ids.into_iter().map(T::from).collect())
+}
+
+fn addresses(scope: &Scope<'_>) -> Result<Vec<std::net::IpAddr>, Fault> {
+    let Some(text) = scope.text("PrivateIpAddresses") else { return Ok(Vec::new()) };
+    let texts: Vec<String> = serde_json::from_str(text).map_err(|_| Fault::AddressFormat)?;
+    if texts.len() > IDS_MAX {
+        return Err(Fault::AddressFormat);
+    }
+    texts.iter().map(|text| text.parse().map_err(|_| Fault::AddressFormat)).collect()
+}
+
+fn pattern(text: &str) -> NameFilter {
+    if text.contains('*') { NameFilter::Pattern(text.to_owned()) } else { NameFilter::Exact(text.to_owned()) }
+}
+
+fn is_true(scope: &Scope<'_>, name: &str) -> Result<bool, Fault> {
+    Ok(scope.boolean(name)?.unwrap_or(false))
+}
+
+fn is_set(scope: &Scope<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| scope.text(name).is_some())
+}

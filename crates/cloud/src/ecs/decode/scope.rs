@@ -1,0 +1,226 @@
+//! Reading parameters one by one: ids, numbers, words, and the region that the request is about.
+
+use std::ops::RangeInclusive;
+
+use sekimori_core::{
+    command::Member,
+    ids::{AccountId, GroupId, InstanceId, VpcId},
+    refusal::{Kind, Refusal},
+    world::World,
+};
+
+use crate::ecs::{
+    Call,
+    call::CLIENT_TOKEN_MAX,
+    errors::{Fault, Words},
+    region::Region,
+};
+
+/// The longest id.
+pub(super) const ID_MAX: usize = 100;
+/// The longest JSON array of ids, and the longest list of ids.
+pub(super) const IDS_MAX: usize = 100;
+
+/// A call with the world it is read in.
+pub(super) struct Scope<'a> {
+    pub(super) call: &'a Call,
+    pub(super) world: &'a World,
+    pub(super) account: &'a AccountId,
+    /// The region that the request names.
+    pub(super) region: Option<&'static Region>,
+}
+
+impl<'a> Scope<'a> {
+    /// Checks what every operation has: required parameters, region, client token.
+    pub(super) fn new(call: &'a Call, world: &'a World, account: &'a AccountId) -> Result<Self, Fault> {
+        let mut scope = Self { call, world, account, region: None };
+        for name in call.entry().required() {
+            scope.required(name)?;
+        }
+        if let Some(token) = call.client_token() {
+            let is_token = token.len() <= CLIENT_TOKEN_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
+            if !is_token {
+                return Err(Fault::ClientToken);
+            }
+        }
+        if let Some(id) = call.params().filled("RegionId") {
+            scope.region = Some(Region::find(id).ok_or(Fault::Region)?);
+        }
+        Ok(scope)
+    }
+
+    /// The region, of an operation that cannot do without.
+    pub(super) fn needs_region(&self) -> Result<&'static Region, Fault> {
+        self.region.ok_or_else(|| missing("RegionId"))
+    }
+
+    /// A parameter that is there and not empty.
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        debug_assert!(self.call.entry().accepts(name), "`{name}` is not in the catalog");
+        self.call.params().filled(name)
+    }
+
+    /// The same, of one that the operation cannot do without.
+    pub(super) fn required(&self, name: &str) -> Result<&'a str, Fault> {
+        self.text(name).ok_or_else(|| missing(name))
+    }
+
+    /// An id that is there.
+    pub(super) fn id<T: From<&'a str>>(&self, name: &'static str) -> Result<Option<T>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if is_id(text) { Ok(Some(T::from(text))) } else { Err(Fault::MalformedId { name }) }
+    }
+
+    /// An id that must be there.
+    pub(super) fn required_id<T: From<&'a str>>(&self, name: &'static str) -> Result<T, Fault> {
+        self.id(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// Ids of a numbered list.
+    pub(super) fn id_list<T: From<&'a str>>(&self, name: &'static str) -> Result<Vec<T>, Fault> {
+        debug_assert!(self.call.entry().accepts(&format!("{name}.1")), "`{name}.N` is not in the catalog");
+        let texts = self.call.params().list(name);
+        if texts.len() > IDS_MAX || !texts.iter().all(|text| is_id(text)) {
+            return Err(Fault::MalformedId { name });
+        }
+        Ok(texts.into_iter().map(T::from).collect())
+    }
+
+    /// Ids in a JSON array.
+    pub(super) fn json_ids<T: for<'b> From<&'b str>>(&self, name: &'static str) -> Result<Option<Vec<T>>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let texts: Vec<String> = serde_json::from_str(text).map_err(|_| Fault::MalformedId { name })?;
+        if texts.len() > IDS_MAX || !texts.iter().all(|text| is_id(text)) {
+            return Err(Fault::MalformedId { name });
+        }
+        Ok(Some(texts.iter().map(|text| T::from(text)).collect()))
+    }
+
+    /// `true` or `false`, in any case.
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Fault> {
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(text) => Err(invalid(name, format!("`{text}` is neither true nor false"))),
+        }
+    }
+
+    /// A whole number in a range.
+    pub(super) fn integer(&self, name: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let number = text.parse::<u32>().ok().filter(|number| range.contains(number));
+        let reason = || format!("`{text}` is not a whole number from {} to {}", range.start(), range.end());
+        number.map(Some).ok_or_else(|| invalid(name, reason()))
+    }
+
+    /// A description: 2 to 256 characters, not the beginning of a web address.
+    pub(super) fn description(&self, fault: Words) -> Result<String, Fault> {
+        let text = self.text("Description").unwrap_or_default();
+        if text.is_empty() || is_description(text) { Ok(text.to_owned()) } else { Err(Fault::Words(fault)) }
+    }
+
+    /// The group that the operation is about, if it is in the request's region.
+    pub(super) fn group(&self) -> Result<GroupId, Fault> {
+        let id: GroupId = self.required_id("SecurityGroupId")?;
+        let vpc = self.world.group(&id).map(|group| &group.vpc);
+        self.check_region(vpc, Kind::Group, id.as_str())?;
+        Ok(id)
+    }
+
+    /// The instance or interface that joins or leaves a group.
+    pub(super) fn member(&self) -> Result<Member, Fault> {
+        let instance: Option<InstanceId> = self.id("InstanceId")?;
+        let eni = self.id("NetworkInterfaceId")?;
+        match (instance, eni) {
+            (Some(_), Some(_)) => Err(Fault::TwoMembers),
+            (None, None) => Err(missing("InstanceId")),
+            (Some(id), None) => {
+                self.check_instance_region(&id)?;
+                Ok(Member::Instance(id))
+            }
+            (None, Some(id)) => {
+                self.needs_region()?;
+                let vpc = self.world.eni(&id).map(|eni| &eni.vpc);
+                self.check_region(vpc, Kind::Eni, id.as_str())?;
+                Ok(Member::Eni(id))
+            }
+        }
+    }
+
+    /// Refuses an instance of another region.
+    pub(super) fn check_instance_region(&self, id: &InstanceId) -> Result<(), Fault> {
+        let vpc = self.world.instance(id).map(|instance| &instance.vpc);
+        self.check_region(vpc, Kind::Instance, id.as_str())
+    }
+
+    /// Refuses a thing whose VPC is in another region. One that is not there at all is left to `core`.
+    pub(super) fn check_region(&self, vpc: Option<&VpcId>, kind: Kind, id: &str) -> Result<(), Fault> {
+        let vpc = vpc.and_then(|vpc| self.world.vpc(vpc));
+        let (Some(vpc), Some(region)) = (vpc, self.region) else { return Ok(()) };
+        if vpc.region == region.id {
+            return Ok(());
+        }
+        Err(Fault::Refused(Refusal::Missing { kind, id: id.to_owned() }))
+    }
+}
+
+pub(super) fn missing(name: &str) -> Fault {
+    Fault::Missing { name: name.to_owned() }
+}
+
+pub(super) fn invalid(name: &str, reason: String) -> Fault {
+    Fault::Invalid { name: name.to_owned(), reason }
+}
+
+/// Whether a text can be an id: at most 100 letters, digits, hyphens and underscores.
+pub(super) fn is_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !text.is_empty() && text.len() <= ID_MAX && text.bytes().all(fits)
+}
+
+/// Whether a text can be a name: 2 to 128 characters, a letter first, then letters, digits and `:_.-`.
+pub(super) fn is_name(text: &str, also: &[char]) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, ':' | '_' | '.' | '-') || also.contains(&c);
+    (2..=128).contains(&text.chars().count())
+        && text.starts_with(char::is_alphabetic)
+        && text.chars().all(fits)
+        && !is_web_address(text)
+}
+
+/// Whether a text can be the name of a VPC or vSwitch: at most 128 characters of any kind but control ones.
+pub(super) fn is_network_name(text: &str) -> bool {
+    (1..=128).contains(&text.chars().count()) && !text.contains(char::is_control) && !is_web_address(text)
+}
+
+pub(super) fn is_description(text: &str) -> bool {
+    (2..=256).contains(&text.chars().count()) && is_printable(text) && !is_web_address(text)
+}
+
+/// Whether a text has no control characters besides line breaks and tabs.
+pub(super) fn is_printable(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+}
+
+fn is_web_address(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_plain() {
+        assert!(is_id("sg-bp1fg655nh68xyz9i") && is_id("A_b-9"));
+        assert!(!is_id("") && !is_id("sg-*") && !is_id("sg-1 ") && !is_id("sg-é") && !is_id(&"a".repeat(101)));
+    }
+
+    #[test]
+    fn names_begin_with_a_letter_of_any_script() {
+        assert!(is_name("web-1:a_b.c", &[]) && is_name("東京", &[]) && is_name("web[1,3]", &['[', ']', ',']));
+        for text in ["", "a", "1web", "-web", "web 1", "http://a", "https://a", "web[1]", &"a".repeat(129)] {
+            assert!(!is_name(text, &[]), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Answers: what the world looks like through the API, as trees for [`super::encode`].
+//!
+//! An account sees what it owns, and nothing else.
+
+mod groups;
+mod instances;
+mod network;
+mod page;
+mod rules;
+
+use sekimori_core::{
+    command::Outcome,
+    ids::{AccountId, VpcId},
+    world::{Revision, World},
+};
+
+use super::{
+    encode::{Fields, Node, list},
+    errors::Fault,
+    query::Query,
+    region::{REGIONS, Region},
+};
+
+/// What an answer is made from.
+pub(super) struct View<'a> {
+    pub(super) world: &'a World,
+    pub(super) account: &'a AccountId,
+    /// What the kernels enforce.
+    pub(super) applied: Revision,
+}
+
+impl<'a> View<'a> {
+    /// The region of a VPC; empty for one that is not there.
+    fn region_of(&self, vpc: &VpcId) -> &'a str {
+        self.world.vpc(vpc).map_or("", |vpc| &vpc.region)
+    }
+
+    /// Whether a VPC is in the region that was asked for, if one was.
+    fn is_in(&self, vpc: &VpcId, region: Option<&Region>) -> bool {
+        region.is_none_or(|region| self.region_of(vpc) == region.id)
+    }
+}
+
+/// The answer to a question.
+pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
+    match query {
+        Query::Regions => Ok(vec![("Regions", list("Region", REGIONS.iter().map(region)))]),
+        Query::Vpcs(query) => Ok(network::vpcs(query, view)),
+        Query::VSwitches(query) => Ok(network::vswitches(query, view)),
+        Query::Instances(query) => Ok(instances::instances(query, view)),
+        Query::Groups(query) => Ok(groups::groups(query, view)),
+        Query::Rules(query) => rules::rules(query, view),
+    }
+}
+
+/// What a client is told about a command that was carried out.
+pub(super) fn outcome(outcome: &Outcome) -> Fields {
+    match outcome {
+        Outcome::Vpc(id) => network::new_vpc(id),
+        Outcome::Subnet(id) => vec![("VSwitchId", id.as_str().into())],
+        Outcome::Instances(ids) => {
+            vec![("InstanceIdSets", list("InstanceIdSet", ids.iter().map(|id| id.as_str())))]
+        }
+        Outcome::Group(id) => vec![("SecurityGroupId", id.as_str().into())],
+        // The cloud does not name the rules that a call authorized or revoked.
+        Outcome::Done | Outcome::Account(_) | Outcome::Rules(_) => Vec::new(),
+    }
+}
+
+fn region(region: &Region) -> Node {
+    Node::Object(vec![
+        ("RegionId", region.id.into()),
+        ("LocalName", region.local_name.into()),
+        ("RegionEndpoint", region.endpoint().into()),
+        ("Status", "available".into()),
+    ])
+}

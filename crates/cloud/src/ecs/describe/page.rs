@@ -1,0 +1,94 @@
+//! Parts of results: by page number, or by the key of the last item that the client has seen.
+
+use std::cmp::Ordering;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::ecs::{
+    encode::{Fields, number},
+    query::Page,
+};
+
+/// The order of a result by the keys of its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Smallest key first.
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// The wanted part of a whole result that is in order, and the fields that tell which part it is.
+pub(super) fn part<T>(all: Vec<T>, page: &Page, order: Order, key: impl Fn(&T) -> String) -> (Vec<T>, Fields) {
+    match page {
+        Page::All => (all, vec![("NextToken", "".into())]),
+        Page::Number { number: page, size } => {
+            let fields = vec![
+                ("PageNumber", number(*page)),
+                ("PageSize", number(*size)),
+                ("TotalCount", number(all.len())),
+                ("NextToken", "".into()),
+            ];
+            let before = (*page as usize).saturating_sub(1).saturating_mul(*size as usize);
+            (all.into_iter().skip(before).take(*size as usize).collect(), fields)
+        }
+        Page::Token { results_max, after } => {
+            let is_seen = |item: &T| after.as_ref().is_some_and(|after| is_at_or_before(&key(item), after, order));
+            let mut rest = all.into_iter().skip_while(is_seen);
+            let items: Vec<T> = rest.by_ref().take(*results_max as usize).collect();
+            let last = items.last().filter(|_| rest.next().is_some());
+            let token = last.map(|item| URL_SAFE_NO_PAD.encode(key(item))).unwrap_or_default();
+            (items, vec![("NextToken", token.into())])
+        }
+    }
+}
+
+fn is_at_or_before(key: &str, after: &str, order: Order) -> bool {
+    match (key.cmp(after), order) {
+        (Ordering::Equal, _) | (Ordering::Less, Order::Ascending) | (Ordering::Greater, Order::Descending) => true,
+        (Ordering::Greater, Order::Ascending) | (Ordering::Less, Order::Descending) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecs::encode::Node;
+
+    fn parts(all: &[&'static str], order: Order) -> Vec<Vec<&'static str>> {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = Page::Token { results_max: 2, after };
+            let (items, fields) = part(all.to_vec(), &page, order, |item| (*item).to_owned());
+            seen.push(items);
+            let [("NextToken", Node::Text(token))] = fields.as_slice() else { panic!("{fields:?}") };
+            if token.is_empty() {
+                return seen;
+            }
+            after = Some(String::from_utf8(URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap());
+        }
+    }
+
+    #[test]
+    fn tokens_lead_through_everything_once() {
+        assert_eq!(parts(&["a", "b", "c"], Order::Ascending), [vec!["a", "b"], vec!["c"]]);
+        assert_eq!(parts(&["c", "b", "a"], Order::Descending), [vec!["c", "b"], vec!["a"]]);
+        assert_eq!(parts(&["a", "b"], Order::Ascending), [vec!["a", "b"]]);
+        assert_eq!(parts(&[], Order::Ascending), [Vec::<&str>::new()]);
+    }
+
+    #[test]
+    fn a_token_outlives_the_item_it_names() {
+        let page = Page::Token { results_max: 9, after: Some("b".to_owned()) };
+        let (items, _) = part(vec!["a", "c"], &page, Order::Ascending, |item| (*item).to_owned());
+        assert_eq!(items, ["c"]);
+    }
+
+    #[test]
+    fn a_page_past_the_end_is_empty_and_still_counts() {
+        let page = Page::Number { number: 3, size: 2 };
+        let (items, fields) = part(vec!["a", "b"], &page, Order::Ascending, |item| (*item).to_owned());
+        assert!(items.is_empty());
+        assert!(fields.contains(&("TotalCount", Node::Number(2))));
+    }
+}

@@ -1,0 +1,207 @@
+//! Questions: what a `Describe…` call asks, decoded and bounded.
+
+use std::net::IpAddr;
+
+use sekimori_core::{
+    ids::{GroupId, InstanceId, SubnetId, VpcId},
+    rule::Direction,
+    world::Flavor,
+};
+
+use super::region::Region;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// `DescribeRegions`.
+    Regions,
+    /// `DescribeVpcs`.
+    Vpcs(VpcQuery),
+    /// `DescribeVSwitches`.
+    VSwitches(VSwitchQuery),
+    /// `DescribeInstances`.
+    Instances(Box<InstanceQuery>),
+    /// `DescribeSecurityGroups`.
+    Groups(GroupQuery),
+    /// `DescribeSecurityGroupAttribute`.
+    Rules(RuleQuery),
+}
+
+/// Which part of the result is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// By number, counted from one.
+    Number {
+        /// The page.
+        number: u32,
+        /// Items of a page.
+        size: u32,
+    },
+    /// By token.
+    Token {
+        /// The most items.
+        results_max: u32,
+        /// The last item of the part before, as its key; `None` starts.
+        after: Option<String>,
+    },
+    /// Everything.
+    All,
+}
+
+/// A filter by name, in which `*` stands for any characters if the operation has it so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameFilter {
+    /// The whole name.
+    Exact(String),
+    /// A pattern with `*`.
+    Pattern(String),
+}
+
+impl NameFilter {
+    /// Whether a name passes.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(wanted) => wanted == name,
+            Self::Pattern(pattern) => matches_pattern(pattern, name),
+        }
+    }
+}
+
+/// Filters of `DescribeVpcs`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VpcQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// Any of these.
+    pub ids: Vec<VpcId>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// Whether IPv6 is on.
+    pub has_ipv6: Option<bool>,
+    /// A filter is set that nothing here can pass, such as tags of a VPC.
+    pub is_empty: bool,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeVSwitches`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VSwitchQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// The VPC.
+    pub vpc: Option<VpcId>,
+    /// Any of these.
+    pub ids: Vec<SubnetId>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// The zone.
+    pub zone: Option<String>,
+    /// Whether IPv6 is on.
+    pub has_ipv6: Option<bool>,
+    /// A filter is set that nothing here can pass.
+    pub is_empty: bool,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeInstances`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// Any of these; `None` is all, an empty list is none.
+    pub ids: Option<Vec<InstanceId>>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// The VPC.
+    pub vpc: Option<VpcId>,
+    /// The vSwitch.
+    pub subnet: Option<SubnetId>,
+    /// The zone.
+    pub zone: Option<String>,
+    /// A group of the primary interface.
+    pub group: Option<GroupId>,
+    /// The image.
+    pub image: Option<String>,
+    /// The instance type.
+    pub instance_type: Option<String>,
+    /// The status, `Running` or `Starting`.
+    pub status: Option<String>,
+    /// Any of these private addresses.
+    pub addresses: Vec<IpAddr>,
+    /// A filter is set that nothing here can pass.
+    pub is_empty: bool,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeSecurityGroups`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// Any of these; `None` is all, an empty list is none.
+    pub ids: Option<Vec<GroupId>>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// The VPC.
+    pub vpc: Option<VpcId>,
+    /// The kind.
+    pub flavor: Option<Flavor>,
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<(String, Option<String>)>,
+    /// Whether the numbers of members are wanted.
+    pub counts: bool,
+    /// A filter is set that nothing here can pass.
+    pub is_empty: bool,
+    /// Which part.
+    pub page: Page,
+}
+
+/// `DescribeSecurityGroupAttribute`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// The group.
+    pub group: GroupId,
+    /// Rules of one direction only.
+    pub direction: Option<Direction>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Whether a name fits a pattern in which `*` stands for any characters. Linear in both.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name) in
+            [("web", "web"), ("w*b", "web"), ("*", ""), ("*e*", "web"), ("w**b", "wb"), ("東*", "東京")]
+        {
+            assert!(matches_pattern(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("web", "webs"), ("w*b", "wbs"), ("*ab", "b"), ("ab*ab", "ab"), ("*x*", "web")] {
+            assert!(!matches_pattern(pattern, name), "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Why the cloud would refuse what `core` refuses: one table from neutral words to codes, by operation.
+//!
+//! Sources: `spec/ecs.md` D and A7; for VPC operations the vendor's error tables of CreateVpc, CreateVSwitch,
+//! DeleteVpc and DeleteVSwitch. Where the data plane, not a quota, is full, the operation's quota error says so.
+
+use sekimori_core::{
+    refusal::{Counted, Kind, Refusal},
+    rule::Direction,
+};
+
+use super::{
+    catalog::Action,
+    errors::{Failure, failure, peer_group},
+};
+
+/// What the client of an operation is told about a refusal.
+#[must_use]
+pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Missing { kind, id: _ } => missing(action, *kind),
+        Refusal::InUse { kind, id: _, by } => in_use(*kind, by),
+        Refusal::Exists { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
+        Refusal::Limit { counted, limit, wanted: _ } => limited(action, *counted, *limit, refusal),
+        Refusal::VpcMismatch { one, other: _ } => vpc_mismatch(action, one),
+        Refusal::MixedFlavors { .. } => failure(
+            400,
+            "InvalidOperation.MultiGroupType",
+            "The specified instance can't join different types of security group.",
+        ),
+        Refusal::AlreadyMember { .. } => failure(
+            403,
+            "InvalidInstanceId.AlreadyExists",
+            "The specified instance already exists in the specified security group.",
+        ),
+        Refusal::NotMember { .. } => failure(400, "InvalidSecurityGroupAssociation.NotFound", format!("{refusal}.")),
+        Refusal::LastGroup { member, group: _ } if is_eni(member) => {
+            failure(403, "InvalidOperation.AtLeastInOneGroup", format!("{refusal}."))
+        }
+        Refusal::LastGroup { .. } => failure(
+            403,
+            "InstanceLastSecurityGroup",
+            "The specified security group is the last security group for the instance.",
+        ),
+        Refusal::SelfReference { direction: Direction::Ingress, .. } => failure(
+            403,
+            "InvalidParamter.Conflict",
+            "The specified SecurityGroupId should be different from the SourceGroupId.",
+        ),
+        Refusal::SelfReference { direction: Direction::Egress, .. } => failure(
+            403,
+            "InvalidSecurityGroup.IsSame",
+            "The authorized SecurityGroupId should be different from the DestGroupId.",
+        ),
+        Refusal::EnterprisePeer { .. } => failure(
+            400,
+            "InvalidGroupAuthParameter.OperationDenied",
+            "The security group can not authorize to enterprise level security group.",
+        ),
+        Refusal::EnterpriseRule { .. } => failure(
+            400,
+            "InvalidGroupParameter.OperationDenied",
+            "The attributes Policy, SourceGroupId, DestGroupId of enterprise level security groups are not allowed \
+             to be set or modified.",
+        ),
+        Refusal::InnerAccessFixed { .. } => failure(
+            404,
+            "InvalidParameter.InnerAccessPolicy",
+            "The InnerAccessPolicy attribute of enterprise level security group can't be modified.",
+        ),
+        Refusal::PrefixListFamily { .. } => failure(
+            400,
+            "InvalidParam.PrefixListAddressFamilyMismatch",
+            "The address family of the specified prefix list does not match the specified CidrIp.",
+        ),
+        Refusal::RuleMissing { .. } => rule_missing(),
+        Refusal::BadCidr { cidr: _, reason } => bad_block(action, reason),
+        Refusal::Overlap { .. } => {
+            failure(400, "InvalidCidrBlock.Overlapped", "Specified CIDR block overlapped with other subnets.")
+        }
+        Refusal::SubnetFull { .. } => failure(403, "InvalidVSwitchId.IpNotEnough", format!("{refusal}.")),
+        // An address outside the vSwitch is refused when the request is decoded; what is left is a taken one.
+        Refusal::BadAddress { .. } => {
+            failure(400, "InvalidPrivateIpAddress.Duplicated", "Specified private IP address is duplicated.")
+        }
+        Refusal::NoIpv6 { .. } => failure(403, "InvalidVSwitch.Ipv6NotTurnOn", format!("{refusal}.")),
+    }
+}
+
+fn missing(action: Option<Action>, kind: Kind) -> Failure {
+    match kind {
+        Kind::Account => failure(404, "InvalidAccountId.NotFound", "The specified account does not exist."),
+        Kind::Vpc => failure(404, "InvalidVpcId.NotFound", "Specified VPC does not exist."),
+        Kind::Subnet => failure(404, "InvalidVSwitchId.NotFound", "Specified virtual switch does not exist."),
+        Kind::Instance => failure(404, "InvalidInstanceId.NotFound", "The specified InstanceId does not exist."),
+        Kind::Eni => failure(404, "InvalidEniId.NotFound", "The specified EniId is not found."),
+        Kind::Group if action == Some(Action::DeleteSecurityGroup) => {
+            failure(404, "InvalidSecurityGroup.NotFound", "The specified security group is not found.")
+        }
+        Kind::Group => {
+            failure(404, "InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
+        }
+        Kind::PeerGroup => peer_group(direction_of(action)),
+        Kind::Rule => rule_missing(),
+        Kind::PrefixList => failure(404, "InvalidPrefixListId.NotFound", "The specified prefix list was not found."),
+        Kind::PortList => {
+            failure(400, "InvalidPortRangeListId.NotFound", "The specified port range list was not found.")
+        }
+    }
+}
+
+fn rule_missing() -> Failure {
+    failure(404, "InvalidSecurityGroupRuleId.NotFound", "The specified SecurityGroupRuleId is not exists.")
+}
+
+fn in_use(kind: Kind, by: &str) -> Failure {
+    let dependent = "Specified object has dependent resources";
+    match kind {
+        Kind::Vpc if is_group(by) => {
+            failure(400, "DependencyViolation.SecurityGroup", format!("{dependent} SecurityGroup."))
+        }
+        Kind::Vpc => failure(400, "DependencyViolation.VSwitch", format!("{dependent}.")),
+        Kind::Subnet => failure(400, "DependencyViolation", format!("{dependent}.")),
+        Kind::Group if is_group(by) => {
+            failure(403, "DependencyViolation", "The specified security group has been authorized in another one.")
+        }
+        Kind::Group => {
+            failure(403, "DependencyViolation", "There is still instance(s) in the specified security group.")
+        }
+        Kind::Account
+        | Kind::Instance
+        | Kind::Eni
+        | Kind::PeerGroup
+        | Kind::Rule
+        | Kind::PrefixList
+        | Kind::PortList => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
+    }
+}
+
+fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
+    match counted {
+        Counted::Accounts => failure(403, "QuotaExceed.Account", format!("{refusal}.")),
+        Counted::Vpcs => failure(400, "QuotaExceeded.Vpc", "VPC quota exceeded."),
+        Counted::Subnets => failure(400, "QuotaExceeded.VSwitch", "Virtual switch quota exceeded."),
+        Counted::Groups => {
+            failure(403, "QuotaExceed.SecurityGroup", "The maximum number of security groups is reached.")
+        }
+        Counted::GroupsOfEni => {
+            let status = if action == Some(Action::JoinSecurityGroup) { 400 } else { 403 };
+            let message = "The maximum number of security groups of the instance is reached.";
+            failure(status, "InstanceSecurityGroupLimitExceeded", message)
+        }
+        Counted::RulesOfEni | Counted::RulesOfGroup => rules_full(action),
+        Counted::GroupPeerRules => failure(
+            400,
+            "AuthorizedGroupRule.LimitExceed",
+            format!(
+                "You have reached the limit on the number of group authorization rules that you can add to a \
+                 security group.When authorization object of rule is security group, the limit is {limit}."
+            ),
+        ),
+        Counted::AddressesOfGroup => failure(
+            403,
+            "SecurityGroupInstanceLimitExceeded",
+            "The maximum number of instances in the specified security group is reached.",
+        ),
+        Counted::EnisOfGroup => failure(403, "InvalidOperation.NetworkInterfaceCountExceeded", format!("{refusal}.")),
+        Counted::InstancesOfCall => failure(403, "InvalidParam.Amount", format!("{refusal}.")),
+        Counted::AddressesOfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
+        Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
+        Counted::HostVpcs
+        | Counted::HostGroups
+        | Counted::HostEnis
+        | Counted::HostAddresses
+        | Counted::HostRules
+        | Counted::PolicyWords
+        | Counted::PolicyRules
+        | Counted::HostPolicyWords => {
+            let Failure { status, code, message } = host_full(action);
+            failure(status, code, format!("{message} ({refusal})"))
+        }
+    }
+}
+
+/// The quota error of rules, of the operation that would add them to an interface.
+fn rules_full(action: Option<Action>) -> Failure {
+    match action {
+        Some(Action::JoinSecurityGroup | Action::RunInstances) => {
+            failure(403, "AclLimitExceed", "The maximum number of security group rules of the instance is reached.")
+        }
+        _ => failure(
+            403,
+            "AuthorizationLimitExceed",
+            "The limit of authorization records in the security group reaches.",
+        ),
+    }
+}
+
+/// The quota error of an operation whose result the data plane cannot hold.
+fn host_full(action: Option<Action>) -> Failure {
+    let Some(action) = action else { return failure(403, "QuotaExceed", "The quota is exceeded.") };
+    match action {
+        Action::AuthorizeSecurityGroup
+        | Action::AuthorizeSecurityGroupEgress
+        | Action::RevokeSecurityGroup
+        | Action::RevokeSecurityGroupEgress
+        | Action::ModifySecurityGroupPolicy
+        | Action::JoinSecurityGroup
+        | Action::LeaveSecurityGroup => rules_full(Some(action)),
+        Action::RunInstances => failure(
+            403,
+            "QuotaExceed.ElasticQuota",
+            "No additional quota is available for the specified ECS instance type.",
+        ),
+        Action::CreateSecurityGroup | Action::DeleteSecurityGroup => {
+            failure(403, "QuotaExceed.SecurityGroup", "The maximum number of security groups is reached.")
+        }
+        Action::CreateVpc | Action::DeleteVpc => failure(400, "QuotaExceeded.Vpc", "VPC quota exceeded."),
+        Action::CreateVSwitch | Action::DeleteVSwitch => {
+            failure(400, "QuotaExceeded.VSwitch", "Virtual switch quota exceeded.")
+        }
+        Action::DeleteInstance
+        | Action::DeleteInstances
+        | Action::DescribeVpcs
+        | Action::DescribeVSwitches
+        | Action::DescribeRegions
+        | Action::DescribeInstances
+        | Action::DescribeSecurityGroups
+        | Action::DescribeSecurityGroupAttribute => failure(403, "QuotaExceed", "The quota is exceeded."),
+    }
+}
+
+fn vpc_mismatch(action: Option<Action>, one: &str) -> Failure {
+    match action {
+        Some(Action::JoinSecurityGroup) if is_eni(one) => failure(
+            403,
+            "InvalidOperation.VpcMismatch",
+            "The specified network interface and security group are not in the same VPC.",
+        ),
+        Some(Action::JoinSecurityGroup) => failure(
+            400,
+            "InvalidInstanceId.Mismatch",
+            "Specified instance and security group are not in the same VPC.",
+        ),
+        Some(Action::AuthorizeSecurityGroup) => failure(
+            400,
+            "InvalidSourceGroupId.Mismatch",
+            "Specified security group and source group are not in the same VPC.",
+        ),
+        Some(Action::AuthorizeSecurityGroupEgress) => failure(
+            400,
+            "InvalidDestGroupId.Mismatch",
+            "Specified security group and destination group are not in the same VPC.",
+        ),
+        _ => failure(
+            400,
+            "InvalidParameter.Mismatch",
+            "Specified security group and virtual switch are not in the same VPC.",
+        ),
+    }
+}
+
+fn bad_block(action: Option<Action>, reason: &str) -> Failure {
+    let of_what = if action == Some(Action::CreateVSwitch) { " in VPC" } else { "" };
+    failure(400, "InvalidParameter", format!("Specified CIDR block is not valid{of_what}. ({reason})"))
+}
+
+fn direction_of(action: Option<Action>) -> Direction {
+    match action {
+        Some(Action::AuthorizeSecurityGroupEgress | Action::RevokeSecurityGroupEgress) => Direction::Egress,
+        _ => Direction::Ingress,
+    }
+}
+
+fn is_eni(id: &str) -> bool {
+    id.starts_with("eni-")
+}
+
+fn is_group(id: &str) -> bool {
+    id.starts_with("sg-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(action: Action, refusal: &Refusal) -> String {
+        let Failure { status, code, message: _ } = of_refusal(Some(action), refusal);
+        format!("{status} {code}")
+    }
+
+    fn limit(counted: Counted) -> Refusal {
+        Refusal::Limit { counted, limit: 20, wanted: 21 }
+    }
+
+    #[test]
+    fn the_same_refusal_has_the_code_of_its_operation() {
+        let missing = Refusal::Missing { kind: Kind::Group, id: "sg-x".to_owned() };
+        assert_eq!(told(Action::DeleteSecurityGroup, &missing), "404 InvalidSecurityGroup.NotFound");
+        assert_eq!(told(Action::JoinSecurityGroup, &missing), "404 InvalidSecurityGroupId.NotFound");
+        let peer = Refusal::Missing { kind: Kind::PeerGroup, id: "sg-x".to_owned() };
+        assert_eq!(told(Action::AuthorizeSecurityGroup, &peer), "404 InvalidSourceGroupId.NotFound");
+        assert_eq!(told(Action::AuthorizeSecurityGroupEgress, &peer), "404 InvalidDestGroupId.NotFound");
+        let rules = limit(Counted::RulesOfEni);
+        assert_eq!(told(Action::AuthorizeSecurityGroup, &rules), "403 AuthorizationLimitExceed");
+        assert_eq!(told(Action::JoinSecurityGroup, &rules), "403 AclLimitExceed");
+    }
+
+    #[test]
+    fn a_full_data_plane_is_the_quota_error_of_the_operation_and_says_why() {
+        let words = limit(Counted::HostPolicyWords);
+        assert_eq!(told(Action::AuthorizeSecurityGroupEgress, &words), "403 AuthorizationLimitExceed");
+        assert_eq!(told(Action::JoinSecurityGroup, &words), "403 AclLimitExceed");
+        assert_eq!(told(Action::RunInstances, &words), "403 QuotaExceed.ElasticQuota");
+        let failure = of_refusal(Some(Action::RunInstances), &words);
+        assert!(failure.message.contains("words of all policies"), "{}", failure.message);
+    }
+
+    #[test]
+    fn what_still_uses_a_thing_decides_the_code() {
+        let by = |kind, by: &str| Refusal::InUse { kind, id: "x".to_owned(), by: by.to_owned() };
+        assert_eq!(told(Action::DeleteVpc, &by(Kind::Vpc, "vsw-1")), "400 DependencyViolation.VSwitch");
+        assert_eq!(told(Action::DeleteVpc, &by(Kind::Vpc, "sg-1")), "400 DependencyViolation.SecurityGroup");
+        let members = of_refusal(Some(Action::DeleteSecurityGroup), &by(Kind::Group, "i-1"));
+        assert!(members.message.contains("still instance(s)"));
+        let referrers = of_refusal(Some(Action::DeleteSecurityGroup), &by(Kind::Group, "sg-1"));
+        assert!(referrers.message.contains("authorized in another one"));
+    }
+
+    #[test]
+    fn joining_tells_instances_from_interfaces() {
+        let other_vpc = |one: &str| Refusal::VpcMismatch { one: one.to_owned(), other: "sg-1".to_owned() };
+        assert_eq!(told(Action::JoinSecurityGroup, &other_vpc("i-1")), "400 InvalidInstanceId.Mismatch");
+        assert_eq!(told(Action::JoinSecurityGroup, &other_vpc("eni-1")), "403 InvalidOperation.VpcMismatch");
+        let last = |member: &str| Refusal::LastGroup { member: member.to_owned(), group: "sg-1".into() };
+        assert_eq!(told(Action::LeaveSecurityGroup, &last("i-1")), "403 InstanceLastSecurityGroup");
+        assert_eq!(told(Action::LeaveSecurityGroup, &last("eni-1")), "403 InvalidOperation.AtLeastInOneGroup");
+    }
+}

@@ -1,0 +1,11 @@
+//! The crate from outside: what real clients sent, what a tamperer would send, and every operation from query
+//! to reply over the real meaning in `core`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod arbitrary;
+mod ecs;
+mod estate;
+mod recorded;
+mod requests;
+mod tamper;

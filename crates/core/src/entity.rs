@@ -1,0 +1,401 @@
+//! The things that are declared: accounts, networks, instances, interfaces, groups and lists.
+//!
+//! Plain data. What they mean together is [`crate::world`], [`crate::verdict`] and [`crate::flow`].
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use imbl::OrdMap;
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    address::{Cidr, Family, Mac},
+    ids::{AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    rule::{PortRange, Rule},
+    time::Timestamp,
+};
+
+/// The number of a committed change. Zero is the empty world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// The revision after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Which cloud's API the keys of an account may call, and what its groups mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// Alibaba Cloud ECS.
+    Ecs,
+    /// Amazon EC2.
+    Ec2,
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ecs => "ecs",
+            Self::Ec2 => "ec2",
+        })
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ecs" => Ok(Self::Ecs),
+            "ec2" => Ok(Self::Ec2),
+            other => Err(format!("`{other}` is not a dialect; use ecs or ec2")),
+        }
+    }
+}
+
+/// The kind of a group. It fixes the defaults and what a rule may say; all groups of an ENI have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Flavor {
+    /// ECS `normal`: intra-group accept, outbound allowed by default.
+    EcsBasic,
+    /// ECS `enterprise`: isolated, both directions denied by default.
+    EcsEnterprise,
+    /// EC2: allow rules only, both directions denied by default.
+    Ec2,
+}
+
+/// What a change does to live flows (design, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Treatment {
+    /// A live flow is judged again in its original direction.
+    Reevaluate,
+    /// A tracked flow lives until it ends; an untracked one is judged again.
+    Keep,
+    /// As `Reevaluate`, and a TCP flow that is cut ends with RST to both sides.
+    Reset,
+}
+
+impl FromStr for Treatment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "reevaluate" => Ok(Self::Reevaluate),
+            "keep" => Ok(Self::Keep),
+            "reset" => Ok(Self::Reset),
+            other => Err(format!("`{other}` is not a treatment of live flows; use reevaluate, keep or reset")),
+        }
+    }
+}
+
+/// How long a flow may idle, in seconds. Each cloud's numbers: `spec/ecs.md` A3, `spec/ec2.md` A2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// TCP before the handshake is complete.
+    pub tcp_opening_s: u32,
+    /// TCP with a complete handshake.
+    pub tcp_established_s: u32,
+    /// TCP after both FINs or a RST.
+    pub tcp_closed_s: u32,
+    /// UDP seen in one direction, or a single request and reply.
+    pub udp_s: u32,
+    /// UDP seen in both directions more than once.
+    pub udp_stream_s: u32,
+    /// ICMP queries.
+    pub icmp_s: u32,
+    /// Every other protocol.
+    pub other_s: u32,
+}
+
+impl Timeouts {
+    /// The defaults of a dialect.
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        let common = Self {
+            tcp_opening_s: 30,
+            tcp_established_s: 910,
+            tcp_closed_s: 3,
+            udp_s: 30,
+            udp_stream_s: 30,
+            icmp_s: 30,
+            other_s: 600,
+        };
+        match dialect {
+            Dialect::Ecs => common,
+            Dialect::Ec2 => Self { tcp_established_s: 432_000, tcp_closed_s: 10, udp_stream_s: 180, ..common },
+        }
+    }
+}
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// The API and the meaning of its groups.
+    pub dialect: Dialect,
+    /// A name for people.
+    pub name: String,
+    /// Overrides the flavor's treatment of live flows for every ENI of the account.
+    pub treatment: Option<Treatment>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An access key. The secret is sealed by the server before it comes here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKey {
+    /// The public half.
+    pub id: KeyId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The secret, encrypted and authenticated with the server's master key, base64.
+    pub sealed_secret: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A virtual private cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vpc {
+    /// Its name.
+    pub id: VpcId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The region, in the owner's dialect.
+    pub region: String,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// IPv4 block.
+    pub cidr: Ipv4Net,
+    /// IPv6 block, if enabled.
+    pub ipv6: Option<Ipv6Net>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A subnet of a VPC (vSwitch in ECS).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// Its name.
+    pub id: SubnetId,
+    /// The VPC it is part of.
+    pub vpc: VpcId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The zone, in the owner's dialect.
+    pub zone: String,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// IPv4 block.
+    pub cidr: Ipv4Net,
+    /// IPv6 block, if enabled.
+    pub ipv6: Option<Ipv6Net>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Subnet {
+    /// The first address of the block that an ENI may have, and the last.
+    ///
+    /// ECS reserves the first and the last three addresses of a vSwitch, EC2 the first four and the last.
+    #[must_use]
+    pub fn assignable(&self, dialect: Dialect) -> (Ipv4Addr, Ipv4Addr) {
+        let (head, tail) = match dialect {
+            Dialect::Ecs => (1, 3),
+            Dialect::Ec2 => (4, 1),
+        };
+        let first = u32::from(self.cidr.network()).saturating_add(head);
+        let last = u32::from(self.cidr.broadcast()).saturating_sub(tail);
+        (Ipv4Addr::from(first), Ipv4Addr::from(last))
+    }
+
+    /// The router's address in the subnet: `.253` in ECS (last but two), `.1` in EC2.
+    #[must_use]
+    pub fn gateway(&self, dialect: Dialect) -> Ipv4Addr {
+        Ipv4Addr::from(match dialect {
+            Dialect::Ecs => u32::from(self.cidr.broadcast()).saturating_sub(2),
+            Dialect::Ec2 => u32::from(self.cidr.network()).saturating_add(1),
+        })
+    }
+
+    /// The IPv6 address number `index` of the subnet, counted from 0x10 to keep clear of the router.
+    #[must_use]
+    pub fn ipv6_at(&self, index: u64) -> Option<Ipv6Addr> {
+        let net = self.ipv6?;
+        Some(Ipv6Addr::from(u128::from(net.network()) + 0x10 + u128::from(index)))
+    }
+}
+
+/// A virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its name.
+    pub id: InstanceId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The VPC it runs in.
+    pub vpc: VpcId,
+    /// The subnet of its primary ENI.
+    pub subnet: SubnetId,
+    /// The host it is placed on.
+    pub host: HostId,
+    /// The owner's name for it.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// Image id as requested; local compute does not read it.
+    pub image: String,
+    /// Instance type as requested; local compute does not read it.
+    pub instance_type: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The revision that made it: it runs once its host has applied this.
+    pub created_in: Revision,
+}
+
+/// An elastic network interface: what groups are attached to and what is enforced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eni {
+    /// Its name.
+    pub id: EniId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The VPC it is in.
+    pub vpc: VpcId,
+    /// The subnet it is in.
+    pub subnet: SubnetId,
+    /// The instance it is attached to.
+    pub instance: Option<InstanceId>,
+    /// Its place in the instance; 0 is the primary ENI.
+    pub device_index: u8,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Its private addresses, the primary IPv4 address first.
+    pub addresses: Vec<IpAddr>,
+    /// Its groups, in the order of attachment, without repetition, never empty.
+    pub groups: Vec<GroupId>,
+    /// Overrides the account's and the flavor's treatment of live flows.
+    pub treatment: Option<Treatment>,
+    /// Idle timeouts.
+    pub timeouts: Timeouts,
+    /// Whether only its own addresses may be sent from it (`SourceDestCheck`).
+    pub source_check: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What happens between ENIs that share an `EcsBasic` group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum InnerAccess {
+    /// They reach each other before any rule.
+    Accept,
+    /// Nothing; the rules decide.
+    Drop,
+}
+
+/// A security group with its rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub id: GroupId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The VPC whose ENIs may carry it.
+    pub vpc: VpcId,
+    /// Its kind.
+    pub flavor: Flavor,
+    /// The owner's name for it; may be empty in ECS.
+    pub name: String,
+    /// The owner's words about it; may be empty in ECS.
+    pub description: String,
+    /// Intra-group policy; meaningful for `EcsBasic`.
+    pub inner_access: InnerAccess,
+    /// ECS resource group; may be empty.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: OrdMap<String, String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its rules. Stored one by one, so left out of the header.
+    #[serde(skip)]
+    pub rules: OrdMap<RuleId, Arc<Rule>>,
+}
+
+impl Group {
+    /// Whether ENIs that share the group reach each other before any rule.
+    #[must_use]
+    pub fn accepts_inner(&self) -> bool {
+        match (self.flavor, self.inner_access) {
+            (Flavor::EcsBasic, InnerAccess::Accept) => true,
+            (Flavor::EcsBasic, InnerAccess::Drop) | (Flavor::EcsEnterprise | Flavor::Ec2, _) => false,
+        }
+    }
+}
+
+/// An entry of a prefix list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixEntry {
+    /// The block, canonical.
+    pub cidr: Cidr,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+}
+
+/// A named list of address blocks of one family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixList {
+    /// Its name.
+    pub id: PrefixListId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The owner's name for it.
+    pub name: String,
+    /// The family of every entry.
+    pub family: Family,
+    /// How many entries it may hold; a rule that names it costs this many rules.
+    pub entries_max: u32,
+    /// Its entries.
+    pub entries: Vec<PrefixEntry>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A named list of port ranges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortList {
+    /// Its name.
+    pub id: PortListId,
+    /// Its owner.
+    pub account: AccountId,
+    /// The owner's name for it.
+    pub name: String,
+    /// How many entries it may hold; a rule that names it costs this many rules.
+    pub entries_max: u32,
+    /// Its entries.
+    pub entries: Vec<PortRange>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
