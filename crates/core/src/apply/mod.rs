@@ -9,6 +9,8 @@ mod group;
 mod instance;
 mod network;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
