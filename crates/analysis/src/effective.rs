@@ -1,0 +1,305 @@
+//! Everything that decides at one ENI, in the order in which it decides.
+//!
+//! The lines are the five steps of section 3 of the design: what always passes, the anti-spoofing check,
+//! intra-group accepts, the merged rules of all groups, the default. The order comes from
+//! [`sekimori_core::rule::order`] and is never computed a second time here.
+
+use serde::{Deserialize, Serialize};
+
+use sekimori_core::{
+    ids::{AccountId, EniId, GroupId, InstanceId, RuleId, VpcId},
+    rule::{self, Action, Direction, Rule},
+    verdict,
+    world::{Eni, Flavor, Group, Revision, Treatment, World},
+};
+
+use crate::{
+    resolve,
+    text::{self, ALL},
+};
+
+/// The effective policy of one ENI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The interface.
+    pub eni: EniId,
+    /// The instance it is attached to.
+    pub instance: Option<InstanceId>,
+    /// Its owner.
+    pub account: AccountId,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its private addresses, as text.
+    pub addresses: Vec<String>,
+    /// Its groups, in the order of attachment.
+    pub groups: Vec<GroupName>,
+    /// The kind of its groups.
+    pub flavor: Option<Flavor>,
+    /// What a change does to its live flows.
+    pub treatment: Treatment,
+    /// The revision of the world that was looked at.
+    pub revision: Revision,
+    /// What decides about packets towards it.
+    pub ingress: Vec<Line>,
+    /// What decides about packets from it.
+    pub egress: Vec<Line>,
+}
+
+/// A group by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupName {
+    /// Its id.
+    pub id: GroupId,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+}
+
+/// What kind of thing a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineKind {
+    /// Passes before any rule and makes no flow.
+    Bypass,
+    /// Drops what is sent from an address that is not the ENI's.
+    SourceCheck,
+    /// Accepts ENIs that share a group whose inner access is Accept.
+    IntraGroup,
+    /// A rule.
+    Rule,
+    /// What happens when nothing above matched.
+    Default,
+}
+
+/// One line of an effective policy. What has no meaning for the kind of line is absent or `all`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its place, from 1. The first line that matches decides.
+    pub position: u32,
+    /// What it is.
+    pub kind: LineKind,
+    /// The group it comes from.
+    pub group: Option<GroupName>,
+    /// The rule's id.
+    pub rule: Option<RuleId>,
+    /// What it does.
+    pub action: Action,
+    /// The rule's priority, where the flavor has priorities.
+    pub priority: Option<u8>,
+    /// The protocol.
+    pub protocol: String,
+    /// Destination ports, or ICMP type and code.
+    pub ports: String,
+    /// Source ports.
+    pub source_ports: String,
+    /// The other end.
+    pub peer: String,
+    /// The ENI's own end.
+    pub local: String,
+    /// The owner's words about the rule, or ours about a hidden line.
+    pub description: String,
+}
+
+/// Why there is no report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EffectiveError {
+    /// Nothing has this name.
+    #[error("no instance with a network interface and no interface `{0}`; list them with DescribeInstances")]
+    Unknown(String),
+}
+
+/// The effective policy of an ENI, or of the primary ENI of an instance.
+///
+/// # Errors
+/// Names what was asked for when it does not exist.
+pub fn show(world: &World, name: &str) -> Result<Report, EffectiveError> {
+    let eni = resolve::eni(world, name).ok_or_else(|| EffectiveError::Unknown(name.to_owned()))?;
+    Ok(Report {
+        eni: eni.id.clone(),
+        instance: eni.instance.clone(),
+        account: eni.account.clone(),
+        vpc: eni.vpc.clone(),
+        addresses: eni.addresses.iter().map(ToString::to_string).collect(),
+        groups: eni.groups.iter().map(|id| group_name(world, id)).collect(),
+        flavor: world.flavor_of(eni),
+        treatment: world.treatment_of(eni),
+        revision: world.revision(),
+        ingress: lines(world, eni, Direction::Ingress),
+        egress: lines(world, eni, Direction::Egress),
+    })
+}
+
+/// A group's id with the name it has in this world.
+pub(crate) fn group_name(world: &World, id: &GroupId) -> GroupName {
+    let name = world.group(id).map(|group| group.name.clone()).unwrap_or_default();
+    GroupName { id: id.clone(), name }
+}
+
+fn lines(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
+    let mut lines = always_passing().to_vec();
+    lines.extend(bypasses(world, direction));
+    lines.extend(source_check(eni));
+    lines.extend(intra_group(world, eni));
+    lines.extend(rules(world, eni, direction));
+    lines.push(default(world, eni, direction));
+    for (position, line) in (1..).zip(&mut lines) {
+        line.position = position;
+    }
+    lines
+}
+
+/// A line that matches everything, to be narrowed.
+fn line(kind: LineKind, action: Action, description: &str) -> Line {
+    let all = || ALL.to_owned();
+    Line {
+        position: 0,
+        kind,
+        group: None,
+        rule: None,
+        action,
+        priority: None,
+        protocol: all(),
+        ports: all(),
+        source_ports: all(),
+        peer: all(),
+        local: all(),
+        description: description.to_owned(),
+    }
+}
+
+/// What passes in every VPC and is not in the operator's list (design, section 3, step 1).
+fn always_passing() -> [Line; 2] {
+    let arp = line(LineKind::Bypass, Action::Allow, "address resolution, always passes");
+    let discovery = line(LineKind::Bypass, Action::Allow, "IPv6 neighbour and router discovery, always passes");
+    [
+        Line { protocol: "arp".to_owned(), ..arp },
+        Line { protocol: "icmpv6".to_owned(), ports: "types 130-137, 143".to_owned(), ..discovery },
+    ]
+}
+
+fn bypasses(world: &World, direction: Direction) -> Vec<Line> {
+    let entries = world.bypass().entries().iter().filter(|entry| entry.direction == direction);
+    let lines = entries.map(|entry| Line {
+        protocol: entry.protocol.to_string(),
+        ports: text::ports(entry.ports),
+        source_ports: text::ports(entry.source_ports),
+        peer: entry.peer.to_string(),
+        ..line(LineKind::Bypass, Action::Allow, "bypass set")
+    });
+    lines.collect()
+}
+
+fn source_check(eni: &Eni) -> Option<Line> {
+    let own = eni.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    eni.source_check.then(|| Line {
+        local: format!("not {own}"),
+        ..line(LineKind::SourceCheck, Action::Deny, "only the interface's own addresses may be used")
+    })
+}
+
+fn intra_group(world: &World, eni: &Eni) -> Vec<Line> {
+    let mut accepting: Vec<_> = eni.groups.iter().filter_map(|id| world.group(id)).collect();
+    accepting.retain(|group| group.accepts_inner());
+    accepting.sort_by(|one, other| one.id.cmp(&other.id));
+    let lines = accepting.into_iter().map(|group| Line {
+        group: Some(group_name(world, &group.id)),
+        peer: format!("group {}", text::named(group.id.as_str(), &group.name)),
+        ..line(LineKind::IntraGroup, Action::Allow, "intra-group accept")
+    });
+    lines.collect()
+}
+
+fn rules(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
+    let groups = eni.groups.iter().filter_map(|id| world.group(id));
+    let mut merged: Vec<(&Group, &Rule)> = groups
+        .flat_map(|group| group.rules.values().map(move |rule| (&**group, &**rule)))
+        .filter(|(_, rule)| rule.spec.direction == direction)
+        .collect();
+    merged.sort_by(|(group, rule), (other_group, other_rule)| {
+        let order = rule::order(group.flavor, &group.id, rule);
+        order.cmp(&rule::order(other_group.flavor, &other_group.id, other_rule))
+    });
+    merged.into_iter().map(|(group, rule)| rule_line(world, group, rule)).collect()
+}
+
+fn rule_line(world: &World, group: &Group, rule: &Rule) -> Line {
+    let spec = &rule.spec;
+    let priority = match group.flavor {
+        Flavor::EcsBasic | Flavor::EcsEnterprise => Some(spec.priority),
+        Flavor::Ec2 => None,
+    };
+    Line {
+        group: Some(group_name(world, &group.id)),
+        rule: Some(rule.id.clone()),
+        priority,
+        protocol: spec.protocol.to_string(),
+        ports: text::service(&spec.service),
+        source_ports: text::ports(spec.source_ports),
+        peer: text::peer(world, &spec.peer),
+        local: text::local(spec.local),
+        ..line(LineKind::Rule, spec.action, &rule.description)
+    }
+}
+
+fn default(world: &World, eni: &Eni, direction: Direction) -> Line {
+    let action = verdict::default_action(world.flavor_of(eni), direction);
+    line(LineKind::Default, action, "default: nothing above matched")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::why::tests::two_tiers;
+
+    fn table(lines: &[Line]) -> String {
+        let row = |line: &Line| {
+            let group = line.group.as_ref().map_or("-", |group| group.name.as_str());
+            let priority = line.priority.map_or_else(|| "-".to_owned(), |priority| priority.to_string());
+            let Line { position, kind, action, protocol, ports, source_ports, peer, local, .. } = line;
+            format!(
+                "{position} {kind:?} {group} {action} {priority} {protocol} {ports} {source_ports} {peer} {local}"
+            )
+        };
+        lines.iter().map(row).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn hidden_lines_come_first_and_the_default_last() {
+        let (world, _) = two_tiers();
+        let report = show(&world, "i-db").unwrap();
+        expect![[r#"
+            1 Bypass - allow - arp all all all all
+            2 Bypass - allow - icmpv6 types 130-137, 143 all all all
+            3 Bypass - allow - udp 68 67 0.0.0.0/0 all
+            4 Bypass - allow - udp 546 547 ::/0 all
+            5 SourceCheck - deny - all all all all not 10.1.0.1, fd00::1
+            6 IntraGroup db allow - all all all group sg-db (db) all
+            7 Rule db deny 1 tcp 22 all 0.0.0.0/0 all
+            8 Rule db allow 1 tcp 5432 all group sg-web (web) all
+            9 Rule db allow 1 tcp 22 all 0.0.0.0/0 all
+            10 Default - deny - all all all all all"#]]
+        .assert_eq(&table(&report.ingress));
+        expect![[r#"
+            1 Bypass - allow - arp all all all all
+            2 Bypass - allow - icmpv6 types 130-137, 143 all all all
+            3 Bypass - allow - udp 67 68 0.0.0.0/0 all
+            4 Bypass - allow - udp 547 546 ::/0 all
+            5 SourceCheck - deny - all all all all not 10.1.0.1, fd00::1
+            6 IntraGroup db allow - all all all group sg-db (db) all
+            7 Default - allow - all all all all all"#]]
+        .assert_eq(&table(&report.egress));
+    }
+
+    #[test]
+    fn an_instance_is_its_primary_interface() {
+        let (world, _) = two_tiers();
+        assert_eq!(show(&world, "i-db"), show(&world, "eni-db"));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_named() {
+        let error = show(&two_tiers().0, "i-nobody").unwrap_err();
+        assert!(error.to_string().contains("`i-nobody`"), "{error}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Pure questions about a world: why a packet passes or not, and what decides at an interface.
+//!
+//! Every question is a function from a [`sekimori_core::world::World`] to a report that can be stored,
+//! sent and read back. Nothing here does I/O, reads a clock, touches maps, or knows where the world came
+//! from: a live server, a snapshot of the past, or another cloud.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod effective;
+mod resolve;
+pub mod text;
+pub mod why;

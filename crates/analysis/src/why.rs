@@ -1,0 +1,394 @@
+//! Why can A reach B, or not: the decision at both ends, with the rule or default that made it.
+//!
+//! The judgement itself is [`sekimori_core::verdict::decide`]; nothing is judged here. A question is about
+//! the first packet of a flow: what belongs to a known flow passes without being asked about again.
+
+use std::{net::IpAddr, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use sekimori_core::{
+    address::Family,
+    ids::{EniId, InstanceId, RuleId, VpcId},
+    packet::{Decision, Packet, Transport, Why},
+    rule::{Action, Direction},
+    verdict,
+    world::{Eni, Flavor, Revision, World},
+};
+
+use crate::{
+    effective::{GroupName, group_name},
+    resolve, text,
+};
+
+/// The source port of a question that does not name one.
+pub const SOURCE_PORT: u16 = 50_000;
+
+/// Can a first packet get from one end to the other?
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Where it comes from: an instance id, an ENI id or an address.
+    pub from: String,
+    /// Where it goes to: an instance id, an ENI id or an address.
+    pub to: String,
+    /// `tcp/443`, `udp/53`, `icmp`, `icmp/8/0`, `icmpv6`, or a protocol number.
+    pub service: String,
+    /// Source port of TCP and UDP; [`SOURCE_PORT`] if absent.
+    #[serde(default)]
+    pub source_port: Option<u16>,
+    /// The VPC that addresses are meant in; needed only when nothing else tells.
+    #[serde(default)]
+    pub vpc: Option<String>,
+}
+
+/// The answer: it passes if every leg lets it pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Whether the packet arrives.
+    pub allowed: bool,
+    /// The VPC.
+    pub vpc: VpcId,
+    /// Where it comes from.
+    pub from: End,
+    /// Where it goes to.
+    pub to: End,
+    /// The service, in full.
+    pub service: String,
+    /// What the transport header tells.
+    pub transport: Transport,
+    /// The judgements, in the order of the packet's way.
+    pub legs: Vec<Leg>,
+    /// The revision of the world that was asked.
+    pub revision: Revision,
+}
+
+/// One end of the packet's way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// What the question called it.
+    pub name: String,
+    /// The address that was judged.
+    pub address: IpAddr,
+    /// The interface that has the address; none is outside.
+    pub eni: Option<EniId>,
+    /// The instance of the interface.
+    pub instance: Option<InstanceId>,
+}
+
+/// The judgement at one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// `Egress` at the source, `Ingress` at the destination.
+    pub direction: Direction,
+    /// The interface.
+    pub eni: EniId,
+    /// Its instance.
+    pub instance: Option<InstanceId>,
+    /// The kind of its groups.
+    pub flavor: Option<Flavor>,
+    /// Allow or deny, why, and the revision.
+    pub decision: Decision,
+    /// The group that decided.
+    pub group: Option<GroupName>,
+    /// The rule that decided.
+    pub rule: Option<RuleId>,
+    /// The rule in one line.
+    pub rule_text: Option<String>,
+    /// What the flavor does in this direction when nothing matches.
+    pub default: Action,
+    /// The reason in one line, for people.
+    pub reason: String,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhyError {
+    /// Nothing has this name.
+    #[error("no instance, interface or address `{0}`; list instances with DescribeInstances")]
+    Unknown(String),
+    /// There is no such VPC.
+    #[error("no VPC `{0}`; list them with DescribeVpcs")]
+    UnknownVpc(String),
+    /// The service cannot be read.
+    #[error("`{0}` is not a service; write tcp/443, udp/53, icmp, icmp/8/0, icmpv6 or a protocol number such as 47")]
+    BadService(String),
+    /// Two ends that cannot meet.
+    #[error("`{from}` is in {from_vpc} and `{to}` in {to_vpc}; ask about two ends in one VPC")]
+    NoCommonVpc {
+        /// One end, or the VPC that the question names.
+        from: String,
+        /// Its VPC.
+        from_vpc: VpcId,
+        /// The other end.
+        to: String,
+        /// Its VPC.
+        to_vpc: VpcId,
+    },
+    /// Two addresses that several VPCs have.
+    #[error("`{from}` and `{to}` are addresses in more than one VPC; name one of {vpcs} as the VPC")]
+    AmbiguousVpc {
+        /// One end.
+        from: String,
+        /// The other end.
+        to: String,
+        /// The VPCs that have at least one of them.
+        vpcs: String,
+    },
+    /// Nothing judges what passes outside.
+    #[error("neither `{from}` nor `{to}` belongs to an interface, so no group judges it; name at least one instance")]
+    BothOutside {
+        /// One end.
+        from: String,
+        /// The other end.
+        to: String,
+    },
+    /// The same interface twice.
+    #[error("`{from}` and `{to}` are the same interface; traffic to itself never leaves it")]
+    SameEnd {
+        /// One end.
+        from: String,
+        /// The other end.
+        to: String,
+    },
+    /// An IPv4 and an IPv6 end.
+    #[error("`{from}` and `{to}` have no address family in common; name two IPv4 or two IPv6 addresses")]
+    NoCommonFamily {
+        /// One end.
+        from: String,
+        /// The other end.
+        to: String,
+    },
+    /// ICMP for the other family.
+    #[error("`{service}` does not run over the addresses of `{from}` and `{to}`; use {instead}")]
+    WrongFamily {
+        /// The service.
+        service: String,
+        /// One end.
+        from: String,
+        /// The other end.
+        to: String,
+        /// The service for the other family.
+        instead: &'static str,
+    },
+}
+
+/// Answers a question.
+///
+/// # Errors
+/// Names the part of the question that makes no sense, and what would.
+pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
+    let transport = parse_service(&question.service, question.source_port.unwrap_or(SOURCE_PORT))?;
+    let (from, to) = (parse_end(world, &question.from)?, parse_end(world, &question.to)?);
+    let vpc = common_vpc(world, question, &from, &to)?;
+    let (from, to) = (from.within(world, &vpc), to.within(world, &vpc));
+    if from.eni.is_none() && to.eni.is_none() {
+        let Question { from, to, .. } = question.clone();
+        return Err(WhyError::BothOutside { from, to });
+    }
+    let family = common_family(question, transport, &from, &to)?;
+    let (source, destination) = (from.at(family, question)?, to.at(family, question)?);
+    if source.0 == destination.0 {
+        let Question { from, to, .. } = question.clone();
+        return Err(WhyError::SameEnd { from, to });
+    }
+    let egress =
+        from.eni.as_ref().map(|eni| leg(world, eni, (Direction::Egress, source.0, destination.0), transport));
+    let ingress =
+        to.eni.as_ref().map(|eni| leg(world, eni, (Direction::Ingress, destination.0, source.0), transport));
+    let legs: Vec<Leg> = egress.into_iter().chain(ingress).collect();
+    Ok(Report {
+        allowed: legs.iter().all(|leg| leg.decision.is_allowed()),
+        vpc,
+        from: source.1,
+        to: destination.1,
+        service: text::transport(transport),
+        transport,
+        legs,
+        revision: world.revision(),
+    })
+}
+
+/// Reads `tcp/443` and its kin. A bare `icmp` is an echo request.
+///
+/// # Errors
+/// Names the text and the forms there are.
+pub fn parse_service(text: &str, source: u16) -> Result<Transport, WhyError> {
+    let bad = || WhyError::BadService(text.to_owned());
+    let parts: Vec<&str> = text.split('/').collect();
+    Ok(match parts.as_slice() {
+        ["tcp" | "6", port] => Transport::Tcp { source, destination: number(port).ok_or_else(bad)? },
+        ["udp" | "17", port] => Transport::Udp { source, destination: number(port).ok_or_else(bad)? },
+        ["icmp" | "1"] => Transport::Icmp { protocol: 1, kind: 8, code: 0 },
+        ["icmpv6" | "58"] => Transport::Icmp { protocol: 58, kind: 128, code: 0 },
+        [icmp @ ("icmp" | "1" | "icmpv6" | "58"), kind, code @ ..] if code.len() <= 1 => {
+            let protocol = if matches!(*icmp, "icmp" | "1") { 1 } else { 58 };
+            let code = code.first().map_or(Some(0), |code| number(code)).ok_or_else(bad)?;
+            Transport::Icmp { protocol, kind: number(kind).ok_or_else(bad)?, code }
+        }
+        ["gre"] => Transport::Other { protocol: 47 },
+        ["tcp" | "udp" | "6" | "17"] => return Err(bad()),
+        [protocol] => Transport::Other { protocol: number(protocol).ok_or_else(bad)? },
+        _ => return Err(bad()),
+    })
+}
+
+/// A number as people write it: digits only, no sign.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// One end, as far as it is known.
+struct Found {
+    name: String,
+    eni: Option<Arc<Eni>>,
+    /// The address that the question fixes.
+    address: Option<IpAddr>,
+}
+
+fn parse_end(world: &World, name: &str) -> Result<Found, WhyError> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(Found { name: name.to_owned(), eni: None, address: Some(address) });
+    }
+    let eni = resolve::eni(world, name).ok_or_else(|| WhyError::Unknown(name.to_owned()))?;
+    Ok(Found { name: name.to_owned(), eni: Some(Arc::clone(eni)), address: None })
+}
+
+impl Found {
+    /// Looks an address up in the VPC.
+    fn within(mut self, world: &World, vpc: &VpcId) -> Self {
+        if let Some(address) = self.address {
+            self.eni = world.eni_at(vpc, address).cloned();
+        }
+        self
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.address_of(family).is_some()
+    }
+
+    fn address_of(&self, family: Family) -> Option<IpAddr> {
+        let of_eni = || self.eni.iter().flat_map(|eni| eni.addresses.iter().copied());
+        self.address.into_iter().chain(of_eni().filter(|_| self.address.is_none())).find(|a| Family::of(*a) == family)
+    }
+
+    fn at(&self, family: Family, question: &Question) -> Result<(IpAddr, End), WhyError> {
+        let Question { from, to, .. } = question.clone();
+        let address = self.address_of(family).ok_or(WhyError::NoCommonFamily { from, to })?;
+        let eni = self.eni.as_ref();
+        let end = End {
+            name: self.name.clone(),
+            address,
+            eni: eni.map(|eni| eni.id.clone()),
+            instance: eni.and_then(|eni| eni.instance.clone()),
+        };
+        Ok((address, end))
+    }
+}
+
+/// The VPC of the question: the one it names, the one its interfaces are in, or the only one that fits.
+fn common_vpc(world: &World, question: &Question, from: &Found, to: &Found) -> Result<VpcId, WhyError> {
+    let named = match question.vpc.as_deref() {
+        None | Some("") => None,
+        Some(id) => {
+            let vpc = world.vpc(&id.into()).ok_or_else(|| WhyError::UnknownVpc(id.to_owned()))?;
+            Some((id.to_owned(), vpc.id.clone()))
+        }
+    };
+    let of = |end: &Found| end.eni.as_ref().map(|eni| (end.name.clone(), eni.vpc.clone()));
+    let mut known = [named, of(from), of(to)].into_iter().flatten();
+    let Some((name, vpc)) = known.next() else { return only_vpc(world, from, to) };
+    match known.find(|(_, other)| *other != vpc) {
+        None => Ok(vpc),
+        Some((to, to_vpc)) => Err(WhyError::NoCommonVpc { from: name, from_vpc: vpc, to, to_vpc }),
+    }
+}
+
+/// The VPC of two addresses: the only one in which at least one of them is an interface's.
+fn only_vpc(world: &World, from: &Found, to: &Found) -> Result<VpcId, WhyError> {
+    let addresses = [from.address, to.address];
+    let holds = |vpc: &VpcId| addresses.iter().flatten().any(|address| world.eni_at(vpc, *address).is_some());
+    let vpcs: Vec<&VpcId> = world.vpcs().map(|vpc| &vpc.id).filter(|vpc| holds(vpc)).collect();
+    let (from, to) = (from.name.clone(), to.name.clone());
+    match vpcs.as_slice() {
+        [] => Err(WhyError::BothOutside { from, to }),
+        [vpc] => Ok(VpcId::clone(vpc)),
+        several => {
+            let vpcs = several.iter().map(|vpc| vpc.as_str()).collect::<Vec<_>>().join(", ");
+            Err(WhyError::AmbiguousVpc { from, to, vpcs })
+        }
+    }
+}
+
+/// The family that both ends have, IPv4 before IPv6, and that the protocol runs over.
+fn common_family(question: &Question, transport: Transport, from: &Found, to: &Found) -> Result<Family, WhyError> {
+    let both = |family| from.has(family) && to.has(family);
+    let Question { from, to, service, .. } = question.clone();
+    let wrong = |instead| WhyError::WrongFamily { service, from: from.clone(), to: to.clone(), instead };
+    match (transport.protocol(), both(Family::V4), both(Family::V6)) {
+        (_, false, false) => Err(WhyError::NoCommonFamily { from, to }),
+        (1, false, true) => Err(wrong("icmpv6")),
+        (58, true, false) => Err(wrong("icmp")),
+        (58, true | false, true) => Ok(Family::V6),
+        (_, true, _) => Ok(Family::V4),
+        (_, false, true) => Ok(Family::V6),
+    }
+}
+
+fn leg(world: &World, eni: &Eni, way: (Direction, IpAddr, IpAddr), transport: Transport) -> Leg {
+    let (direction, local, peer) = way;
+    let packet = Packet { direction, local, peer, transport };
+    let decision = verdict::decide(world, eni, &packet);
+    let flavor = world.flavor_of(eni);
+    let default = verdict::default_action(flavor, direction);
+    let (group, rule, rule_text) = deciding(world, &decision.why);
+    let reason = reason(&decision.why, &packet, flavor, (group.as_ref(), rule_text.as_deref()));
+    let (eni, instance) = (eni.id.clone(), eni.instance.clone());
+    Leg { direction, eni, instance, flavor, decision, group, rule, rule_text, default, reason }
+}
+
+/// The group and rule of a reason, with the rule in one line.
+fn deciding(world: &World, why: &Why) -> (Option<GroupName>, Option<RuleId>, Option<String>) {
+    match why {
+        Why::Rule { group, rule } => {
+            let line = world.group(group).and_then(|group| {
+                let rule = group.rules.get(rule)?;
+                Some(text::rule(world, group.flavor, rule))
+            });
+            (Some(group_name(world, group)), Some(rule.clone()), line)
+        }
+        Why::IntraGroup { group } => (Some(group_name(world, group)), None, None),
+        Why::Bypass
+        | Why::KnownFlow
+        | Why::Default
+        | Why::Spoofed
+        | Why::MidStream
+        | Why::Fragment
+        | Why::Malformed
+        | Why::NoPolicy
+        | Why::TableFull => (None, None, None),
+    }
+}
+
+fn reason(why: &Why, packet: &Packet, flavor: Option<Flavor>, of: (Option<&GroupName>, Option<&str>)) -> String {
+    let group = of.0.map(|group| text::named(group.id.as_str(), &group.name)).unwrap_or_default();
+    match why {
+        Why::Rule { rule, .. } => format!("rule {rule} of {group}: {}", of.1.unwrap_or("not in this snapshot")),
+        Why::IntraGroup { .. } => format!("intra-group accept of {group}"),
+        Why::Default => match flavor {
+            Some(flavor) => format!("no rule matches; {} default of {}", packet.direction, text::flavor(flavor)),
+            None => format!("no rule matches; {} default", packet.direction),
+        },
+        Why::Bypass
+        | Why::KnownFlow
+        | Why::Spoofed
+        | Why::MidStream
+        | Why::Fragment
+        | Why::Malformed
+        | Why::NoPolicy
+        | Why::TableFull => why.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

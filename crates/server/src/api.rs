@@ -1,0 +1,307 @@
+//! The native API as types: what the CLI and the server say to each other, defined once.
+//!
+//! Paths and codes are in the crate's documentation. Nothing here does anything.
+
+use std::{fmt, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use sekimori_core::{
+    bypass::BypassEntry,
+    feed::{ClosedEni, CounterReport},
+    ids::{AccountId, EniId, HostId, KeyId},
+    limits::LimitMode,
+    world::{Dialect, Revision, Treatment},
+};
+
+/// The answer of `GET /healthz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether all is well.
+    pub status: HealthStatus,
+    /// What is not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The newest committed revision.
+    pub committed: Revision,
+    /// The revision that every host enforces.
+    pub applied: Option<Revision>,
+}
+
+/// One word about the whole server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// The API serves and the kernel enforces.
+    Ok,
+    /// No host has reported yet.
+    Starting,
+    /// Something is wrong.
+    Degraded,
+}
+
+/// The answer of `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The server's release.
+    pub version: String,
+    /// The newest committed revision.
+    pub committed: Revision,
+    /// Which limits hold.
+    pub limits: LimitMode,
+    /// The hosts.
+    pub hosts: Vec<Host>,
+    /// How many of each there are.
+    pub counts: Counts,
+    /// How full the data plane is.
+    pub capacity: Vec<Capacity>,
+}
+
+/// A host, in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub host: HostId,
+    /// Whether its agent is connected.
+    pub connected: bool,
+    /// What its kernel enforces.
+    pub applied: Option<Revision>,
+    /// Interfaces that drop everything for want of their policy.
+    pub closed: Vec<ClosedEni>,
+}
+
+/// How many entities there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Accounts.
+    pub accounts: u64,
+    /// VPCs.
+    pub vpcs: u64,
+    /// Instances.
+    pub instances: u64,
+    /// Network interfaces.
+    pub enis: u64,
+    /// Security groups.
+    pub groups: u64,
+    /// Rules of all groups.
+    pub rules: u64,
+}
+
+/// How much of something the data plane holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// What.
+    pub resource: String,
+    /// How much is used.
+    pub used: u64,
+    /// The most there may be.
+    pub limit: u64,
+}
+
+/// The answer of `GET /v1/wait`, and of every change without an answer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revised {
+    /// The revision that every host has applied, or that the change was committed as.
+    pub revision: Revision,
+}
+
+/// An account, in `GET /v1/accounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// Its name.
+    pub name: String,
+    /// Its override of the treatment of live flows.
+    pub treatment: Option<Treatment>,
+    /// The ids of its access keys.
+    pub keys: Vec<KeyId>,
+}
+
+/// The request of `POST /v1/accounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// A name for people.
+    pub name: String,
+    /// Its number; absent makes one in the dialect's shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<AccountId>,
+}
+
+/// The answer of `POST /v1/accounts`: the only time that the secret is shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedAccount {
+    /// Its number.
+    pub account: AccountId,
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// The public half of its access key.
+    pub access_key_id: KeyId,
+    /// The secret half.
+    pub access_key_secret: String,
+    /// The region that the server answers for.
+    pub region: String,
+}
+
+/// The answer of `GET /v1/counters`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// By host.
+    pub hosts: Vec<HostCounters>,
+    /// Over all hosts.
+    pub total: CounterReport,
+}
+
+/// What one host has counted since its maps were made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCounters {
+    /// The host.
+    pub host: HostId,
+    /// Its totals.
+    pub report: CounterReport,
+}
+
+/// The request of `PUT /v1/treatment`: one of account and ENI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetTreatment {
+    /// Every ENI of this account that has no choice of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// This ENI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eni: Option<EniId>,
+    /// The treatment; null returns to the default.
+    pub treatment: Option<Treatment>,
+}
+
+/// The request of `PUT /v1/bypass`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetBypass {
+    /// `dhcp`, `none`, or entries such as `udp/123@169.254.169.123`.
+    pub items: Vec<String>,
+}
+
+/// The answer of `GET /v1/bypass` and `PUT /v1/bypass`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bypass {
+    /// The listed entries.
+    pub entries: Vec<BypassEntry>,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people: what is wrong, with the input in backticks, and what to do.
+    pub message: String,
+}
+
+/// The kinds of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// 401: the token is missing or wrong.
+    Unauthorized,
+    /// 404: there is no such thing.
+    NotFound,
+    /// 400: the request cannot be understood.
+    Invalid,
+    /// 409: the request is understood and cannot be carried out.
+    Refused,
+    /// 504: it did not happen in time.
+    Timeout,
+    /// 503: the server has too much to do, or writes no more.
+    Overloaded,
+    /// 500: the server failed.
+    Internal,
+}
+
+/// What a server tells the process that started it, over its control socket.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// The public half of the first account's access key.
+    pub access_key_id: String,
+    /// The secret half.
+    pub access_key_secret: String,
+    /// The region that the server answers for.
+    pub region: String,
+    /// The operator's token.
+    pub token: String,
+    /// Where the API listens; the port is the real one.
+    pub listen: SocketAddr,
+    /// The certificate to trust, if the server made its own.
+    pub tls_ca_pem: Option<String>,
+    /// Whether the API speaks TLS.
+    pub tls: bool,
+}
+
+impl fmt::Debug for CreatedAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, dialect, access_key_id, access_key_secret: _, region } = self;
+        let mut shown = f.debug_struct("CreatedAccount");
+        shown.field("account", account).field("dialect", dialect).field("access_key_id", access_key_id);
+        shown.field("region", region).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { access_key_id, region, listen, tls, .. } = self;
+        let mut shown = f.debug_struct("Bootstrap");
+        shown.field("access_key_id", access_key_id).field("region", region).field("listen", listen);
+        shown.field("tls", tls).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown_by_debug() {
+        let bootstrap = Bootstrap {
+            access_key_id: "LTAI".to_owned(),
+            access_key_secret: "hush".to_owned(),
+            region: "cn-hangzhou".to_owned(),
+            token: "hush".to_owned(),
+            listen: "127.0.0.1:1".parse().unwrap(),
+            tls_ca_pem: None,
+            tls: false,
+        };
+        assert!(!format!("{bootstrap:?}").contains("hush"));
+        let created = CreatedAccount {
+            account: "1".into(),
+            dialect: Dialect::Ecs,
+            access_key_id: "LTAI".into(),
+            access_key_secret: "hush".to_owned(),
+            region: String::new(),
+        };
+        assert!(!format!("{created:?}").contains("hush"));
+    }
+
+    #[test]
+    fn the_wire_is_what_the_contract_says() {
+        let health =
+            Health { status: HealthStatus::Ok, reason: None, committed: Revision(7), applied: Some(Revision(7)) };
+        assert_eq!(serde_json::to_string(&health).unwrap(), r#"{"status":"ok","committed":7,"applied":7}"#);
+        let error = ErrorBody { error: ErrorDetail { code: ErrorCode::NotFound, message: "no `x`".to_owned() } };
+        assert_eq!(serde_json::to_string(&error).unwrap(), r#"{"error":{"code":"not-found","message":"no `x`"}}"#);
+        let set: SetTreatment = serde_json::from_str(r#"{"eni":"eni-1","treatment":null}"#).unwrap();
+        assert_eq!(set, SetTreatment { account: None, eni: Some("eni-1".into()), treatment: None });
+    }
+}

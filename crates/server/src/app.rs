@@ -1,0 +1,36 @@
+//! What every request handler shares. It holds things; it does nothing.
+
+use std::sync::Arc;
+
+use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
+
+use crate::{commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets};
+
+/// See the module.
+pub(crate) struct App {
+    /// The way to the writer and to the newest world.
+    pub(crate) committer: Committer,
+    /// What the hosts have reported.
+    pub(crate) hosts: Arc<Hosts>,
+    /// Keys and token.
+    pub(crate) secrets: Secrets,
+    /// Nonces that were used.
+    pub(crate) replay: Arc<Replay>,
+    /// The region that new credentials name.
+    pub(crate) region: String,
+    /// Which limits hold.
+    pub(crate) limits: LimitMode,
+}
+
+impl App {
+    /// The revision that every host enforces; the empty world's while none has reported.
+    pub(crate) fn applied(&self) -> Revision {
+        self.hosts.applied().unwrap_or_default()
+    }
+}
+
+/// The server itself as the one who asks for a change.
+pub(crate) fn system(operation: &str) -> Actor {
+    let (who, operation) = ("system".to_owned(), operation.to_owned());
+    Actor { who, operation, from: None, request_id: String::new() }
+}

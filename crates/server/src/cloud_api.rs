@@ -1,0 +1,105 @@
+//! A call of a cloud's API, from the bytes of the request to the bytes of the reply.
+//!
+//! Who calls is proven before anything is decoded, a nonce passes once, and a change is answered when it is
+//! durable. Everything about formats is in `sekimori-cloud`; nothing here writes a reply of its own.
+
+use std::net::IpAddr;
+
+use sekimori_cloud::{
+    RawRequest, Reply,
+    ecs::{self, Call, Fault, Operation},
+};
+use sekimori_core::{
+    change::Actor,
+    command::Command,
+    ids::AccountId,
+    world::{Dialect, World},
+};
+
+use crate::{
+    app::App,
+    commit::CommitError,
+    outside,
+    replay::{Replayed, Ticket},
+};
+
+/// A caller that has proven to have the secret of a key.
+struct Caller {
+    account: AccountId,
+    ticket: Ticket,
+    world: World,
+}
+
+/// Answers a call.
+pub(crate) async fn serve(app: &App, raw: &RawRequest<'_>, request_id: &str, from: IpAddr) -> Reply {
+    let call = match Call::parse(raw, request_id) {
+        Ok(call) => call,
+        Err(reply) => return *reply,
+    };
+    match answer(app, &call, from).await {
+        Ok(reply) => reply,
+        Err(fault) => {
+            let failure = fault.failure(Some(call.action()));
+            let (operation, key, code) = (call.entry().name, call.key_id(), failure.code);
+            tracing::info!(operation, %key, code, status = failure.status, "a call was refused");
+            tracing::debug!(operation, %from, message = failure.message, "why it was refused");
+            call.fault(&fault)
+        }
+    }
+}
+
+async fn answer(app: &App, call: &Call, from: IpAddr) -> Result<Reply, Fault> {
+    let caller = authenticate(app, call)?;
+    match ecs::decode(call, &caller.world, &caller.account)? {
+        Operation::Query(query) => Ok(ecs::answer(call, &query, &caller.world, &caller.account, app.applied())),
+        Operation::Command(command) => carry_out(app, call, (command, &caller.ticket), from).await,
+    }
+}
+
+/// Finds the key, checks the signature and the time, and lets the nonce pass once.
+fn authenticate(app: &App, call: &Call) -> Result<Caller, Fault> {
+    let world = app.committer.world();
+    let key = world.key(call.key_id()).ok_or(Fault::UnknownKey)?;
+    let secret = app.secrets.unseal(&key.id, &key.sealed_secret).map_err(|error| {
+        tracing::error!(%error, "an access key cannot be used");
+        Fault::Internal
+    })?;
+    let now = outside::now();
+    call.verify(secret.as_bytes(), now)?;
+    let account = key.account.clone();
+    match world.dialect_of(&account) {
+        Dialect::Ecs => {}
+        Dialect::Ec2 => return Err(Fault::WrongDialect),
+    }
+    let ticket = app.replay.admit(key.id.as_str(), call.nonce(), now).map_err(|replayed| match replayed {
+        Replayed::Used => Fault::NonceUsed,
+        Replayed::Full => Fault::Throttled,
+    })?;
+    Ok(Caller { account, ticket, world })
+}
+
+/// Writes the nonce down, has the command carried out, and reports what it did.
+async fn carry_out(
+    app: &App,
+    call: &Call,
+    (command, ticket): (Command, &Ticket),
+    from: IpAddr,
+) -> Result<Reply, Fault> {
+    app.replay.keep(ticket, outside::now()).map_err(|error| {
+        tracing::error!(%error, "a nonce cannot be kept, so nothing is changed");
+        Fault::Unavailable
+    })?;
+    let actor = Actor {
+        who: call.key_id().to_string(),
+        operation: call.entry().name.to_owned(),
+        from: Some(from.to_string()),
+        request_id: call.request_id().to_owned(),
+    };
+    match app.committer.commit(actor, command).await {
+        Ok((outcome, world)) => Ok(ecs::outcome(call, &outcome, &world, app.applied())),
+        Err(CommitError::Refused(refusal)) => Err(Fault::Refused(refusal)),
+        Err(CommitError::Overloaded) => Err(Fault::Throttled),
+        Err(CommitError::Store(_) | CommitError::Stopped) => Err(Fault::Unavailable),
+        Err(CommitError::Entropy(_)) => Err(Fault::Internal),
+    }
+}

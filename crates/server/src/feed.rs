@@ -1,0 +1,329 @@
+//! The way to the agents: a local socket on which each gets the world and then every commit, in order.
+//!
+//! Frames are length-delimited JSON of [`sekimori_core::feed`]. Only one user may connect. An agent resumes
+//! after the revision it names if the log still reaches back to it, and gets a snapshot otherwise. Commits
+//! are read from the store's log in bounded batches as fast as the agent takes them, so a slow agent costs
+//! no memory. Access keys never leave the server: changes about them are left out, their commits are not.
+
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
+
+use axum::body::Bytes;
+use futures::{SinkExt, StreamExt};
+use tokio::{
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+
+use sekimori_core::{
+    change::{Change, Commit},
+    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX, SNAPSHOT_PART_CHANGES},
+    ids::HostId,
+    world::{Revision, World},
+};
+
+use crate::{
+    commit::Committer,
+    hosts::Hosts,
+    local::{self, LocalError},
+    store::{Store, StoreError},
+};
+
+/// Connections at a time, those that have not said who they are included.
+pub const FEED_CONNECTIONS_MAX: usize = 32;
+
+/// Commits that are read from the log at a time.
+pub const FEED_BATCH_COMMITS: usize = 64;
+
+/// Bytes of changes in one part of a snapshot; one change more may go beyond.
+const SNAPSHOT_PART_BYTES: usize = MESSAGE_BYTES_MAX / 4;
+
+/// How long an agent may take to say who it is.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one message may take to be handed over before the agent counts as gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest name of a host, in bytes.
+const HOST_NAME_BYTES_MAX: usize = 255;
+
+/// What the feed works with.
+#[derive(Clone)]
+pub struct Feed {
+    /// Where commits are read.
+    pub store: Arc<dyn Store>,
+    /// Where new commits are announced.
+    pub committer: Committer,
+    /// Where reports go.
+    pub hosts: Arc<Hosts>,
+    /// The user that agents run as.
+    pub agent_uid: u32,
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum FeedError {
+    #[error("the agent has gone")]
+    Gone,
+    #[error("the agent did not answer in time")]
+    Late,
+    #[error("the agent sent what is not a message: {0}")]
+    Garbled(serde_json::Error),
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a message cannot be written: {0}")]
+    Unwritable(serde_json::Error),
+}
+
+type Incoming = FramedRead<OwnedReadHalf, LengthDelimitedCodec>;
+type Outgoing = FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>;
+
+/// Listens on a path.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn listen(path: &Path) -> Result<UnixListener, LocalError> {
+    local::listen(path)
+}
+
+impl Feed {
+    /// Serves every agent that connects, until told to stop; then lets go of all of them.
+    pub async fn serve(self, listener: UnixListener, stop: impl Future) {
+        let places = Arc::new(Semaphore::new(FEED_CONNECTIONS_MAX));
+        let mut connections = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                accepted = accept(&listener, &places) => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            let Some((stream, place)) = accepted else { continue };
+            let feed = self.clone();
+            connections.spawn(async move {
+                feed.talk(stream).await;
+                drop(place);
+            });
+        }
+        connections.shutdown().await;
+    }
+
+    async fn talk(&self, stream: UnixStream) {
+        let peer = local::check_peer(&stream, self.agent_uid);
+        let (read, write) = stream.into_split();
+        let (mut incoming, mut outgoing) = (framed_read(read), framed_write(write));
+        let ended = match peer {
+            Ok(()) => self.greet(&mut incoming, &mut outgoing).await,
+            Err(reason) => Err(FeedError::Refused(reason)),
+        };
+        let Err(error) = ended else { return };
+        if let FeedError::Refused(reason) = &error {
+            tracing::warn!(reason, "an agent was refused");
+            let refusal = FromServer::Refused { reason: reason.clone() };
+            if let Err(error) = send(&mut outgoing, &refusal).await {
+                tracing::debug!(%error, "the agent did not wait for the reason");
+            }
+        } else {
+            tracing::info!(reason = %error, "an agent's connection ended");
+        }
+    }
+
+    /// Hears who the agent is, and serves it until one side ends.
+    async fn greet(&self, incoming: &mut Incoming, outgoing: &mut Outgoing) -> Result<(), FeedError> {
+        let hello = timeout(HELLO_TIMEOUT, receive(incoming)).await.map_err(|_| FeedError::Late)??;
+        let FromAgent::Hello { version, host, after } = hello else {
+            return Err(FeedError::Refused("the first message must be a hello; update the agent".to_owned()));
+        };
+        check_hello(version, &host)?;
+        let session = self.hosts.connect(&host).map_err(|error| FeedError::Refused(error.to_string()))?;
+        tracing::info!(%host, after = after.map(|revision| revision.0), "an agent has connected");
+        let ended = tokio::select! {
+            ended = self.tell(outgoing, after) => ended,
+            ended = self.hear(incoming, &host, session) => ended,
+        };
+        self.hosts.disconnect(&host, session);
+        ended
+    }
+
+    /// Tells an agent everything after a revision, for as long as it listens.
+    async fn tell(&self, outgoing: &mut Outgoing, after: Option<Revision>) -> Result<(), FeedError> {
+        send(outgoing, &FromServer::Welcome { version: FEED_VERSION }).await?;
+        let mut states = self.committer.states();
+        let mut told = after;
+        loop {
+            let world = states.borrow_and_update().world().clone();
+            let mut at = match told {
+                Some(revision) if revision <= world.revision() => revision,
+                Some(_) | None => send_snapshot(outgoing, &world).await?,
+            };
+            while at < world.revision() {
+                at = self.send_batch(outgoing, at, &world).await?;
+            }
+            told = Some(at);
+            states.changed().await.map_err(|_| FeedError::Gone)?;
+        }
+    }
+
+    /// Sends the next commits, or a snapshot where the log has none that follow.
+    async fn send_batch(
+        &self,
+        outgoing: &mut Outgoing,
+        after: Revision,
+        world: &World,
+    ) -> Result<Revision, FeedError> {
+        let store = Arc::clone(&self.store);
+        let read = tokio::task::spawn_blocking(move || store.log(after, FEED_BATCH_COMMITS));
+        let commits = read.await.map_err(|_| FeedError::Gone)??;
+        if commits.first().is_none_or(|commit| commit.revision != after.next()) {
+            return send_snapshot(outgoing, world).await;
+        }
+        let mut at = after;
+        for commit in commits {
+            at = commit.revision;
+            let bytes = encode(&FromServer::Commit(for_agents(commit)))?;
+            if bytes.len() > MESSAGE_BYTES_MAX {
+                return send_snapshot(outgoing, &self.committer.world()).await;
+            }
+            send_bytes(outgoing, bytes).await?;
+        }
+        Ok(at)
+    }
+
+    /// Hears reports, for as long as the agent speaks.
+    async fn hear(&self, incoming: &mut Incoming, host: &HostId, session: u64) -> Result<(), FeedError> {
+        loop {
+            match receive(incoming).await? {
+                FromAgent::Applied { revision, closed } => self.hosts.report(host, session, revision, closed),
+                FromAgent::Counters(report) => self.hosts.count(host, session, report, &self.committer.world()),
+                FromAgent::Hello { .. } => {
+                    return Err(FeedError::Refused("there was a hello already; connect again instead".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// The next connection, when there is a place for it.
+async fn accept(listener: &UnixListener, places: &Arc<Semaphore>) -> Option<(UnixStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "an agent could not be let in");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+fn check_hello(version: u32, host: &HostId) -> Result<(), FeedError> {
+    if version != FEED_VERSION {
+        return Err(FeedError::Refused(format!(
+            "the agent speaks version {version} of the feed, the server {FEED_VERSION}; run both from one release"
+        )));
+    }
+    let name = host.as_str();
+    if name.is_empty() || name.len() > HOST_NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(FeedError::Refused(format!("`{name}` is not a host name; use 1 to {HOST_NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// Sends a whole world, and returns its revision.
+async fn send_snapshot(outgoing: &mut Outgoing, world: &World) -> Result<Revision, FeedError> {
+    let revision = world.revision();
+    let mut part = Part::default();
+    for change in world.to_changes() {
+        if is_secret(&change) {
+            continue;
+        }
+        if part.changes.len() >= SNAPSHOT_PART_CHANGES || part.bytes >= SNAPSHOT_PART_BYTES {
+            let Part { changes, .. } = std::mem::take(&mut part);
+            send(outgoing, &FromServer::Snapshot { changes, complete: None }).await?;
+        }
+        part.bytes += serde_json::to_vec(&change).map_err(FeedError::Unwritable)?.len();
+        part.changes.push(change);
+    }
+    send(outgoing, &FromServer::Snapshot { changes: part.changes, complete: Some(revision) }).await?;
+    Ok(revision)
+}
+
+/// A part of a snapshot, and the bytes it takes so far.
+#[derive(Default)]
+struct Part {
+    changes: Vec<Change>,
+    bytes: usize,
+}
+
+/// A commit without what agents must not know. Its revision stays, so that there is no gap.
+fn for_agents(mut commit: Commit) -> Commit {
+    commit.changes.retain(|change| !is_secret(change));
+    commit
+}
+
+fn is_secret(change: &Change) -> bool {
+    match change {
+        Change::PutKey(_) | Change::DeleteKey(_) => true,
+        Change::PutBypass(_)
+        | Change::PutAccount(_)
+        | Change::PutVpc(_)
+        | Change::DeleteVpc(_)
+        | Change::PutSubnet(_)
+        | Change::DeleteSubnet(_)
+        | Change::PutInstance(_)
+        | Change::DeleteInstance(_)
+        | Change::PutEni(_)
+        | Change::DeleteEni(_)
+        | Change::PutGroup(_)
+        | Change::DeleteGroup(_)
+        | Change::PutRule { .. }
+        | Change::DeleteRule { .. }
+        | Change::PutPrefixList(_)
+        | Change::DeletePrefixList(_)
+        | Change::PutPortList(_)
+        | Change::DeletePortList(_) => false,
+    }
+}
+
+fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(MESSAGE_BYTES_MAX).new_codec()
+}
+
+fn framed_read(half: OwnedReadHalf) -> Incoming {
+    FramedRead::new(half, codec())
+}
+
+fn framed_write(half: OwnedWriteHalf) -> Outgoing {
+    FramedWrite::new(half, codec())
+}
+
+async fn receive(incoming: &mut Incoming) -> Result<FromAgent, FeedError> {
+    let frame = incoming.next().await.ok_or(FeedError::Gone)??;
+    serde_json::from_slice(&frame).map_err(FeedError::Garbled)
+}
+
+async fn send(outgoing: &mut Outgoing, message: &FromServer) -> Result<(), FeedError> {
+    send_bytes(outgoing, encode(message)?).await
+}
+
+fn encode(message: &FromServer) -> Result<Vec<u8>, FeedError> {
+    serde_json::to_vec(message).map_err(FeedError::Unwritable)
+}
+
+async fn send_bytes(outgoing: &mut Outgoing, bytes: Vec<u8>) -> Result<(), FeedError> {
+    let sent = timeout(SEND_TIMEOUT, outgoing.send(Bytes::from(bytes))).await;
+    Ok(sent.map_err(|_| FeedError::Late)??)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! The feed as an agent sees it: over a real socket.
+
+use sekimori_core::{
+    command::Outcome,
+    feed::{ClosedEni, CounterReport},
+    ids::GroupId,
+};
+
+use super::*;
+use crate::{
+    store::MemStore,
+    testing::{self, Bench, authorize, new_account, new_group, new_vpc, small_world},
+};
+
+/// An agent that says what a test tells it to.
+struct Agent {
+    read: Incoming,
+    write: FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>,
+}
+
+impl Agent {
+    async fn connect(path: &Path) -> Self {
+        let (read, write) = UnixStream::connect(path).await.unwrap().into_split();
+        Self { read: framed_read(read), write: framed_write(write) }
+    }
+
+    async fn hello(path: &Path, after: Option<u64>) -> Self {
+        let mut agent = Self::connect(path).await;
+        agent.say(&hello(FEED_VERSION, after)).await;
+        assert_eq!(agent.hear().await, FromServer::Welcome { version: FEED_VERSION });
+        agent
+    }
+
+    async fn say(&mut self, message: &FromAgent) {
+        self.write.send(Bytes::from(serde_json::to_vec(message).unwrap())).await.unwrap();
+    }
+
+    async fn hear_bytes(&mut self) -> Vec<u8> {
+        let frame = timeout(Duration::from_secs(5), self.read.next()).await.expect("the server says something");
+        frame.expect("the connection is open").unwrap().to_vec()
+    }
+
+    async fn hear(&mut self) -> FromServer {
+        serde_json::from_slice(&self.hear_bytes().await).unwrap()
+    }
+
+    /// Hears a whole snapshot.
+    async fn hear_snapshot(&mut self) -> (Vec<Change>, Revision, usize) {
+        let (mut all, mut parts) = (Vec::new(), 0);
+        loop {
+            let FromServer::Snapshot { changes, complete } = self.hear().await else { panic!("not a snapshot") };
+            all.extend(changes);
+            parts += 1;
+            if let Some(revision) = complete {
+                return (all, revision, parts);
+            }
+        }
+    }
+
+    async fn hear_commit(&mut self) -> Commit {
+        let FromServer::Commit(commit) = self.hear().await else { panic!("not a commit") };
+        commit
+    }
+
+    async fn is_closed(&mut self) -> bool {
+        let next = timeout(Duration::from_secs(5), self.read.next()).await.expect("the connection ends");
+        next.is_none_or(|frame| frame.is_err())
+    }
+}
+
+fn hello(version: u32, after: Option<u64>) -> FromAgent {
+    FromAgent::Hello { version, host: "rack-1".into(), after: after.map(Revision) }
+}
+
+struct Lab {
+    bench: Bench,
+    dir: tempfile::TempDir,
+}
+
+impl Lab {
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("feed.sock")
+    }
+}
+
+fn lab(bench: Bench, uid_offset: u32) -> Lab {
+    let dir = tempfile::tempdir().unwrap();
+    let feed = Feed {
+        store: Arc::clone(&bench.store),
+        committer: bench.committer.clone(),
+        hosts: Arc::clone(&bench.hosts),
+        agent_uid: nix::unistd::getuid().as_raw() + uid_offset,
+    };
+    let listener = listen(&dir.path().join("feed.sock")).unwrap();
+    tokio::spawn(feed.serve(listener, std::future::pending::<()>()));
+    Lab { bench, dir }
+}
+
+fn filled_bench() -> Bench {
+    let store = Arc::new(MemStore::default());
+    store.append(Revision(0), &small_world().0).unwrap();
+    Bench::on(store)
+}
+
+async fn group_of(bench: &Bench) -> GroupId {
+    bench.commit(new_account("sealed")).await;
+    let Outcome::Vpc(vpc) = bench.commit(new_vpc()).await else { panic!("no VPC") };
+    let Outcome::Group(group) = bench.commit(new_group(&vpc)).await else { panic!("no group") };
+    group
+}
+
+#[tokio::test]
+async fn a_new_agent_gets_the_world_and_then_every_commit() {
+    let lab = lab(filled_bench(), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    let (changes, revision, _) = agent.hear_snapshot().await;
+    let world = lab.bench.committer.world();
+    assert_eq!(revision, world.revision());
+    let expected: Vec<Change> = world.to_changes().into_iter().filter(|change| !is_secret(change)).collect();
+    // As JSON: a group's header is sent without its rules, which follow one by one.
+    assert_eq!(serde_json::to_value(changes).unwrap(), serde_json::to_value(expected).unwrap());
+    let group = world.groups().next().unwrap().id.clone();
+    for port in 1..=100 {
+        lab.bench.commit(authorize(&group, port)).await;
+    }
+    for step in 1..=100 {
+        assert_eq!(agent.hear_commit().await.revision, Revision(revision.0 + step));
+    }
+}
+
+#[tokio::test]
+async fn an_agent_resumes_after_the_revision_it_has() {
+    let lab = lab(filled_bench(), 0);
+    let newest = lab.bench.committer.world().revision();
+    let mut agent = Agent::hello(&lab.path(), Some(newest.0 - 2)).await;
+    assert_eq!(agent.hear_commit().await.revision, Revision(newest.0 - 1));
+    let last = agent.hear_commit().await;
+    assert_eq!(last, small_world().0.last().unwrap().clone());
+    let mut current = Agent::hello(&lab.path(), Some(newest.0)).await;
+    let group = lab.bench.committer.world().groups().next().unwrap().id.clone();
+    lab.bench.commit(authorize(&group, 80)).await;
+    assert_eq!(current.hear_commit().await.revision, newest.next());
+}
+
+#[tokio::test]
+async fn an_agent_that_is_ahead_or_too_far_behind_gets_a_snapshot() {
+    let lab = lab(filled_bench(), 0);
+    let newest = lab.bench.committer.world().revision();
+    let mut ahead = Agent::hello(&lab.path(), Some(newest.0 + 10)).await;
+    assert_eq!(ahead.hear_snapshot().await.1, newest);
+    /// A log that has forgotten its beginning.
+    struct Short(MemStore);
+    impl Store for Short {
+        fn append(&self, expected: Revision, commits: &[Commit]) -> Result<(), StoreError> {
+            self.0.append(expected, commits)
+        }
+        fn read(&self) -> Result<World, StoreError> {
+            self.0.read()
+        }
+        fn log(&self, after: Revision, max: usize) -> Result<Vec<Commit>, StoreError> {
+            self.0.log(after.max(Revision(4)), max)
+        }
+    }
+    let store = MemStore::default();
+    store.append(Revision(0), &small_world().0).unwrap();
+    let short = self::lab(Bench::on(Arc::new(Short(store))), 0);
+    let mut behind = Agent::hello(&short.path(), Some(2)).await;
+    assert_eq!(behind.hear_snapshot().await.1, newest);
+}
+
+#[tokio::test]
+async fn a_large_world_comes_in_parts() {
+    let store = Arc::new(MemStore::default());
+    let commits: Vec<Commit> = (1..=10_000).map(testing::account_commit).collect();
+    store.append(Revision(0), &commits).unwrap();
+    let lab = lab(Bench::on(store), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    let (changes, revision, parts) = agent.hear_snapshot().await;
+    assert_eq!((changes.len(), revision, parts), (10_001, Revision(10_000), 3));
+}
+
+#[tokio::test]
+async fn keys_are_never_sent() {
+    let bench = Bench::new();
+    let lab = lab(bench, 0);
+    let mut follower = Agent::hello(&lab.path(), None).await;
+    follower.hear_snapshot().await;
+    group_of(&lab.bench).await;
+    let newest = lab.bench.committer.world().revision();
+    assert_eq!(lab.bench.committer.world().keys().count(), 1);
+    let mut seen = Vec::new();
+    for _ in 0..newest.0 {
+        seen.extend(follower.hear_bytes().await);
+    }
+    let mut fresh = Agent::hello(&lab.path(), None).await;
+    seen.extend(fresh.hear_bytes().await);
+    let mut resumed = Agent::hello(&lab.path(), Some(0)).await;
+    let first = resumed.hear_commit().await;
+    assert_eq!((first.revision, first.changes.len()), (Revision(1), 1));
+    let text = String::from_utf8(seen).unwrap();
+    assert!(text.contains(testing::ACCOUNT));
+    assert!(!text.contains("sealed") && !text.contains(testing::KEY));
+}
+
+#[tokio::test]
+async fn another_user_another_version_and_another_beginning_are_refused() {
+    let stranger = lab(Bench::new(), 1);
+    let mut agent = Agent::connect(&stranger.path()).await;
+    let FromServer::Refused { reason } = agent.hear().await else { panic!("must be refused") };
+    assert!(reason.contains("may not use this socket"), "{reason}");
+    assert!(agent.is_closed().await);
+
+    let lab = lab(Bench::new(), 0);
+    let nameless = FromAgent::Hello { version: FEED_VERSION, host: "".into(), after: None };
+    let reports = FromAgent::Counters(CounterReport::default());
+    for (first, expected) in [
+        (hello(FEED_VERSION + 1, None), "speaks version"),
+        (nameless, "is not a host name"),
+        (reports, "must be a hello"),
+    ] {
+        let mut agent = Agent::connect(&lab.path()).await;
+        agent.say(&first).await;
+        let FromServer::Refused { reason } = agent.hear().await else { panic!("must be refused") };
+        assert!(reason.contains(expected), "{reason}");
+        assert!(agent.is_closed().await);
+    }
+    assert!(lab.bench.hosts.all().is_empty());
+}
+
+#[tokio::test]
+async fn garbage_ends_the_connection_and_nothing_else() {
+    let lab = lab(Bench::new(), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    agent.hear_snapshot().await;
+    agent.write.send(Bytes::from_static(b"{\"Nonsense\":1}")).await.unwrap();
+    assert!(agent.is_closed().await);
+    assert!(!lab.bench.hosts.all()[0].connected);
+    Agent::hello(&lab.path(), None).await.hear_snapshot().await;
+}
+
+#[tokio::test]
+async fn reports_are_kept_and_a_lost_connection_is_noticed() {
+    let lab = lab(filled_bench(), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    let (_, revision, _) = agent.hear_snapshot().await;
+    let closed = vec![ClosedEni { eni: "eni-1".into(), reason: "no room".to_owned() }];
+    agent.say(&FromAgent::Applied { revision, closed: closed.clone() }).await;
+    agent.say(&FromAgent::Counters(CounterReport { flows: 7, ..CounterReport::default() })).await;
+    timeout(Duration::from_secs(5), lab.bench.hosts.wait_for(revision)).await.unwrap();
+    while lab.bench.hosts.all()[0].flows() != 7 {
+        tokio::task::yield_now().await;
+    }
+    let status = lab.bench.hosts.all().remove(0);
+    assert_eq!((status.connected, status.applied, status.closed), (true, Some(revision), closed));
+    drop(agent);
+    while lab.bench.hosts.all()[0].connected {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lab.bench.hosts.applied(), Some(revision));
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_read_costs_nothing_and_misses_nothing() {
+    let lab = lab(Bench::new(), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    agent.hear_snapshot().await;
+    let group = group_of(&lab.bench).await;
+    // Far more than fits into the socket's buffers.
+    for round in 0..40_u16 {
+        for port in 1..=50 {
+            lab.bench.commit(authorize(&group, port)).await;
+        }
+        for port in 1..=50 {
+            lab.bench.commit(testing::revoke(&group, port)).await;
+        }
+        assert_eq!(lab.bench.committer.world().revision(), Revision(3 + 100 * (u64::from(round) + 1)));
+    }
+    for revision in 1..=4_003 {
+        assert_eq!(agent.hear_commit().await.revision, Revision(revision));
+    }
+}

@@ -1,0 +1,84 @@
+//! Accounts: who there is, and making one with its access key. A secret is shown once and never again.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+
+use sekimori_core::{
+    command::{self, Command, Outcome},
+    ids::AccountId,
+    world::Dialect,
+};
+
+use super::{Answer, ApiError, Origin, commit, json, read};
+use crate::{
+    api::{Account, CreatedAccount, ErrorCode, NewAccount},
+    app::App,
+    secrets,
+};
+
+/// The longest name of an account, in characters.
+const ACCOUNT_NAME_CHARS_MAX: usize = 128;
+
+/// `GET /v1/accounts`.
+pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<Account>> {
+    let world = app.committer.world();
+    let accounts = world.accounts().map(|account| Account {
+        id: account.id.clone(),
+        dialect: account.dialect,
+        name: account.name.clone(),
+        treatment: account.treatment,
+        keys: world.keys().filter(|key| key.account == account.id).map(|key| key.id.clone()).collect(),
+    });
+    json(accounts.collect())
+}
+
+/// `POST /v1/accounts`.
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Answer<CreatedAccount> {
+    let origin = Origin::of(&request, "CreateAccount");
+    let new: NewAccount = read(request).await?;
+    check(&new)?;
+    let internal = |error: &dyn std::error::Error| ApiError::new(ErrorCode::Internal, error.to_string());
+    let (key, secret) = secrets::new_access_key(new.dialect).map_err(|error| internal(&error))?;
+    let sealed_secret = app.secrets.seal(&key, &secret).map_err(|error| internal(&error))?;
+    let NewAccount { dialect, name, id } = new;
+    let command = command::NewAccount { id, dialect, name, key: key.clone(), sealed_secret };
+    match commit(&app, origin, Command::CreateAccount(command)).await?.0 {
+        Outcome::Account(account) => json(CreatedAccount {
+            account,
+            dialect,
+            access_key_id: key,
+            access_key_secret: secret.to_string(),
+            region: app.region.clone(),
+        }),
+        Outcome::Done
+        | Outcome::Vpc(_)
+        | Outcome::Subnet(_)
+        | Outcome::Instances(_)
+        | Outcome::Group(_)
+        | Outcome::Rules(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
+    }
+}
+
+fn check(new: &NewAccount) -> Result<(), ApiError> {
+    let name = &new.name;
+    if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        let message = format!("`{name}` is not a name; use 1 to {ACCOUNT_NAME_CHARS_MAX} printable characters");
+        return Err(ApiError::new(ErrorCode::Invalid, message));
+    }
+    let digits = match new.dialect {
+        Dialect::Ecs => 16,
+        Dialect::Ec2 => 12,
+    };
+    match &new.id {
+        Some(id) if !is_number(id, digits) => {
+            let message = format!("`{id}` is not the id of an {} account; use {digits} digits", new.dialect);
+            Err(ApiError::new(ErrorCode::Invalid, message))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn is_number(id: &AccountId, digits: usize) -> bool {
+    id.as_str().len() == digits && id.as_str().bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,85 @@
+//! Errors of the native API: one code, one status, one message. The only place that maps to either.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use sekimori_analysis::{effective::EffectiveError, why::WhyError};
+use sekimori_core::refusal::Refusal;
+
+use crate::{
+    api::{ErrorBody, ErrorCode, ErrorDetail},
+    commit::CommitError,
+};
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    code: ErrorCode,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+            ErrorCode::Refused => StatusCode::CONFLICT,
+            ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let Self { code, message } = self;
+        tracing::info!(status = status.as_u16(), ?code, "a native request was refused");
+        (status, Json(ErrorBody { error: ErrorDetail { code, message } })).into_response()
+    }
+}
+
+impl From<CommitError> for ApiError {
+    fn from(error: CommitError) -> Self {
+        let code = match &error {
+            CommitError::Refused(Refusal::Missing { .. }) => ErrorCode::NotFound,
+            CommitError::Refused(_) => ErrorCode::Refused,
+            CommitError::Overloaded | CommitError::Store(_) | CommitError::Stopped => ErrorCode::Overloaded,
+            CommitError::Entropy(_) => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<WhyError> for ApiError {
+    fn from(error: WhyError) -> Self {
+        let code = match &error {
+            WhyError::Unknown(_) | WhyError::UnknownVpc(_) => ErrorCode::NotFound,
+            WhyError::BadService(_)
+            | WhyError::NoCommonVpc { .. }
+            | WhyError::AmbiguousVpc { .. }
+            | WhyError::BothOutside { .. }
+            | WhyError::SameEnd { .. }
+            | WhyError::NoCommonFamily { .. }
+            | WhyError::WrongFamily { .. } => ErrorCode::Invalid,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<EffectiveError> for ApiError {
+    fn from(error: EffectiveError) -> Self {
+        match &error {
+            EffectiveError::Unknown(_) => Self::new(ErrorCode::NotFound, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The native API: what the CLI asks of the server. Types are in [`crate::api`].
+//!
+//! Everything under `/v1/` needs the operator's token; `/healthz` needs nothing and tells nothing about
+//! the world. Bodies are small and read whole before they are parsed.
+
+mod accounts;
+mod error;
+mod questions;
+mod settings;
+mod status;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::header::AUTHORIZATION,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{any, get, put},
+};
+use http_body_util::{BodyExt, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use sekimori_core::{
+    change::Actor,
+    command::{Command, Outcome},
+    world::World,
+};
+
+use self::error::ApiError;
+pub use self::status::WAIT_S_MAX;
+use crate::{
+    api::ErrorCode,
+    app::App,
+    http::{BODY_TIMEOUT, from},
+    outside,
+};
+
+/// Bytes of a native request's body.
+pub const NATIVE_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// An answer: JSON, or an error.
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// The routes of the native API.
+pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
+    let guarded = Router::new()
+        .route("/v1/status", get(status::status))
+        .route("/v1/wait", get(status::wait))
+        .route("/v1/counters", get(status::counters))
+        .route("/v1/accounts", get(accounts::list).post(accounts::create))
+        .route("/v1/why", get(questions::why))
+        .route("/v1/policy/{name}", get(questions::policy))
+        .route("/v1/treatment", put(settings::set_treatment))
+        .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
+        .route("/v1", any(unknown))
+        .route("/v1/", any(unknown))
+        .route("/v1/{*rest}", any(unknown))
+        .method_not_allowed_fallback(unknown)
+        .route_layer(middleware::from_fn_with_state(app, guard));
+    Router::new().route("/healthz", get(status::healthz)).merge(guarded)
+}
+
+/// Lets only the operator through.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if app.secrets.is_token(token.trim()) {
+        return next.run(request).await;
+    }
+    let message = "the operator's token is missing or wrong; send `Authorization: Bearer TOKEN` with SEKIMORI_TOKEN";
+    ApiError::new(ErrorCode::Unauthorized, message).into_response()
+}
+
+async fn unknown(request: Request) -> ApiError {
+    let (method, path) = (request.method(), request.uri().path());
+    ApiError::new(
+        ErrorCode::NotFound,
+        format!("`{method} {path}` is not part of the native API; see its documentation"),
+    )
+}
+
+/// Reads a small JSON body.
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    let invalid =
+        |what: &str| ApiError::new(ErrorCode::Invalid, format!("the request's body cannot be read: {what}"));
+    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), NATIVE_BODY_BYTES_MAX).collect()).await;
+    let body = body.map_err(|_| invalid("it did not arrive in time; send it again"))?;
+    let body = body.map_err(|error| invalid(&format!("{error}; send at most {NATIVE_BODY_BYTES_MAX} bytes")))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| invalid(&format!("{error}; send JSON")))
+}
+
+/// Has a command of the operator carried out.
+async fn commit(app: &App, origin: Origin, command: Command) -> Result<(Outcome, World), ApiError> {
+    let request_id = outside::request_id().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let Origin { operation, from } = origin;
+    let actor = Actor { who: "operator".to_owned(), operation: operation.to_owned(), from, request_id };
+    Ok(app.committer.commit(actor, command).await?)
+}
+
+/// Which operation is called, and from where.
+struct Origin {
+    operation: &'static str,
+    from: Option<String>,
+}
+
+impl Origin {
+    fn of(request: &Request, operation: &'static str) -> Self {
+        Self { operation, from: Some(from(request.extensions()).to_string()) }
+    }
+}
+
+fn json<T: Serialize>(value: T) -> Answer<T> {
+    Ok(Json(value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What the operator sets for everyone: the bypass set and the treatment of live flows.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+
+use sekimori_core::{
+    bypass::BypassSet,
+    command::{Command, TreatmentOf},
+};
+
+use super::{Answer, ApiError, Origin, commit, json, read};
+use crate::{
+    api::{Bypass, ErrorCode, Revised, SetBypass, SetTreatment},
+    app::App,
+};
+
+/// `PUT /v1/treatment`.
+pub(super) async fn set_treatment(State(app): State<Arc<App>>, request: Request) -> Answer<Revised> {
+    let origin = Origin::of(&request, "SetTreatment");
+    let of = match read::<SetTreatment>(request).await? {
+        SetTreatment { account: Some(account), eni: None, treatment } => (TreatmentOf::Account(account), treatment),
+        SetTreatment { account: None, eni: Some(eni), treatment } => (TreatmentOf::Eni(eni), treatment),
+        SetTreatment { account: Some(_), eni: Some(_), .. } | SetTreatment { account: None, eni: None, .. } => {
+            return Err(ApiError::new(
+                ErrorCode::Invalid,
+                "whose treatment is not clear; give account or eni, one of them",
+            ));
+        }
+    };
+    let (of, treatment) = of;
+    let (_, world) = commit(&app, origin, Command::SetTreatment { of, treatment }).await?;
+    json(Revised { revision: world.revision() })
+}
+
+/// `GET /v1/bypass`.
+pub(super) async fn bypass(State(app): State<Arc<App>>) -> Answer<Bypass> {
+    json(Bypass { entries: app.committer.world().bypass().entries().to_vec() })
+}
+
+/// `PUT /v1/bypass`.
+pub(super) async fn set_bypass(State(app): State<Arc<App>>, request: Request) -> Answer<Bypass> {
+    let origin = Origin::of(&request, "SetBypass");
+    let SetBypass { items } = read(request).await?;
+    let bypass = BypassSet::from_items(items.iter().map(String::as_str));
+    let bypass = bypass.map_err(|message| ApiError::new(ErrorCode::Invalid, message))?;
+    let (_, world) = commit(&app, origin, Command::SetBypass { bypass }).await?;
+    json(Bypass { entries: world.bypass().entries().to_vec() })
+}

@@ -1,0 +1,158 @@
+//! How the whole is: health, status, counters, and waiting until the hosts have caught up.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use sekimori_core::{
+    apply::State as WorldState,
+    limits::{
+        HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_FLOWS_MAX, HOST_GROUPS_MAX, HOST_POLICY_WORDS_PROMISED,
+        HOST_RULES_MAX, HOST_VPCS_MAX,
+    },
+    world::{Revision, World},
+};
+
+use super::{Answer, ApiError, json};
+use crate::{
+    api::{Capacity, Counters, Counts, ErrorCode, Health, HealthStatus, Host, HostCounters, Revised, Status},
+    app::App,
+    hosts::{self, HostStatus},
+};
+
+/// The longest that `GET /v1/wait` waits.
+pub const WAIT_S_MAX: u64 = 600;
+
+/// How long it waits if the request does not say.
+const WAIT_S: u64 = 30;
+
+/// The parameters of `GET /v1/wait`.
+#[derive(Deserialize)]
+pub(super) struct WaitQuery {
+    timeout_s: Option<u64>,
+    revision: Option<u64>,
+}
+
+/// `GET /healthz`.
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, Json<Health>) {
+    let problem = problem(&app);
+    let status = match problem {
+        None => (StatusCode::OK, HealthStatus::Ok),
+        Some((status, _)) => (StatusCode::SERVICE_UNAVAILABLE, status),
+    };
+    let reason = problem.map(|(_, reason)| reason.to_owned());
+    let (committed, applied) = (app.committer.world().revision(), app.hosts.applied());
+    (status.0, Json(Health { status: status.1, reason, committed, applied }))
+}
+
+/// What is not well. It names no interface or host: anyone may ask.
+fn problem(app: &App) -> Option<(HealthStatus, &'static str)> {
+    let hosts = app.hosts.all();
+    if !app.committer.is_writing() {
+        return Some((HealthStatus::Degraded, "the store failed, so changes are refused; see the server's log"));
+    }
+    if hosts.is_empty() {
+        return Some((HealthStatus::Starting, "no agent has connected yet"));
+    }
+    if hosts.iter().any(|host| host.applied.is_none()) {
+        return Some((HealthStatus::Starting, "an agent has not reported what its kernel enforces yet"));
+    }
+    if hosts.iter().any(|host| !host.connected) {
+        return Some((HealthStatus::Degraded, "an agent is not connected; its host enforces what it had last"));
+    }
+    if hosts.iter().any(|host| !host.closed.is_empty()) {
+        return Some((HealthStatus::Degraded, "an interface is closed for want of its policy; see status"));
+    }
+    None
+}
+
+/// `GET /v1/status`.
+pub(super) async fn status(State(app): State<Arc<App>>) -> Answer<Status> {
+    let state = app.committer.state();
+    let hosts = app.hosts.all();
+    let counts = counts(state.world());
+    json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        committed: state.world().revision(),
+        limits: app.limits,
+        capacity: capacity(&state, counts, &hosts),
+        counts,
+        hosts: hosts.into_iter().map(host).collect(),
+    })
+}
+
+fn host(status: HostStatus) -> Host {
+    let HostStatus { host, connected, applied, closed, .. } = status;
+    Host { host, connected, applied, closed }
+}
+
+fn counts(world: &World) -> Counts {
+    Counts {
+        accounts: world.accounts().count() as u64,
+        vpcs: world.vpcs().count() as u64,
+        instances: world.instances().count() as u64,
+        enis: world.eni_count() as u64,
+        groups: world.groups().count() as u64,
+        rules: world.groups().map(|group| group.rules.len() as u64).sum(),
+    }
+}
+
+fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Capacity> {
+    let flows = hosts.iter().map(HostStatus::flows).max().unwrap_or_default();
+    let rows = [
+        ("interfaces", counts.enis, HOST_ENIS_MAX),
+        ("VPCs", counts.vpcs, HOST_VPCS_MAX),
+        ("addresses", state.world().address_count() as u64, HOST_ADDRESSES_MAX),
+        ("groups", counts.groups, HOST_GROUPS_MAX),
+        ("rules", counts.rules, HOST_RULES_MAX),
+        ("policy words", state.ledger().words(), HOST_POLICY_WORDS_PROMISED),
+        ("flows", flows, HOST_FLOWS_MAX),
+    ];
+    let row = |(resource, used, limit): (&str, u64, u32)| Capacity {
+        resource: resource.to_owned(),
+        used,
+        limit: u64::from(limit),
+    };
+    rows.map(row).into()
+}
+
+/// `GET /v1/counters`.
+pub(super) async fn counters(State(app): State<Arc<App>>) -> Answer<Counters> {
+    let hosts = app.hosts.all();
+    let by_host = hosts.iter().map(|status| HostCounters { host: status.host.clone(), report: status.counters() });
+    json(Counters { hosts: by_host.collect(), total: hosts::total(&hosts) })
+}
+
+/// `GET /v1/wait?timeout_s=&revision=`.
+pub(super) async fn wait(
+    State(app): State<Arc<App>>,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Answer<Revised> {
+    let invalid = |message: String| ApiError::new(ErrorCode::Invalid, message);
+    let Query(WaitQuery { timeout_s, revision }) = query.map_err(|error| invalid(error.body_text()))?;
+    let timeout_s = timeout_s.unwrap_or(WAIT_S);
+    if timeout_s > WAIT_S_MAX {
+        return Err(invalid(format!("`{timeout_s}` seconds are too long; wait at most {WAIT_S_MAX}")));
+    }
+    let revision = revision.map_or_else(|| app.committer.world().revision(), Revision);
+    match timeout(Duration::from_secs(timeout_s), app.hosts.wait_for(revision)).await {
+        Ok(()) => json(Revised { revision }),
+        Err(_) => Err(ApiError::new(ErrorCode::Timeout, laggard(&app.hosts.all(), revision))),
+    }
+}
+
+/// Names the host that is furthest behind.
+fn laggard(hosts: &[HostStatus], revision: Revision) -> String {
+    let Some(last) = hosts.iter().min_by_key(|status| status.applied) else {
+        return format!("no host has connected, so nothing enforces revision {revision}; see that the agent runs");
+    };
+    let at = last.applied.map_or_else(|| "nothing".to_owned(), |applied| format!("revision {applied}"));
+    let away = if last.connected { "" } else { " and is not connected" };
+    format!("host `{}` has applied {at}, not {revision}{away}; see its agent's log", last.host)
+}

@@ -1,0 +1,248 @@
+//! The native API as a client sees it, without a socket.
+
+use axum::{
+    body::Body,
+    http::{Method, StatusCode},
+};
+use tower::ServiceExt;
+
+use sekimori_core::{
+    bypass::BypassSet,
+    feed::{ClosedEni, CounterReport},
+    limits::LimitMode,
+    world::{Dialect, Revision, Treatment},
+};
+
+use super::*;
+use crate::{
+    api::{self, ErrorBody, HealthStatus},
+    http,
+    secrets::Secrets,
+    store::{MemStore, Store},
+    testing::{Bench, small_world},
+};
+
+struct Lab {
+    bench: Bench,
+    app: Arc<App>,
+    _dir: tempfile::TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let store = Arc::new(MemStore::default());
+        store.append(Revision(0), &small_world().0).unwrap();
+        let (bench, dir) = (Bench::on(store), tempfile::tempdir().unwrap());
+        let app = App {
+            committer: bench.committer.clone(),
+            hosts: Arc::clone(&bench.hosts),
+            secrets: Secrets::open(dir.path(), false).unwrap(),
+            replay: Arc::clone(&bench.replay),
+            region: "cn-hangzhou".to_owned(),
+            limits: LimitMode::Cloud,
+        };
+        Self { bench, app: Arc::new(app), _dir: dir }
+    }
+
+    async fn send(&self, method: Method, path: &str, token: Option<&str>, body: &str) -> (StatusCode, String) {
+        let mut request = axum::http::Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = http::router(Arc::clone(&self.app)).oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+        self.send(method, path, Some(self.app.secrets.token()), body).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let (status, body) = self.call(Method::GET, path, "").await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The error that a request is answered with.
+    async fn refused(&self, method: Method, path: &str, body: &str) -> (u16, ErrorCode, String) {
+        let (status, body) = self.call(method, path, body).await;
+        let ErrorBody { error } = serde_json::from_str(&body).unwrap();
+        (status.as_u16(), error.code, error.message)
+    }
+
+    fn report(&self, revision: u64, closed: Vec<ClosedEni>) -> u64 {
+        let host = "rack-1".into();
+        let session = self.bench.hosts.connect(&host).unwrap();
+        self.bench.hosts.report(&host, session, Revision(revision), closed);
+        session
+    }
+}
+
+#[tokio::test]
+async fn everything_under_v1_needs_the_token() {
+    let lab = Lab::new();
+    let paths =
+        ["/v1/status", "/v1/accounts", "/v1/counters", "/v1/bypass", "/v1/wait", "/v1/nothing", "/v1/", "/v1"];
+    for path in paths {
+        for token in [None, Some(""), Some("wrong")] {
+            let (status, body) = lab.send(Method::GET, path, token, "").await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path} {body}");
+            assert!(body.contains(r#""code":"unauthorized""#), "{body}");
+        }
+    }
+    let (status, code, message) = lab.refused(Method::GET, "/v1/nothing", "").await;
+    assert_eq!((status, code), (404, ErrorCode::NotFound), "{message}");
+    assert_eq!(lab.refused(Method::DELETE, "/v1/status", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn health_follows_what_the_hosts_report() {
+    let lab = Lab::new();
+    let health = async || {
+        let (status, body) = lab.send(Method::GET, "/healthz", None, "").await;
+        (status.as_u16(), serde_json::from_str::<api::Health>(&body).unwrap())
+    };
+    let (status, found) = health().await;
+    assert_eq!((status, found.status, found.applied), (503, HealthStatus::Starting, None));
+    let session = lab.report(8, Vec::new());
+    let (status, found) = health().await;
+    assert_eq!((status, found.status, found.applied), (200, HealthStatus::Ok, Some(Revision(8))));
+    assert_eq!(found.committed, Revision(8));
+    lab.bench.hosts.disconnect(&"rack-1".into(), session);
+    let (status, found) = health().await;
+    assert_eq!((status, found.status), (503, HealthStatus::Degraded));
+    lab.report(8, vec![ClosedEni { eni: "eni-1".into(), reason: "no room".to_owned() }]);
+    let (status, found) = health().await;
+    assert_eq!((status, found.status), (503, HealthStatus::Degraded));
+    assert!(found.reason.unwrap().contains("closed"));
+}
+
+#[tokio::test]
+async fn status_counts_everything() {
+    let lab = Lab::new();
+    lab.report(7, Vec::new());
+    let status: api::Status = lab.get("/v1/status").await;
+    assert_eq!((status.committed, status.limits), (Revision(8), LimitMode::Cloud));
+    let counts = api::Counts { accounts: 1, vpcs: 1, instances: 2, enis: 2, groups: 1, rules: 1 };
+    assert_eq!(status.counts, counts);
+    assert_eq!((status.hosts.len(), status.hosts[0].applied), (1, Some(Revision(7))));
+    let used = |name: &str| status.capacity.iter().find(|row| row.resource == name).map(|row| row.used).unwrap();
+    assert_eq!((used("interfaces"), used("addresses"), used("rules")), (2, 4, 1));
+    assert!(used("policy words") > 0);
+    assert!(status.capacity.iter().all(|row| row.used <= row.limit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_names_the_host_that_lags() {
+    let lab = Lab::new();
+    let (status, code, message) = lab.refused(Method::GET, "/v1/wait?timeout_s=1", "").await;
+    assert_eq!((status, code), (504, ErrorCode::Timeout));
+    assert!(message.contains("no host has connected"), "{message}");
+    lab.report(7, Vec::new());
+    let (.., message) = lab.refused(Method::GET, "/v1/wait?timeout_s=1", "").await;
+    assert!(message.contains("host `rack-1` has applied revision 7, not 8"), "{message}");
+    assert_eq!(lab.get::<api::Revised>("/v1/wait?revision=7").await.revision, Revision(7));
+    lab.report(8, Vec::new());
+    assert_eq!(lab.get::<api::Revised>("/v1/wait").await.revision, Revision(8));
+    assert_eq!(lab.refused(Method::GET, "/v1/wait?timeout_s=601", "").await.0, 400);
+    assert_eq!(lab.refused(Method::GET, "/v1/wait?timeout_s=soon", "").await.0, 400);
+}
+
+#[tokio::test]
+async fn an_account_is_made_with_a_key_that_works() {
+    let lab = Lab::new();
+    let (status, body) = lab.call(Method::POST, "/v1/accounts", r#"{"dialect":"ecs","name":"shop"}"#).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let created: api::CreatedAccount = serde_json::from_str(&body).unwrap();
+    assert_eq!((created.dialect, created.region.as_str()), (Dialect::Ecs, "cn-hangzhou"));
+    let world = lab.bench.committer.world();
+    let key = world.key(&created.access_key_id).unwrap();
+    let secret = lab.app.secrets.unseal(&key.id, &key.sealed_secret).unwrap();
+    assert_eq!(*secret, created.access_key_secret);
+    let accounts: Vec<api::Account> = lab.get("/v1/accounts").await;
+    let shop = accounts.iter().find(|account| account.name == "shop").unwrap();
+    assert_eq!((&shop.id, &shop.keys), (&created.account, &vec![created.access_key_id]));
+}
+
+#[tokio::test]
+async fn accounts_that_make_no_sense_are_refused_and_change_nothing() {
+    let lab = Lab::new();
+    let create = async |body: &str| lab.refused(Method::POST, "/v1/accounts", body).await;
+    for (body, words) in [
+        ("", "cannot be read"),
+        (r#"{"dialect":"gcp","name":"a"}"#, "gcp"),
+        (r#"{"dialect":"ecs","name":"a","colour":1}"#, "colour"),
+        (r#"{"dialect":"ecs","name":""}"#, "is not a name"),
+        (r#"{"dialect":"ecs","name":"a","id":"17"}"#, "`17` is not the id"),
+        (r#"{"dialect":"ec2","name":"a","id":"1000000000000001"}"#, "use 12 digits"),
+        (&format!(r#"{{"dialect":"ecs","name":"{}"}}"#, "x".repeat(70_000)), "at most 65536 bytes"),
+    ] {
+        let (status, code, message) = create(body).await;
+        assert_eq!((status, code), (400, ErrorCode::Invalid), "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+    let (status, code, message) = create(r#"{"dialect":"ecs","name":"a","id":"1000000000000001"}"#).await;
+    assert_eq!((status, code), (409, ErrorCode::Refused));
+    assert!(message.contains("exists already"), "{message}");
+    assert_eq!(lab.bench.committer.world().revision(), Revision(8));
+}
+
+#[tokio::test]
+async fn questions_are_asked_of_the_newest_world() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let [one, other] = [0, 1].map(|index| world.instances().nth(index).unwrap().id.clone());
+    let why: sekimori_analysis::why::Report = lab.get(&format!("/v1/why?from={one}&to={other}&service=tcp/22")).await;
+    assert!(why.allowed && why.legs.len() == 2 && why.revision == Revision(8));
+    let path = format!("/v1/why?from=198.51.100.10&to={one}&service=tcp/22&source_port=1024");
+    let why: sekimori_analysis::why::Report = lab.get(&path).await;
+    assert!(!why.allowed && why.legs.len() == 1);
+    let policy: sekimori_analysis::effective::Report = lab.get(&format!("/v1/policy/{one}")).await;
+    assert_eq!(policy.instance.as_ref(), Some(&one));
+    let (status, code, message) = lab.refused(Method::GET, "/v1/policy/i-1", "").await;
+    assert_eq!((status, code), (404, ErrorCode::NotFound));
+    assert!(message.contains("`i-1`"), "{message}");
+    assert_eq!(lab.refused(Method::GET, &format!("/v1/why?from=i-1&to={one}&service=icmp"), "").await.0, 404);
+    assert_eq!(lab.refused(Method::GET, &format!("/v1/why?from={other}&to={one}&service=x"), "").await.0, 400);
+    assert_eq!(lab.refused(Method::GET, "/v1/why?from=i-1", "").await.0, 400);
+}
+
+#[tokio::test]
+async fn counters_come_by_host_and_in_total() {
+    let lab = Lab::new();
+    let session = lab.report(8, Vec::new());
+    let report = CounterReport { flows: 3, ..CounterReport::default() };
+    lab.bench.hosts.count(&"rack-1".into(), session, report.clone(), &lab.bench.committer.world());
+    let counters: api::Counters = lab.get("/v1/counters").await;
+    assert_eq!(counters.total, report);
+    assert_eq!(counters.hosts, [api::HostCounters { host: "rack-1".into(), report }]);
+}
+
+#[tokio::test]
+async fn settings_are_changes_like_any_other() {
+    let lab = Lab::new();
+    let eni = lab.bench.committer.world().enis().next().unwrap().id.clone();
+    let (status, body) =
+        lab.call(Method::PUT, "/v1/treatment", &format!(r#"{{"eni":"{eni}","treatment":"reset"}}"#)).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"revision":9}"#));
+    assert_eq!(lab.bench.committer.world().eni(&eni).unwrap().treatment, Some(Treatment::Reset));
+    for body in [r#"{"treatment":"keep"}"#, r#"{"eni":"a","account":"b","treatment":"keep"}"#, r#"{"eni":"a"}x"#] {
+        assert_eq!(lab.refused(Method::PUT, "/v1/treatment", body).await.0, 400, "{body}");
+    }
+    assert_eq!(lab.refused(Method::PUT, "/v1/treatment", r#"{"eni":"eni-0","treatment":null}"#).await.0, 404);
+
+    let items = r#"{"items":["dhcp","udp/123@169.254.169.123"]}"#;
+    let (status, body) = lab.call(Method::PUT, "/v1/bypass", items).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let bypass: api::Bypass = lab.get("/v1/bypass").await;
+    assert_eq!(bypass, serde_json::from_str(&body).unwrap());
+    let expected = BypassSet::from_items(["dhcp", "udp/123@169.254.169.123"]).unwrap();
+    assert_eq!(bypass.entries, expected.entries());
+    let (status, _, message) = lab.refused(Method::PUT, "/v1/bypass", r#"{"items":["udp/x"]}"#).await;
+    assert!(status == 400 && message.contains("`udp/x`"), "{message}");
+    let log = lab.bench.store.log(Revision(9), 1).unwrap().remove(0);
+    assert_eq!((log.actor.who.as_str(), log.actor.operation.as_str()), ("operator", "SetBypass"));
+}

@@ -1,0 +1,160 @@
+//! Starts everything in the order that loses nothing, and stops it in the reverse order.
+
+use std::{fs::File, future::Future, net::SocketAddr, path::Path, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::oneshot,
+};
+
+use sekimori_core::{
+    apply::State,
+    bypass::BypassSet,
+    command::{Command, NewAccount},
+    world::{AccessKey, Dialect, World},
+};
+
+use crate::{
+    ServerConfig, TlsConfig,
+    api::Bootstrap,
+    app::{App, system},
+    bootstrap,
+    commit::{self, Writer, Writing},
+    feed::{self, Feed},
+    files,
+    hosts::Hosts,
+    http::{self, Tls},
+    outside,
+    replay::Replay,
+    secrets::{self, Secrets},
+    store::{self, RedbStore, Store},
+};
+
+/// The account that a new server begins with.
+const FIRST_ACCOUNT: &str = "default";
+
+/// Runs a server until `shutdown` is ready; then stops accepting, finishes the requests in flight and what
+/// waits for the writer.
+///
+/// # Errors
+/// When the configuration or the directory cannot be used. The message names what, and the remedy.
+pub async fn run(config: ServerConfig, shutdown: impl Future) -> anyhow::Result<()> {
+    check_exposure(&config)?;
+    let bypass = config.bypass.as_deref().map(parse_bypass).transpose()?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on `{}`", config.listen))?;
+    let Open { app, feed, feed_socket, control_socket, tls, writer, lock } =
+        Open::dir(&config, listener.local_addr()?)?;
+    prepare(&app, bypass).await?;
+    let told = bootstrap(&config, &app, listener.local_addr()?, tls.as_ref())?;
+    tracing::info!(
+        listen = %told.listen, tls = told.tls, revision = app.committer.world().revision().0, "the server serves"
+    );
+    let (stop, stopped) = oneshot::channel::<()>();
+    let agents = tokio::spawn(feed.serve(feed_socket, stopped));
+    let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
+    http::serve(listener, tls.map(|tls| tls.acceptor), http::router(app), shutdown).await;
+    control.abort();
+    drop(stop);
+    let agents = agents.await;
+    writer.stop().await;
+    agents.context("the feed did not end well")?;
+    tracing::info!("the server has stopped");
+    drop(lock);
+    Ok(())
+}
+
+/// Plain HTTP beyond this machine needs to be asked for.
+fn check_exposure(config: &ServerConfig) -> anyhow::Result<()> {
+    if config.tls == TlsConfig::Off && !config.insecure && !config.listen.ip().is_loopback() {
+        bail!(
+            "`{}` can be reached from other machines, and plain HTTP shows them the operator's token; use TLS \
+             (--tls-cert and --tls-key, or a generated certificate), listen on 127.0.0.1, or say --insecure",
+            config.listen
+        );
+    }
+    Ok(())
+}
+
+fn parse_bypass(items: &[String]) -> anyhow::Result<BypassSet> {
+    BypassSet::from_items(items.iter().map(String::as_str)).map_err(|message| anyhow::anyhow!(message))
+}
+
+/// Everything that is open while a server runs.
+struct Open {
+    app: Arc<App>,
+    feed: Feed,
+    feed_socket: UnixListener,
+    control_socket: UnixListener,
+    tls: Option<Tls>,
+    writer: Writer,
+    lock: File,
+}
+
+impl Open {
+    /// Opens the directory. The lock first: it keeps a second server from everything else.
+    fn dir(config: &ServerConfig, listen: SocketAddr) -> anyhow::Result<Self> {
+        let dir: &Path = &config.dir;
+        files::create_private_dir(dir).with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
+        let lock = store::lock(dir)?;
+        let secrets = Secrets::open(dir, RedbStore::is_expected_in(dir))?;
+        let store: Arc<dyn Store> = Arc::new(RedbStore::open(dir)?);
+        let state = State::new(store.read()?);
+        let replay = Arc::new(Replay::open(dir, outside::now())?);
+        let tls = http::prepare(&config.tls, dir, listen)?;
+        let (feed_socket, control_socket) = (feed::listen(&config.feed_socket)?, bootstrap::listen(dir)?);
+        let hosts = Arc::new(Hosts::default());
+        let writing = Writing {
+            store: Arc::clone(&store),
+            replay: Arc::clone(&replay),
+            hosts: Arc::clone(&hosts),
+            limits: config.limits,
+        };
+        let (committer, writer) = commit::start(writing, state)?;
+        let (agent_uid, region, limits) = (config.agent_uid, config.region.clone(), config.limits);
+        let feed = Feed { store, committer: committer.clone(), hosts: Arc::clone(&hosts), agent_uid };
+        let app = Arc::new(App { committer, hosts, secrets, replay, region, limits });
+        Ok(Self { app, feed, feed_socket, control_socket, tls, writer, lock })
+    }
+}
+
+/// Makes the first account, and sets the bypass set that was asked for.
+async fn prepare(app: &App, bypass: Option<BypassSet>) -> anyhow::Result<()> {
+    if app.committer.world().accounts().next().is_none() {
+        let dialect = Dialect::Ecs;
+        let (key, secret) = secrets::new_access_key(dialect)?;
+        let sealed_secret = app.secrets.seal(&key, &secret)?;
+        let first = NewAccount { id: None, dialect, name: FIRST_ACCOUNT.to_owned(), key, sealed_secret };
+        app.committer.commit(system("CreateAccount"), Command::CreateAccount(first)).await?;
+    }
+    if let Some(bypass) = bypass {
+        app.committer.commit(system("SetBypass"), Command::SetBypass { bypass }).await?;
+    }
+    Ok(())
+}
+
+/// What the parent process is told.
+fn bootstrap(config: &ServerConfig, app: &App, listen: SocketAddr, tls: Option<&Tls>) -> anyhow::Result<Bootstrap> {
+    let world = app.committer.world();
+    let key =
+        first_key(&world).context("no account of dialect ecs has an access key; make one with `account create`")?;
+    let secret = app.secrets.unseal(&key.id, &key.sealed_secret)?;
+    Ok(Bootstrap {
+        access_key_id: key.id.to_string(),
+        access_key_secret: secret.to_string(),
+        region: config.region.clone(),
+        token: app.secrets.token().to_owned(),
+        listen,
+        tls_ca_pem: tls.and_then(|tls| tls.ca_pem.clone()),
+        tls: tls.is_some(),
+    })
+}
+
+/// The key of the account that was made first.
+fn first_key(world: &World) -> Option<&AccessKey> {
+    let accounts = world.accounts().filter(|account| account.dialect == Dialect::Ecs);
+    let first = accounts.min_by_key(|account| (account.name != FIRST_ACCOUNT, account.created_at, &account.id))?;
+    let keys = world.keys().filter(|key| key.account == first.id);
+    keys.min_by_key(|key| (key.created_at, &key.id)).map(|key| &**key)
+}

@@ -1,0 +1,201 @@
+//! What tests share: a small world made by real commands, and the commits that make it.
+
+use std::sync::Arc;
+
+use sekimori_core::{
+    apply::{State, apply},
+    change::{Change, Commit},
+    command::{
+        Command, Context, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome, Revocation,
+        VpcIpv6,
+    },
+    ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},
+    limits::LimitMode,
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    time::Timestamp,
+    world::{Dialect, Flavor, Revision, World},
+};
+
+use crate::{
+    app::system,
+    commit::{self, Committer, Writer, Writing},
+    hosts::Hosts,
+    replay::Replay,
+    store::{MemStore, Store},
+};
+
+/// The account of the small world.
+pub(crate) const ACCOUNT: &str = "1000000000000001";
+
+/// The access key of the small world.
+pub(crate) const KEY: &str = "LTAI5tTest";
+
+/// A writer on a store of its own, with everything that it needs.
+pub(crate) struct Bench {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) committer: Committer,
+    pub(crate) hosts: Arc<Hosts>,
+    pub(crate) replay: Arc<Replay>,
+    pub(crate) writer: Writer,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::on(Arc::new(MemStore::default()))
+    }
+
+    pub(crate) fn on(store: Arc<dyn Store>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let replay = Arc::new(Replay::open(dir.path(), Timestamp(0)).unwrap());
+        let hosts = Arc::new(Hosts::default());
+        let (at, by) = (Arc::clone(&store), Arc::clone(&replay));
+        let writing = Writing { store: at, replay: by, hosts: Arc::clone(&hosts), limits: LimitMode::Cloud };
+        let (committer, writer) = commit::start(writing, State::new(store.read().unwrap())).unwrap();
+        Self { store, committer, hosts, replay, writer, _dir: dir }
+    }
+
+    pub(crate) async fn commit(&self, command: Command) -> Outcome {
+        self.committer.commit(system("Test"), command).await.unwrap().0
+    }
+}
+
+pub(crate) fn new_account(sealed_secret: &str) -> Command {
+    Command::CreateAccount(NewAccount {
+        id: Some(AccountId::from(ACCOUNT)),
+        dialect: Dialect::Ecs,
+        name: "default".to_owned(),
+        key: KEY.into(),
+        sealed_secret: sealed_secret.to_owned(),
+    })
+}
+
+pub(crate) fn new_vpc() -> Command {
+    Command::CreateVpc(NewVpc {
+        account: ACCOUNT.into(),
+        region: "cn-hangzhou".to_owned(),
+        name: String::new(),
+        description: String::new(),
+        cidr: "10.0.0.0/8".parse().unwrap(),
+        ipv6: VpcIpv6::Any,
+    })
+}
+
+pub(crate) fn new_subnet(vpc: &VpcId) -> Command {
+    Command::CreateSubnet(NewSubnet {
+        account: ACCOUNT.into(),
+        vpc: vpc.clone(),
+        zone: "cn-hangzhou-a".to_owned(),
+        name: String::new(),
+        description: String::new(),
+        cidr: "10.1.0.0/24".parse().unwrap(),
+        ipv6_index: Some(1),
+    })
+}
+
+pub(crate) fn new_group(vpc: &VpcId) -> Command {
+    Command::CreateGroup(NewGroup {
+        account: ACCOUNT.into(),
+        vpc: vpc.clone(),
+        flavor: Flavor::EcsBasic,
+        name: "web".to_owned(),
+        description: String::new(),
+        resource_group: String::new(),
+        tags: Default::default(),
+    })
+}
+
+pub(crate) fn new_instances(subnet: &SubnetId, group: &GroupId) -> Command {
+    Command::RunInstances(NewInstances {
+        account: ACCOUNT.into(),
+        subnet: subnet.clone(),
+        groups: vec![group.clone()],
+        amount: 2,
+        name: String::new(),
+        description: String::new(),
+        image: "any".to_owned(),
+        instance_type: "any".to_owned(),
+        address: None,
+        ipv6_count: 1,
+    })
+}
+
+fn spec(port: u16) -> RuleSpec {
+    RuleSpec {
+        direction: Direction::Ingress,
+        action: Action::Allow,
+        priority: 1,
+        protocol: Protocol::TCP,
+        service: Service::Ports(PortRange::one(port)),
+        source_ports: None,
+        peer: Peer::Cidr("0.0.0.0/0".parse().unwrap()),
+        local: None,
+    }
+}
+
+/// Opens a port of a group to the world.
+pub(crate) fn authorize(group: &GroupId, port: u16) -> Command {
+    let rules = vec![NewRule { spec: spec(port), description: String::new() }];
+    Command::Authorize { account: ACCOUNT.into(), group: group.clone(), rules }
+}
+
+/// Takes that back.
+pub(crate) fn revoke(group: &GroupId, port: u16) -> Command {
+    let rules = Revocation::Specs(vec![spec(port)]);
+    Command::Revoke { account: ACCOUNT.into(), group: group.clone(), direction: Direction::Ingress, rules }
+}
+
+/// The commits that make the small world, and the world: an account, a VPC with a subnet, a group with one
+/// rule and one that was revoked, two instances.
+pub(crate) fn small_world() -> (Vec<Commit>, World) {
+    let mut history = History::default();
+    history.run(&new_account("sealed"));
+    let Outcome::Vpc(vpc) = history.run(&new_vpc()) else { panic!("no VPC") };
+    let Outcome::Subnet(subnet) = history.run(&new_subnet(&vpc)) else { panic!("no subnet") };
+    let Outcome::Group(group) = history.run(&new_group(&vpc)) else { panic!("no group") };
+    history.run(&authorize(&group, 443));
+    history.run(&authorize(&group, 22));
+    history.run(&revoke(&group, 22));
+    history.run(&new_instances(&subnet, &group));
+    (history.commits, history.state.world().clone())
+}
+
+#[derive(Default)]
+struct History {
+    state: State,
+    commits: Vec<Commit>,
+}
+
+impl History {
+    fn run(&mut self, command: &Command) -> Outcome {
+        let revision = self.state.world().revision().next();
+        let mut context = Context {
+            now: Timestamp(1_700_000_000),
+            ids: IdSource::new(revision.0),
+            limits: LimitMode::Cloud,
+            host: HostId::from("rack-1"),
+        };
+        let applied = apply(&self.state, command, &mut context).unwrap();
+        let (at, actor) = (context.now, system("Test"));
+        self.commits.push(Commit { revision, at, actor, changes: applied.changes });
+        self.state = applied.state.at(revision);
+        applied.outcome
+    }
+}
+
+/// A commit of one account, for tests that need many.
+pub(crate) fn account_commit(revision: u64) -> Commit {
+    let account = sekimori_core::world::Account {
+        id: AccountId::from(format!("{revision:016}")),
+        dialect: Dialect::Ecs,
+        name: format!("account {revision}"),
+        treatment: None,
+        created_at: Timestamp(0),
+    };
+    Commit {
+        revision: Revision(revision),
+        at: Timestamp(0),
+        actor: system("Test"),
+        changes: vec![Change::PutAccount(Arc::new(account))],
+    }
+}
