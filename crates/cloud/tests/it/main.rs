@@ -6,6 +6,7 @@
 mod arbitrary;
 mod ecs;
 mod estate;
+mod groups;
 mod recorded;
 mod requests;
 mod tamper;
