@@ -17,8 +17,9 @@ char LICENSE[] SEC("license") = "GPL";
 
 /*
  * Interface numbers are unique only within a network namespace, so an interface is found by the
- * namespace's cookie and its number. Kernels that do not tell the cookie to tc programs get a copy of the
- * programs for each namespace, with the cookie written here.
+ * namespace's cookie and its number. bpf_get_netns_cookie tells the namespace of a packet's socket, which is
+ * the sender's or none, not the interface's; so each namespace gets a copy of the programs, with its cookie
+ * written here. Zero is for runs without an interface, whose packets belong to the caller's namespace.
  */
 volatile const __u64 NETNS = 0;
 

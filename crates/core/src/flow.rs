@@ -193,7 +193,7 @@ impl Tracker {
 
     fn is_error_of_known(&mut self, world: &World, eni: &Eni, segment: &Segment, now_s: u64) -> bool {
         let Some(key) = quoted_key(eni, segment) else { return false };
-        let Some(flow) = self.flows.get(&key) else { return false };
+        let Some(flow) = self.flows.get_mut(&key) else { return false };
         let is_own = !eni.source_check || eni.addresses.contains(&segment.packet.local);
         is_own
             && !flow.has_expired(key.protocol, &eni.timeouts, now_s)
@@ -201,12 +201,18 @@ impl Tracker {
     }
 }
 
-/// Judges a live flow again where its ENI's treatment asks for that.
-fn rejudge(world: &World, eni: &Eni, flow: &Flow) -> Option<Decision> {
+/// Judges a live flow again where its ENI's treatment asks for that. One that goes on is tracked or untracked by
+/// the rules of now (`spec/ec2.md` A2: without the open egress rule everything is tracked).
+fn rejudge(world: &World, eni: &Eni, flow: &mut Flow) -> Option<Decision> {
     match world.treatment_of(eni) {
-        Treatment::Keep if !flow.untracked => None,
-        Treatment::Keep | Treatment::Reevaluate | Treatment::Reset => Some(verdict::decide(world, eni, &flow.first)),
+        Treatment::Keep if !flow.untracked => return None,
+        Treatment::Keep | Treatment::Reevaluate | Treatment::Reset => {}
     }
+    let again = verdict::decide(world, eni, &flow.first);
+    if again.is_allowed() {
+        flow.untracked = verdict::is_untracked(world, eni, &flow.first, &again.why);
+    }
+    Some(again)
 }
 
 impl Flow {

@@ -4,7 +4,7 @@
 //! interface open.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -15,7 +15,6 @@ use aya::programs::{
     SchedClassifier, TcAttachType,
     tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact},
 };
-use nix::sys::stat::fstat;
 use sekimori_compile::abi::{ABI_VERSION, PortKey};
 use sekimori_core::ids::EniId;
 
@@ -41,48 +40,39 @@ pub(super) struct Attachments {
     links: PathBuf,
     shared: Programs,
     by_cookie: HashMap<u64, Programs>,
-    cookies: HashMap<(u64, u64), u64>,
     ports: BTreeMap<EniId, PortKey>,
     mode: AttachMode,
 }
 
-/// Suffix of the pin and attach type of each program.
-const SIDES: [(&str, u32); 2] = [("to", TCX_EGRESS), ("from", TCX_INGRESS)];
+/// Start of the pin's name and attach type of each program. A bpffs allows no dot in a name.
+const SIDES: [(&str, u32); 2] = [("to_", TCX_EGRESS), ("from_", TCX_INGRESS)];
 
 impl Attachments {
-    /// Takes over the links that an earlier process pinned: our programs take the place of its.
+    /// Attachments in a bpffs; nothing is attached yet.
     pub(super) fn new(bpffs: &Path, shared: Programs, mode: AttachMode) -> anyhow::Result<Self> {
         let links = bpffs.join(format!("v{ABI_VERSION}")).join("links");
         fs::create_dir_all(&links).with_context(|| format!("cannot create `{}`", links.display()))?;
-        let attachments = Self {
-            bpffs: bpffs.to_owned(),
-            links,
-            shared,
-            by_cookie: HashMap::new(),
-            cookies: HashMap::new(),
-            ports: BTreeMap::new(),
-            mode,
-        };
-        if attachments.shared.knows_cookies {
-            attachments.renew_links()?;
-        }
-        Ok(attachments)
+        Ok(Self { bpffs: bpffs.to_owned(), links, shared, by_cookie: HashMap::new(), ports: BTreeMap::new(), mode })
     }
 
-    fn renew_links(&self) -> anyhow::Result<()> {
-        for entry in fs::read_dir(&self.links)? {
-            let path = entry?.path();
-            let program = match path.extension().and_then(|suffix| suffix.to_str()) {
-                Some("to") => &self.shared.to_eni,
-                _ => &self.shared.from_eni,
-            };
-            let link = sys::open_pinned(&path).with_context(|| format!("cannot open `{}`", path.display()))?;
-            match sys::link_update(link.as_fd(), program.as_fd()) {
-                Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => fs::remove_file(&path)?,
-                other => other.with_context(|| format!("cannot renew `{}`", path.display()))?,
+    /// Takes over the links that an earlier process pinned: our programs take the place of its.
+    pub(super) fn renew_links(&mut self) -> anyhow::Result<()> {
+        for (eni, port) in self.ports.clone() {
+            let paths = SIDES.map(|(side, _)| self.links.join(format!("{side}{eni}")));
+            let programs = self.load(port.netns)?;
+            for (path, program) in paths.iter().zip([&programs.to_eni, &programs.from_eni]) {
+                renew(path, program.as_fd()).with_context(|| format!("cannot renew `{}`", path.display()))?;
             }
         }
         Ok(())
+    }
+
+    /// The programs of a namespace.
+    fn load(&mut self, cookie: u64) -> anyhow::Result<&mut Programs> {
+        match self.by_cookie.entry(cookie) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(maps::load_for(&self.bpffs, cookie)?)),
+        }
     }
 
     /// Puts both programs on an interface; returns the cookie of its namespace.
@@ -93,10 +83,8 @@ impl Attachments {
         namespace: &str,
         ifindex: u32,
     ) -> anyhow::Result<u64> {
-        let cookie = self.cookie(netns)?;
-        if !self.shared.knows_cookies && !self.by_cookie.contains_key(&cookie) {
-            self.by_cookie.insert(cookie, maps::load_for(&self.bpffs, cookie)?);
-        }
+        let cookie = within(netns, sys::netns_cookie)?.context("the kernel does not tell a namespace's cookie")?;
+        self.load(cookie)?;
         let attached = match self.mode {
             AttachMode::Auto => self.attach_tcx(eni, netns, cookie, ifindex),
             AttachMode::Clsact => Err(io::ErrorKind::Unsupported.into()),
@@ -114,8 +102,8 @@ impl Attachments {
 
     fn attach_tcx(&self, eni: &EniId, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> io::Result<()> {
         let programs = self.by_cookie.get(&cookie).unwrap_or(&self.shared);
-        for ((suffix, attach_type), program) in SIDES.into_iter().zip([&programs.to_eni, &programs.from_eni]) {
-            let path = self.links.join(format!("{eni}.{suffix}"));
+        for ((side, attach_type), program) in SIDES.into_iter().zip([&programs.to_eni, &programs.from_eni]) {
+            let path = self.links.join(format!("{side}{eni}"));
             let known = self.ports.get(eni).is_some_and(|port| (port.netns, port.ifindex) == (cookie, ifindex));
             if known && renew(&path, program.as_fd())? {
                 continue;
@@ -146,31 +134,21 @@ impl Attachments {
         })?
     }
 
-    fn cookie(&mut self, netns: BorrowedFd<'_>) -> anyhow::Result<u64> {
-        let identity = fstat(netns).map(|stat| (stat.st_dev, stat.st_ino))?;
-        if let Some(cookie) = self.cookies.get(&identity) {
-            return Ok(*cookie);
-        }
-        let cookie = within(netns, sys::netns_cookie)?.context("the kernel does not tell a namespace's cookie")?;
-        // An inode number may come back for another namespace, so only the last few are worth knowing.
-        if self.cookies.len() >= COOKIES_MAX {
-            self.cookies.clear();
-        }
-        self.cookies.insert(identity, cookie);
-        Ok(cookie)
-    }
-
     /// Whether both programs are known to be on an ENI's interface. A clsact filter leaves no trace to find.
     pub(super) fn is_attached(&self, eni: &EniId) -> bool {
-        SIDES.iter().all(|(suffix, _)| self.links.join(format!("{eni}.{suffix}")).exists())
+        SIDES.iter().all(|(side, _)| self.links.join(format!("{side}{eni}")).exists())
     }
 
     /// Notes the interface of an ENI; returns the one it had.
     pub(super) fn bind(&mut self, eni: &EniId, port: Option<PortKey>) -> Option<PortKey> {
-        match port {
+        let old = match port {
             Some(port) => self.ports.insert(eni.clone(), port),
             None => self.ports.remove(eni),
+        };
+        if let Some(old) = old.filter(|old| self.ports.values().all(|port| port.netns != old.netns)) {
+            self.by_cookie.remove(&old.netns);
         }
+        old
     }
 
     /// The interface of an ENI.
@@ -180,8 +158,8 @@ impl Attachments {
 
     /// Lets go of an interface that is gone.
     pub(super) fn forget(&mut self, eni: &EniId) {
-        for (suffix, _) in SIDES {
-            let path = self.links.join(format!("{eni}.{suffix}"));
+        for (side, _) in SIDES {
+            let path = self.links.join(format!("{side}{eni}"));
             if let Err(error) = remove(&path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove the pin of an interface that is gone");
             }
@@ -192,9 +170,6 @@ impl Attachments {
         (self.shared.to_eni.as_fd(), self.shared.from_eni.as_fd())
     }
 }
-
-/// Namespaces whose cookie is remembered.
-const COOKIES_MAX: usize = 1_024;
 
 /// Puts a program in the place of a pinned link's; false when the link or its interface is gone.
 fn renew(path: &Path, program: BorrowedFd<'_>) -> io::Result<bool> {

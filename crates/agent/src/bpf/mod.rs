@@ -98,6 +98,7 @@ impl DataPlane {
             let port = abi::PortKey { netns: entry.netns, ifindex: entry.ifindex, reserved: 0 };
             attachments.bind(eni, (entry.ifindex != 0).then_some(port));
         }
+        attachments.renew_links()?;
         let plane = Self {
             maps,
             hashes,

@@ -129,8 +129,10 @@ pub struct InstanceQuery {
     pub instance_type: Option<String>,
     /// The status, `Running` or `Starting`.
     pub status: Option<String>,
-    /// Any of these private addresses.
+    /// Any of these private IPv4 addresses.
     pub addresses: Vec<IpAddr>,
+    /// Any of these IPv6 addresses.
+    pub ipv6_addresses: Vec<IpAddr>,
     /// A filter is set that nothing here can pass.
     pub is_empty: bool,
     /// Which part.

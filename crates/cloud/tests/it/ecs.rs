@@ -149,6 +149,8 @@ fn instances_start_run_and_go() {
     );
     assert!(estate.call("DescribeInstances&SecurityGroupId=$5").contains("\"TotalCount\":2"));
     assert!(estate.call("DescribeInstances&PrivateIpAddresses=[\"10.1.0.2\"]").contains("\"TotalCount\":1"));
+    assert!(estate.call("DescribeInstances&Ipv6Address.1=2001:db8::1").contains("\"TotalCount\":0"));
+    assert!(estate.call("DescribeInstances&Ipv6Address.1=10.1.0.2").starts_with("400 InvalidParameter"));
     assert!(estate.call("DescribeInstances&InstanceIds=[]").contains("\"TotalCount\":0"));
     check(
         &mut estate,

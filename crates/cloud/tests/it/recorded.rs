@@ -122,7 +122,7 @@ fn libcloud() {
     check(
         "libcloud-list-nodes",
         &expect![[
-            r#"Query(Instances(InstanceQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([i-1, i-2]), name: None, vpc: None, subnet: None, zone: None, group: None, image: None, instance_type: None, status: None, addresses: [], is_empty: false, page: Number { number: 1, size: 10 } }))"#
+            r#"Query(Instances(InstanceQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([i-1, i-2]), name: None, vpc: None, subnet: None, zone: None, group: None, image: None, instance_type: None, status: None, addresses: [], ipv6_addresses: [], is_empty: false, page: Number { number: 1, size: 10 } }))"#
         ]],
     );
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State, rejection::QueryRejection};
+use axum::extract::{
+    Path, Query, State,
+    rejection::{PathRejection, QueryRejection},
+};
 use serde::Deserialize;
 
 use sekimori_analysis::{effective, why};
@@ -34,6 +37,13 @@ pub(super) async fn why(
 }
 
 /// `GET /v1/policy/{eni-or-instance}`.
-pub(super) async fn policy(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<effective::Report> {
+pub(super) async fn policy(
+    State(app): State<Arc<App>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Answer<effective::Report> {
+    let Path(name) = name.map_err(|error| {
+        let message = format!("the name cannot be read: {}; give an interface or instance", error.body_text());
+        ApiError::new(ErrorCode::Invalid, message)
+    })?;
     json(effective::show(&app.committer.world(), &name)?)
 }

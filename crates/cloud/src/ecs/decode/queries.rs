@@ -1,5 +1,7 @@
 //! `Describe…` calls: filters and pages.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sekimori_core::{ids::GroupId, rule::Direction};
 
@@ -76,6 +78,7 @@ pub(super) fn instances(scope: &Scope<'_>) -> Result<InstanceQuery, Fault> {
         instance_type: scope.text("InstanceType").map(str::to_owned),
         status: scope.text("Status").map(str::to_owned),
         addresses: addresses(scope)?,
+        ipv6_addresses: ipv6_addresses(scope)?,
         is_empty: is_classic || !groups::tag_pairs(scope).is_empty(),
         page: page(scope, &INSTANCE_PAGING)?,
     })
@@ -153,13 +156,23 @@ fn comma_ids<'a, T: From<&'a str>>(scope: &Scope<'a>, name: &'static str) -> Res
     Ok(ids.into_iter().map(T::from).collect())
 }
 
-fn addresses(scope: &Scope<'_>) -> Result<Vec<std::net::IpAddr>, Fault> {
+fn addresses(scope: &Scope<'_>) -> Result<Vec<IpAddr>, Fault> {
     let Some(text) = scope.text("PrivateIpAddresses") else { return Ok(Vec::new()) };
     let texts: Vec<String> = serde_json::from_str(text).map_err(|_| Fault::AddressFormat)?;
     if texts.len() > IDS_MAX {
         return Err(Fault::AddressFormat);
     }
     texts.iter().map(|text| text.parse().map_err(|_| Fault::AddressFormat)).collect()
+}
+
+fn ipv6_addresses(scope: &Scope<'_>) -> Result<Vec<IpAddr>, Fault> {
+    let texts = scope.call.params().list("Ipv6Address");
+    if texts.len() > IDS_MAX {
+        return Err(invalid("Ipv6Address", format!("it has more than {IDS_MAX} items; ask several times")));
+    }
+    let address = |text: &&str| text.parse::<Ipv6Addr>().map(IpAddr::V6);
+    let bad = |text: &str| invalid("Ipv6Address", format!("`{text}` is not an IPv6 address"));
+    texts.iter().map(|text| address(text).map_err(|_| bad(text))).collect()
 }
 
 fn pattern(text: &str) -> NameFilter {

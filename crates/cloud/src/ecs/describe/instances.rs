@@ -34,6 +34,9 @@ pub(super) fn instances(query: &InstanceQuery, view: &View<'_>) -> Fields {
 
 fn passes(query: &InstanceQuery, view: &View<'_>, instance: &Instance) -> bool {
     let eni = || view.world.primary_eni(&instance.id);
+    let has_one_of = |wanted: &[IpAddr]| {
+        wanted.is_empty() || eni().is_some_and(|eni| eni.addresses.iter().any(|own| wanted.contains(own)))
+    };
     !query.is_empty
         && view.is_in(&instance.vpc, query.region)
         && query.name.as_ref().is_none_or(|name| name.matches(&instance.name))
@@ -44,8 +47,8 @@ fn passes(query: &InstanceQuery, view: &View<'_>, instance: &Instance) -> bool {
         && query.instance_type.as_ref().is_none_or(|kind| *kind == instance.instance_type)
         && query.status.as_ref().is_none_or(|status| status == status_of(instance, view))
         && query.group.as_ref().is_none_or(|group| eni().is_some_and(|eni| eni.groups.contains(group)))
-        && (query.addresses.is_empty()
-            || eni().is_some_and(|eni| eni.addresses.iter().any(|own| query.addresses.contains(own))))
+        && has_one_of(&query.addresses)
+        && has_one_of(&query.ipv6_addresses)
 }
 
 /// A new instance runs once its host enforces the revision that made it.

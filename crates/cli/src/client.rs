@@ -1,0 +1,192 @@
+//! Requests to the native API of a server. Blocking: a command asks one thing and ends.
+//!
+//! No proxy of the environment is used: the operator's token goes to the server that was named and nowhere else.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, anyhow, bail};
+use sekimori_server::api::{ErrorBody, ErrorCode};
+use serde::{Serialize, de::DeserializeOwned};
+use ureq::{
+    Agent,
+    http::Response,
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
+};
+
+use crate::{cli::Common, connection, connection::Target, exit::Failure};
+
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How long it may take to be let in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take, beyond the time that the request itself asks the server to wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A server that can be asked.
+pub(crate) struct Client {
+    agent: Agent,
+    target: Target,
+}
+
+impl Client {
+    /// The server that the options and the environment mean.
+    ///
+    /// # Errors
+    /// When none is named, or its certificate cannot be read.
+    pub(crate) fn connect(common: &Common) -> Result<Self, Failure> {
+        let target = connection::resolve(&common.connection, connection::environment)?;
+        Ok(Self { agent: agent(&target)?, target })
+    }
+
+    /// Where the server is: `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        let endpoint = &self.target.endpoint;
+        endpoint.split_once("://").map_or(endpoint.as_str(), |(_, address)| address)
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// The server's own words, or what is between it and us.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
+        self.get_patiently(path, query, Duration::ZERO)
+    }
+
+    /// Asks for something that takes the server a while.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn get_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        wait: Duration,
+    ) -> anyhow::Result<T> {
+        let request = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT + wait)).build();
+        let request = request.header("authorization", self.bearer()).query_pairs(query.iter().copied());
+        self.read(request.call())
+    }
+
+    /// Changes something.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.read(self.agent.put(self.url(path)).header("authorization", self.bearer()).send_json(body))
+    }
+
+    /// Makes something.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.read(self.agent.post(self.url(path)).header("authorization", self.bearer()).send_json(body))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.target.endpoint)
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.target.token)
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: Result<Response<ureq::Body>, ureq::Error>) -> anyhow::Result<T> {
+        let endpoint = &self.target.endpoint;
+        let mut response = answer.map_err(|error| unreachable(endpoint, &error))?;
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let body = body.with_context(|| format!("the answer of `{endpoint}` broke off; ask again"))?;
+        if !response.status().is_success() {
+            return Err(refused(endpoint, response.status().as_u16(), &body));
+        }
+        serde_json::from_slice(&body).with_context(|| {
+            format!(
+                "the answer of `{endpoint}` is not ours; is it a sekimori server of release {}?",
+                env!("CARGO_PKG_VERSION")
+            )
+        })
+    }
+}
+
+/// A name as a part of a path.
+#[must_use]
+pub(crate) fn path_part(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(byte).collect()
+}
+
+fn agent(target: &Target) -> anyhow::Result<Agent> {
+    let mut tls = TlsConfig::builder();
+    if let Some(ca) = &target.ca {
+        tls = tls.root_certs(RootCerts::new_with_certs(&certificates(ca)?));
+    }
+    let config = Agent::config_builder()
+        .proxy(None)
+        .tls_config(tls.build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_global(Some(ANSWER_TIMEOUT));
+    Ok(config.build().new_agent())
+}
+
+fn certificates(path: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
+    let pem = fs::read(path).with_context(|| format!("cannot read the certificate `{}`", path.display()))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        let item = item.with_context(|| format!("`{}` is not PEM; give a file of certificates", path.display()))?;
+        if let PemItem::Certificate(certificate) = item {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        bail!("`{}` holds no certificate; give the one that the server was started with", path.display());
+    }
+    Ok(certificates)
+}
+
+fn unreachable(endpoint: &str, error: &ureq::Error) -> anyhow::Error {
+    anyhow!("cannot ask `{endpoint}`: {error}; is `sekimori up` running, and is this its endpoint and certificate?")
+}
+
+fn refused(endpoint: &str, status: u16, body: &[u8]) -> anyhow::Error {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { error }) if error.code == ErrorCode::Unauthorized => {
+            anyhow!("`{endpoint}` does not accept the token; use the one in its credentials.env (--data-dir DIR)")
+        }
+        Ok(ErrorBody { error }) => anyhow!(error.message),
+        Err(_) => anyhow!("`{endpoint}` answered {status} without a reason; is it a sekimori server?"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_place_in_the_path() {
+        assert_eq!(path_part("eni-0a_b.c~"), "eni-0a_b.c~");
+        assert_eq!(path_part("../a?b é"), "..%2Fa%3Fb%20%C3%A9");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_servers_words() {
+        let body = br#"{"error":{"code":"not-found","message":"no interface `x`; list them"}}"#;
+        assert_eq!(refused("http://h", 404, body).to_string(), "no interface `x`; list them");
+        let body = br#"{"error":{"code":"unauthorized","message":"secret detail"}}"#;
+        assert!(refused("http://h", 401, body).to_string().contains("credentials.env"));
+        assert!(refused("http://h", 502, b"<html>").to_string().contains("answered 502"));
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        assert!(certificates(&path).unwrap_err().to_string().contains("ca.pem"));
+        fs::write(&path, "nothing").unwrap();
+        assert!(certificates(&path).unwrap_err().to_string().contains("holds no certificate"));
+    }
+}

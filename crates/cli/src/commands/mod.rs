@@ -1,0 +1,40 @@
+//! One file per command: its arguments, what it does, and how its answer looks.
+
+pub(crate) mod account;
+pub(crate) mod bypass;
+pub(crate) mod completions;
+pub(crate) mod counters;
+pub(crate) mod down;
+pub(crate) mod man;
+pub(crate) mod policy;
+pub(crate) mod server;
+pub(crate) mod status;
+pub(crate) mod treatment;
+pub(crate) mod up;
+pub(crate) mod wait;
+pub(crate) mod why;
+
+use crate::{
+    cli::{Cli, Command},
+    exit::Outcome,
+};
+
+/// Does what the command line asks for.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let Cli { common, command } = cli;
+    match command {
+        Command::Up(args) => up::run(&common, args),
+        Command::Down(args) => down::run(&common, args),
+        Command::Wait(args) => wait::run(&common, args),
+        Command::Account(command) => account::run(&common, command),
+        Command::Status => status::run(&common),
+        Command::Why(args) => why::run(&common, args),
+        Command::Policy(command) => policy::run(&common, command),
+        Command::Counters(args) => counters::run(&common, args),
+        Command::Treatment(command) => treatment::run(&common, command),
+        Command::Bypass(command) => bypass::run(&common, command),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Server(args) => server::run(args),
+    }
+}

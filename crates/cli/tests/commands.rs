@@ -1,0 +1,169 @@
+//! The binary as scripts see it: exit codes, output, errors, and where the token goes.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod stub;
+
+use std::{
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+
+use stub::Stub;
+
+const WHY: &str = r#"{"allowed":ALLOWED,"vpc":"vpc-1","from":{"name":"i-web","address":"10.2.0.1","eni":"eni-1",
+    "instance":"i-web"},"to":{"name":"i-db","address":"10.1.0.1","eni":"eni-2","instance":"i-db"},"service":"tcp/5432",
+    "transport":{"Tcp":{"source":50000,"destination":5432}},"legs":[],"revision":7}"#;
+
+const STATUS: &str = r#"{"version":"0.1.0","committed":7,"limits":"cloud","hosts":[],"counts":{"accounts":1,"vpcs":0,
+    "instances":0,"enis":0,"groups":0,"rules":0},"capacity":[]}"#;
+
+fn why(allowed: bool) -> String {
+    WHY.replace("ALLOWED", if allowed { "true" } else { "false" })
+}
+
+/// The command without anything of the environment.
+fn sekimori(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sekimori"));
+    command.env_clear().args(words);
+    command
+}
+
+fn asking(stub: &Stub, words: &[&str]) -> Command {
+    let mut command = sekimori(words);
+    command.env("SEKIMORI_ENDPOINT", format!("http://{}", stub.address)).env("SEKIMORI_TOKEN", "the-token");
+    command
+}
+
+/// Exit code, standard output and standard error.
+fn run(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn help_and_version_are_no_errors_and_nonsense_is_usage() {
+    assert_eq!(
+        run(&mut sekimori(&["--version"])),
+        (0, format!("sekimori {}\n", env!("CARGO_PKG_VERSION")), String::new())
+    );
+    for words in [&["help"][..], &["up", "--help"], &["server", "-h"], &["policy", "show", "--help"]] {
+        let (code, out, error) = run(&mut sekimori(words));
+        assert!(code == 0 && out.contains("Usage:") && error.is_empty(), "{words:?}: {code} {error}");
+    }
+    for words in [&[][..], &["frobnicate"], &["why", "a"], &["treatment", "set", "eni-1", "drop"], &["wait", "-x"]] {
+        let (code, out, error) = run(&mut sekimori(words));
+        assert!(code == 64 && out.is_empty() && !error.is_empty(), "{words:?}: {code} {out}");
+    }
+}
+
+#[test]
+fn a_missing_server_is_usage_and_one_that_is_away_is_a_failure() {
+    let (code, _, error) = run(&mut sekimori(&["status"]));
+    assert!(code == 64 && error.starts_with("sekimori: no server is named"), "{code} {error}");
+    let mut away = sekimori(&["status"]);
+    away.env("SEKIMORI_ENDPOINT", "http://127.0.0.1:1").env("SEKIMORI_TOKEN", "t");
+    let (code, _, error) = run(&mut away);
+    assert!(code == 1 && error.contains("`http://127.0.0.1:1`") && error.contains("sekimori up"), "{code} {error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn why_answers_with_its_exit_code() {
+    for (allowed, expected) in [(true, 0), (false, 2)] {
+        let stub = Stub::answering("200 OK", &why(allowed));
+        let (code, out, error) = run(&mut asking(&stub, &["why", "i-web", "i-db", "tcp/5432", "--source-port", "7"]));
+        assert_eq!((code, error.as_str()), (expected, ""));
+        assert!(out.starts_with(if allowed { "allowed: tcp/5432" } else { "denied: tcp/5432" }), "{out}");
+        let asked = stub.asked();
+        assert!(
+            asked.starts_with("get /v1/why?from=i-web&to=i-db&service=tcp%2f5432&source_port=7 http/1.1"),
+            "{asked}"
+        );
+        assert!(asked.contains("authorization: bearer the-token\r\n"), "{asked}");
+    }
+}
+
+#[test]
+fn a_refusal_is_the_servers_own_words() {
+    let body = r#"{"error":{"code":"not-found","message":"no interface `x y`; list them"}}"#;
+    let stub = Stub::answering("404 Not Found", body);
+    let (code, out, error) = run(&mut asking(&stub, &["policy", "show", "x y"]));
+    assert_eq!((code, out.as_str(), error.as_str()), (1, "", "sekimori: no interface `x y`; list them\n"));
+    assert!(stub.asked().starts_with("get /v1/policy/x%20y http/1.1"));
+}
+
+#[test]
+fn an_answer_that_is_not_ours_is_told() {
+    for (status, body) in [("200 OK", "<html>"), ("502 Bad Gateway", "<html>"), ("302 Found", "")] {
+        let stub = Stub::answering(status, body);
+        let (code, _, error) = run(&mut asking(&stub, &["status"]));
+        assert!(code == 1 && error.contains("sekimori server"), "{status}: {code} {error}");
+    }
+}
+
+#[test]
+fn json_is_json_and_a_table_without_a_terminal_has_no_colours() {
+    let stub = Stub::answering("200 OK", &why(false));
+    let (_, out, _) = run(&mut asking(&stub, &["why", "a", "b", "icmp", "--output", "json"]));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["allowed"], false);
+    let stub = Stub::answering("200 OK", STATUS);
+    let (code, out, _) = run(&mut asking(&stub, &["status"]));
+    assert!(code == 0 && !out.contains('\u{1b}') && out.contains("revision 7"), "{out}");
+}
+
+#[test]
+fn the_token_never_goes_to_a_proxy() {
+    let (server, proxy) = (Stub::answering("200 OK", STATUS), Stub::answering("200 OK", STATUS));
+    let mut command = asking(&server, &["status"]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, format!("http://{}", proxy.address));
+    }
+    assert_eq!(run(&mut command).0, 0);
+    assert!(server.asked().contains("the-token") && proxy.was_left_alone());
+}
+
+#[test]
+fn credentials_come_from_the_data_directory() {
+    let stub =
+        Stub::answering("200 OK", r#"[{"id":"1","dialect":"ecs","name":"n","treatment":null,"keys":["LTAI"]}]"#);
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("SEKIMORI_ENDPOINT=http://{}\nSEKIMORI_TOKEN=of-the-directory\n", stub.address);
+    std::fs::write(dir.path().join("credentials.env"), text).unwrap();
+    let (code, out, _) = run(&mut sekimori(&["account", "list", "--data-dir", dir.path().to_str().unwrap()]));
+    assert!(code == 0 && out.contains("LTAI"), "{code} {out}");
+    assert!(stub.asked().contains("authorization: bearer of-the-directory\r\n"));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let stub = Stub::answering("200 OK", r#"{"hosts":[],"total":{"rules":[],"enis":[],"flows":0}}"#);
+    let mut watching = asking(&stub, &["counters", "--watch", "--interval-s", "1"]);
+    let mut watching = watching.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(watching.stdout.take());
+    let mut ended = None;
+    for _ in 0..100 {
+        ended = watching.try_wait().unwrap();
+        if ended.is_some() {
+            break;
+        }
+        thread::park_timeout(Duration::from_millis(100));
+    }
+    let _ = watching.kill();
+    assert_eq!(ended.expect("it ends by itself").code(), Some(0));
+    assert_eq!(String::from_utf8(watching.wait_with_output().unwrap().stderr).unwrap(), "");
+}
+
+#[test]
+fn an_exposed_server_must_be_asked_for_and_a_reserved_port_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let (code, _, error) = run(&mut sekimori(&["up", "--data-dir", dir, "--listen", "0.0.0.0:0"]));
+    assert!(code == 64 && error.contains("--tls-generate"), "{code} {error}");
+    let (code, _, error) = run(&mut sekimori(&["up", "--data-dir", dir, "--listen", "127.0.0.1:1"]));
+    let first: u16 =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap().trim().parse().unwrap();
+    assert!(first <= 1 || (code == 64 && error.contains("port `1` is reserved")), "{code} {error}");
+}
