@@ -2,7 +2,7 @@
 
 use std::{fmt, io, process::ExitCode};
 
-use anstream::eprintln;
+use anstream::{eprint, eprintln};
 
 /// The command line cannot be understood (`EX_USAGE` of sysexits).
 const USAGE: u8 = 64;
@@ -89,9 +89,18 @@ pub(crate) fn report(outcome: Outcome) -> ExitCode {
 
 /// Shows help, the version, or what is wrong with the command line.
 pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
-    // There is nowhere left to tell that the message could not be written.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if !error.use_stderr() {
+        // Whoever asked for help and does not read it needs none.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let message = error.render().to_string();
+    match message.strip_prefix("error: ") {
+        Some(message) => eprint!("sekimori: {message}"),
+        // Without any command the message is the help.
+        None => eprint!("{message}"),
+    }
+    ExitCode::from(USAGE)
 }
 
 #[cfg(test)]

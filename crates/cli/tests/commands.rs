@@ -53,10 +53,12 @@ fn help_and_version_are_no_errors_and_nonsense_is_usage() {
         let (code, out, error) = run(&mut sekimori(words));
         assert!(code == 0 && out.contains("Usage:") && error.is_empty(), "{words:?}: {code} {error}");
     }
-    for words in [&[][..], &["frobnicate"], &["why", "a"], &["treatment", "set", "eni-1", "drop"], &["wait", "-x"]] {
+    for words in [&["frobnicate"][..], &["why", "a"], &["treatment", "set", "eni-1", "drop"], &["wait", "-x"]] {
         let (code, out, error) = run(&mut sekimori(words));
-        assert!(code == 64 && out.is_empty() && !error.is_empty(), "{words:?}: {code} {out}");
+        assert!(code == 64 && out.is_empty() && error.starts_with("sekimori: "), "{words:?}: {code} {error}");
     }
+    let (code, out, error) = run(&mut sekimori(&[]));
+    assert!(code == 64 && out.is_empty() && error.contains("Usage: sekimori"), "{code} {error}");
 }
 
 #[test]

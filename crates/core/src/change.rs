@@ -1,7 +1,7 @@
 //! What is stored, sent and applied: the outcome of a command, as facts.
 //!
 //! A change carries everything that it needs, so replaying the changes of a store gives the world back
-//! without judging anything again. [`Change::key`] is the row it lives in: the newest change of a row
+//! without judging anything again. [`Change::row`] is the row it lives in: the newest change of a row
 //! wins, and a snapshot is the newest `Put` of every row, in the order of [`Row`].
 
 use std::{collections::BTreeSet, sync::Arc};

@@ -1,7 +1,7 @@
 //! The data plane: programs at every interface, and the maps they read.
 //!
 //! [`DataPlane`] makes the kernel follow the tables of `compile`. The order of its writes is what keeps
-//! section 3.2 of the design: see [`write`]. The only unsafe code of the project is in [`sys`].
+//! section 3.2 of the design: see `write.rs`. The only unsafe code of the project is in [`sys`].
 
 pub mod attach;
 pub mod maps;

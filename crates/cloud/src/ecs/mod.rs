@@ -1,6 +1,6 @@
 //! Alibaba Cloud: ECS 2014-05-26, and of VPC 2016-04-28 what a security group needs around it.
 //!
-//! The way in is [`Call::parse`] and [`decode`]; the way out is [`outcome`], [`refused`], [`answer`] and
+//! The way in is [`Call::parse`] and [`decode()`]; the way out is [`outcome`], [`refused`], [`answer`] and
 //! [`Call::fault`]. What exists is listed once, in [`catalog`]; every error once, in [`errors`] (of requests)
 //! and [`refusals`] (of commands). Specification: `spec/ecs.md`.
 
