@@ -3,5 +3,6 @@
 
 pub mod frame;
 pub mod generate;
+pub mod lab;
 pub mod plane;
 pub mod shrink;

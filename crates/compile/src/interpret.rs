@@ -95,9 +95,14 @@ impl Side<'_> {
         self.words.get(at as usize).copied().unwrap_or(0)
     }
 
-    /// A table as (entries, position).
+    /// A table as (entries, position). Words that are no policy may claim more entries than there are words.
     fn table(&self, table: Table) -> (u32, u32) {
-        halves(self.word(self.base + table as u32))
+        let (entries, at) = halves(self.word(self.base + table as u32));
+        (self.bounded(entries), at)
+    }
+
+    fn bounded(&self, count: u32) -> u32 {
+        count.min(u32::try_from(self.words.len()).unwrap_or(u32::MAX))
     }
 
     fn flags(&self) -> u32 {
@@ -105,11 +110,11 @@ impl Side<'_> {
     }
 
     fn summaries(&self) -> u32 {
-        halves(self.word(self.base + DEFAULTS_WORD)).1
+        self.bounded(halves(self.word(self.base + DEFAULTS_WORD)).1)
     }
 
     fn record(&self, rule: u32) -> Record {
-        let (high, slot) = halves(self.word(self.table(Table::Rules).1 + rule));
+        let (high, slot) = halves(self.word(self.table(Table::Rules).1.wrapping_add(rule)));
         Record { slot, action: high & 0xff, flags: high >> 8 }
     }
 
@@ -144,15 +149,16 @@ impl Side<'_> {
     /// The class of a value: that of the last entry at or below it.
     fn narrow(&self, table: Table, value: u32) -> u32 {
         let (entries, at) = self.table(table);
-        let below = (0..entries).map(|n| halves(self.word(at + n))).take_while(|(first, _)| *first <= value);
+        let below =
+            (0..entries).map(|n| halves(self.word(at.wrapping_add(n)))).take_while(|(first, _)| *first <= value);
         below.last().map_or(0, |(_, class)| class)
     }
 
     fn wide(&self, table: Table, value: u128) -> u32 {
         let (entries, at) = self.table(table);
         let entry = |n: u32| {
-            let first = (u128::from(self.word(at + 3 * n)) << 64) | u128::from(self.word(at + 3 * n + 1));
-            (first, halves(self.word(at + 3 * n + 2)).1)
+            let word = |part: u32| self.word(at.wrapping_add(3 * n + part));
+            ((u128::from(word(0)) << 64) | u128::from(word(1)), halves(word(2)).1)
         };
         (0..entries).map(entry).take_while(|(first, _)| *first <= value).last().map_or(0, |(_, class)| class)
     }
@@ -169,13 +175,14 @@ impl Side<'_> {
     }
 
     fn bitmap_word(&self, class: u32, number: u32) -> u64 {
-        let summary = self.word(class + 2 * (number / 64));
+        let pair = class.wrapping_add(2 * (number / 64));
+        let summary = self.word(pair);
         let bit = 1_u64 << (number % 64);
         if summary & bit == 0 {
             return 0;
         }
-        let first = halves(self.word(class + 2 * (number / 64) + 1)).1;
-        self.word(first + (summary & (bit - 1)).count_ones())
+        let first = halves(self.word(pair.wrapping_add(1))).1;
+        self.word(first.wrapping_add((summary & (bit - 1)).count_ones()))
     }
 }
 

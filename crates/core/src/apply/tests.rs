@@ -270,7 +270,7 @@ fn joining_and_leaving() {
     let mut estate = Estate::new(Dialect::Ecs);
     let (a, b) = (estate.a.clone(), estate.b.clone());
     let enterprise = estate.group(Flavor::EcsEnterprise);
-    let web = estate.instance(&[a.clone()]);
+    let web = estate.instance(std::slice::from_ref(&a));
     let message = estate.try_run(estate.leave(&web, &a)).expect_err("refused");
     assert!(message.ends_with("join another first"), "{message}");
     estate.run(estate.join(&web, &b));
@@ -302,7 +302,7 @@ fn addresses_are_unique_and_run_out() {
     let Outcome::Subnet(small) = estate.run(estate.new_subnet("10.2.0.0/29")) else { panic!() };
     estate.subnet = small;
     // Eight addresses, less the first and the last three (`spec/ecs.md`): four, less none.
-    estate.run(estate.instances(&[a.clone()], 4));
+    estate.run(estate.instances(std::slice::from_ref(&a), 4));
     estate.refused(
         estate.instances(&[a], 1),
         &expect!["subnet `SUBNET` has no free private address; use a larger or another subnet"],
@@ -405,7 +405,7 @@ fn a_policy_that_does_not_fit_is_refused() {
     let mut estate = Estate::new(Dialect::Ecs);
     estate.context.limits = LimitMode::Host;
     let a = estate.a.clone();
-    estate.instance(&[a.clone()]);
+    estate.instance(std::slice::from_ref(&a));
     // Port ranges inside each other: every class holds half of the rules, the worst that intervals can do.
     let nested = (0..9_000_u16).map(|step| RuleSpec {
         service: Service::Ports(PortRange::new(step, u16::MAX - step).expect("a range")),
