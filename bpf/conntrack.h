@@ -102,14 +102,15 @@ static __always_inline __u64 stamp_of(const struct eni *eni)
 
 /*
  * Whether a flow may go on. Its stamp tells that nothing has changed since it was judged; otherwise it is
- * judged again as the packet that began it, unless its ENI keeps tracked flows.
+ * judged again as the packet that began it, unless its ENI keeps tracked flows. While its ENI is being changed
+ * it is judged by old and new like a first packet: the other end may have moved on already.
  */
 static __always_inline int still_allowed(const struct eni *eni, const struct flow_key *key, struct flow *flow,
 					 struct scratch *work)
 {
 	struct finding *finding = &work->finding;
 
-	if (flow->stamp == stamp_of(eni))
+	if (flow->stamp == stamp_of(eni) && !*(volatile __u64 *)&eni->next)
 		return 1;
 	if ((eni->flags & ENI_KEEP) && !(flow->flags & FLOW_UNTRACKED))
 		return 1;

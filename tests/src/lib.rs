@@ -2,6 +2,7 @@
 //! implementations of a decision together. The tests themselves are in `tests/tests/`.
 
 pub mod frame;
+pub mod fuzz;
 pub mod generate;
 pub mod lab;
 pub mod plane;

@@ -19,7 +19,7 @@ use sekimori_core::{
 use crate::{frame::frame, generate::HOST};
 
 /// The loopback interface: test runs need one that exists.
-const LOOPBACK: u32 = 1;
+pub const LOOPBACK: u32 = 1;
 
 /// Whether a test that needs root can run. In CI it must: then this fails instead.
 #[must_use]
@@ -108,6 +108,16 @@ impl TestPlane {
         self.run(eni, slot, direction, &frame)
     }
 
+    /// Makes the interface of test runs that of an ENI.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn bind(&mut self, eni: &Eni) -> io::Result<()> {
+        let port = PortKey { netns: self.cookie, ifindex: LOOPBACK, reserved: 0 };
+        self.plane.rebind(&eni.id, None)?;
+        self.plane.rebind(&eni.id, Some(port))
+    }
+
     /// As [`TestPlane::judge`], for any bytes.
     ///
     /// # Errors
@@ -119,9 +129,7 @@ impl TestPlane {
         direction: Direction,
         frame: &[u8],
     ) -> anyhow::Result<Option<(bool, Reason)>> {
-        let port = PortKey { netns: self.cookie, ifindex: LOOPBACK, reserved: 0 };
-        self.plane.rebind(&eni.id, None)?;
-        self.plane.rebind(&eni.id, Some(port))?;
+        self.bind(eni)?;
         let before = self.plane.reason_counts(slot)?;
         let (to_eni, from_eni) = self.plane.programs();
         let program = if direction == Direction::Ingress { to_eni } else { from_eni };

@@ -1,6 +1,8 @@
 //! The two sides of the ABI cannot drift: sizes and offsets in the program's BTF must equal Rust's, the
 //! capacities of its maps the constants in Rust, and its numbers the ones in `layout` and `abi`.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{
     collections::BTreeMap,
     mem::{offset_of, size_of},

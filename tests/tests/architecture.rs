@@ -1,6 +1,8 @@
 //! The rules of the repository as tests: who may import whom, where `unsafe` may be, what a file and a
 //! function may grow to. `ARCHITECTURE.md` holds the table in words.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,6 +1,8 @@
 //! The BPF program in the kernel must agree with `core::verdict` about first packets, and with
 //! `core::flow` about everything after them, while the world changes.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::BTreeMap;
 
 use sekimori_compile::abi::Reason;

@@ -1,5 +1,7 @@
 //! A full flow table refuses new flows, says so, and leaves the live ones alone.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use sekimori_agent::bpf::sys;

@@ -1,6 +1,8 @@
 //! `core::verdict` from the rules and the interpreter from the tables must agree; incremental updates must
 //! equal a rebuild; and no policy may be larger than the bound that the API relies on.
 
+#![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use sekimori_compile::{

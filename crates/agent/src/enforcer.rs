@@ -78,8 +78,11 @@ impl Enforcer {
     pub async fn follow_world(&mut self, world: World) {
         let changes = world.changes_from(&self.world);
         let delta = self.tables.update(&world, &changes);
-        let written =
-            if self.is_following { self.plane.write(&delta) } else { self.plane.adopt(&mut self.tables, &delta) };
+        let written = if self.is_following {
+            self.plane.follow(&delta, &self.tables)
+        } else {
+            self.plane.adopt(&mut self.tables, &delta)
+        };
         self.note_plane(written, true);
         self.world = world;
         self.is_following = true;
@@ -110,7 +113,7 @@ impl Enforcer {
     pub async fn follow(&mut self, commit: &Commit) {
         self.world.commit(commit);
         let delta = self.tables.update(&self.world, &commit.changes);
-        let written = self.plane.write(&delta);
+        let written = self.plane.follow(&delta, &self.tables);
         self.note_plane(written, false);
         for change in &commit.changes {
             if let Change::DeleteEni(eni) = change {
@@ -146,7 +149,7 @@ impl Enforcer {
         let groups = enis.clone().flat_map(|eni| eni.groups.clone()).filter_map(|id| self.world.group(&id).cloned());
         let changes: Vec<Change> = groups.map(Change::PutGroup).chain(enis.map(Change::PutEni)).collect();
         let delta = self.tables.update(&self.world, &changes);
-        let written = self.plane.write(&delta).and_then(|closed| {
+        let written = self.plane.follow(&delta, &self.tables).and_then(|closed| {
             let again = self.plane.resync(&self.tables)?;
             Ok(closed.into_iter().chain(again).collect())
         });

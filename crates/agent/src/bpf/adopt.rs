@@ -2,12 +2,12 @@
 //! agent together with the names that make sense of them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
 };
 
 use sekimori_compile::{
-    abi::{self, AddressKey, Eni, id_of},
+    abi::{self, AddressKey, EMPTY_MEMBER, Eni, id_of},
     layout::{MAGIC, halves},
     tables::{Adopted, PolicyId},
 };
@@ -19,7 +19,7 @@ use sekimori_core::{
 use super::{
     Placed,
     maps::Maps,
-    members::{Held, Members, entry_of, nobody},
+    members::{Held, Members, entry_of},
     store::Space,
     sys::{self, Shared},
 };
@@ -100,13 +100,12 @@ fn words_at(words: &Shared<u64>, at: u32) -> Option<Vec<u64>> {
 }
 
 fn members(maps: &Maps) -> io::Result<Members> {
-    let mut held = BTreeMap::new();
+    let (mut held, mut coming) = (BTreeMap::new(), BTreeSet::new());
     sys::for_each(maps.fd("addresses")?, |key: &AddressKey, at: &u32| {
         let place = (*at as usize).min(maps.members.len() - 1);
         let member = maps.members.get(place);
-        // A change that was cut short is made again: what stands there counts as nothing known.
-        let entry = if member.next == 0 { entry_of(&member) } else { nobody() };
-        held.insert(*key, Held { at: *at, entry });
+        coming.extend((member.next > EMPTY_MEMBER).then_some(member.next));
+        held.insert(*key, Held { at: *at, entry: entry_of(&member) });
     })?;
-    Ok(Members::new(held))
+    Ok(Members::new(held, coming))
 }

@@ -23,9 +23,10 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// The mirror of what an earlier process left.
-    pub(super) fn new(held: BTreeMap<AddressKey, Held>) -> Self {
-        let used: BTreeSet<u32> = held.values().map(|held| held.at).collect();
+    /// The mirror of what an earlier process left: what is held, and what was about to take its place.
+    pub(super) fn new(held: BTreeMap<AddressKey, Held>, coming: BTreeSet<u32>) -> Self {
+        let mut used = coming;
+        used.extend(held.values().map(|held| held.at));
         let next = used.last().map_or(EMPTY_MEMBER, |last| (*last).max(EMPTY_MEMBER)) + 1;
         let free = (EMPTY_MEMBER + 1..next).filter(|at| !used.contains(at)).collect();
         Self { held, free, next }

@@ -10,7 +10,9 @@ pub mod store;
 pub mod sys;
 
 mod adopt;
+mod grace;
 mod members;
+mod settle;
 mod write;
 
 use std::{
@@ -197,11 +199,28 @@ impl DataPlane {
         Ok(closed)
     }
 
+    /// Makes the kernel follow the step that led to these tables, also when an earlier step did not get through.
+    ///
+    /// # Errors
+    /// The kernel's. The data plane is dirty then; [`DataPlane::resync`] finishes the work.
+    pub fn follow(&mut self, delta: &Delta, tables: &Tables) -> io::Result<Vec<ClosedEni>> {
+        if !self.dirty {
+            return self.write(delta);
+        }
+        // The step starts from a world that the kernel does not hold: alone it would open what neither does.
+        self.write(&Delta { names: delta.names.clone(), ..Delta::default() })?;
+        let mut closed = self.resync(tables)?;
+        closed.extend(delta.failures.iter().cloned());
+        Ok(closed)
+    }
+
     /// Makes the kernel equal to the tables from whatever state it is in.
     ///
     /// # Errors
     /// The kernel's. It stays dirty then, and no more open than both what it was and what it should be.
     pub fn resync(&mut self, tables: &Tables) -> io::Result<Vec<ClosedEni>> {
+        self.dirty = true;
+        self.settle()?;
         let delta = self.difference(tables);
         let closed = self.write(&delta)?;
         self.dirty = false;

@@ -1,12 +1,13 @@
 //! The order of writes.
 //!
 //! A change moves every object that it touches from *old* to *new* through *old and new*: first every
-//! object learns its successor, so that old and new must both allow; only when all of them know does the
-//! first one drop the old. So at no moment, at no interface, is anything open that is not open in the old
-//! world or not open in the new one, whatever the change touches and wherever it is cut short.
+//! object learns its successor, so that old and new must both allow; only when all of them know, and when every
+//! packet has arrived that some end judged before ([`grace`]), does the first one drop the old. So both ends of
+//! a packet are judged by the old world at least, or both by the new one at least: nothing passes that
+//! is not open in either, whatever the change touches and wherever it is cut short.
 //!
 //! Arrays are mapped memory and cannot fail to be written. Hashes can: a failure before the first object
-//! is moved is undone, and one after that leaves the object in *old and new* until the next try.
+//! is moved is undone, and one after that leaves objects in *old and new* until the next try ([`super::settle`]).
 
 use std::{collections::BTreeSet, io, mem::offset_of, os::fd::OwnedFd};
 
@@ -18,7 +19,7 @@ use sekimori_compile::{
 use sekimori_core::feed::ClosedEni;
 
 use super::{
-    DataPlane, Placed,
+    DataPlane, Placed, grace,
     maps::Maps,
     members::{Held, member, nobody},
     sys,
@@ -132,9 +133,23 @@ impl DataPlane {
             self.place(*id, words);
         }
         let moving = self.prepare_members(&delta.members)?;
+        let mut changing = moving.iter().filter(|step| !step.is_fresh).count();
         for (slot, entry) in &delta.enis {
-            self.prepare_eni(*slot, entry.as_ref());
+            changing += usize::from(self.prepare_eni(*slot, entry.as_ref()));
         }
+        // The two ends of a packet can be judged by different worlds only when two objects change.
+        if changing > 1 {
+            grace::wait_for_packets()?;
+        }
+        if !moving.is_empty() || !delta.enis.is_empty() {
+            self.move_all(delta, moving, &mut closed)?;
+        }
+        self.retire(&delta.retired);
+        Ok(closed)
+    }
+
+    fn move_all(&mut self, delta: &Delta, moving: Vec<Moving>, closed: &mut Vec<ClosedEni>) -> io::Result<()> {
+        self.set_moving(true);
         for (slot, entry) in &delta.enis {
             match entry {
                 Some(entry) => closed.extend(self.move_eni(*slot, entry)?),
@@ -142,8 +157,8 @@ impl DataPlane {
             }
         }
         self.move_members(moving)?;
-        self.retire(&delta.retired);
-        Ok(closed)
+        self.set_moving(false);
+        Ok(())
     }
 
     fn write_names(&mut self, names: &[Name]) -> io::Result<()> {
@@ -204,6 +219,8 @@ impl DataPlane {
                 }
             }
         }
+        // Live flows are judged by old and new from here on, as first packets are.
+        self.renew_epochs(&moving.iter().map(|step| step.key.vpc).collect());
         Ok(moving)
     }
 
@@ -263,20 +280,27 @@ impl DataPlane {
         }
     }
 
-    /// An ENI learns its next policy; one that goes is closed at once.
-    fn prepare_eni(&mut self, slot: u32, entry: Option<&EniEntry>) {
+    /// An ENI learns its next policy; one that goes is closed at once, and one whose senders are to be checked
+    /// checks them at once. Returns whether what it lets through may differ from now on.
+    fn prepare_eni(&mut self, slot: u32, entry: Option<&EniEntry>) -> bool {
         let at = slot as usize;
+        let old = self.maps.enis.get(at);
         let Some(entry) = entry else {
             self.maps.enis.store_u32(at, offset_of!(Eni, flags), 0);
             self.maps.enis.store_u64(at, offset_of!(Eni, policy), 0);
             self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
             self.maps.enis.store_u32(at, offset_of!(Eni, ifindex), 0);
-            return;
+            return old.policy != 0;
         };
-        let current = self.maps.enis.get(at).policy;
-        if let Some(policy) = self.policy_word(entry.policy).filter(|policy| current != 0 && *policy != current) {
+        if old.policy == 0 {
+            return false;
+        }
+        self.maps.enis.store_u32(at, offset_of!(Eni, flags), old.flags | entry.flags & abi::ENI_SOURCE_CHECK);
+        let next = self.policy_word(entry.policy).filter(|policy| *policy != old.policy);
+        if let Some(policy) = next {
             self.maps.enis.store_u64(at, offset_of!(Eni, next), policy);
         }
+        next.is_some() || old.flags != entry.flags | abi::ENI_VALID
     }
 
     fn policy_word(&self, id: PolicyId) -> Option<u64> {
@@ -321,10 +345,7 @@ impl DataPlane {
                 Err(error) => failure = Some(error),
             }
         }
-        for vpc in vpcs {
-            let epoch = self.maps.epochs.get(vpc as usize).wrapping_add(1);
-            self.maps.epochs.store_u32(vpc as usize, 0, epoch);
-        }
+        self.renew_epochs(&vpcs);
         failure.map_or(Ok(()), Err)
     }
 

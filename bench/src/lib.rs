@@ -1,0 +1,21 @@
+//! What enforcement costs: against no firewall, nftables and iptables, interleaved in one run; packet by packet
+//! under `PROG_TEST_RUN`; and change by change.
+//!
+//! Benchmarks, not timed tests: nothing here fails because a machine is slow. It fails when packets or changes do
+//! not do what they must.
+
+pub mod api;
+pub mod compare;
+pub mod core;
+pub mod ecs;
+pub mod lab;
+pub mod machine;
+pub mod plane;
+pub mod program;
+pub mod report;
+pub mod rivals;
+pub mod stats;
+pub mod stop;
+pub mod traffic;
+pub mod updates;
+pub mod world;

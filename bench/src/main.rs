@@ -1,0 +1,155 @@
+//! `make bench`: measures, prints the tables, and writes them to `bench/results/`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use sekimori_bench::{
+    api,
+    compare::{self, Effort},
+    core::Core,
+    lab::Firewall,
+    machine::Machine,
+    program,
+    report::Report,
+    stop::Stop,
+    traffic::Metric,
+    updates,
+};
+use tokio::runtime::Runtime;
+
+/// What enforcement costs on this machine.
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Rounds over every variant.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Short slices and few repetitions: a look, not a result.
+    #[arg(long)]
+    quick: bool,
+    /// Measure only these; the results are not saved unless `--out` is given.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Numbers of rules to compare firewalls at.
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 1_000, 10_000])]
+    rules: Vec<usize>,
+    /// Firewalls to compare with none.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Firewall::ALL)]
+    firewalls: Vec<Firewall>,
+    /// What to compare firewalls by.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Metric::ALL)]
+    metrics: Vec<Metric>,
+    /// Where the results go.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Where what is measured is set up; it is removed at the end.
+    #[arg(long, default_value = "/run/sekimori-bench")]
+    dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Firewalls against each other.
+    Traffic,
+    /// The program on one packet.
+    Program,
+    /// Changes, up to the kernel.
+    Updates,
+    /// API calls, up to the kernel.
+    Api,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring needs root; use `make bench`");
+    anyhow::ensure!(options.rounds > 0, "`--rounds 0` measures nothing; use at least 1");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = Arc::new(runtime);
+    let stop = Stop::on_signals(&runtime)?;
+    clear(&runtime, &options.dir)?;
+    let report = measure(options, &runtime, &stop);
+    clear(&runtime, &options.dir)?;
+    let report = report?;
+    println!("{}", report.to_markdown());
+    if let Some(out) = options.out.clone().or_else(|| options.only.is_empty().then(results)) {
+        println!("written to `{}`", report.save(&out)?.display());
+    }
+    Ok(())
+}
+
+fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Result<Report> {
+    let core = Core::choose()?;
+    let slice_ms = if options.quick { 60 } else { 250 };
+    let mut report = Report {
+        at: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M").to_string(),
+        machine: Machine::describe(core.number),
+        core: core.number,
+        effort: Effort {
+            rounds: options.rounds,
+            slice_ms,
+            firewalls: options.firewalls.clone(),
+            sizes: options.rules.clone(),
+            metrics: options.metrics.clone(),
+        },
+        traffic: Vec::new(),
+        program: Vec::new(),
+        rule_updates: Vec::new(),
+        member_updates: Vec::new(),
+        api: None,
+        goals: Vec::new(),
+    };
+    let has = |part| options.only.is_empty() || options.only.contains(&part);
+    let changes = if options.quick { 20 } else { 200 };
+    let dir = |name: &str| options.dir.join(name);
+    if has(Part::Program) {
+        eprintln!("one packet through the program …");
+        report.program = program::measure(&dir("program"), options.rounds, stop)?;
+    }
+    if has(Part::Updates) {
+        eprintln!("changes …");
+        report.rule_updates = updates::measure_rule(&dir("rule"), changes / 2, stop)?;
+        report.member_updates = updates::measure_member(&dir("member"), changes / 2, stop)?;
+    }
+    if has(Part::Api) {
+        eprintln!("API calls …");
+        report.api = Some(api::measure(&dir("api"), changes, stop)?);
+    }
+    if has(Part::Traffic) {
+        eprintln!("firewalls against each other …");
+        report.traffic = compare::measure(runtime, &dir("traffic"), &core, &report.effort, stop)?;
+    }
+    report.judge();
+    Ok(report)
+}
+
+/// Removes what an interrupted run has left, and in the end the directory.
+fn clear(runtime: &Runtime, dir: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let down = runtime.block_on(sekimori_agent::run::down(&path));
+        let down = down.with_context(|| format!("cannot clear `{}`", path.display()))?;
+        anyhow::ensure!(down.left.is_empty(), "cannot clear `{}`: {}", path.display(), down.left.join("; "));
+        fs::remove_dir_all(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+    }
+    fs::remove_dir(dir).with_context(|| format!("cannot remove `{}`", dir.display()))
+}
+
+/// Beside the sources that this was built from.
+fn results() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}

@@ -1,0 +1,305 @@
+//! What was measured, as JSON for programs and as tables for people, with the goals and whether they are met.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::{
+    api::CallCost,
+    compare::{Effort, Row},
+    lab::{Firewall, Variant},
+    machine::Machine,
+    program::{self, PathCost},
+    stats::Stats,
+    traffic::Metric,
+    updates::{MemberCost, RuleCost},
+};
+
+/// Connect/request/close: at least this part of what there is without a firewall, at 1,000 rules.
+const CONNECTIONS_RATIO_MIN: f64 = 0.94;
+/// Nanoseconds of the established path, at most.
+const ESTABLISHED_NS_MAX: f64 = 100.0;
+/// Milliseconds from an API call to the kernel, at most, for 99 of 100.
+const API_P99_MS_MAX: f64 = 20.0;
+/// Rules of the policies that goals are about.
+const FEW: usize = 1_000;
+const MANY: usize = 10_000;
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// When, UTC.
+    pub at: String,
+    /// On what.
+    pub machine: Machine,
+    /// The core that everything ran on.
+    pub core: usize,
+    /// How much.
+    pub effort: Effort,
+    /// Firewalls against each other.
+    pub traffic: Vec<Row>,
+    /// The program on one packet.
+    pub program: Vec<PathCost>,
+    /// One rule.
+    pub rule_updates: Vec<RuleCost>,
+    /// One member.
+    pub member_updates: Vec<MemberCost>,
+    /// One call.
+    pub api: Option<CallCost>,
+    /// What was to be reached.
+    pub goals: Vec<Goal>,
+}
+
+/// Something to reach.
+#[derive(Clone, Debug, Serialize)]
+pub struct Goal {
+    /// What, and how much.
+    pub wanted: String,
+    /// What was found.
+    pub found: String,
+    /// Whether that is enough.
+    pub is_met: bool,
+}
+
+impl Report {
+    /// Judges what was measured by the goals.
+    pub fn judge(&mut self) {
+        let goals = [
+            self.connections_goal(),
+            self.same_at_any_size_goal(),
+            self.established_goal(),
+            self.api_goal(),
+            self.member_goal(),
+        ];
+        self.goals = goals.into_iter().flatten().collect();
+    }
+
+    fn row(&self, metric: Metric, firewall: Firewall, rules: usize) -> Option<&Row> {
+        let variant = Variant { firewall, rules };
+        self.traffic.iter().find(|row| row.metric == metric && row.variant == variant)
+    }
+
+    fn connections(&self, rules: usize) -> Option<Stats> {
+        self.row(Metric::Connections, Firewall::Sekimori, rules)?.ratio
+    }
+
+    fn connections_goal(&self) -> Option<Goal> {
+        let ratio = self.connections(FEW)?;
+        let wanted = format!("connect/request/close at {FEW} rules: at least {CONNECTIONS_RATIO_MIN} of no firewall");
+        let is_met = ratio.median >= CONNECTIONS_RATIO_MIN;
+        Some(Goal { wanted, found: plus_minus(&ratio, 3), is_met })
+    }
+
+    fn same_at_any_size_goal(&self) -> Option<Goal> {
+        let (few, many) = (self.connections(FEW)?, self.connections(MANY)?);
+        let wanted = format!("connect/request/close at {MANY} rules: as at {FEW}, within the spreads");
+        let found = format!("{} against {}", plus_minus(&many, 3), plus_minus(&few, 3));
+        let is_met = many.median + many.spread() + few.spread() >= few.median;
+        Some(Goal { wanted, found, is_met })
+    }
+
+    fn established_goal(&self) -> Option<Goal> {
+        let paths = self.program.iter().filter(|path| path.path == program::ESTABLISHED);
+        let worst = paths.map(|path| path.ns.median).max_by(f64::total_cmp)?;
+        let wanted = format!("established path: at most {ESTABLISHED_NS_MAX} ns in PROG_TEST_RUN");
+        Some(Goal { wanted, found: format!("{worst:.0} ns"), is_met: worst <= ESTABLISHED_NS_MAX })
+    }
+
+    fn api_goal(&self) -> Option<Goal> {
+        let p99 = self.api.as_ref()?.kernel_ms.p99;
+        let wanted = format!("API call to kernel: 99 of 100 within {API_P99_MS_MAX} ms");
+        Some(Goal { wanted, found: format!("{p99:.1} ms"), is_met: p99 <= API_P99_MS_MAX })
+    }
+
+    /// The same number of writes however many ENIs refer to the group.
+    fn member_goal(&self) -> Option<Goal> {
+        let (first, last) = (self.member_updates.first()?, self.member_updates.last()?);
+        let writes = |cost: &MemberCost| (cost.hash_writes, cost.delta_entries);
+        let wanted =
+            format!("a membership change writes O(1) maps, however many of {} ENIs refer to it", last.referrers);
+        let found =
+            format!("{} hash writes, {} entries, as with {}", last.hash_writes, last.delta_entries, first.referrers);
+        Some(Goal { wanted, found, is_met: self.member_updates.iter().all(|cost| writes(cost) == writes(first)) })
+    }
+
+    /// The tables.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_head(&mut text);
+        let _ = self.write_goals(&mut text);
+        let _ = self.write_traffic(&mut text);
+        let _ = self.write_program(&mut text);
+        let _ = self.write_updates(&mut text);
+        text
+    }
+
+    fn write_head(&self, text: &mut String) -> std::fmt::Result {
+        let Machine { host, cpu, cores, kernel, memory_mib, mitigations, load, rivals, is_virtual, governor } =
+            &self.machine;
+        writeln!(text, "# Sekimori: what enforcement costs\n")?;
+        writeln!(text, "{} UTC on `{host}`: {cpu}, {cores} cores, {memory_mib} MiB", self.at)?;
+        let virtual_machine = if *is_virtual { "a virtual machine; " } else { "" };
+        let governor = governor.as_deref().unwrap_or("none");
+        writeln!(text, "({virtual_machine}governor: {governor}; load when it began: {load}).")?;
+        writeln!(text, "Linux {kernel}; {mitigations}.\n{}.\n", rivals.join("; "))?;
+        let Effort { rounds, slice_ms, .. } = &self.effort;
+        writeln!(text, "Medians ± half of the middle half's range, {rounds} rounds, slices of {slice_ms} ms.\n")
+    }
+
+    fn write_goals(&self, text: &mut String) -> std::fmt::Result {
+        if self.goals.is_empty() {
+            return Ok(());
+        }
+        writeln!(text, "| goal | found | |\n|---|---|---|")?;
+        for Goal { wanted, found, is_met } in &self.goals {
+            writeln!(text, "| {wanted} | {found} | {} |", if *is_met { "PASS" } else { "**MISS**" })?;
+        }
+        writeln!(text)
+    }
+
+    fn write_traffic(&self, text: &mut String) -> std::fmt::Result {
+        for metric in Metric::ALL {
+            let rows: Vec<&Row> = self.traffic.iter().filter(|row| row.metric == metric).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            writeln!(text, "## {}\n\n{}\n", metric.name(), explanation(metric))?;
+            writeln!(text, "| firewall | rules | per second of the core | CPU µs each | CPU µs more | ratio |")?;
+            writeln!(text, "|---|---:|---:|---:|---:|---:|")?;
+            for row in rows {
+                write_row(text, row)?;
+            }
+            writeln!(text)?;
+        }
+        Ok(())
+    }
+
+    fn write_program(&self, text: &mut String) -> std::fmt::Result {
+        if self.program.is_empty() {
+            return Ok(());
+        }
+        writeln!(text, "## One packet through the program (PROG_TEST_RUN)\n")?;
+        writeln!(
+            text,
+            "Nanoseconds, with those of the call itself, which the first line shows alone. \"Flow inserted\""
+        )?;
+        writeln!(
+            text,
+            "is the established path plus what a first packet costs more than a second, each run once.\n"
+        )?;
+        writeln!(text, "| path | rules | ns |\n|---|---:|---:|")?;
+        for PathCost { path, rules, ns } in &self.program {
+            writeln!(text, "| {path} | {} | {} |", count(*rules), plus_minus(ns, 0))?;
+        }
+        writeln!(text)
+    }
+
+    fn write_updates(&self, text: &mut String) -> std::fmt::Result {
+        if !self.rule_updates.is_empty() {
+            writeln!(text, "## Changes\n\nMicroseconds; p99 in brackets.\n")?;
+            writeln!(
+                text,
+                "| one rule in a policy of | command to changes | to tables | to kernel | words written |"
+            )?;
+            writeln!(text, "|---:|---:|---:|---:|---:|")?;
+        }
+        for RuleCost { rules, apply_us, tables_us, write_us, words } in &self.rule_updates {
+            let times = [apply_us, tables_us, write_us].map(with_p99).join(" | ");
+            writeln!(text, "| {} | {times} | {} |", count(*rules), count(*words as usize))?;
+        }
+        if !self.member_updates.is_empty() {
+            writeln!(
+                text,
+                "\n| one member of a group that so many ENIs' rules name | to tables | to kernel | hash writes | delta entries |"
+            )?;
+            writeln!(text, "|---:|---:|---:|---:|---:|")?;
+        }
+        for MemberCost { referrers, tables_us, write_us, hash_writes, delta_entries } in &self.member_updates {
+            let times = [tables_us, write_us].map(with_p99).join(" | ");
+            writeln!(text, "| {} | {times} | {hash_writes} | {delta_entries} |", count(*referrers))?;
+        }
+        let Some(CallCost { rules, answer_ms, kernel_ms }) = &self.api else { return Ok(()) };
+        writeln!(text, "\n| API call, group of {} rules | p50 | p99 |\n|---|---:|---:|", count(*rules))?;
+        writeln!(text, "| answered: durable | {:.2} ms | {:.2} ms |", answer_ms.median, answer_ms.p99)?;
+        writeln!(text, "| enforced by the kernel | {:.2} ms | {:.2} ms |", kernel_ms.median, kernel_ms.p99)
+    }
+
+    /// Writes the report into a directory; returns the file for people.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save(&self, dir: &Path) -> anyhow::Result<PathBuf> {
+        let save = |path: &Path, text: &str| {
+            fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+        };
+        fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
+        let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
+        let host: String = self.machine.host.chars().map(plain).collect();
+        let day = self.at.split(' ').next().unwrap_or_default();
+        let path = dir.join(format!("{day}-{host}.md"));
+        save(&path.with_extension("json"), &(serde_json::to_string_pretty(self)? + "\n"))?;
+        save(&path, &self.to_markdown())?;
+        save(&dir.join("latest.md"), &self.to_markdown())?;
+        Ok(path)
+    }
+}
+
+fn explanation(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Connections => {
+            "Client and server are two threads on one core. \"Per second of the core\" leaves out what other processes took."
+        }
+        Metric::Transactions => "64 bytes each way on one connection, one at a time.",
+        Metric::Datagrams => "64 bytes; only what arrives counts. One thread sends and receives in turn.",
+        Metric::Denied => {
+            "Datagrams to ports that rules open to others. The CPU time is the sender's, drop included."
+        }
+    }
+}
+
+fn write_row(text: &mut String, row: &Row) -> std::fmt::Result {
+    let Row { variant, per_second, cpu_us, cpu_us_more, ratio, .. } = row;
+    let rules = if variant.firewall == Firewall::None { "–".to_owned() } else { count(variant.rules) };
+    let more = cpu_us_more.map_or("–".to_owned(), |more| format!("{:+.2} ± {:.2}", more.median, more.spread()));
+    let ratio = ratio.map_or("–".to_owned(), |ratio| plus_minus(&ratio, 3));
+    let per_second = count(per_second.median.round() as usize);
+    writeln!(text, "| {} | {rules} | {per_second} | {} | {more} | {ratio} |", variant.firewall, plus_minus(cpu_us, 2))
+}
+
+fn plus_minus(stats: &Stats, digits: usize) -> String {
+    format!("{:.digits$} ± {:.digits$}", stats.median, stats.spread())
+}
+
+fn with_p99(stats: &Stats) -> String {
+    format!("{:.0} ({:.0})", stats.median, stats.p99)
+}
+
+/// A number with its thousands apart.
+fn count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

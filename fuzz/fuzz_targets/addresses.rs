@@ -1,0 +1,5 @@
+//! Addresses, blocks, Ethernet addresses and the bypass set. The body is in `sekimori_tests::fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sekimori_tests::fuzz::addresses(bytes));

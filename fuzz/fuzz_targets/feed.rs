@@ -1,0 +1,5 @@
+//! Messages between server and agent. The body is in `sekimori_tests::fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sekimori_tests::fuzz::feed(bytes));

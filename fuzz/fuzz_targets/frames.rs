@@ -1,0 +1,5 @@
+//! Frames, given to the programs in the kernel; needs root. The body is in `sekimori_tests::fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sekimori_tests::fuzz::frames(bytes));

@@ -1,0 +1,5 @@
+//! Arbitrary words in the place of a policy. The body is in `sekimori_tests::fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sekimori_tests::fuzz::policy_words(bytes));

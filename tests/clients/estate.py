@@ -1,0 +1,75 @@
+"""A small estate with one of everything that a refusal needs, made through a client."""
+
+import json
+
+# Rules that one call takes.
+RULES_OF_CALL = 100
+
+
+def rule(port=22, **changes):
+    """An item of `Permissions`, right unless it is changed; None takes a field away."""
+    item = {"IpProtocol": "tcp", "PortRange": f"{port}/{port}", "SourceCidrIp": "10.0.0.0/8", **changes}
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def egress(port=22, **changes):
+    """The same, outwards."""
+    return rule(port, **{"SourceCidrIp": None, "DestCidrIp": "10.0.0.0/8", **changes})
+
+
+def furnish(sdk):
+    """Makes the estate; returns the ids by the names that tests use."""
+    vpc, other = sdk.vpc(EnableIpv6=True), sdk.vpc("192.168.0.0/16")
+    names = {"vpc": vpc, "other_vpc": other, "empty_vpc": sdk.vpc("172.16.0.0/12")}
+    names["vsw"] = sdk.vswitch(vpc, "10.1.0.0/24", Ipv6CidrBlock=1)
+    names["vsw4"] = sdk.vswitch(vpc, "10.2.0.0/24")
+    names["tiny"] = sdk.vswitch(vpc, "10.3.0.0/29")
+    names["other_vsw"] = sdk.vswitch(other, "192.168.1.0/24")
+    names["web"], names["db"] = sdk.group(vpc), sdk.group(vpc)
+    names["fort"] = sdk.group(vpc, SecurityGroupType="enterprise")
+    names["elsewhere"] = sdk.group(other)
+    names["lonely_vpc"] = sdk.vpc("172.16.0.0/12")
+    names["lonely"] = sdk.group(names["lonely_vpc"])
+    names["referred"] = sdk.group(vpc)
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=names["db"], Permissions=[
+        rule(5432, SourceCidrIp=None, SourceGroupId=names["referred"])
+    ])
+    names["i"] = sdk.instances(names["vsw"], names["web"], PrivateIpAddress="10.1.0.9")[0]
+    names["eni"] = sdk.instance(names["i"])["NetworkInterfaces"]["NetworkInterface"][0]["NetworkInterfaceId"]
+    crowd(sdk, names)
+    return names
+
+
+def crowd(sdk, names):
+    """What is full: ten groups at an interface, 20 peer groups, and groups of 600 and of 1,000 rules."""
+    vpc = names["vpc"]
+    crowd = [sdk.group(vpc) for _ in range(21)]
+    names["ten"], names["eleven"] = crowd[:10], crowd[:11]
+    answer = sdk.call("RunInstances", VSwitchId=names["vsw"], SecurityGroupIds=crowd[:10], Amount=1, **ANY)
+    names["busy"] = answer["InstanceIdSets"]["InstanceIdSet"][0]
+    names["popular"] = sdk.group(vpc)
+    peers = [rule(SourceCidrIp=None, SourceGroupId=peer) for peer in crowd[:20]]
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=names["popular"], Permissions=peers)
+    names["twenty_first"] = crowd[20]
+    for name, many in (("long", 600), ("longer", 600), ("full", 1_000)):
+        names[name] = sdk.group(vpc)
+        for first in range(1, many, RULES_OF_CALL):
+            rules = [rule(port) for port in range(first, first + RULES_OF_CALL)]
+            sdk.call("AuthorizeSecurityGroup", SecurityGroupId=names[name], Permissions=rules)
+    names["reader"] = sdk.instances(names["vsw4"], names["long"])[0]
+
+
+ANY = {"ImageId": "any", "InstanceType": "ecs.any"}
+
+
+def fill_in(value, names):
+    """Puts ids in the place of `$name`, in texts, lists and items."""
+    if isinstance(value, str) and value.startswith("$"):
+        return names[value[1:]]
+    if isinstance(value, str) and value.startswith("[$"):
+        return json.dumps([names[value[2:-1]]])
+    if isinstance(value, list):
+        return [fill_in(item, names) for item in value]
+    if isinstance(value, dict):
+        return {name: fill_in(item, names) for name, item in value.items()}
+    return value

@@ -1,0 +1,267 @@
+"""Every refusal that an SDK can provoke: operation, parameters, status and code. `$name` is an id of the estate.
+
+Codes and statuses are those of the cloud, misspelt ones included. `test_codes` holds that no code of
+`crates/cloud/src/ecs/{errors,refusals}.rs` is missing here without a reason.
+"""
+
+from dataclasses import dataclass, field
+
+from estate import ANY, egress, rule
+
+LONG = "x" * 600
+
+
+@dataclass
+class Refusal:
+    """One row."""
+
+    operation: str
+    parameters: dict
+    status: int
+    code: str
+    # The SDKs that can say this; a parameter that a client does not have cannot be wrong.
+    clients: tuple = field(default=("v1", "v2"))
+
+    def __str__(self):
+        return f"{self.operation}-{self.code}-{','.join(self.parameters)}"
+
+
+def no(status, code, operation, clients=("v1", "v2"), **parameters):
+    return Refusal(operation, parameters, status, code, clients)
+
+
+# The older SDK sends its client's region with every request, and has no IPv6 in VPC operations.
+V2 = ("v2",)
+GROUP = "AuthorizeSecurityGroup"
+OUT = "AuthorizeSecurityGroupEgress"
+REVOKE = "RevokeSecurityGroup"
+
+
+def bad_rule(status, code, operation=GROUP, group="$web", **changes):
+    item = egress(**changes) if operation in (OUT, "RevokeSecurityGroupEgress") else rule(**changes)
+    return no(status, code, operation, SecurityGroupId=group, Permissions=[item])
+
+
+def flat(status, code, operation=GROUP, **changes):
+    return no(status, code, operation, SecurityGroupId="$web", **rule(**changes))
+
+
+def run(status, code, **changes):
+    wanted = {"VSwitchId": "$vsw", "SecurityGroupId": "$web", "Amount": 1, **ANY, **changes}
+    return no(status, code, "RunInstances", **wanted)
+
+
+EVERY_OPERATION = [
+    no(400, "MissingParameter", "CreateVpc", V2, RegionId=None),
+    no(400, "MissingParameter", "DescribeSecurityGroups", V2, RegionId=None),
+    no(400, "MissingParameter.RegionId", "DeleteSecurityGroup", V2, RegionId=None, SecurityGroupId="$web"),
+    no(400, "MissingParameter.RegionId", "DescribeSecurityGroupAttribute", V2, RegionId=None, SecurityGroupId="$web"),
+    no(400, "MissingParamter.RegionId", "ModifySecurityGroupPolicy", V2, RegionId=None, SecurityGroupId="$web",
+       InnerAccessPolicy="Drop"),
+    no(404, "InvalidRegionId.NotFound", "DescribeVpcs", RegionId="mars-1"),
+    no(404, "InvalidSecurityGroupId.NotFound", "AuthorizeSecurityGroup", RegionId="cn-beijing",
+       SecurityGroupId="$web", Permissions=[rule()]),
+    no(400, "InvalidClientToken.ValueNotSupported", "CreateSecurityGroup", VpcId="$vpc", ClientToken="x" * 65),
+    no(400, "DryRunOperation", "RunInstances", VSwitchId="$vsw", SecurityGroupId="$web", DryRun=True, **ANY),
+    no(404, "InvalidAction.NotFound", "DescribeZones"),
+    no(404, "InvalidAction.NotFound", "StartInstance", RegionId=None, InstanceId="$i"),
+]
+
+NETWORKS = [
+    no(400, "InvalidParameter", "CreateVpc", CidrBlock="10.0.0.0"),
+    no(400, "InvalidParameter", "CreateVpc", CidrBlock="10.0.0.1/8"),
+    no(400, "InvalidParameter", "CreateVpc", CidrBlock="127.0.0.0/8"),
+    no(400, "InvalidParameter", "CreateVpc", V2, CidrBlock="10.0.0.0/8", Ipv6CidrBlock="::1"),
+    no(400, "InvalidVpcName.Malformed", "CreateVpc", VpcName="http://x"),
+    no(400, "InvalidVpcDiscription.Malformed", "CreateVpc", Description="x"),
+    no(404, "InvalidVpcId.NotFound", "DeleteVpc", VpcId="vpc-none"),
+    no(400, "InvalidVpcId.Malformed", "DeleteVpc", VpcId="vpc none"),
+    no(400, "DependencyViolation.VSwitch", "DeleteVpc", VpcId="$vpc"),
+    no(400, "DependencyViolation.SecurityGroup", "DeleteVpc", VpcId="$lonely_vpc"),
+    no(400, "InvalidVpcId.Malformed", "DescribeVpcs", VpcId="a,b c"),
+    no(400, "InvalidParameter", "DescribeVpcs", PageSize=51),
+    no(400, "InvalidParameter", "DescribeVpcs", PageNumber=0),
+    no(404, "InvalidVpcId.NotFound", "CreateVSwitch", VpcId="vpc-none", ZoneId="cn-hangzhou-b", CidrBlock="10.9.0.0/24"),
+    no(404, "InvalidZoneId.NotFound", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-beijing-b", CidrBlock="10.9.0.0/24"),
+    no(400, "MissingParameter", "CreateVSwitch", VpcId="$vpc", CidrBlock="10.9.0.0/24"),
+    no(400, "InvalidCidrBlock.Malformed", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-hangzhou-b", CidrBlock="10.9"),
+    no(400, "InvalidParameter", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-hangzhou-b", CidrBlock="192.168.0.0/24"),
+    no(400, "InvalidParameter", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-hangzhou-b", CidrBlock="10.9.0.0/30"),
+    no(400, "InvalidCidrBlock.Overlapped", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-hangzhou-b",
+       CidrBlock="10.1.0.0/25"),
+    no(403, "InvalidVSwitch.Ipv6NotTurnOn", "CreateVSwitch", V2, VpcId="$other_vpc",
+       ZoneId="cn-hangzhou-b", CidrBlock="192.168.9.0/24", Ipv6CidrBlock=3),
+    no(400, "InvalidParameter", "CreateVSwitch", V2, VpcId="$vpc", ZoneId="cn-hangzhou-b",
+       CidrBlock="10.9.0.0/24", Ipv6CidrBlock=256),
+    no(400, "InvalidVSwitchName.Malformed", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-hangzhou-b",
+       CidrBlock="10.9.0.0/24", VSwitchName="https://x"),
+    no(400, "InvalidVSwitchDiscription.Malformed", "CreateVSwitch", VpcId="$vpc", ZoneId="cn-hangzhou-b",
+       CidrBlock="10.9.0.0/24", Description="x" * 257),
+    no(404, "InvalidVSwitchId.NotFound", "DeleteVSwitch", VSwitchId="vsw-none"),
+    no(400, "InvalidVSwitchId.Malformed", "DeleteVSwitch", VSwitchId="*"),
+    no(400, "DependencyViolation", "DeleteVSwitch", VSwitchId="$vsw"),
+]
+
+INSTANCES = [
+    run(404, "InvalidVSwitchId.NotFound", VSwitchId="vsw-none"),
+    run(400, "MissingParameter", VSwitchId=None),
+    run(400, "MissingParameter", SecurityGroupId=None),
+    run(404, "InvalidSecurityGroupId.NotFound", SecurityGroupId="sg-none"),
+    run(400, "InvalidSecurityGroupId.Malformed", SecurityGroupId="sg none"),
+    run(400, "InvalidParameter", SecurityGroupIds=["$db"]),
+    run(400, "InvalidParameter.Mismatch", SecurityGroupId="$elsewhere"),
+    run(400, "InvalidOperation.MultiGroupType", SecurityGroupId=None, SecurityGroupIds=["$web", "$fort"]),
+    run(403, "InstanceSecurityGroupLimitExceeded", SecurityGroupId=None, SecurityGroupIds="$eleven"),
+    run(403, "AclLimitExceed", SecurityGroupId=None, SecurityGroupIds=["$long", "$longer"]),
+    run(403, "InvalidParam.Amount", Amount=0),
+    run(403, "InvalidParam.Amount", Amount=101),
+    run(403, "InvalidParam.Amount", Amount=2, PrivateIpAddress="10.1.0.77"),
+    run(400, "InvalidPrivateIpAddress.Malformed", PrivateIpAddress="10.1.0"),
+    run(400, "InvalidPrivateIpAddress", PrivateIpAddress="10.2.0.5"),
+    run(400, "InvalidPrivateIpAddress", PrivateIpAddress="10.1.0.255"),
+    run(400, "InvalidPrivateIpAddress.Duplicated", PrivateIpAddress="10.1.0.9"),
+    run(403, "InvalidVSwitchId.IpNotEnough", VSwitchId="$tiny", Amount=9),
+    run(403, "InvalidVSwitch.Ipv6NotTurnOn", VSwitchId="$vsw4", Ipv6AddressCount=1),
+    run(400, "InvalidParameter", Ipv6AddressCount=11),
+    run(400, "InvalidParameter", NetworkInterface=[{"VSwitchId": "$vsw", "SecurityGroupId": "$web"}]),
+    run(404, "InvalidZoneId.NotFound", ZoneId="cn-hangzhou-c"),
+    run(400, "InvalidInstanceName.Malformed", InstanceName="1"),
+    run(400, "InvalidDescription.Malformed", Description="http://x"),
+    no(404, "InvalidInstanceId.NotFound", "DeleteInstance", RegionId=None, InstanceId="i-none"),
+    no(400, "InvalidInstanceId.Malformed", "DeleteInstance", RegionId=None, InstanceId="i none"),
+    no(404, "InvalidInstanceId.NotFound", "DeleteInstances", InstanceId=["$i", "i-none"]),
+    no(400, "InvalidInstanceId.Malformed", "DescribeInstances", InstanceIds="i-1,i-2"),
+    no(400, "InvalidPrivateIpAddress.Malformed", "DescribeInstances", PrivateIpAddresses='["10.0"]'),
+    no(400, "InvalidParameter", "DescribeInstances", PageSize=101),
+    no(400, "InvalidParameter", "DescribeInstances", MaxResults=5, NextToken="not a token"),
+]
+
+GROUPS = [
+    no(403, "InvalidVpcId.NotFound", "CreateSecurityGroup"),
+    no(404, "InvalidVpcId.NotFound", "CreateSecurityGroup", VpcId="vpc-none"),
+    no(400, "InvalidSecurityGroupName.Malformed", "CreateSecurityGroup", VpcId="$vpc", SecurityGroupName="1web"),
+    no(400, "InvalidSecurityGroupDiscription.Malformed", "CreateSecurityGroup", VpcId="$vpc", Description="x"),
+    no(400, "InvalidParams.GroupType", "CreateSecurityGroup", VpcId="$vpc", SecurityGroupType="basic"),
+    no(400, "InvalidTagKey.Malformed", "CreateSecurityGroup", VpcId="$vpc", Tag=[{"Key": "acs:x", "Value": "y"}]),
+    no(400, "InvalidTagValue.Malformed", "CreateSecurityGroup", VpcId="$vpc", Tag=[{"Key": "x", "Value": "http://"}]),
+    no(400, "Duplicate.TagKey", "CreateSecurityGroup", VpcId="$vpc",
+       Tag=[{"Key": "x", "Value": "1"}, {"Key": "x", "Value": "2"}]),
+    no(403, "QuotaExceed.Tags", "CreateSecurityGroup", VpcId="$vpc",
+       Tag=[{"Key": f"k{number}", "Value": "v"} for number in range(21)]),
+    no(404, "InvalidSecurityGroup.NotFound", "DeleteSecurityGroup", SecurityGroupId="sg-none"),
+    no(400, "InvalidSecurityGroupId.Malformed", "DeleteSecurityGroup", SecurityGroupId="sg!"),
+    no(403, "DependencyViolation", "DeleteSecurityGroup", SecurityGroupId="$web"),
+    no(403, "DependencyViolation", "DeleteSecurityGroup", SecurityGroupId="$referred"),
+    no(400, "InvalidPolicy.Malformed", "ModifySecurityGroupPolicy", SecurityGroupId="$web", InnerAccessPolicy="No"),
+    no(400, "MissingParameter", "ModifySecurityGroupPolicy", SecurityGroupId="$web"),
+    no(404, "InvalidParameter.InnerAccessPolicy", "ModifySecurityGroupPolicy", SecurityGroupId="$fort",
+       InnerAccessPolicy="Accept"),
+    no(404, "InvalidSecurityGroupId.NotFound", "ModifySecurityGroupPolicy", SecurityGroupId="sg-none",
+       InnerAccessPolicy="Drop"),
+    no(400, "InvalidSecurityGroupId.Malformed", "ModifySecurityGroupPolicy", SecurityGroupId="sg!",
+       InnerAccessPolicy="Drop"),
+    no(400, "InvalidSecurityGroupId.Malformed", "DescribeSecurityGroups", SecurityGroupIds="sg-1"),
+    no(400, "InvalidParams.GroupType", "DescribeSecurityGroups", SecurityGroupType="small"),
+    no(400, "InvalidParameter", "DescribeSecurityGroups", MaxResults=101),
+    no(404, "InvalidSecurityGroupId.NotFound", "DescribeSecurityGroupAttribute", SecurityGroupId="sg-none"),
+    no(400, "InvalidParameter", "DescribeSecurityGroupAttribute", SecurityGroupId="$web", Direction="up"),
+]
+
+RULES = [
+    bad_rule(404, "InvalidSecurityGroupId.NotFound", group="sg-none"),
+    bad_rule(400, "InvalidSecurityGroupId.Malformed", group="sg none"),
+    bad_rule(400, "InvalidIpProtocol.ValueNotSupported", IpProtocol="sctp"),
+    bad_rule(400, "InvalidIpProtocol.ValueNotSupported", IpProtocol="256"),
+    bad_rule(400, "InvalidIpProtocol.ValueNotSupported", IpProtocol=None),
+    bad_rule(400, "OperationDenied", IpProtocol="icmp"),
+    bad_rule(400, "InvalidIpPortRange.Malformed", REVOKE, IpProtocol="icmp"),
+    bad_rule(400, "InvalidIpPortRange.Malformed", "RevokeSecurityGroupEgress", IpProtocol="gre"),
+    bad_rule(400, "InvalidPortRange.Malformed", PortRange=None),
+    *[bad_rule(400, "InvalidParam.PortRange", PortRange=text) for text in ("22", "200/1", "0/1", "1/65536", "a/b")],
+    bad_rule(400, "InvalidSourcePortRange.Malformed", SourcePortRange="x"),
+    bad_rule(400, "InvalidSourcePortRange.Malformed", IpProtocol="icmp", PortRange="-1/-1", SourcePortRange="1/2"),
+    bad_rule(400, "InvalidParam.ProtocolNotSupportPortRangeList", IpProtocol="icmp", PortRange=None,
+             PortRangeListId="prl-1"),
+    bad_rule(400, "InvalidPortRangeListId.NotFound", PortRange=None, PortRangeListId="prl-none"),
+    bad_rule(404, "InvalidPrefixListId.NotFound", SourceCidrIp=None, SourcePrefixListId="pl-none"),
+    bad_rule(404, "InvalidPrefixListId.NotFound", OUT, DestCidrIp=None, DestPrefixListId="pl none"),
+    bad_rule(404, "InvalidSourceGroupId.NotFound", SourceCidrIp=None, SourceGroupId="sg-none"),
+    bad_rule(404, "InvalidSourceGroupId.NotFound", SourceCidrIp=None, SourceGroupId="$db",
+             SourceGroupOwnerAccount="nobody"),
+    bad_rule(404, "InvalidDestGroupId.NotFound", OUT, DestCidrIp=None, DestGroupId="sg-none"),
+    bad_rule(400, "InvalidSourceGroupId.Mismatch", SourceCidrIp=None, SourceGroupId="$elsewhere"),
+    bad_rule(400, "InvalidDestGroupId.Mismatch", OUT, DestCidrIp=None, DestGroupId="$elsewhere"),
+    bad_rule(403, "InvalidParamter.Conflict", SourceCidrIp=None, SourceGroupId="$web"),
+    bad_rule(403, "InvalidSecurityGroup.IsSame", OUT, DestCidrIp=None, DestGroupId="$web"),
+    bad_rule(400, "InvalidGroupAuthParameter.OperationDenied", SourceCidrIp=None, SourceGroupId="$fort"),
+    bad_rule(400, "InvalidGroupParameter.OperationDenied", group="$fort", SourceCidrIp=None, SourceGroupId="$web"),
+    *[bad_rule(400, "InvalidParam.SourceCidrIp", SourceCidrIp=text) for text in ("10.0.0.0/33", "::1", "ten")],
+    bad_rule(400, "InvalidParam.DestCidrIp", OUT, DestCidrIp="10.0.0/8"),
+    bad_rule(400, "InvalidParam.Ipv6SourceCidrIp", SourceCidrIp=None, Ipv6SourceCidrIp="10.0.0.0/8"),
+    bad_rule(400, "InvalidParam.Ipv6DestCidrIp", OUT, DestCidrIp=None, Ipv6DestCidrIp="::/129"),
+    bad_rule(400, "InvalidParam.SourceIp", Ipv6SourceCidrIp="::/0"),
+    bad_rule(400, "InvalidParam.DestIp", OUT, Ipv6DestCidrIp="::/0"),
+    bad_rule(400, "InvalidParam.Ipv4ProtocolConflictWithIpv6Address", IpProtocol="icmp", PortRange="-1/-1",
+             SourceCidrIp=None, Ipv6SourceCidrIp="::/0"),
+    bad_rule(400, "InvalidParam.Ipv6ProtocolConflictWithIpv4Address", IpProtocol="icmpv6", PortRange="-1/-1"),
+    bad_rule(400, "InvalidParameter.Conflict", Ipv6DestCidrIp="2001:db8::/64"),
+    bad_rule(400, "InvalidParamter.Conflict", DestCidrIp="10.0.0.0/8"),
+    bad_rule(400, "InvalidPolicy.Malformed", Policy="reject"),
+    bad_rule(400, "InvalidPriority.Malformed", Priority="high"),
+    bad_rule(400, "InvalidPriority.ValueNotSupported", Priority="101"),
+    bad_rule(400, "InvalidPriority.ValueNotSupported", Priority="0"),
+    bad_rule(400, "InvalidSecurityGroupDiscription.Malformed", Description=LONG),
+    bad_rule(400, "MissingParameter.Source", SourceCidrIp=None),
+    bad_rule(400, "MissingParameter.Dest", OUT, DestCidrIp=None),
+    flat(403, "MissingParameter", SourceCidrIp=None),
+    flat(400, "MissingParameter", REVOKE, SourceCidrIp=None),
+    flat(400, "InvalidSourceCidrIp.Malformed", SourceCidrIp="10"),
+    flat(400, "InvalidDestCidrIp.Malformed", DestCidrIp="10"),
+    no(400, "InvalidParam.Permissions", GROUP, SecurityGroupId="$web", Permissions=[rule()], IpProtocol="tcp"),
+    no(400, "InvalidParam.Permissions", GROUP, SecurityGroupId="$web", Permissions=[rule(n) for n in range(1, 102)]),
+    no(400, "InvalidParam.DuplicatePermissions", GROUP, SecurityGroupId="$web",
+       Permissions=[rule(), rule(SourceCidrIp="10.0.0.0/8", IpProtocol="TCP", Description="again")]),
+    no(400, "InvalidParam.Permissions", REVOKE, SecurityGroupId="$web", Permissions=[rule()],
+       SecurityGroupRuleId=["sgr-1"]),
+    no(400, "InvalidParam.SecurityGroupRuleId", REVOKE, SecurityGroupId="$web", SecurityGroupRuleId=["sgr 1"]),
+    no(400, "InvalidParam.SecurityGroupRuleId", REVOKE, SecurityGroupId="$web",
+       SecurityGroupRuleId=[f"sgr-{n}" for n in range(101)]),
+    no(400, "InvalidParam.SecurityGroupRuleIdRepeated", REVOKE, SecurityGroupId="$web",
+       SecurityGroupRuleId=["sgr-1", "sgr-1"]),
+    no(404, "InvalidSecurityGroupRuleId.NotFound", REVOKE, SecurityGroupId="$web", SecurityGroupRuleId=["sgr-none"]),
+    no(403, "AuthorizationLimitExceed", GROUP, SecurityGroupId="$full", Permissions=[rule(1001)]),
+    bad_rule(400, "AuthorizedGroupRule.LimitExceed", group="$popular", SourceCidrIp=None,
+             SourceGroupId="$twenty_first"),
+]
+
+MEMBERS = [
+    no(400, "MissingParameter", "JoinSecurityGroup", SecurityGroupId="$db"),
+    no(400, "MissingParameter", "JoinSecurityGroup", InstanceId="$i"),
+    no(403, "InvalidParam.EniIdAndInstanceId.Conflict", "JoinSecurityGroup", SecurityGroupId="$db", InstanceId="$i",
+       NetworkInterfaceId="$eni"),
+    no(400, "MissingParameter.RegionId", "JoinSecurityGroup", V2, RegionId=None, SecurityGroupId="$db",
+       NetworkInterfaceId="$eni"),
+    no(404, "InvalidSecurityGroupId.NotFound", "JoinSecurityGroup", SecurityGroupId="sg-none", InstanceId="$i"),
+    no(404, "InvalidInstanceId.NotFound", "JoinSecurityGroup", SecurityGroupId="$db", InstanceId="i-none"),
+    no(404, "InvalidEniId.NotFound", "JoinSecurityGroup", SecurityGroupId="$db", NetworkInterfaceId="eni-none"),
+    no(400, "InvalidParam.Malformed", "JoinSecurityGroup", SecurityGroupId="$db", NetworkInterfaceId="eni none"),
+    no(403, "InvalidInstanceId.AlreadyExists", "JoinSecurityGroup", SecurityGroupId="$web", InstanceId="$i"),
+    no(400, "InvalidInstanceId.Mismatch", "JoinSecurityGroup", SecurityGroupId="$elsewhere", InstanceId="$i"),
+    no(403, "InvalidOperation.VpcMismatch", "JoinSecurityGroup", SecurityGroupId="$elsewhere",
+       NetworkInterfaceId="$eni"),
+    no(400, "InvalidOperation.MultiGroupType", "JoinSecurityGroup", SecurityGroupId="$fort", InstanceId="$i"),
+    no(400, "InstanceSecurityGroupLimitExceeded", "JoinSecurityGroup", SecurityGroupId="$db", InstanceId="$busy"),
+    no(403, "AclLimitExceed", "JoinSecurityGroup", SecurityGroupId="$longer", InstanceId="$reader"),
+    no(400, "InvalidSecurityGroupAssociation.NotFound", "LeaveSecurityGroup", SecurityGroupId="$db", InstanceId="$i"),
+    no(403, "InstanceLastSecurityGroup", "LeaveSecurityGroup", SecurityGroupId="$web", InstanceId="$i"),
+    no(403, "InvalidOperation.AtLeastInOneGroup", "LeaveSecurityGroup", SecurityGroupId="$web",
+       NetworkInterfaceId="$eni"),
+    no(404, "InvalidInstanceId.NotFound", "LeaveSecurityGroup", SecurityGroupId="$web", InstanceId="i-none"),
+]
+
+REFUSALS = [*EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS]
+
+
+def of(client):
+    """The rows that a client can say."""
+    return [refusal for refusal in REFUSALS if client in refusal.clients]

@@ -1,0 +1,119 @@
+"""The exit codes of `sekimori`: 0 done or yes, 1 failed, 2 the answer is no, 64 not understood."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from estate import rule
+from sdk import V2
+from server import BINARY, run
+
+
+@pytest.fixture(scope="module")
+def sdk(v2):
+    return v2
+
+
+@pytest.mark.parametrize("words", [
+    [], ["frobnicate"], ["status", "--output", "yaml"], ["why", "a", "b"], ["up", "--listen", "everywhere"],
+    ["up"], ["down"], ["status"], ["status", "--endpoint", "ftp://x", "--token-file", "/dev/null"],
+    ["up", "--tls-cert", "c"], ["up", "--data-dir", "/nonexistent/x", "--bypass", "everything"],
+    ["wait", "--timeout-s", "601"], ["account", "create", "--dialect", "gcp"], ["server", "--drop-to", "0:0"],
+], ids=lambda words: "-".join(words) or "nothing")
+def test_not_understood(words):
+    done = run(*words)
+    assert done.returncode in (64, 1 if "/dev/null" in words else 64), done.stderr
+    assert done.stderr.strip() and done.stdout == ""
+
+
+@pytest.mark.parametrize("words", [
+    ["--help"], ["--version"], ["help", "why"], ["up", "--help"], ["completions", "bash"], ["completions", "zsh"],
+    ["completions", "fish"], ["man"],
+], ids="-".join)
+def test_help_is_no_failure(words):
+    done = run(*words)
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr
+
+
+def test_failed(scratch, server):
+    nowhere = ["--endpoint", "http://127.0.0.1:1", "--token-file", scratch / "token"]
+    (scratch / "token").write_text("x\n")
+    failures = [
+        (["status", *nowhere], "127.0.0.1:1"),
+        (["status", "--data-dir", "/nonexistent"], "/nonexistent/credentials.env"),
+        (["status", "--endpoint", server.credentials["SEKIMORI_ENDPOINT"], "--token-file", scratch / "token"], "token"),
+        (["why", "i-none", "i-other", "tcp/22", "--data-dir", server.data_dir], "i-none"),
+        (["why", "i-none", "i-other", "x/y", "--data-dir", server.data_dir], "x/y"),
+        (["policy", "show", "i-none", "--data-dir", server.data_dir], "i-none"),
+        (["up", "--data-dir", "/proc/x"], "/proc/x"),
+        (["up", "--data-dir", BINARY], str(BINARY)),
+    ]
+    for words, named in failures:
+        done = run(*words)
+        assert done.returncode == 1, (words, done)
+        assert done.stderr.startswith("sekimori: ") and named in done.stderr, done.stderr
+        assert done.stdout == ""
+
+
+def test_what_takes_root(scratch):
+    for command in ("up", "down"):
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY, command]
+        if not os.access(BINARY, os.X_OK):
+            continue
+        done = subprocess.run([*words, "--data-dir", scratch / "nobody"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and "root" in done.stderr, done
+
+
+def test_yes_and_no(server, sdk, vpc):
+    vswitch, clients, services = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+    allowed = rule(443, SourceCidrIp=None, SourceGroupId=clients)
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=services, Permissions=[allowed])
+    [client], [service] = sdk.instances(vswitch, clients), sdk.instances(vswitch, services)
+    assert server.command("wait").returncode == 0
+    yes = server.command("why", client, service, "tcp/443", "--output", "json")
+    no = server.command("why", client, service, "tcp/444")
+    assert (yes.returncode, no.returncode) == (0, 2), (yes, no)
+    [rule_id] = [one["SecurityGroupRuleId"] for one in sdk.rules(services)]
+    report = json.loads(yes.stdout)
+    assert report["allowed"] and report["legs"][1]["rule"] == rule_id
+    assert "denied" in no.stdout
+    sdk.call("DeleteInstances", InstanceId=[client, service], Force=True)
+
+
+def test_every_answer_is_there_as_json(server, sdk, vpc):
+    [instance] = sdk.instances(sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc))
+    assert server.command("wait", "--timeout-s", "30").returncode == 0
+    for words in (["status"], ["account", "list"], ["policy", "show", instance], ["counters"], ["bypass", "show"], ["wait"]):
+        done = server.command(*words, "--output", "json")
+        assert done.returncode == 0, done
+        assert json.loads(done.stdout) is not None
+        done = server.command(*words)
+        assert done.returncode == 0 and "\x1b" not in done.stdout, done
+    sdk.call("DeleteInstances", InstanceId=[instance], Force=True)
+
+
+def test_a_new_account_can_call_at_once(server):
+    done = server.command("account", "create", "--dialect", "ecs", "--format", "env")
+    assert done.returncode == 0, done.stderr
+    made = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    sdk = V2(server, key_id=made["ALIBABA_CLOUD_ACCESS_KEY_ID"], secret=made["ALIBABA_CLOUD_ACCESS_KEY_SECRET"])
+    assert sdk.groups() == []
+
+
+def test_wait_gives_up(new_server):
+    """A server whose agent is stopped cannot say that a change is applied."""
+    one = new_server().start()
+    V2(one).vpc()
+    one.wait_applied()
+    # The agent's threads stand still with the process; the server goes on, and answers.
+    os.kill(one.process.pid, signal.SIGSTOP)
+    try:
+        V2(one).vpc()
+        done = one.command("wait", "--timeout-s", "1")
+        assert done.returncode == 1 and "has applied" in done.stderr, done
+    finally:
+        os.kill(one.process.pid, signal.SIGCONT)
+    assert one.command("wait").returncode == 0

@@ -1,0 +1,248 @@
+"""Who runs as whom, and what is there after anything was killed."""
+
+import base64
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from estate import rule
+from probes import Listeners, reaches
+from sdk import V2
+from server import REGION, kill, process_status, run, until
+from signer import Signer
+
+SERVER_UID = "47617"
+NO_CAPABILITIES = "0" * 16
+WRITERS = 4
+
+
+class TestPrivileges:
+    """What the part that reads the network may do."""
+
+    def test_the_server_has_no_rights(self, server):
+        found = process_status(server.server_pid())
+        assert set(found["Uid"].split()) == {SERVER_UID} and set(found["Gid"].split()) == {SERVER_UID}
+        assert found["Groups"] == "" and found["NoNewPrivs"] == "1"
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert found[name] == NO_CAPABILITIES, name
+
+    def test_the_server_and_nobody_else_reads_the_network(self, server):
+        port = int(server.address.rsplit(":", 1)[1])
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        [listening] = [row for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port]
+        assert listening[7] == SERVER_UID
+        sockets = lambda pid: {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        assert f"socket:[{listening[9]}]" in sockets(server.server_pid())
+        assert f"socket:[{listening[9]}]" not in sockets(server.process.pid)
+
+    def test_files_belong_to_who_needs_them(self, server):
+        mode = lambda path: oct(path.stat().st_mode & 0o777)
+        assert mode(server.credentials_file) == "0o600"
+        assert server.credentials_file.stat().st_uid == 0
+        for part, uid in (("server", int(SERVER_UID)), ("agent", 0)):
+            assert mode(server.data_dir / part) == "0o700"
+            assert (server.data_dir / part).stat().st_uid == uid
+        for path in (server.data_dir / "server").iterdir():
+            assert mode(path) == "0o600", path
+
+    def test_the_sockets_turn_strangers_away(self, server):
+        """The kernel says who is there; the mode of the file is not what protects it."""
+        socket_of = server.data_dir / "server" / "control.sock"
+        reads = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(len(s.recv(9)))"
+        def read_as(uid):
+            words = ["setpriv", f"--reuid={uid}", "--clear-groups", sys.executable, "-c", reads, socket_of]
+            return subprocess.run(words, capture_output=True, text=True, timeout=30)
+
+        assert read_as(0).stdout.strip() == "9"
+        # The server's own user may enter the directory, and is told nothing all the same.
+        assert read_as(SERVER_UID).stdout.strip() in ("0", "")
+
+
+def test_secrets_are_nowhere_in_the_clear(new_server):
+    one = new_server().start()
+    done = one.command("account", "create", "--dialect", "ecs", "--name", "second", "--format", "env")
+    assert done.returncode == 0, done.stderr
+    second = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    Signer(one.address, second["ALIBABA_CLOUD_ACCESS_KEY_ID"], second["ALIBABA_CLOUD_ACCESS_KEY_SECRET"])
+    secrets = [one.credentials["ALIBABA_CLOUD_ACCESS_KEY_SECRET"], one.credentials["SEKIMORI_TOKEN"],
+               second["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]]
+    one.stop()
+    looked_at = 0
+    for path in one.data_dir.rglob("*"):
+        if not path.is_file() or path == one.credentials_file or "bpffs" in path.parts:
+            continue
+        looked_at += 1
+        text = path.read_bytes()
+        for secret in secrets:
+            for form in (secret.encode(), base64.b64encode(secret.encode()).rstrip(b"="), secret.encode("utf-16-le")):
+                assert form not in text, f"a secret is in {path}"
+    assert looked_at >= 6
+    assert not any(secret in one.said() for secret in secrets), "a secret is in the log"
+
+
+class Writers:
+    """Clients that make groups one after another, and remember what the server acknowledged."""
+
+    def __init__(self, one):
+        self.signer, self.done, self.acknowledged = one.signer(), threading.Event(), []
+        answer = self.signer.send(self.signer.v3("CreateVpc", {"RegionId": REGION}, version="2016-04-28"))
+        self.vpc = answer.json()["VpcId"]
+        self.pool = ThreadPoolExecutor(WRITERS)
+        self.running = [self.pool.submit(self.write) for _ in range(WRITERS)]
+
+    def write(self):
+        while not self.done.is_set():
+            try:
+                request = self.signer.v3("CreateSecurityGroup", {"RegionId": REGION, "VpcId": self.vpc})
+                answer = self.signer.send(request)
+            except OSError:
+                time.sleep(0.005)
+                continue
+            if answer.status == 200:
+                self.acknowledged.append(answer.json()["SecurityGroupId"])
+
+    def wait_for(self, count):
+        until(f"{count} acknowledged changes", lambda: len(self.acknowledged) >= count)
+
+    def stop(self):
+        self.done.set()
+        for one in self.running:
+            one.result(60)
+        self.pool.shutdown()
+
+    def missing(self, signer):
+        """Acknowledged groups that are not there."""
+        lost = set(self.acknowledged)
+        for page in range(1, 1_000):
+            query = {"RegionId": REGION, "VpcId": self.vpc, "PageSize": "50", "PageNumber": str(page)}
+            groups = signer.send(signer.v3("DescribeSecurityGroups", query)).json()["SecurityGroups"]["SecurityGroup"]
+            if not groups:
+                return lost
+            lost -= {group["SecurityGroupId"] for group in groups}
+
+
+class TestKilled:
+    """kill -9, while changes are being made."""
+
+    def test_the_server_alone(self, new_server):
+        one = new_server().start()
+        address, up = one.address, one.process.pid
+        writers = Writers(one)
+        for round_number in range(1, 4):
+            writers.wait_for(100 * round_number)
+            before = one.server_pid()
+            kill(before)
+            until("another server", lambda: one.server_pids() and one.server_pid() != before)
+            until("health", one.is_healthy)
+        writers.stop()
+        assert one.process.poll() is None and one.process.pid == up
+        assert one.address == address, "the port must stay"
+        assert writers.missing(one.signer()) == set()
+        one.wait_applied()
+        status = one.status()
+        assert [host["applied"] for host in status["hosts"]] == [status["committed"]]
+
+    def test_everything_at_once(self, new_server):
+        one = new_server().start()
+        for round_number in range(3):
+            writers = Writers(one)
+            writers.wait_for(60)
+            one.kill()
+            writers.stop()
+            until("the end of every process", lambda: not list(one.traces.processes()))
+            one.start()
+            assert writers.missing(one.signer()) == set()
+            one.wait_applied()
+
+    def test_up_alone_takes_its_server_along(self, new_server):
+        one = new_server().start()
+        server_pid = one.server_pid()
+        one.process.kill()
+        one.process.wait()
+        until("the end of the server", lambda: not Path(f"/proc/{server_pid}").exists())
+        one.start()
+
+    def test_a_copied_request_is_refused_after_a_restart(self, new_server):
+        one = new_server().start()
+        signer = one.signer()
+        request = signer.v3("CreateVpc", {"RegionId": REGION}, version="2016-04-28")
+        assert signer.send(request).status == 200
+        kill(one.server_pid())
+        until("health", one.is_healthy)
+        revision = one.revision()
+        assert signer.send(request).told == (400, "SignatureNonceUsed")
+        assert one.revision() == revision
+
+
+class TestOneAtATime:
+    """A data directory has one `up`, and `down` does not pull the ground from under it."""
+
+    def test_a_second_up_is_refused(self, server, unchanged):
+        second = run("up", "--data-dir", server.data_dir, "--listen", "127.0.0.1:0")
+        assert second.returncode == 1
+        assert f"in use by process {server.process.pid}" in second.stderr
+
+    def test_down_is_refused_while_up_runs(self, server, unchanged):
+        done = run("down", "--data-dir", server.data_dir)
+        assert done.returncode == 1
+        assert f"in use by process {server.process.pid}" in done.stderr
+        assert server.native("GET", "/healthz")[0] == 200
+
+    def test_a_taken_port_is_named(self, server, new_server):
+        one = new_server(listen=server.address).launch()
+        assert one.ended() == 1
+        assert server.address in one.said()
+
+
+class TestEnforcement:
+    """What the kernel enforces outlives the processes."""
+
+    @pytest.fixture
+    def pair(self, new_server):
+        """A client and a service; port 8080 is allowed, 9090 is not."""
+        one = new_server().start()
+        sdk = V2(one)
+        vpc = sdk.vpc()
+        vswitch, clients, services = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+        allowed = rule(8080, SourceCidrIp=None, SourceGroupId=clients)
+        sdk.call("AuthorizeSecurityGroup", SecurityGroupId=services, Permissions=[allowed])
+        [client], [service] = sdk.instances(vswitch, clients), sdk.instances(vswitch, services)
+        one.wait_applied()
+        until("health", one.is_healthy)
+        address = sdk.instance(service)["VpcAttributes"]["PrivateIpAddress"]["IpAddress"][0]
+        return one, client, service, address
+
+    def check(self, client, address):
+        assert reaches(client, address, 8080), "an allowed probe was stopped"
+        assert not reaches(client, address, 9090), "a denied probe got through"
+
+    def test_it_stays_after_sigterm_and_after_kill(self, pair):
+        one, client, service, address = pair
+        with Listeners(service, 8080, 9090):
+            self.check(client, address)
+            assert one.stop() == 0
+            assert list(one.traces.processes()) == []
+            self.check(client, address)
+            one.start()
+            self.check(client, address)
+            one.kill()
+            self.check(client, address)
+            one.start()
+            self.check(client, address)
+            # What was decided before is changed by what comes now.
+            sdk = V2(one)
+            group = sdk.instance(service)["SecurityGroupIds"]["SecurityGroupId"][0]
+            sdk.call("RevokeSecurityGroup", SecurityGroupId=group, Permissions=[
+                rule(8080, SourceCidrIp=None, SourceGroupId=sdk.instance(client)["SecurityGroupIds"]["SecurityGroupId"][0])
+            ])
+            one.wait_applied()
+            assert not reaches(client, address, 8080)
+        one.stop()
+        one.down()
+        assert not Path("/run/netns", client).exists()
