@@ -121,9 +121,10 @@ struct Server {
 impl Server {
     fn start(dir: &Path, stop: &Stop) -> anyhow::Result<Self> {
         let binary = binary()?;
-        fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
+        let base = dir.parent().context("the data directory has no parent")?;
+        fs::create_dir_all(base).with_context(|| format!("cannot create `{}`", base.display()))?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let log = fs::File::create(dir.join("bench.log"))?;
+        let log = fs::File::create(log_of(dir))?;
         let mut command = Command::new(&binary);
         command.args(["up", "--limits", "host", "--listen"]).arg(format!("127.0.0.1:{port}"));
         command.arg("--data-dir").arg(dir).stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
@@ -140,7 +141,7 @@ impl Server {
         let url = format!("http://127.0.0.1:{port}/healthz");
         while ureq::get(&url).call().is_err() {
             let ended = self.child.try_wait()?;
-            let log = || fs::read_to_string(self.dir.join("bench.log")).unwrap_or_default();
+            let log = || fs::read_to_string(log_of(&self.dir)).unwrap_or_default();
             anyhow::ensure!(ended.is_none(), "`sekimori up` has ended: {}", log());
             anyhow::ensure!(Instant::now() < until, "`sekimori up` does not serve: {}", log());
             stop.pause(PAUSE)?;
@@ -162,8 +163,9 @@ impl Server {
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
-        let pid = Pid::from_raw(self.child.id().cast_signed());
-        kill(pid, Signal::SIGTERM)?;
+        if self.child.try_wait()?.is_none() {
+            kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
+        }
         let never = Stop::default();
         let until = Instant::now() + PATIENCE;
         while self.child.try_wait()?.is_none() {
@@ -175,7 +177,11 @@ impl Server {
         let down = Command::new(&self.binary).args(["down", "--data-dir"]).arg(&self.dir).output()?;
         let words = String::from_utf8_lossy(&down.stderr);
         anyhow::ensure!(down.status.success(), "`sekimori down` says: {}", words.trim());
-        Ok(fs::remove_dir_all(&self.dir)?)
+        fs::remove_file(log_of(&self.dir))?;
+        if self.dir.exists() {
+            fs::remove_dir_all(&self.dir)?;
+        }
+        Ok(())
     }
 }
 
@@ -185,6 +191,11 @@ impl Drop for Server {
             eprintln!("cannot remove `{}`: {error:#}", self.dir.display());
         }
     }
+}
+
+/// Beside the data directory, which must hold nothing else.
+fn log_of(dir: &Path) -> PathBuf {
+    dir.with_extension("log")
 }
 
 /// The binary that was built together with this one.

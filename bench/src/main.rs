@@ -141,6 +141,10 @@ fn clear(runtime: &Runtime, dir: &Path) -> anyhow::Result<()> {
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
     for entry in entries.flatten() {
         let path = entry.path();
+        if path.is_file() {
+            fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            continue;
+        }
         let down = runtime.block_on(sekimori_agent::run::down(&path));
         let down = down.with_context(|| format!("cannot clear `{}`", path.display()))?;
         anyhow::ensure!(down.left.is_empty(), "cannot clear `{}`: {}", path.display(), down.left.join("; "));

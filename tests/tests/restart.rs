@@ -1,6 +1,8 @@
 //! Enforcement outlives the agent: what flows keeps flowing without losing a packet, what is denied stays denied,
 //! and the next agent takes over what it finds, touches nothing that is right, and applies what changed meanwhile.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -99,33 +101,43 @@ impl Traffic {
     }
 }
 
-/// What a restart must not touch: interfaces with their policies, and by what every flow was admitted.
-fn kernel_state(lab: &mut Lab) -> (BTreeMap<u32, Eni>, u32, BTreeMap<FlowKey, (u64, u32, u8)>) {
-    let enforcer = lab.enforcer();
-    let slots: Vec<u32> = enforcer.tables().entries().keys().copied().collect();
-    let plane = enforcer.plane();
-    let enis: BTreeMap<u32, Eni> = slots.iter().map(|slot| (*slot, plane.maps().enis.get(*slot as usize))).collect();
-    let vpc = enis.values().next().map_or(0, |eni| eni.vpc);
-    let flows = plane.flows().unwrap();
-    // Only what has carried an answer: a flood leaves flows that come and go.
-    let flows = flows.into_iter().filter(|live| live.flow.packets.iter().all(|count| *count > 0));
-    let flows = flows.map(|live| (live.key, (live.flow.stamp, live.flow.rule, live.flow.flags)));
-    (enis, plane.maps().epochs.get(vpc as usize), flows.collect())
+/// What a restart must not touch.
+#[derive(Debug, PartialEq, Eq)]
+struct KernelState {
+    /// Interfaces with their policies, by number.
+    enis: BTreeMap<u32, Eni>,
+    epoch: u32,
+    /// Stamp, rule and flags of every flow that has carried an answer; those of a flood come and go.
+    flows: BTreeMap<FlowKey, (u64, u32, u8)>,
+}
+
+impl KernelState {
+    fn of(lab: &mut Lab) -> Self {
+        let slots: Vec<u32> = lab.enforcer().tables().entries().keys().copied().collect();
+        let plane = lab.enforcer().plane();
+        let enis: BTreeMap<u32, Eni> =
+            slots.iter().map(|slot| (*slot, plane.maps().enis.get(*slot as usize))).collect();
+        let vpc = enis.values().next().map_or(0, |eni| eni.vpc);
+        let flows = plane.flows().unwrap().into_iter();
+        let flows = flows.filter(|live| live.flow.packets.iter().all(|count| *count > 0));
+        let flows = flows.map(|live| (live.key, (live.flow.stamp, live.flow.rule, live.flow.flags))).collect();
+        Self { enis, epoch: plane.maps().epochs.get(vpc as usize), flows }
+    }
 }
 
 #[test]
 fn a_restart_with_the_same_world_touches_nothing() {
     let Some(mut lab) = Lab::of(WORLD) else { return };
     let traffic = Traffic::begin(&mut lab);
-    let before = kernel_state(&mut lab);
-    assert_eq!(before.2.len(), 12, "two streams and a connection in two families at two ends");
+    let before = KernelState::of(&mut lab);
+    assert_eq!(before.flows.len(), 12, "two streams and a connection in two families at two ends");
     for _ in 0..3 {
         lab.close();
         pause(Duration::from_millis(200));
         lab.open();
-        assert_eq!(kernel_state(&mut lab), before);
+        assert_eq!(KernelState::of(&mut lab), before);
         lab.keep_house();
-        assert_eq!(kernel_state(&mut lab), before);
+        assert_eq!(KernelState::of(&mut lab), before);
     }
     traffic.end(&mut lab);
 }
