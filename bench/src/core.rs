@@ -32,6 +32,7 @@ pub struct Spent {
 pub struct Started {
     at: Instant,
     cpu_ns: f64,
+    server: Option<ClockId>,
 }
 
 impl Core {
@@ -43,7 +44,13 @@ impl Core {
         let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let mut numbers = (0..CpuSet::count()).rev();
         let number = numbers.find(|number| allowed.is_set(*number).unwrap_or(false)).context("no core is allowed")?;
-        Ok(Self { number, softirq: softirq_of(number) })
+        Ok(Self::new(number))
+    }
+
+    /// The core of a number.
+    #[must_use]
+    pub fn new(number: usize) -> Self {
+        Self { number, softirq: softirq_of(number) }
     }
 
     /// Keeps the calling thread on the core.
@@ -56,12 +63,13 @@ impl Core {
         Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
     }
 
-    /// Begins to measure.
+    /// Begins to measure this process and a server.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn start(&self) -> anyhow::Result<Started> {
-        Ok(Started { cpu_ns: self.cpu_ns()?, at: Instant::now() })
+    pub fn start(&self, server: Option<Pid>) -> anyhow::Result<Started> {
+        let server = server.map(ClockId::pid_cpu_clock_id).transpose()?;
+        Ok(Started { cpu_ns: self.cpu_ns(server)?, at: Instant::now(), server })
     }
 
     /// Ends a measurement.
@@ -70,14 +78,20 @@ impl Core {
     /// The kernel's.
     pub fn spent(&self, since: &Started) -> anyhow::Result<Spent> {
         let wall_ns = since.at.elapsed().as_nanos() as f64;
-        Ok(Spent { wall_ns, cpu_ns: self.cpu_ns()? - since.cpu_ns })
+        Ok(Spent { wall_ns, cpu_ns: self.cpu_ns(since.server)? - since.cpu_ns })
     }
 
-    fn cpu_ns(&self) -> anyhow::Result<f64> {
-        let own = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
-        let deferred = self.softirq.as_ref().map_or(Ok(0.0), |path| run_time_ns(path))?;
-        Ok(own.tv_sec() as f64 * 1e9 + own.tv_nsec() as f64 + deferred)
+    fn cpu_ns(&self, server: Option<ClockId>) -> anyhow::Result<f64> {
+        let own = clock_ns(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
+        let server = server.map_or(Ok(0.0), clock_ns)?;
+        let deferred = self.softirq.as_ref().map_or(Ok(0.0), run_time_ns)?;
+        Ok(own + server + deferred)
     }
+}
+
+fn clock_ns(clock: ClockId) -> anyhow::Result<f64> {
+    let time = clock_gettime(clock)?;
+    Ok(time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64)
 }
 
 /// The first number of a task's `schedstat`: nanoseconds that it has run.

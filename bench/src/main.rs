@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use sekimori_bench::{
     api,
     compare::{self, Effort},
@@ -18,7 +18,7 @@ use sekimori_bench::{
     program,
     report::Report,
     stop::Stop,
-    traffic::Metric,
+    traffic::{self, Metric},
     updates,
 };
 use tokio::runtime::Runtime;
@@ -50,6 +50,20 @@ struct Options {
     /// Where what is measured is set up; it is removed at the end.
     #[arg(long, default_value = "/run/sekimori-bench")]
     dir: PathBuf,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What a process is besides the one that measures.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Role {
+    /// The server of a measurement.
+    #[command(hide = true)]
+    Serve {
+        /// The core it stays on.
+        #[arg(long)]
+        core: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,7 +79,12 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    let done = match options.role {
+        Some(Role::Serve { core }) => traffic::serve(&Core::new(core)),
+        None => run(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

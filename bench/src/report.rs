@@ -254,7 +254,7 @@ impl Report {
 fn explanation(metric: Metric) -> &'static str {
     match metric {
         Metric::Connections => {
-            "Client and server are two threads on one core. \"Per second of the core\" leaves out what other processes took."
+            "Client and server are two processes on one core. \"Per second of the core\" leaves out what other processes took."
         }
         Metric::Transactions => "64 bytes each way on one connection, one at a time.",
         Metric::Datagrams => "64 bytes; only what arrives counts. One thread sends and receives in turn.",
@@ -286,7 +286,7 @@ fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

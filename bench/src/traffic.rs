@@ -1,22 +1,28 @@
 //! Packets between two namespaces: how many the core can move, and what each costs it.
 //!
-//! Client and server are threads on one core. The network's own work is done on the same core, in the name of
+//! Client and server are processes on one core. The network's own work is done on the same core, in the name of
 //! whoever sends, so a busy core is all that there is to measure. Rates are per second of the core's own time
 //! for this work: what neighbours took away is left out, else they would be measured too.
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsFd,
-    thread,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use nix::sys::{
-    socket::{setsockopt, sockopt::ReceiveTimeout},
-    time::TimeVal,
+use nix::{
+    sys::{
+        socket::{setsockopt, sockopt::ReceiveTimeout},
+        time::TimeVal,
+    },
+    unistd::Pid,
 };
 use sekimori_agent::netlink::netns::within;
 use serde::Serialize;
@@ -98,8 +104,8 @@ impl Work {
 pub fn measure(core: &Core, way: &Way, metric: Metric, duration: Duration) -> anyhow::Result<Work> {
     let slice = Slice { core, way, duration };
     match metric {
-        Metric::Connections => slice.with_server(|server, slice| slice.connections(server)),
-        Metric::Transactions => slice.with_server(|server, slice| slice.transactions(server)),
+        Metric::Connections => slice.with_server(|server, pid| slice.connections(server, pid)),
+        Metric::Transactions => slice.with_server(|server, pid| slice.transactions(server, pid)),
         Metric::Datagrams => slice.datagrams(),
         Metric::Denied => slice.denied(),
     }
@@ -117,34 +123,41 @@ impl Slice<'_> {
         SocketAddr::new(address.unwrap_or(IpAddr::from([127, 0, 0, 1])), OPEN_PORT)
     }
 
-    /// Runs a client while a server answers.
+    /// Runs a client while a server, in a process of its own, answers.
     fn with_server(
         &self,
-        client: impl FnOnce(SocketAddr, &Self) -> anyhow::Result<Work> + Send,
+        client: impl FnOnce(SocketAddr, Pid) -> anyhow::Result<Work> + Send,
     ) -> anyhow::Result<Work> {
         let address = self.server();
         let listener = within(self.way.server.as_fd(), || TcpListener::bind(address))??;
         setsockopt(&listener, ReceiveTimeout, &TimeVal::new(PATIENCE_S, 0))?;
-        thread::scope(|scope| {
-            let server = scope.spawn(|| self.core.pin().and_then(|()| serve(&listener)));
-            let work = within(self.way.client.as_fd(), || {
-                self.core.pin()?;
-                let work = client(address, self);
-                ask_last(address).and(work)
-            });
-            let served = server.join().map_err(|_| anyhow::anyhow!("the server panicked"))?;
-            let work = work??;
-            served.map(|()| work)
-        })
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--core", &self.core.number.to_string()]).stdin(OwnedFd::from(listener));
+        // Ctrl-C is for us; the server ends when nobody asks.
+        let mut server = command.process_group(0).spawn().context("cannot start the server")?;
+        let pid = Pid::from_raw(server.id().cast_signed());
+        let work = within(self.way.client.as_fd(), || {
+            self.core.pin()?;
+            let work = client(address, pid)?;
+            ask_last(address).map(|()| work)
+        });
+        let work = work.map_err(anyhow::Error::from).flatten();
+        if work.is_err() {
+            server.kill()?;
+        }
+        let status = server.wait()?;
+        let work = work?;
+        anyhow::ensure!(status.success(), "the server ended with {status}");
+        Ok(work)
     }
 
     /// Repeats a unit of work, first for a moment that does not count.
-    fn repeat(&self, mut unit: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<Work> {
+    fn repeat(&self, server: Option<Pid>, mut unit: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<Work> {
         let warm_until = Instant::now() + self.duration / 10;
         while Instant::now() < warm_until {
             unit()?;
         }
-        let started = self.core.start()?;
+        let started = self.core.start(server)?;
         let until = Instant::now() + self.duration;
         let mut units = 0.0;
         while Instant::now() < until {
@@ -154,9 +167,9 @@ impl Slice<'_> {
         Ok(Work { units, spent: self.core.spent(&started)? })
     }
 
-    fn connections(&self, server: SocketAddr) -> anyhow::Result<Work> {
+    fn connections(&self, server: SocketAddr, pid: Pid) -> anyhow::Result<Work> {
         let mut answer = [0; MESSAGE_BYTES];
-        self.repeat(|| {
+        self.repeat(Some(pid), || {
             let mut stream = TcpStream::connect(server).context("no connection")?;
             stream.write_all(&[0; MESSAGE_BYTES])?;
             stream.read_exact(&mut answer)?;
@@ -166,12 +179,12 @@ impl Slice<'_> {
         })
     }
 
-    fn transactions(&self, server: SocketAddr) -> anyhow::Result<Work> {
+    fn transactions(&self, server: SocketAddr, pid: Pid) -> anyhow::Result<Work> {
         let mut stream = TcpStream::connect(server).context("no connection")?;
         stream.set_nodelay(true)?;
         let mut request = [0; MESSAGE_BYTES];
         request[0] = MORE;
-        self.repeat(|| {
+        self.repeat(Some(pid), || {
             stream.write_all(&request)?;
             stream.read_exact(&mut [0; MESSAGE_BYTES])?;
             Ok(1.0)
@@ -187,7 +200,7 @@ impl Slice<'_> {
             self.core.pin()?;
             let sender = UdpSocket::bind(("0.0.0.0", 0))?;
             sender.connect(address)?;
-            self.repeat(|| {
+            self.repeat(None, || {
                 for _ in 0..BATCH {
                     sender.send(&[0; MESSAGE_BYTES])?;
                 }
@@ -202,7 +215,7 @@ impl Slice<'_> {
             self.core.pin()?;
             let sender = UdpSocket::bind(("0.0.0.0", 0))?;
             let mut port = 0;
-            self.repeat(|| {
+            self.repeat(None, || {
                 for _ in 0..BATCH {
                     port = (port + 1) % SCANNED_PORTS;
                     let closed = SocketAddr::new(server.ip(), FILLER_PORT + port);
@@ -228,8 +241,14 @@ fn drain(receiver: &UdpSocket) -> anyhow::Result<f64> {
     }
 }
 
-/// Answers one connection after the other, until the last request.
-fn serve(listener: &TcpListener) -> anyhow::Result<()> {
+/// The server's process: answers one connection after the other on the socket that is its standard input, until
+/// the last request.
+///
+/// # Errors
+/// When nobody asks, and the kernel's.
+pub fn serve(core: &Core) -> anyhow::Result<()> {
+    core.pin()?;
+    let listener = TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let mut request = [0; MESSAGE_BYTES];
     loop {
         let (mut stream, _) = listener.accept().context("nobody asked")?;
