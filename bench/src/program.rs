@@ -1,7 +1,7 @@
 //! What one packet costs: the programs under `PROG_TEST_RUN`, without interfaces.
 //!
 //! The kernel runs a program many times on one frame and tells the mean. That is right for packets of a known
-//! flow and for denied ones, which change nothing. A packet that begins a flow does so once: see [`begun`].
+//! flow and for denied ones, which change nothing. A packet that begins a flow does so once: see `begun`.
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 

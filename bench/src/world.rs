@@ -276,7 +276,7 @@ impl Builder {
     }
 }
 
-/// The rule of a filler; it decides before those of [`let_in`].
+/// The rule of a filler; it decides before those of `let_in`.
 #[must_use]
 pub fn filler_rule(filler: Filler) -> NewRule {
     let cidr = Cidr::from(ipnet::IpNet::V4(filler.peer));
