@@ -22,7 +22,12 @@ class Traces:
         """Learns the names from the agent's list; call it before `down`."""
         listing = self.data_dir / "agent" / "local.jsonl"
         for line in listing.read_text().splitlines() if listing.exists() else []:
-            for kind, value in json.loads(line).items():
+            try:
+                facts = json.loads(line)
+            except json.JSONDecodeError:
+                # The last line of a process that was killed: what it names was not made yet.
+                continue
+            for kind, value in facts.items():
                 if kind in ("vpc", "vpc_gone"):
                     self.namespaces.update([value, f"{value}.outside"])
                 elif kind == "instance":

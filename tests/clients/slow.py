@@ -6,7 +6,7 @@ import threading
 import time
 
 # The server's own bounds (crates/server/src/http): a head must be there after the first, a body after the second.
-HEAD_S = 60
+HEAD_S = 10
 BODY_S = 20
 SPARE_S = 15
 SILENT = 3
@@ -21,7 +21,7 @@ class SlowClients:
         self.opened_at = time.monotonic()
         self.done = threading.Event()
         self.silent = [self.open(b"") for _ in range(SILENT)]
-        self.half_a_head = [self.open(b"GET /?Action=DescribeRegions HTTP/1.1\r\nhost: x\r\nx-half") for _ in range(SILENT)]
+        self.half_a_head = [self.open(b"GET / HTTP/1.1\r\nhost: x\r\nx-half") for _ in range(SILENT)]
         self.half_a_body = self.open(b"POST /?Format=JSON HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
         self.trickle = self.open(b"GET / HTTP/1.1\r\nhost: x\r\nx-long: ")
         threading.Thread(target=self.drip, daemon=True).start()

@@ -55,7 +55,8 @@ class TestGenerated:
         done = one.command("status", "--output", "json")
         assert done.returncode == 0, done.stderr
         done = run("status", env={
-            "SEKIMORI_ENDPOINT": one.credentials["SEKIMORI_ENDPOINT"], "SEKIMORI_TOKEN": one.credentials["SEKIMORI_TOKEN"],
+            "SEKIMORI_ENDPOINT": one.credentials["SEKIMORI_ENDPOINT"],
+            "SEKIMORI_TOKEN": one.credentials["SEKIMORI_TOKEN"],
         })
         assert done.returncode == 1 and "certificate" in done.stderr.lower(), done.stderr
 

@@ -194,9 +194,12 @@ class TestParameters:
         assert answer.told == (400, "MissingParameter")
         assert signer.send(Request("GET", f"/?{query}&Format=json")).told == (400, "MissingParameter")
 
-    @pytest.mark.parametrize("value", ["\0", "\x7f" * 40, "名" * 3_000, "'; DROP TABLE groups; --", "$(reboot)", "%s%n"])
+    @pytest.mark.parametrize("value", [
+        "\0", "\x7f" * 40, "名" * 3_000, "'; DROP TABLE groups; --", "$(reboot)", "%s%n",
+    ])
     def test_values_that_are_odd(self, signer, value):
-        answer = signer.send(signer.v1("DescribeSecurityGroupAttribute", {"RegionId": REGION, "SecurityGroupId": value}))
+        asked = {"RegionId": REGION, "SecurityGroupId": value}
+        answer = signer.send(signer.v1("DescribeSecurityGroupAttribute", asked))
         assert answer.told == (400, "InvalidSecurityGroupId.Malformed")
 
     @pytest.mark.parametrize("index", ["0", "00", "01", "-1", "4294967296", "x", "", "1.2"])
@@ -322,7 +325,8 @@ class TestHttp:
         assert signer.send(Request("POST", "/", {}, headers, b"{}")).told == (400, "MissingParameter")
 
     @pytest.mark.parametrize("sent", [
-        b"\0" * 100, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /\r\n\r\n",
+        b"\0" * 100, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n",

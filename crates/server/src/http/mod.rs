@@ -35,7 +35,7 @@ pub const HEADER_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a client may take to send a request's head, idle time between requests included.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to send a request's body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the answer to a request may take, its body included.
