@@ -1,4 +1,4 @@
-//! Pure questions about a world: why a packet passes or not, and what decides at an interface.
+//! Pure questions about a world: why a packet passes or not, what decides at an interface, which rules are of no use.
 //!
 //! Every question is a function from a [`sekimori_core::world::World`] to a report that can be stored,
 //! sent and read back. Nothing here does I/O, reads a clock, touches maps, or knows where the world came
@@ -6,7 +6,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod diagnose;
 pub mod effective;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod health;
+mod portions;
 mod resolve;
 pub mod text;
 pub mod why;

@@ -5,8 +5,9 @@
 use sekimori_core::{
     address::Cidr,
     bypass::BypassEntry,
+    ids::{GroupId, RuleId},
     packet::Transport,
-    rule::{Direction, Peer, PortRange, Protocol, Rule, Service},
+    rule::{Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     world::{Flavor, Treatment, World},
 };
 
@@ -65,7 +66,22 @@ pub fn local(cidr: Option<Cidr>) -> String {
 /// A whole rule in one line: `allow tcp 443 from 0.0.0.0/0, priority 1`.
 #[must_use]
 pub fn rule(world: &World, flavor: Flavor, rule: &Rule) -> String {
-    let spec = &rule.spec;
+    spec(world, flavor, &rule.spec)
+}
+
+/// A rule of a group with its name: `rule sgr-1 of sg-1 (web): allow tcp 443 from 0.0.0.0/0, priority 1`.
+#[must_use]
+pub fn rule_of(world: &World, group: &GroupId, id: &RuleId) -> String {
+    let found = world.group(group);
+    let name = found.map(|group| group.name.as_str()).unwrap_or_default();
+    let said = found.and_then(|group| group.rules.get(id).map(|rule| self::rule(world, group.flavor, rule)));
+    let said = said.unwrap_or_else(|| "not in this snapshot".to_owned());
+    format!("rule {id} of {}: {said}", named(group.as_str(), name))
+}
+
+/// What a rule says in one line.
+#[must_use]
+pub fn spec(world: &World, flavor: Flavor, spec: &RuleSpec) -> String {
     let mut line = format!("{} {}", spec.action, spec.protocol);
     if spec.service != Service::Any && service(&spec.service) != ALL {
         line.push_str(&format!(" {}", service(&spec.service)));

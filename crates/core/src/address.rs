@@ -29,6 +29,25 @@ impl Family {
     }
 }
 
+/// The number of an address, within its family.
+#[must_use]
+pub fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+/// The address of a number. A number that IPv4 does not have is cut.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the caller's numbers come from addresses of the family")]
+pub fn from_number(family: Family, number: u128) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from(number as u32)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
+    }
+}
+
 /// A block of addresses exactly as a client wrote it.
 ///
 /// ECS stores `10.159.6.18/12` and a bare `10.0.0.1` and shows them unchanged (`spec/ecs.md` A4, H2), so host

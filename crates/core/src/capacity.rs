@@ -4,12 +4,12 @@
 //! holds that no layout is ever larger than the bound here. All numbers are 64-bit words (see
 //! `ARCHITECTURE.md`, the policy store).
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::OrdMap;
 
 use crate::{
-    address::{Cidr, Family},
+    address::{Cidr, Family, number},
     change::Change,
     ids::{EniId, GroupId},
     limits::{
@@ -300,11 +300,4 @@ fn local_spans(spec: &RuleSpec, family: Family) -> Vec<Span> {
 fn cidr_span(cidr: &Cidr, family: Family) -> Option<Span> {
     let net = cidr.network();
     (cidr.family() == family).then(|| (number(net.network()), number(net.broadcast())))
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address),
-    }
 }

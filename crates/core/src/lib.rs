@@ -25,6 +25,7 @@ pub mod limits;
 pub mod packet;
 pub mod refusal;
 pub mod rule;
+pub mod space;
 pub mod time;
 pub mod verdict;
 pub mod world;

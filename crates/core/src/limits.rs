@@ -33,6 +33,8 @@ pub const ENI_GROUPS_MAX: usize = 16;
 pub const ENI_ADDRESSES_MAX: usize = 64;
 /// Entries of the bypass set.
 pub const BYPASS_ENTRIES_MAX: usize = 32;
+/// Pieces that one exact set of packets may be cut into (`core::space`).
+pub const SPACE_PIECES_MAX: usize = 16_384;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 

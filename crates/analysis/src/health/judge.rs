@@ -1,0 +1,261 @@
+//! The exact judgement of a rule: which packets reach it, and what would become of them without it.
+
+use sekimori_core::{
+    change::Change,
+    ids::{GroupId, RuleId},
+    rule::{Direction, Peer, RuleSpec},
+    space::{Set, TooComplex},
+    world::{Group, GroupSet, World, group_set},
+};
+
+use super::{Finding, Place, State, cover};
+use crate::{
+    effective::group_name,
+    portions::{Decider, Portion, Portions},
+};
+
+/// Covering lines that are tried one by one whether the others do without them.
+const COVERS_PRUNED_MAX: usize = 64;
+
+/// A rule, judged in every policy that it is part of.
+pub(super) struct Judged {
+    pub(super) rule: RuleId,
+    pub(super) state: State,
+    pub(super) places: Vec<JudgedPlace>,
+    /// The rule that covers it by the cloud's definition.
+    pub(super) cloud: Option<RuleId>,
+    pub(super) depends_on_members: bool,
+}
+
+/// A rule in one policy.
+#[derive(Clone)]
+pub(super) struct JudgedPlace {
+    groups: GroupSet,
+    enis: usize,
+    state: State,
+    covered_by: Vec<Covering>,
+}
+
+/// What decides in the stead of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Covering {
+    Bypass,
+    IntraGroup(GroupId),
+    Rule(GroupId, RuleId),
+    Default,
+}
+
+impl JudgedPlace {
+    pub(super) fn into_place(self, world: &World) -> Place {
+        Place {
+            groups: self.groups.iter().map(|id| group_name(world, id)).collect(),
+            enis: self.enis,
+            state: self.state,
+            covered_by: self.covered_by.iter().map(|line| cover(world, line)).collect(),
+        }
+    }
+}
+
+/// Every rule of a group in one direction, in decision order.
+pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Result<Vec<Judged>, TooComplex> {
+    let policies = policies(world, &group.id, direction)?;
+    let Some((_, _, alone)) = policies.first() else { return Ok(Vec::new()) };
+    let mut judged = Vec::new();
+    for line in &alone.lines {
+        let Decider::Rule(_, rule) = &line.decider else { continue };
+        let mut places = Vec::with_capacity(policies.len());
+        for (groups, enis, portions) in &policies {
+            let (state, covered_by) = judge(portions, &group.id, rule)?;
+            places.push(JudgedPlace { groups: groups.clone(), enis: *enis, state, covered_by });
+        }
+        let cloud = covered_by_one(alone, group, rule)?;
+        let depends_on_members = names_members(world, group, rule, &places);
+        judged.push(Judged { rule: rule.clone(), state: overall(&places), places, cloud, depends_on_members });
+    }
+    Ok(judged)
+}
+
+/// The group by itself, then every set of groups that an ENI carries it with.
+fn policies(
+    world: &World,
+    group: &GroupId,
+    direction: Direction,
+) -> Result<Vec<(GroupSet, usize, Portions)>, TooComplex> {
+    let alone = group_set(std::slice::from_ref(group));
+    let others = world.group_sets_with(group).filter(|set| **set != alone).cloned();
+    let sets: Vec<GroupSet> = std::iter::once(alone.clone()).chain(others).collect();
+    let policy = |set: GroupSet| {
+        let portions = Portions::of(world, &set, direction)?;
+        let enis = world.enis_with(&set).count();
+        Ok((set, enis, portions))
+    };
+    sets.into_iter().map(policy).collect()
+}
+
+/// What a rule does over all the policies in use; in one that is not in use, by itself.
+fn overall(places: &[JudgedPlace]) -> State {
+    let used: Vec<State> = places.iter().filter(|place| place.enis > 0).map(|place| place.state).collect();
+    let counted = if used.is_empty() { places.iter().map(|place| place.state).collect() } else { used };
+    let worst = counted.iter().max().copied().unwrap_or(State::Decides);
+    match (worst, counted.iter().any(|state| *state != State::Decides)) {
+        (State::Decides, true) => State::DiffersByPolicy,
+        (State::Decides | State::DecidesNothing | State::ChangesNothing | State::DiffersByPolicy, _) => worst,
+    }
+}
+
+/// What a rule does in one policy, and what decides in its stead.
+fn judge(portions: &Portions, group: &GroupId, rule: &RuleId) -> Result<(State, Vec<Covering>), TooComplex> {
+    let Some(place) = portions.position(group, rule) else { return Ok((State::Decides, Vec::new())) };
+    let (before, rest) = portions.lines.split_at(place);
+    let Some((line, after)) = rest.split_first() else { return Ok((State::Decides, Vec::new())) };
+    let mut reaching = line.matched.clone();
+    let mut covering = Vec::new();
+    for earlier in before.iter().filter(|earlier| earlier.matched.meets(&line.matched)) {
+        if reaching.meets(&earlier.matched) {
+            reaching = reaching.difference(&earlier.matched)?;
+            covering.push(earlier);
+        }
+    }
+    if reaching.is_empty() {
+        return Ok((State::DecidesNothing, named(pruned(&line.matched, covering)?)));
+    }
+    match without(reaching, line, after, portions)? {
+        Some(instead) => Ok((State::ChangesNothing, instead)),
+        None => Ok((State::Decides, Vec::new())),
+    }
+}
+
+/// What would decide about packets if their line were not there, when it would decide alike.
+fn without(
+    mut packets: Set,
+    line: &Portion,
+    after: &[Portion],
+    portions: &Portions,
+) -> Result<Option<Vec<Covering>>, TooComplex> {
+    let mut instead = Vec::new();
+    for later in after.iter().filter(|later| later.matched.meets(&line.matched)) {
+        if !packets.meets(&later.matched) {
+            continue;
+        }
+        if later.action != line.action {
+            return Ok(None);
+        }
+        packets = packets.difference(&later.matched)?;
+        instead.push(later);
+    }
+    let mut instead = named(instead);
+    if !packets.is_empty() {
+        if portions.default != line.action {
+            return Ok(None);
+        }
+        instead.push(Covering::Default);
+    }
+    Ok(Some(instead))
+}
+
+/// Covering lines without those that the others do without. One line that covers all is enough.
+fn pruned<'a>(matched: &Set, mut covering: Vec<&'a Portion>) -> Result<Vec<&'a Portion>, TooComplex> {
+    for line in &covering {
+        if matched.is_within(&line.matched)? {
+            return Ok(vec![*line]);
+        }
+    }
+    if covering.len() > COVERS_PRUNED_MAX {
+        return Ok(covering);
+    }
+    let mut index = covering.len();
+    while index > 0 {
+        index -= 1;
+        let mut rest = matched.clone();
+        for (_, line) in covering.iter().enumerate().filter(|(other, _)| *other != index) {
+            rest = rest.difference(&line.matched)?;
+        }
+        if rest.is_empty() {
+            covering.remove(index);
+        }
+    }
+    Ok(covering)
+}
+
+fn named(lines: Vec<&Portion>) -> Vec<Covering> {
+    let mut covering: Vec<Covering> = Vec::new();
+    for line in lines {
+        let name = match &line.decider {
+            Decider::Bypass => Covering::Bypass,
+            Decider::IntraGroup(group) => Covering::IntraGroup(group.clone()),
+            Decider::Rule(group, rule) => Covering::Rule(group.clone(), rule.clone()),
+        };
+        if !covering.contains(&name) {
+            covering.push(name);
+        }
+    }
+    covering
+}
+
+/// The cloud's definition: one rule of the group covers every condition, and its priority is not lower.
+fn covered_by_one(alone: &Portions, group: &Group, rule: &RuleId) -> Result<Option<RuleId>, TooComplex> {
+    let Some(place) = alone.position(&group.id, rule) else { return Ok(None) };
+    let Some(line) = alone.lines.get(place) else { return Ok(None) };
+    // Rules stand in the order of priority, so what is not lower stands before, or has the same number.
+    let priority = |id: &RuleId| group.rules.get(id).map(|rule| rule.spec.priority);
+    for (other_place, other) in alone.lines.iter().enumerate() {
+        let Decider::Rule(_, id) = &other.decider else { continue };
+        let is_candidate = id != rule && priority(id) <= priority(rule) && line.matched.meets(&other.matched);
+        if !is_candidate || !line.matched.is_within(&other.matched)? {
+            continue;
+        }
+        // Of two rules that say the same, the later one is the redundant one.
+        if other_place < place || !other.matched.is_within(&line.matched)? {
+            return Ok(Some(id.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the judgement rests on who carries which group.
+fn names_members(world: &World, group: &Group, rule: &RuleId, places: &[JudgedPlace]) -> bool {
+    let by_group = |group: &GroupId, rule: &RuleId| {
+        let rule = world.group(group).and_then(|group| group.rules.get(rule));
+        rule.is_some_and(|rule| names_group(&rule.spec))
+    };
+    let covers = |covering: &Covering| match covering {
+        Covering::IntraGroup(_) => true,
+        Covering::Rule(group, rule) => by_group(group, rule),
+        Covering::Bypass | Covering::Default => false,
+    };
+    let covering = || places.iter().flat_map(|place| &place.covered_by);
+    covering().any(covers) || (covering().next().is_some() && by_group(&group.id, rule))
+}
+
+fn names_group(spec: &RuleSpec) -> bool {
+    match &spec.peer {
+        Peer::Group { .. } => true,
+        Peer::Cidr(_) | Peer::PrefixList(_) => false,
+    }
+}
+
+/// Marks the findings that can be deleted together: each is judged again in the world without those before it.
+/// The last in decision order go first, so that of two rules that say the same the one that decides stays.
+pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
+    let mut left = world.clone();
+    for finding in findings.iter_mut().rev() {
+        if !matches!(finding.state, State::DecidesNothing | State::ChangesNothing) {
+            continue;
+        }
+        if is_redundant(&left, finding) {
+            left.apply(&Change::DeleteRule { group: finding.group.id.clone(), rule: finding.rule.clone() });
+            finding.removable = true;
+        }
+    }
+}
+
+/// Whether a rule can be deleted now. One that cannot be judged stays.
+fn is_redundant(world: &World, finding: &Finding) -> bool {
+    let Ok(policies) = policies(world, &finding.group.id, finding.direction) else { return false };
+    let is_used = policies.iter().any(|(_, enis, _)| *enis > 0);
+    let mut counted = policies.iter().filter(|(_, enis, _)| !is_used || *enis > 0);
+    counted.all(|(_, _, portions)| {
+        let judged = judge(portions, &finding.group.id, &finding.rule);
+        matches!(judged, Ok((State::DecidesNothing | State::ChangesNothing, _)))
+    })
+}

@@ -1,0 +1,97 @@
+//! The lines of a policy as exact sets of packets, in the order in which they decide.
+//!
+//! A policy here is that of a set of groups at any ENI which carries them: the ENI's own addresses are left
+//! open, so what is said holds for every ENI of the set.
+
+use sekimori_core::{
+    ids::{GroupId, RuleId},
+    rule::{self, Action, Direction, RuleSpec},
+    space::{Set, TooComplex, resolve::Reader},
+    verdict,
+    world::{Group, World},
+};
+
+/// What decides about the packets of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decider {
+    /// The bypass set, and discovery.
+    Bypass,
+    /// The hidden accept of a group.
+    IntraGroup(GroupId),
+    /// A rule.
+    Rule(GroupId, RuleId),
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(crate) struct Portion {
+    pub(crate) decider: Decider,
+    pub(crate) action: Action,
+    /// The packets that the line speaks about; those of earlier lines are decided by them.
+    pub(crate) matched: Set,
+}
+
+/// The lines of one direction of a policy, and what becomes of the rest.
+#[derive(Clone, Debug)]
+pub(crate) struct Portions {
+    pub(crate) lines: Vec<Portion>,
+    pub(crate) default: Action,
+}
+
+impl Portions {
+    /// The policy that ENIs with these groups have.
+    pub(crate) fn of(world: &World, groups: &[GroupId], direction: Direction) -> Result<Self, TooComplex> {
+        let groups: Vec<&Group> = groups.iter().filter_map(|id| world.group(id)).map(|group| &**group).collect();
+        let default = verdict::default_action(groups.first().map(|group| group.flavor), direction);
+        let Some(vpc) = groups.first().map(|group| &group.vpc) else { return Ok(Self { lines: vec![], default }) };
+        let specs: Vec<&RuleSpec> =
+            groups.iter().flat_map(|group| group.rules.values()).map(|rule| &rule.spec).collect();
+        let reader = Reader::new(world, vpc, specs);
+        let mut lines = hidden(world, &groups, direction, &reader)?;
+        for (group, rule) in in_order(&groups, direction) {
+            let decider = Decider::Rule(group.id.clone(), rule.id.clone());
+            lines.push(Portion { decider, action: rule.spec.action, matched: reader.rule(&rule.spec)? });
+        }
+        Ok(Self { lines, default })
+    }
+
+    /// The place of a rule.
+    pub(crate) fn position(&self, group: &GroupId, rule: &RuleId) -> Option<usize> {
+        let is_it = |line: &Portion| match &line.decider {
+            Decider::Rule(own, id) => own == group && id == rule,
+            Decider::Bypass | Decider::IntraGroup(_) => false,
+        };
+        self.lines.iter().position(is_it)
+    }
+}
+
+/// What comes before every rule.
+fn hidden(
+    world: &World,
+    groups: &[&Group],
+    direction: Direction,
+    reader: &Reader<'_>,
+) -> Result<Vec<Portion>, TooComplex> {
+    let allow = |decider, matched| Portion { decider, action: Action::Allow, matched };
+    let mut lines = vec![allow(Decider::Bypass, reader.discovery(direction))];
+    for entry in world.bypass().entries().iter().filter(|entry| entry.direction == direction) {
+        lines.push(allow(Decider::Bypass, reader.bypass(entry)?));
+    }
+    let mut accepting: Vec<&&Group> = groups.iter().filter(|group| group.accepts_inner()).collect();
+    accepting.sort_by(|one, other| one.id.cmp(&other.id));
+    for group in accepting {
+        lines.push(allow(Decider::IntraGroup(group.id.clone()), reader.members(direction, &group.id)?));
+    }
+    Ok(lines)
+}
+
+/// The rules of some groups in one direction, merged, in decision order.
+pub(crate) fn in_order<'a>(groups: &[&'a Group], direction: Direction) -> Vec<(&'a Group, &'a rule::Rule)> {
+    let all = groups.iter().flat_map(|group| group.rules.values().map(move |rule| (*group, &**rule)));
+    let mut merged: Vec<(&Group, &rule::Rule)> = all.filter(|(_, rule)| rule.spec.direction == direction).collect();
+    merged.sort_by(|(group, rule), (other_group, other_rule)| {
+        let order = rule::order(group.flavor, &group.id, rule);
+        order.cmp(&rule::order(other_group.flavor, &other_group.id, other_rule))
+    });
+    merged
+}

@@ -1,0 +1,207 @@
+//! What rules mean as sets of packets, in one VPC of a world.
+//!
+//! A group is the private addresses of its members now, a list its entries now. A group without a member is
+//! not nothing: it is kept as a symbol that only the group itself and the whole of a family hold, so that a rule
+//! which waits for its first member is not taken for one that says nothing.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use super::{
+    EVERY_SERVICE, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, fibre, service_value, whole,
+};
+use crate::{
+    address::{Cidr, Family, number},
+    bypass::BypassEntry,
+    ids::{GroupId, VpcId},
+    packet::Transport,
+    rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    world::World,
+};
+
+/// Reads rules as sets.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    world: &'a World,
+    vpc: &'a VpcId,
+    absent: Vec<&'a GroupId>,
+}
+
+/// The protocols whose packets have ports.
+const WITH_PORTS: [u8; 2] = [6, 17];
+/// The protocols whose packets have a type and a code.
+const WITH_TYPES: [u8; 2] = [1, 58];
+
+impl<'a> Reader<'a> {
+    /// A reader of rules at ENIs of a VPC. The rules tell which groups are waited for.
+    #[must_use]
+    pub fn new(world: &'a World, vpc: &'a VpcId, rules: impl IntoIterator<Item = &'a RuleSpec>) -> Self {
+        let named: BTreeSet<&GroupId> = rules.into_iter().filter_map(|spec| peer_group(&spec.peer)).collect();
+        let has_members = |group: &GroupId| world.members(group).any(|eni| eni.vpc == *vpc);
+        let absent = named.into_iter().filter(|group| !has_members(group)).collect();
+        Self { world, vpc, absent }
+    }
+
+    /// The packets that a rule speaks about.
+    ///
+    /// # Errors
+    /// When they are too many pieces.
+    pub fn rule(&self, spec: &RuleSpec) -> Result<Set, TooComplex> {
+        let mut set = Set::empty();
+        let (services, sources) = (self.services(spec), source_span(spec.source_ports));
+        for (realm, peer) in self.peers(&spec.peer) {
+            let Some(local) = local_span(spec.local.as_ref(), realm.family()) else { continue };
+            for service in &services {
+                let spans = [*service, sources, peer, local];
+                let piece = Piece { direction: spec.direction, realm, spans };
+                set = set.union(&bounded(vec![piece])?)?;
+            }
+        }
+        Ok(set)
+    }
+
+    /// The packets that an entry of the bypass set lets pass.
+    ///
+    /// # Errors
+    /// When they are too many pieces.
+    pub fn bypass(&self, entry: &BypassEntry) -> Result<Set, TooComplex> {
+        let BypassEntry { direction, protocol, ports, source_ports, peer } = entry.clone();
+        self.rule(&RuleSpec {
+            direction,
+            action: crate::rule::Action::Allow,
+            priority: 1,
+            protocol,
+            service: ports.map_or(Service::Any, Service::Ports),
+            source_ports,
+            peer: Peer::Cidr(peer),
+            local: None,
+        })
+    }
+
+    /// IPv6 neighbour and router discovery, which passes from everywhere (RFC 4861: 133 to 137). The listener messages
+    /// pass from link-local addresses only, where no rule is asked for them, and are left to the rules here.
+    #[must_use]
+    pub fn discovery(&self, direction: Direction) -> Set {
+        let run = |first: u8, last: u8| (icmp6(first, 0), icmp6(last, u8::MAX));
+        let piece = whole(direction, Realm::Known(Family::V6)).with(SERVICE, run(133, 137));
+        Set { pieces: vec![piece] }
+    }
+
+    /// The packets of peers that carry a group.
+    ///
+    /// # Errors
+    /// When they are too many pieces.
+    pub fn members(&self, direction: Direction, group: &GroupId) -> Result<Set, TooComplex> {
+        let pieces = self.member_spans(group).into_iter();
+        bounded(pieces.map(|(realm, span)| whole(direction, realm).with(PEER, span)).collect())
+    }
+
+    /// The packets of one service between an own address and the addresses of a block, from every source port.
+    #[must_use]
+    pub fn between(direction: Direction, transport: Transport, peer: &Cidr, local: IpAddr) -> Set {
+        let (net, at) = (peer.network(), number(local));
+        let service = fibre(service_value(transport));
+        let spans = [service, source_span(None), (number(net.network()), number(net.broadcast())), (at, at)];
+        Set { pieces: vec![Piece { direction, realm: Realm::Known(peer.family()), spans }] }
+    }
+
+    fn services(&self, spec: &RuleSpec) -> Vec<Span> {
+        let covered = |protocols: &[u8]| -> Vec<u8> {
+            protocols.iter().copied().filter(|protocol| spec.protocol.matches(*protocol)).collect()
+        };
+        let ported =
+            |range: &PortRange| covered(&WITH_PORTS).into_iter().map(|protocol| run(protocol, *range)).collect();
+        match (&spec.service, spec.source_ports) {
+            (Service::Any, None) => vec![protocol_span(spec.protocol)],
+            (Service::Any, Some(_)) => ported(&PortRange::ALL),
+            (Service::Ports(range), _) => ported(range),
+            (Service::PortList(id), _) => {
+                let entries = self.world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+                entries.iter().flat_map(|range| -> Vec<Span> { ported(range) }).collect()
+            }
+            // A packet with a type has no source port.
+            (Service::Icmp { .. }, Some(_)) => Vec::new(),
+            (Service::Icmp { kind, code }, None) => {
+                let (first, last) = (code.unwrap_or(0), code.unwrap_or(u8::MAX));
+                let span = |protocol: u8| {
+                    let base = u128::from(protocol) << 16 | u128::from(*kind) << 8;
+                    (base | u128::from(first), base | u128::from(last))
+                };
+                covered(&WITH_TYPES).into_iter().map(span).collect()
+            }
+        }
+    }
+
+    fn peers(&self, peer: &Peer) -> Vec<(Realm, Span)> {
+        match peer {
+            Peer::Cidr(cidr) => self.cidr(cidr),
+            Peer::PrefixList(id) => {
+                let entries = self.world.prefix_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
+                entries.iter().flat_map(|entry| self.cidr(&entry.cidr)).collect()
+            }
+            Peer::Group { group, .. } => self.member_spans(group),
+        }
+    }
+
+    fn cidr(&self, cidr: &Cidr) -> Vec<(Realm, Span)> {
+        let (net, family) = (cidr.network(), cidr.family());
+        let mut peers = vec![(Realm::Known(family), (number(net.network()), number(net.broadcast())))];
+        if cidr.is_world() && !self.absent.is_empty() {
+            peers.push((Realm::Absent(family), (0, u128::MAX)));
+        }
+        peers
+    }
+
+    fn member_spans(&self, group: &GroupId) -> Vec<(Realm, Span)> {
+        if let Some(symbol) = self.absent.iter().position(|absent| *absent == group) {
+            let point = (symbol as u128, symbol as u128);
+            return [Family::V4, Family::V6].map(|family| (Realm::Absent(family), point)).to_vec();
+        }
+        let members = self.world.members(group).filter(|eni| eni.vpc == *self.vpc);
+        let addresses: BTreeSet<IpAddr> = members.flat_map(|eni| eni.addresses.iter().copied()).collect();
+        let mut spans: Vec<(Realm, Span)> = Vec::new();
+        for address in addresses {
+            let (realm, at) = (Realm::Known(Family::of(address)), number(address));
+            match spans.last_mut() {
+                Some((last_realm, (_, last))) if *last_realm == realm && last.checked_add(1) == Some(at) => {
+                    *last = at
+                }
+                Some(_) | None => spans.push((realm, (at, at))),
+            }
+        }
+        spans
+    }
+}
+
+fn peer_group(peer: &Peer) -> Option<&GroupId> {
+    match peer {
+        Peer::Group { group, .. } => Some(group),
+        Peer::Cidr(_) | Peer::PrefixList(_) => None,
+    }
+}
+
+fn protocol_span(protocol: Protocol) -> Span {
+    match protocol {
+        Protocol::Any => EVERY_SERVICE,
+        Protocol::Number(number) => run(number, PortRange::ALL),
+    }
+}
+
+fn run(protocol: u8, range: PortRange) -> Span {
+    let base = u128::from(protocol) << 16;
+    (base | u128::from(range.first()), base | u128::from(range.last()))
+}
+
+fn icmp6(kind: u8, code: u8) -> u128 {
+    58 << 16 | u128::from(kind) << 8 | u128::from(code)
+}
+
+fn source_span(range: Option<PortRange>) -> Span {
+    let range = range.unwrap_or(PortRange::ALL);
+    (u128::from(range.first()), u128::from(range.last()))
+}
+
+fn local_span(local: Option<&Cidr>, family: Family) -> Option<Span> {
+    let Some(cidr) = local else { return Some(super::every_address(family)) };
+    let net = cidr.network();
+    (cidr.family() == family).then(|| (number(net.network()), number(net.broadcast())))
+}

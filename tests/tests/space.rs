@@ -1,0 +1,88 @@
+//! Rules as exact sets against the verdict, and the health check against what packets meet: on generated worlds.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use sekimori_analysis::health::{self, Finding, Question, State, Uses};
+use sekimori_core::{
+    change::Change,
+    packet::{Packet, Why},
+    rule::RuleSpec,
+    space::resolve::Reader,
+    time::Timestamp,
+    verdict,
+    world::{Eni, World},
+};
+use sekimori_tests::generate::Universe;
+
+const WORLDS: u64 = 400;
+const PACKETS: usize = 120;
+
+/// Packets at the ENIs of a generated world.
+fn packets(universe: &mut Universe) -> Vec<(Eni, Packet)> {
+    let enis = universe.enis();
+    if enis.is_empty() {
+        return Vec::new();
+    }
+    let pick = |universe: &mut Universe| {
+        let eni = universe.chooser.pick(&enis);
+        let packet = universe.packet(&eni);
+        (Eni::clone(&eni), packet)
+    };
+    (0..PACKETS).map(|_| pick(universe)).collect()
+}
+
+#[test]
+fn a_rule_as_a_set_holds_the_packets_that_it_matches() {
+    let mut matched = 0;
+    for seed in 0..WORLDS {
+        let mut universe = Universe::new(seed);
+        let packets = packets(&mut universe);
+        let world = &universe.world;
+        let specs: Vec<&RuleSpec> =
+            world.groups().flat_map(|group| group.rules.values()).map(|rule| &rule.spec).collect();
+        for (eni, packet) in &packets {
+            let reader = Reader::new(world, &eni.vpc, specs.iter().copied());
+            for spec in &specs {
+                let expected = verdict::matches(world, eni, spec, packet);
+                assert_eq!(reader.rule(spec).unwrap().contains(packet), expected, "seed {seed}: {spec:?} {packet:?}");
+                matched += u64::from(expected);
+            }
+        }
+    }
+    assert!(matched > 5_000, "{matched}");
+}
+
+fn findings(world: &World) -> Vec<Finding> {
+    let uses = Uses { watched_since: Timestamp(0), last: &|_, _| None };
+    health::check(world, &Question::default(), &uses).unwrap().findings
+}
+
+#[test]
+fn a_rule_that_decides_nothing_decides_no_packet_and_removable_ones_change_no_decision() {
+    let (mut idle, mut removed) = (0, 0);
+    for seed in 0..WORLDS {
+        let mut universe = Universe::new(seed);
+        let packets = packets(&mut universe);
+        let before = &universe.world;
+        let findings = findings(before);
+        let mut after = before.clone();
+        for finding in findings.iter().filter(|finding| finding.removable) {
+            after.apply(&Change::DeleteRule { group: finding.group.id.clone(), rule: finding.rule.clone() });
+            removed += 1;
+        }
+        for (eni, packet) in &packets {
+            let decision = verdict::decide(before, eni, packet);
+            let action = verdict::decide(&after, eni, packet).action;
+            assert_eq!(action, decision.action, "seed {seed}: {packet:?} at {}: {findings:#?}", eni.id);
+            if let Why::Rule { rule, .. } = &decision.why {
+                let dead = |finding: &&Finding| finding.rule == *rule && finding.state == State::DecidesNothing;
+                assert!(
+                    !findings.iter().any(|finding| dead(&finding)),
+                    "seed {seed}: {packet:?} is decided by {rule}"
+                );
+            }
+        }
+        idle += findings.iter().filter(|finding| finding.state == State::DecidesNothing).count();
+    }
+    assert!(idle > 100 && removed > 200, "{idle} {removed}");
+}
