@@ -13,7 +13,9 @@
 #define GROUP_SLOTS 65537
 #define RULE_SLOTS 327681
 #define MEMBER_SLOTS 262146
-#define FLOWS 262144
+#define FLOWS 262144 /* of each IP version */
+#define PORT_HINTS 32768 /* a power of two: places are masked */
+#define PORT_HINT_FACTOR 0x9e3779b1u
 #define FRAGMENTS 16384
 #define POLICY_WORDS 16777216 /* a power of two: positions are masked */
 #define REASONS 32
@@ -32,6 +34,7 @@ union ip {
 	__u64 halves[2];
 };
 
+/* One cache line: every packet reads it. */
 struct eni {
 	__u64 policy;
 	__u64 next;
@@ -40,14 +43,14 @@ struct eni {
 	__u32 vpc;
 	__u32 flags;
 	__u8 mac[6];
-	__u8 reserved[2];
-	__u32 tcp_opening_s;
+	__u16 tcp_closed_s;
 	__u32 tcp_established_s;
-	__u32 tcp_closed_s;
-	__u32 udp_s;
-	__u32 udp_stream_s;
-	__u32 icmp_s;
 	__u32 other_s;
+	__u16 tcp_opening_s;
+	__u16 udp_s;
+	__u16 udp_stream_s;
+	__u16 icmp_s;
+	__u32 reserved;
 };
 
 struct member {
@@ -74,6 +77,20 @@ struct flow_key {
 	__u32 eni;
 	__u8 local[16];
 	__u8 peer[16];
+	__u16 local_port;
+	__u16 peer_port;
+	__u8 protocol;
+	__u8 reserved[3];
+};
+
+/*
+ * The same for IPv4, in network byte order: with the kernel's own fields an element of the table is two cache
+ * lines, and most flows are IPv4.
+ */
+struct flow_key4 {
+	__u32 eni;
+	__be32 local;
+	__be32 peer;
 	__u16 local_port;
 	__u16 peer_port;
 	__u8 protocol;

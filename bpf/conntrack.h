@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * Live flows: one entry per flow and ENI, found from both directions. The meaning is core::flow's.
+ * Live flows: one entry per flow and ENI, found from both directions, in a table for each IP version. The meaning is core::flow's.
  *
  * An entry remembers the policy version and the membership epoch that judged it last. A change leaves the
  * entries alone; the next packet of a flow finds that the stamp differs and is judged again.
@@ -46,30 +46,85 @@ static __always_inline int is_closed(const struct flow *flow)
 	return (flow->progress & (FLOW_RST | FLOW_CUT)) || (flow->progress & fins) == fins;
 }
 
-static __always_inline __u64 timeout_of(const struct eni *eni, const struct flow_key *key, const struct flow *flow)
+/* A key of flows4. The two tables hold the same flows that one with the wide key would. */
+static __always_inline struct flow_key4 narrow(const struct flow_key *key)
 {
-	if (key->protocol == PROTO_TCP)
+	struct flow_key4 four = {
+		.eni = key->eni,
+		.local_port = key->local_port,
+		.peer_port = key->peer_port,
+		.protocol = key->protocol,
+	};
+
+	__builtin_memcpy(&four.local, key->local + 12, 4);
+	__builtin_memcpy(&four.peer, key->peer + 12, 4);
+	return four;
+}
+
+static __always_inline struct flow *find_flow(const struct flow_key *key, int v6)
+{
+	struct flow_key4 four;
+
+	if (v6)
+		return bpf_map_lookup_elem(&flows6, key);
+	four = narrow(key);
+	return bpf_map_lookup_elem(&flows4, &four);
+}
+
+static __always_inline long insert_flow(const struct flow_key *key, const struct flow *flow, int v6)
+{
+	struct flow_key4 four;
+
+	if (v6)
+		return bpf_map_update_elem(&flows6, key, flow, BPF_NOEXIST);
+	four = narrow(key);
+	return bpf_map_update_elem(&flows4, &four, flow, BPF_NOEXIST);
+}
+
+static __always_inline void delete_flow(const struct flow_key *key, int v6)
+{
+	struct flow_key4 four;
+
+	if (v6) {
+		bpf_map_delete_elem(&flows6, key);
+		return;
+	}
+	four = narrow(key);
+	bpf_map_delete_elem(&flows4, &four);
+}
+
+static __always_inline __u64 timeout_of(const struct eni *eni, __u8 protocol, const struct flow *flow)
+{
+	if (protocol == PROTO_TCP)
 		return is_closed(flow)			     ? eni->tcp_closed_s :
 		       flow->progress & FLOW_ESTABLISHED ? eni->tcp_established_s :
 							     eni->tcp_opening_s;
-	if (key->protocol == PROTO_UDP)
+	if (protocol == PROTO_UDP)
 		return flow->packets[0] >= 2 && flow->packets[1] >= 2 ? eni->udp_stream_s : eni->udp_s;
-	if (key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6)
+	if (protocol == PROTO_ICMP || protocol == PROTO_ICMPV6)
 		return eni->icmp_s;
 	return eni->other_s;
 }
 
-static __always_inline int has_expired(const struct eni *eni, const struct flow_key *key, const struct flow *flow,
-				       __u64 now)
+static __always_inline int has_expired(const struct eni *eni, __u8 protocol, const struct flow *flow, __u64 now)
 {
-	return now - flow->seen_ns >= timeout_of(eni, key, flow) * SECOND && now > flow->seen_ns;
+	return now - flow->seen_ns >= timeout_of(eni, protocol, flow) * SECOND && now > flow->seen_ns;
 }
 
-static __always_inline void advance(struct flow *flow, const struct packet *packet, __u32 segments, __u32 bytes,
+/* GSO packets count their segments. */
+static __always_inline __u32 segments_of(const struct __sk_buff *skb)
+{
+	__u32 segments = skb->gso_segs;
+
+	return segments ? segments : 1;
+}
+
+static __always_inline void advance(struct flow *flow, const struct __sk_buff *skb, __u8 direction, __u8 flags,
 				    __u64 now)
 {
-	int reply = (packet->tuple.direction == EGRESS) != !!(flow->flags & FLOW_EGRESS);
-	__u8 progress = flow->progress, flags = packet->tcp_flags;
+	int reply = (direction == EGRESS) != !!(flow->flags & FLOW_EGRESS);
+	__u32 segments = segments_of(skb), bytes = skb->len;
+	__u8 progress = flow->progress;
 
 	flow->seen_ns = now;
 	if (reply)
@@ -100,9 +155,14 @@ static __always_inline __u64 stamp_of(const struct eni *eni)
 	return (policy & ~0xffffffffull) | (epoch ? *(volatile __u32 *)epoch : 0);
 }
 
+/* Whether nothing has changed since a flow was judged, and nothing is changing. */
+static __always_inline int is_current(const struct eni *eni, const struct flow *flow)
+{
+	return flow->stamp == stamp_of(eni) && !*(volatile __u64 *)&eni->next;
+}
+
 /*
- * Whether a flow may go on. Its stamp tells that nothing has changed since it was judged; otherwise it is
- * judged again as the packet that began it, unless its ENI keeps tracked flows. While its ENI is being changed
+ * Whether a flow may go on. One whose stamp is not current is judged again as the packet that began it, unless its ENI keeps tracked flows. While its ENI is being changed
  * it is judged by old and new like a first packet: the other end may have moved on already.
  */
 static __always_inline int still_allowed(const struct eni *eni, const struct flow_key *key, struct flow *flow,
@@ -110,7 +170,7 @@ static __always_inline int still_allowed(const struct eni *eni, const struct flo
 {
 	struct finding *finding = &work->finding;
 
-	if (flow->stamp == stamp_of(eni) && !*(volatile __u64 *)&eni->next)
+	if (is_current(eni, flow))
 		return 1;
 	if ((eni->flags & ENI_KEEP) && !(flow->flags & FLOW_UNTRACKED))
 		return 1;

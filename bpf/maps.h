@@ -34,6 +34,12 @@ SHARED_ARRAY(vpc_names, struct id, VPC_SLOTS);
 SHARED_ARRAY(group_names, struct id, GROUP_SLOTS);
 SHARED_ARRAY(rule_names, struct rule_name, RULE_SLOTS);
 
+/*
+ * Where to look for an interface's ENI first: by a few bits of `ports`' key. Only a hint: who reads it asks the
+ * ENI whether it is the interface's, and `ports` if not.
+ */
+SHARED_ARRAY(port_hints, __u32, PORT_HINTS);
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, ENI_SLOTS);
@@ -52,9 +58,16 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FLOWS);
+	__type(key, struct flow_key4);
+	__type(value, struct flow);
+} flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FLOWS);
 	__type(key, struct flow_key);
 	__type(value, struct flow);
-} flows SEC(".maps");
+} flows6 SEC(".maps");
 
 /* Losing an entry loses the rest of one packet, so here an LRU is right. */
 struct {

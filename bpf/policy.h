@@ -305,13 +305,23 @@ static __always_inline struct member *successor(struct member *member)
 	return next ? bpf_map_lookup_elem(&members, &next) : 0;
 }
 
+/* Whether a policy has rules for a direction that ask for the groups of the peer. */
+static __always_inline int asks_groups(const struct tuple *tuple, __u32 policy)
+{
+	__u32 side = 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
+	const __u64 *words = store();
+
+	/* An empty table has one entry, for every group, whose class is empty. */
+	return words && word(words, policy + side + TABLE_GROUPS) >> 32 > 1;
+}
+
 /*
  * Judges the first packet of a flow. While a change is being made, the policy or a member has a successor;
  * then old and new must both allow, so that no moment of a change is more open than its two ends.
  */
 __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 {
-	struct member *local, *peer, *local_next, *peer_next;
+	struct member *local, *peer = 0, *local_next, *peer_next;
 	__u64 policy, next;
 	__u32 slot, *epoch;
 	struct eni *eni;
@@ -335,7 +345,10 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 		return 0;
 	finding->stamp = (policy & ~0xffffffffull) | *(volatile __u32 *)epoch;
 	finding->reason = REASON_CHANGING;
-	if (member_of(eni->vpc, &tuple->local, &local) < 0 || member_of(eni->vpc, &tuple->peer, &peer) < 0)
+	if (member_of(eni->vpc, &tuple->local, &local) < 0)
+		return 0;
+	if ((asks_groups(tuple, (__u32)policy) || (next && asks_groups(tuple, (__u32)next))) &&
+	    member_of(eni->vpc, &tuple->peer, &peer) < 0)
 		return 0;
 	finding->own = local && local->eni == tuple->eni;
 	spoofed = (eni->flags & ENI_SOURCE_CHECK) && !finding->own;

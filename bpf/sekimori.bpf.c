@@ -11,6 +11,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "known.h"
 #include "reset.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -27,20 +28,34 @@ volatile const __u64 NETNS = 0;
 /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
 #define PASS (-1)
 
+/* A valid ENI's entry, if the interface is its: the array knows, so a hint or an element that changes does no harm. */
+static __always_inline struct eni *eni_at(const __u32 *slot, const struct port_key *key)
+{
+	struct eni *eni = bpf_map_lookup_elem(&enis, slot);
+
+	if (!eni || eni->ifindex != key->ifindex || eni->netns != key->netns || !(eni->flags & ENI_VALID))
+		return 0;
+	return eni;
+}
+
 static __always_inline struct eni *eni_of(struct __sk_buff *skb, __u32 *slot)
 {
 	struct port_key key = { .netns = NETNS ? NETNS : bpf_get_netns_cookie(skb), .ifindex = skb->ifindex };
-	__u32 *found = bpf_map_lookup_elem(&ports, &key);
+	__u32 place = ((__u32)key.netns * PORT_HINT_FACTOR + key.ifindex) & (PORT_HINTS - 1);
+	__u32 *found = bpf_map_lookup_elem(&port_hints, &place);
 	struct eni *eni;
 
+	if (found) {
+		*slot = *found;
+		eni = eni_at(slot, &key);
+		if (eni)
+			return eni;
+	}
+	found = bpf_map_lookup_elem(&ports, &key);
 	if (!found)
 		return 0;
 	*slot = *found;
-	eni = bpf_map_lookup_elem(&enis, slot);
-	/* The array knows its interface too, so a hash element that changes while it is read does no harm. */
-	if (!eni || eni->ifindex != key.ifindex || eni->netns != key.netns || !(eni->flags & ENI_VALID))
-		return 0;
-	return eni;
+	return eni_at(slot, &key);
 }
 
 /*
@@ -63,22 +78,13 @@ static __always_inline int is_discovery(const struct packet *packet)
 	return 0;
 }
 
-static __always_inline int same_mac(const __u8 *one, const __u8 *other)
-{
-	__u8 different = 0;
-
-	for (int i = 0; i < ETH_ALEN; i++)
-		different |= one[i] ^ other[i];
-	return !different;
-}
-
 /* Ends a live flow. With reset, the entry stays for a moment so that the RSTs find their way. */
 static __always_inline enum reason end_flow(const struct eni *eni, const struct flow_key *key, struct flow *flow)
 {
 	if ((eni->flags & ENI_RESET) && key->protocol == PROTO_TCP)
 		flow->progress |= FLOW_CUT;
 	else
-		bpf_map_delete_elem(&flows, key);
+		delete_flow(key, flow->flags & FLOW_V6);
 	return REASON_FLOW_ENDED;
 }
 
@@ -88,13 +94,13 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 {
 	const struct packet *packet = &work->packet;
 	const struct flow_key *key = &work->key;
-	struct flow *flow = bpf_map_lookup_elem(&flows, key);
+	struct flow *flow = find_flow(key, packet->tuple.v6);
 
 	if (!flow)
 		return REASON_NO_POLICY;
 	if ((is_closed(flow) && key->protocol == PROTO_TCP && begins_connection(packet->tcp_flags)) ||
-	    has_expired(eni, key, flow, now)) {
-		bpf_map_delete_elem(&flows, key);
+	    has_expired(eni, key->protocol, flow, now)) {
+		delete_flow(key, packet->tuple.v6);
 		return REASON_NO_POLICY;
 	}
 	if (flow->progress & FLOW_CUT)
@@ -102,7 +108,7 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 	if (!still_allowed(eni, key, flow, work))
 		return end_flow(eni, key, flow);
 	work->finding.rule = 0;
-	advance(flow, packet, skb->gso_segs ? skb->gso_segs : 1, skb->len, now);
+	advance(flow, skb, packet->tuple.direction, packet->tcp_flags, now);
 	return REASON_KNOWN_FLOW;
 }
 
@@ -120,8 +126,8 @@ static __always_inline int reports_known_flow(struct __sk_buff *skb, const struc
 		return 0;
 	if (parse_quoted(skb, packet, &work->quoted, &icmp_id) < 0 || !flow_key_of(&work->quoted, icmp_id, key))
 		return 0;
-	flow = bpf_map_lookup_elem(&flows, key);
-	if (!flow || (flow->progress & FLOW_CUT) || has_expired(eni, key, flow, now))
+	flow = find_flow(key, work->quoted.v6);
+	if (!flow || (flow->progress & FLOW_CUT) || has_expired(eni, key->protocol, flow, now))
 		return 0;
 	if (eni->flags & ENI_SOURCE_CHECK) {
 		if (member_of(eni->vpc, &packet->tuple.local, &local) < 0 || !local || local->eni != packet->tuple.eni)
@@ -147,9 +153,9 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scra
 	flow->rule = finding->rule;
 	flow->flags = (tuple->direction == EGRESS ? FLOW_EGRESS : 0) | (tuple->v6 ? FLOW_V6 : 0) |
 		      (finding->untracked ? FLOW_UNTRACKED : 0);
-	flow->packets[0] = skb->gso_segs ? skb->gso_segs : 1;
+	flow->packets[0] = segments_of(skb);
 	flow->bytes[0] = skb->len;
-	error = bpf_map_update_elem(&flows, &work->key, flow, BPF_NOEXIST);
+	error = insert_flow(&work->key, flow, tuple->v6);
 	/* -EEXIST: the other CPU was first, with the same answer. */
 	return error && error != -17 ? REASON_TABLE_FULL : finding->reason;
 }
@@ -174,7 +180,8 @@ static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct
 	return passes(reason) && has_key ? begin_flow(skb, work, now) : reason;
 }
 
-static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					    enum standing standing)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	struct packet *packet = &work->packet;
@@ -188,7 +195,7 @@ static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct 
 	if (is_discovery(packet))
 		return REASON_BYPASS;
 	has_key = flow_key_of(&packet->tuple, packet->icmp_id, &work->key);
-	if (has_key)
+	if (has_key && standing != STANDING_NEW)
 		reason = continue_flow(skb, eni, work, now);
 	if (reason == REASON_NO_POLICY)
 		reason = judge_new(skb, eni, work, has_key, now);
@@ -197,7 +204,8 @@ static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct 
 	return reason;
 }
 
-static __always_inline enum reason judge_frame(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+static __always_inline enum reason judge_frame(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					       enum standing standing)
 {
 	struct packet *packet = &work->packet;
 	struct ethhdr *eth;
@@ -225,13 +233,13 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 	} else {
 		return REASON_NOT_IP;
 	}
-	return judge_ip(skb, eni, work);
+	return judge_ip(skb, eni, work, standing);
 }
 
 static __always_inline void count(struct __sk_buff *skb, __u32 slot, __u8 direction, enum reason reason, __u32 rule)
 {
 	__u32 at = (slot * 2 + direction) * REASONS + reason;
-	__u32 segments = skb->gso_segs ? skb->gso_segs : 1;
+	__u32 segments = segments_of(skb);
 	__u64 *packets = bpf_map_lookup_elem(&reason_counters, &at);
 	struct counter *counter;
 
@@ -274,11 +282,12 @@ static __always_inline int action_of(enum reason reason)
 	return TC_ACT_SHOT;
 }
 
-static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
+/* The way of every packet that the short way does not pass. */
+static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction,
+				    enum standing standing)
 {
 	enum reason reason = REASON_NO_POLICY;
-	__u32 slot = 0, rule = 0, zero = 0;
-	struct eni *eni = eni_of(skb, &slot);
+	__u32 rule = 0, zero = 0;
 	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
 
 	if (eni && work) {
@@ -286,7 +295,7 @@ static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 		work->packet.tuple.eni = slot;
 		work->packet.tuple.direction = direction;
 		work->finding.rule = 0;
-		reason = judge_frame(skb, eni, work);
+		reason = judge_frame(skb, eni, work, standing);
 		rule = work->finding.rule;
 	}
 	count(skb, eni ? slot : 0, direction, reason, rule);
@@ -294,6 +303,18 @@ static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 	    work->packet.tuple.protocol == PROTO_TCP && !work->packet.fragment_first && !send_resets(skb, work))
 		return PASS;
 	return action_of(reason);
+}
+
+static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
+{
+	__u32 slot = 0;
+	struct eni *eni = eni_of(skb, &slot);
+	enum standing standing = eni ? look(skb, eni, slot, direction) : STANDING_UNREAD;
+
+	if (standing != STANDING_KNOWN)
+		return judge_packet(skb, eni, slot, direction, standing);
+	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);
+	return action_of(REASON_KNOWN_FLOW);
 }
 
 SEC("classifier")

@@ -11,7 +11,7 @@ use std::{
 use object::{Object as _, ObjectSection as _};
 use sekimori_agent::bpf::maps::object as program;
 use sekimori_compile::{
-    abi::{self, AddressKey, Counter, Eni, Flow, FlowKey, Member, PortKey, RuleName},
+    abi::{self, AddressKey, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName},
     layout,
 };
 use sekimori_core::limits;
@@ -139,8 +139,8 @@ fn structures_are_the_same_on_both_sides() {
     btf.check(
         "eni",
         size_of::<Eni>(),
-        members!(Eni: policy, next, netns, ifindex, vpc, flags, mac, reserved, tcp_opening_s, tcp_established_s,
-            tcp_closed_s, udp_s, udp_stream_s, icmp_s, other_s),
+        members!(Eni: policy, next, netns, ifindex, vpc, flags, mac, tcp_closed_s, tcp_established_s, other_s,
+            tcp_opening_s, udp_s, udp_stream_s, icmp_s, reserved),
     );
     btf.check("member", size_of::<Member>(), members!(Member: vpc, eni, address, next, groups_n, groups));
     btf.check("address_key", size_of::<AddressKey>(), members!(AddressKey: vpc, address));
@@ -149,6 +149,11 @@ fn structures_are_the_same_on_both_sides() {
         "flow_key",
         size_of::<FlowKey>(),
         members!(FlowKey: eni, local, peer, local_port, peer_port, protocol, reserved),
+    );
+    btf.check(
+        "flow_key4",
+        size_of::<FlowKey4>(),
+        members!(FlowKey4: eni, local, peer, local_port, peer_port, protocol, reserved),
     );
     btf.check(
         "flow",
@@ -175,6 +180,8 @@ fn maps_hold_what_the_limits_promise() {
         abi::MEMBER_SLOTS,
         abi::MEMBER_SLOTS,
         abi::REASON_SLOTS,
+        abi::PORT_HINTS,
+        limits::HOST_FLOWS_MAX,
         limits::HOST_FLOWS_MAX,
     ];
     for capacity in promised {
@@ -229,6 +236,8 @@ fn numbers_are_the_same_on_both_sides() {
         ("FLOW_FIN_REPLY", u32::from(abi::FLOW_FIN_REPLY)),
         ("FLOW_RST", u32::from(abi::FLOW_RST)),
         ("FLOW_CUT", u32::from(abi::FLOW_CUT)),
+        ("PORT_HINTS", abi::PORT_HINTS),
+        ("PORT_HINT_FACTOR", abi::PORT_HINT_FACTOR),
         ("REASONS", abi::REASONS),
         ("GROUPS_MAX", abi::GROUPS_MAX as u32),
         ("ID_BYTES", abi::ID_BYTES as u32),

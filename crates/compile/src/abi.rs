@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
 /// version is not adopted.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// No ENI of this host.
 pub const NO_ENI: u32 = u32::MAX;
@@ -24,6 +24,11 @@ pub const GROUP_SLOTS: u32 = sekimori_core::limits::HOST_GROUPS_MAX + 1;
 /// Members: addresses, as many again to build new versions beside the old ones, and two reserved.
 pub const MEMBER_SLOTS: u32 = 2 * sekimori_core::limits::HOST_ADDRESSES_MAX + 2;
 
+/// Entries of the array `port_hints`. A power of two.
+pub const PORT_HINTS: u32 = 32_768;
+/// Spreads the namespaces over the hints.
+pub const PORT_HINT_FACTOR: u32 = 0x9e37_79b1;
+
 /// The ENI takes part: without this nothing passes.
 pub const ENI_VALID: u32 = 1;
 /// Only the ENI's own addresses and MAC may be sent from it or delivered to it.
@@ -33,7 +38,7 @@ pub const ENI_KEEP: u32 = 1 << 2;
 /// Live TCP flows that a change ends are reset.
 pub const ENI_RESET: u32 = 1 << 3;
 
-/// One interface, in the array `enis`.
+/// One interface, in the array `enis`: one cache line, which every packet reads.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Eni {
@@ -51,22 +56,22 @@ pub struct Eni {
     pub flags: u32,
     /// Its Ethernet address.
     pub mac: [u8; 6],
-    /// Zero.
-    pub reserved: [u8; 2],
     /// Idle timeouts, in seconds; see `core::world::Timeouts`.
-    pub tcp_opening_s: u32,
+    pub tcp_closed_s: u16,
     /// As above.
     pub tcp_established_s: u32,
     /// As above.
-    pub tcp_closed_s: u32,
-    /// As above.
-    pub udp_s: u32,
-    /// As above.
-    pub udp_stream_s: u32,
-    /// As above.
-    pub icmp_s: u32,
-    /// As above.
     pub other_s: u32,
+    /// As above.
+    pub tcp_opening_s: u16,
+    /// As above.
+    pub udp_s: u16,
+    /// As above.
+    pub udp_stream_s: u16,
+    /// As above.
+    pub icmp_s: u16,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Who has an address, in the array `members`.
@@ -109,7 +114,16 @@ pub struct PortKey {
     pub reserved: u32,
 }
 
-/// Key of the hash `flows`.
+impl PortKey {
+    /// The interface's place in the array `port_hints`. The interfaces of a namespace are numbered one after the other,
+    /// so they have places of their own.
+    #[must_use]
+    pub fn hint(&self) -> u32 {
+        (self.netns as u32).wrapping_mul(PORT_HINT_FACTOR).wrapping_add(self.ifindex) & (PORT_HINTS - 1)
+    }
+}
+
+/// What names a flow, and key of the hash `flows6`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
@@ -127,6 +141,44 @@ pub struct FlowKey {
     pub protocol: u8,
     /// Zero.
     pub reserved: [u8; 3],
+}
+
+/// Key of the hash `flows4`: a [`FlowKey`] whose addresses are IPv4.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowKey4 {
+    /// The ENI's number.
+    pub eni: u32,
+    /// Own address.
+    pub local: [u8; 4],
+    /// The other address.
+    pub peer: [u8; 4],
+    /// As in [`FlowKey`].
+    pub local_port: u16,
+    /// As in [`FlowKey`].
+    pub peer_port: u16,
+    /// IANA number.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+impl From<FlowKey4> for FlowKey {
+    fn from(key: FlowKey4) -> Self {
+        let FlowKey4 { eni, local, peer, local_port, peer_port, protocol, reserved } = key;
+        let mapped = |bytes: [u8; 4]| Ipv4Addr::from(bytes).to_ipv6_mapped().octets();
+        Self { eni, local: mapped(local), peer: mapped(peer), local_port, peer_port, protocol, reserved }
+    }
+}
+
+impl FlowKey {
+    /// The key in `flows4`; `None` for a flow of IPv6.
+    #[must_use]
+    pub fn narrow(&self) -> Option<FlowKey4> {
+        let Self { eni, local, peer, local_port, peer_port, protocol, reserved } = *self;
+        let v4 = |bytes: [u8; 16]| Ipv6Addr::from(bytes).to_ipv4_mapped().map(|address| address.octets());
+        Some(FlowKey4 { eni, local: v4(local)?, peer: v4(peer)?, local_port, peer_port, protocol, reserved })
+    }
 }
 
 /// Flow flag: it began with a packet from the ENI.
@@ -149,7 +201,7 @@ pub const FLOW_RST: u8 = 1 << 4;
 /// Flow progress: cut by a change; only RST passes until it ends.
 pub const FLOW_CUT: u8 = 1 << 5;
 
-/// Value of the hash `flows`.
+/// Value of the hashes `flows4` and `flows6`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {

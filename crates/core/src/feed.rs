@@ -119,6 +119,9 @@ pub struct CounterReport {
     pub enis: Vec<EniCount>,
     /// Live flows on the host.
     pub flows: u64,
+    /// Those of IPv6: each IP version has a table of its own.
+    #[serde(default)]
+    pub flows_v6: u64,
 }
 
 /// The reason's name in reports and metrics.

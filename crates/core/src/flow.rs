@@ -103,7 +103,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker that refuses new flows beyond this many.
+    /// A tracker that refuses new flows beyond this many of an IP version.
     #[must_use]
     pub fn new(flows_max: usize) -> Self {
         Self { flows: BTreeMap::new(), flows_max }
@@ -180,7 +180,8 @@ impl Tracker {
         decision: Decision,
     ) -> Decision {
         let Some(key) = key_of(eni, segment).filter(|_| may_begin_flow(&segment.packet)) else { return decision };
-        if self.flows.len() >= self.flows_max {
+        let is_v4 = key.peer.is_ipv4();
+        if self.flows.keys().filter(|other| other.peer.is_ipv4() == is_v4).count() >= self.flows_max {
             return Decision { action: Action::Deny, why: Why::TableFull, ..decision };
         }
         let untracked = verdict::is_untracked(world, eni, &segment.packet, &decision.why);

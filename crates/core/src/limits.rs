@@ -17,7 +17,7 @@ pub const HOST_ADDRESSES_MAX: u32 = 131_072;
 pub const HOST_GROUPS_MAX: u32 = 65_536;
 /// Rules with a counter on one host.
 pub const HOST_RULES_MAX: u32 = 262_144;
-/// Flows that one host tracks at a time, over all ENIs.
+/// Flows of each IP version that one host tracks at a time, over all ENIs.
 pub const HOST_FLOWS_MAX: u32 = 262_144;
 /// 64-bit words for all policies of one host: 128 MiB.
 pub const HOST_POLICY_WORDS: u32 = 16 * 1024 * 1024;

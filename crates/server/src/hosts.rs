@@ -46,6 +46,7 @@ struct Counters {
     rules: BTreeMap<(GroupId, Option<RuleId>), Count>,
     enis: BTreeMap<(EniId, Direction, bool, String), u64>,
     flows: u64,
+    flows_v6: u64,
 }
 
 /// More hosts than fit.
@@ -177,21 +178,22 @@ impl HostStatus {
                 .collect(),
             enis: enis.map(|(key, packets)| eni_count(key, *packets)).collect(),
             flows: self.counters.flows,
+            flows_v6: self.counters.flows_v6,
         }
     }
 
-    /// Live flows on the host.
+    /// Live flows on the host: of IPv4, and of IPv6.
     #[must_use]
-    pub fn flows(&self) -> u64 {
-        self.counters.flows
+    pub fn flows(&self) -> [u64; 2] {
+        [self.counters.flows.saturating_sub(self.counters.flows_v6), self.counters.flows_v6]
     }
 }
 
 impl Counters {
     /// Takes in totals, the newest of each. When there are too many, those of what is gone are dropped.
     fn merge(&mut self, report: CounterReport, world: &World) {
-        let CounterReport { rules, enis, flows } = report;
-        self.flows = flows;
+        let CounterReport { rules, enis, flows, flows_v6 } = report;
+        (self.flows, self.flows_v6) = (flows, flows_v6);
         self.rules.extend(rules.into_iter().map(|line| ((line.group, line.rule), line.count)));
         let eni = |line: EniCount| ((line.eni, line.direction, line.passed, line.reason), line.packets);
         self.enis.extend(enis.into_iter().map(eni));
@@ -210,6 +212,7 @@ pub fn total(hosts: &[HostStatus]) -> CounterReport {
     let mut sum = Counters::default();
     for counters in hosts.iter().map(|status| &status.counters) {
         sum.flows = sum.flows.saturating_add(counters.flows);
+        sum.flows_v6 = sum.flows_v6.saturating_add(counters.flows_v6);
         for (key, count) in &counters.rules {
             let total = sum.rules.entry(key.clone()).or_default();
             total.packets = total.packets.saturating_add(count.packets);
@@ -306,7 +309,8 @@ mod tests {
         };
         for (name, packets) in [("one", 1), ("one", 4), ("two", 8)] {
             let session = hosts.connect(&host(name)).unwrap();
-            let report = CounterReport { rules: vec![line(packets)], enis: vec![eni(packets)], flows: packets };
+            let report =
+                CounterReport { rules: vec![line(packets)], enis: vec![eni(packets)], flows: packets, flows_v6: 0 };
             hosts.count(&host(name), session, report, &World::default());
         }
         let all = hosts.all();

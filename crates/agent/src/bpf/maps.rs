@@ -26,7 +26,7 @@ use super::sys::Shared;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 14] = [
+const PINNED: [&str; 16] = [
     "enis",
     "members",
     "policies",
@@ -35,9 +35,11 @@ const PINNED: [&str; 14] = [
     "vpc_names",
     "group_names",
     "rule_names",
+    "port_hints",
     "ports",
     "addresses",
-    "flows",
+    "flows4",
+    "flows6",
     "fragments",
     "rule_counters",
     "reason_counters",
@@ -62,6 +64,8 @@ pub struct Maps {
     pub words: Shared<u64>,
     /// Membership epochs by VPC; number 0 holds the last policy number.
     pub epochs: Shared<u32>,
+    /// Where to look for an interface's ENI first.
+    pub port_hints: Shared<u32>,
     /// Names of ENI numbers.
     pub eni_names: Shared<abi::IdBytes>,
     /// Names of VPC numbers.
@@ -190,6 +194,7 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
         members: Shared::map(fd("members")?, members)?,
         words: Shared::map_dense(fd("policies")?, HOST_POLICY_WORDS as usize)?,
         epochs: Shared::map(fd("epochs")?, abi::VPC_SLOTS as usize)?,
+        port_hints: Shared::map(fd("port_hints")?, abi::PORT_HINTS as usize)?,
         eni_names: Shared::map(fd("eni_names")?, abi::ENI_SLOTS as usize)?,
         vpc_names: Shared::map(fd("vpc_names")?, abi::VPC_SLOTS as usize)?,
         group_names: Shared::map(fd("group_names")?, abi::GROUP_SLOTS as usize)?,

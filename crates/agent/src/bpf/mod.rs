@@ -10,6 +10,7 @@ pub mod store;
 pub mod sys;
 
 mod adopt;
+mod flows;
 mod grace;
 mod members;
 mod settle;
@@ -177,6 +178,7 @@ impl DataPlane {
             self.maps.enis.store_u64(at, offset_of!(abi::Eni, netns), port.netns);
             self.maps.enis.store_u32(at, offset_of!(abi::Eni, ifindex), port.ifindex);
         }
+        self.maps.port_hints.store_u32(port.hint() as usize, 0, slot);
         self.hashes.update_port(&port, slot)
     }
 

@@ -18,6 +18,7 @@ use sekimori_core::{
 
 use super::{
     DataPlane,
+    flows::FlowTables,
     maps::Maps,
     sys::{self, Shared},
 };
@@ -35,7 +36,7 @@ pub struct LiveFlow {
 pub struct Reader {
     rule_counters: OwnedFd,
     reason_counters: OwnedFd,
-    flows: OwnedFd,
+    flows: FlowTables,
     cpus: usize,
     rules: Vec<(RuleKey, u32)>,
     enis: Vec<(EniId, u32)>,
@@ -61,9 +62,12 @@ impl Reader {
                 enis.push(EniCount { eni: eni.clone(), direction, passed, reason, packets });
             }
         }
-        let mut flows = 0;
-        sys::for_each(self.flows.as_fd(), |_: &FlowKey, _: &abi::Flow| flows += 1)?;
-        Ok(CounterReport { rules, enis, flows })
+        let (mut flows, mut flows_v6) = (0, 0);
+        self.flows.for_each(|key, _| {
+            flows += 1;
+            flows_v6 += u64::from(key.narrow().is_none());
+        })?;
+        Ok(CounterReport { rules, enis, flows, flows_v6 })
     }
 }
 
@@ -98,7 +102,7 @@ impl DataPlane {
         Ok(Reader {
             rule_counters: own("rule_counters")?,
             reason_counters: own("reason_counters")?,
-            flows: own("flows")?,
+            flows: FlowTables::new(&self.maps)?,
             cpus: self.cpus,
             rules: tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect(),
             enis: tables.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect(),
@@ -127,7 +131,7 @@ impl DataPlane {
     /// The kernel's.
     pub fn flows(&self) -> io::Result<Vec<LiveFlow>> {
         let mut flows = Vec::new();
-        sys::for_each(self.maps.fd("flows")?, |key, flow| flows.push(LiveFlow { key: *key, flow: *flow }))?;
+        FlowTables::new(&self.maps)?.for_each(|key, flow| flows.push(LiveFlow { key: *key, flow: *flow }))?;
         Ok(flows)
     }
 
@@ -136,7 +140,7 @@ impl DataPlane {
     /// # Errors
     /// The kernel's.
     pub fn end_flow(&self, key: &FlowKey) -> io::Result<()> {
-        sys::delete(self.maps.fd("flows")?, key)
+        FlowTables::new(&self.maps)?.delete(key)
     }
 
     /// One flow.
@@ -144,34 +148,34 @@ impl DataPlane {
     /// # Errors
     /// The kernel's.
     pub fn flow(&self, key: &FlowKey) -> io::Result<Option<abi::Flow>> {
-        sys::lookup(self.maps.fd("flows")?, key)
+        FlowTables::new(&self.maps)?.get(key)
     }
 }
 
 /// Ends flows that have idled out, and those of ENIs that are gone. The program would not use them either;
 /// this gives their room back.
 pub(super) struct Sweeper {
-    flows: OwnedFd,
+    flows: FlowTables,
     enis: Shared<abi::Eni>,
 }
 
 impl Sweeper {
     pub(super) fn new(maps: &Maps) -> io::Result<Self> {
         let enis = Shared::map(maps.fd("enis")?, abi::ENI_SLOTS as usize)?;
-        Ok(Self { flows: maps.fd("flows")?.try_clone_to_owned()?, enis })
+        Ok(Self { flows: FlowTables::new(maps)?, enis })
     }
 
     pub(super) fn sweep(&self) -> io::Result<()> {
         let now_ns = coarse_now_ns()?;
         let mut ended = Vec::new();
-        sys::for_each(self.flows.as_fd(), |key: &FlowKey, flow: &abi::Flow| {
+        self.flows.for_each(|key, flow| {
             let eni = self.enis.get((key.eni as usize).min(self.enis.len() - 1));
             let idle_ns = now_ns.saturating_sub(flow.seen_ns);
             if eni.flags & abi::ENI_VALID == 0 || idle_ns >= u64::from(timeout_s(&eni, key, flow)) * 1_000_000_000 {
                 ended.push(*key);
             }
         })?;
-        ended.iter().try_for_each(|key| sys::delete(self.flows.as_fd(), key))
+        ended.iter().try_for_each(|key| self.flows.delete(key))
     }
 }
 
@@ -185,13 +189,14 @@ fn coarse_now_ns() -> io::Result<u64> {
 fn timeout_s(eni: &abi::Eni, key: &FlowKey, flow: &abi::Flow) -> u32 {
     let fins = abi::FLOW_FIN_FIRST | abi::FLOW_FIN_REPLY;
     let is_closed = flow.progress & (abi::FLOW_RST | abi::FLOW_CUT) != 0 || flow.progress & fins == fins;
+    let short = u32::from;
     match key.protocol {
-        6 if is_closed => eni.tcp_closed_s,
+        6 if is_closed => short(eni.tcp_closed_s),
         6 if flow.progress & abi::FLOW_ESTABLISHED != 0 => eni.tcp_established_s,
-        6 => eni.tcp_opening_s,
-        17 if flow.packets.iter().all(|count| *count >= 2) => eni.udp_stream_s,
-        17 => eni.udp_s,
-        1 | 58 => eni.icmp_s,
+        6 => short(eni.tcp_opening_s),
+        17 if flow.packets.iter().all(|count| *count >= 2) => short(eni.udp_stream_s),
+        17 => short(eni.udp_s),
+        1 | 58 => short(eni.icmp_s),
         _ => eni.other_s,
     }
 }

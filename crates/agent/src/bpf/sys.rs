@@ -57,6 +57,8 @@ unsafe impl Plain for abi::PortKey {}
 // SAFETY: as above.
 unsafe impl Plain for abi::FlowKey {}
 // SAFETY: as above.
+unsafe impl Plain for abi::FlowKey4 {}
+// SAFETY: as above.
 unsafe impl Plain for abi::Flow {}
 // SAFETY: as above.
 unsafe impl Plain for abi::Counter {}
@@ -436,11 +438,12 @@ mod tests {
     /// The size of a structure is the sum of its fields: nothing of ours goes to the kernel by accident.
     #[test]
     fn structures_have_no_padding() {
-        assert_eq!(size_of::<abi::Eni>(), 3 * 8 + 3 * 4 + 8 + 7 * 4);
+        assert_eq!(size_of::<abi::Eni>(), 3 * 8 + 3 * 4 + 6 + 2 + 2 * 4 + 4 * 2 + 4);
         assert_eq!(size_of::<abi::Member>(), 2 * 4 + 16 + 2 * 4 + 4 * abi::GROUPS_MAX);
         assert_eq!(size_of::<abi::AddressKey>(), 20);
         assert_eq!(size_of::<abi::PortKey>(), 16);
         assert_eq!(size_of::<abi::FlowKey>(), 4 + 32 + 4 + 4);
+        assert_eq!(size_of::<abi::FlowKey4>(), 4 + 8 + 4 + 4);
         assert_eq!(size_of::<abi::Flow>(), 16 + 4 + 4 + 32);
         assert_eq!(size_of::<abi::Counter>(), 16);
         assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);

@@ -389,18 +389,19 @@ fn too_long() -> io::Error {
 /// An ENI as the kernel holds it, without its interface.
 fn eni(entry: &EniEntry, policy: u64) -> Eni {
     let timeouts = entry.timeouts;
+    let short = |seconds: u32| u16::try_from(seconds).unwrap_or(u16::MAX);
     Eni {
         policy,
         vpc: entry.vpc,
         flags: entry.flags | abi::ENI_VALID,
         mac: entry.mac,
-        tcp_opening_s: timeouts.tcp_opening_s,
+        tcp_closed_s: short(timeouts.tcp_closed_s),
         tcp_established_s: timeouts.tcp_established_s,
-        tcp_closed_s: timeouts.tcp_closed_s,
-        udp_s: timeouts.udp_s,
-        udp_stream_s: timeouts.udp_stream_s,
-        icmp_s: timeouts.icmp_s,
         other_s: timeouts.other_s,
+        tcp_opening_s: short(timeouts.tcp_opening_s),
+        udp_s: short(timeouts.udp_s),
+        udp_stream_s: short(timeouts.udp_stream_s),
+        icmp_s: short(timeouts.icmp_s),
         ..Eni::default()
     }
 }

@@ -245,9 +245,9 @@ async fn reports_are_kept_and_a_lost_connection_is_noticed() {
     let (_, revision, _) = agent.hear_snapshot().await;
     let closed = vec![ClosedEni { eni: "eni-1".into(), reason: "no room".to_owned() }];
     agent.say(&FromAgent::Applied { revision, closed: closed.clone() }).await;
-    agent.say(&FromAgent::Counters(CounterReport { flows: 7, ..CounterReport::default() })).await;
+    agent.say(&FromAgent::Counters(CounterReport { flows: 7, flows_v6: 2, ..CounterReport::default() })).await;
     timeout(Duration::from_secs(5), lab.bench.hosts.wait_for(revision)).await.unwrap();
-    while lab.bench.hosts.all()[0].flows() != 7 {
+    while lab.bench.hosts.all()[0].flows() != [5, 2] {
         tokio::task::yield_now().await;
     }
     let status = lab.bench.hosts.all().remove(0);

@@ -104,7 +104,7 @@ fn counts(world: &World) -> Counts {
 }
 
 fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Capacity> {
-    let flows = hosts.iter().map(HostStatus::flows).max().unwrap_or_default();
+    let flows = |version: usize| hosts.iter().map(|host| host.flows()[version]).max().unwrap_or_default();
     let rows = [
         ("interfaces", counts.enis, HOST_ENIS_MAX),
         ("VPCs", counts.vpcs, HOST_VPCS_MAX),
@@ -112,7 +112,8 @@ fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Cap
         ("groups", counts.groups, HOST_GROUPS_MAX),
         ("rules", counts.rules, HOST_RULES_MAX),
         ("policy words", state.ledger().words(), HOST_POLICY_WORDS_PROMISED),
-        ("flows", flows, HOST_FLOWS_MAX),
+        ("flows of IPv4", flows(0), HOST_FLOWS_MAX),
+        ("flows of IPv6", flows(1), HOST_FLOWS_MAX),
     ];
     let row = |(resource, used, limit): (&str, u64, u32)| Capacity {
         resource: resource.to_owned(),
