@@ -135,6 +135,8 @@ impl Builder {
     /// The refusal of a command.
     pub fn network(&mut self, ipv6: bool) -> anyhow::Result<(VpcId, SubnetId)> {
         let vpc = NewVpc {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: self.account.clone(),
             region: "bench".to_owned(),
             name: String::new(),
@@ -144,6 +146,7 @@ impl Builder {
         };
         let Outcome::Vpc(vpc) = self.run(&Command::CreateVpc(vpc))? else { bail!("no VPC was made") };
         let subnet = NewSubnet {
+            tags: Default::default(),
             account: self.account.clone(),
             vpc: vpc.clone(),
             zone: "bench-a".to_owned(),
@@ -168,7 +171,7 @@ impl Builder {
             name: "bench".to_owned(),
             description: String::new(),
             resource_group: String::new(),
-            tags: imbl::OrdMap::new(),
+            tags: Default::default(),
         };
         let Outcome::Group(group) = self.run(&Command::CreateGroup(group))? else { bail!("no group was made") };
         Ok(group)
@@ -180,6 +183,8 @@ impl Builder {
     /// The refusal of the command.
     pub fn host(&mut self, subnet: &SubnetId, group: &GroupId, ipv6: bool) -> anyhow::Result<Host> {
         let instances = NewInstances {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: self.account.clone(),
             subnet: subnet.clone(),
             groups: vec![group.clone()],

@@ -289,6 +289,8 @@ impl Universe {
         let (name, description, zone) = (String::new(), String::new(), String::new());
         let created_at = Timestamp(0);
         let vpc = Vpc {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: id.clone(),
             account: account.clone(),
             region: "r".to_owned(),
@@ -300,6 +302,8 @@ impl Universe {
         };
         self.put(Change::PutVpc(Arc::new(vpc)));
         let subnet = Subnet {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: SubnetId::from(format!("subnet-{index}")),
             vpc: id,
             account,
@@ -328,6 +332,8 @@ impl Universe {
         let id = InstanceId::from(format!("i-{index}"));
         let subnet = SubnetId::from(format!("subnet-{}", vpc.as_str().trim_start_matches("vpc-")));
         let instance = Instance {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: id.clone(),
             account: AccountId::from("a"),
             vpc: vpc.clone(),
@@ -344,6 +350,8 @@ impl Universe {
         let mut addresses = vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8))];
         addresses.push(IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last)));
         let eni = Eni {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: EniId::from(format!("eni-{index}")),
             account: AccountId::from("a"),
             vpc: vpc.clone(),
@@ -420,6 +428,8 @@ impl Universe {
         };
         let entries = (0..count).map(|_| entry(self)).collect();
         Change::PutPrefixList(Arc::new(PrefixList {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: PrefixListId::from(format!("pl-{index}")),
             account: AccountId::from("a"),
             name: String::new(),
@@ -434,6 +444,8 @@ impl Universe {
         let count = self.chooser.below(4);
         let entries = (0..count).map(|_| self.chooser.ports()).collect();
         Change::PutPortList(Arc::new(PortList {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: PortListId::from(format!("prl-{index}")),
             account: AccountId::from("a"),
             name: String::new(),

@@ -15,6 +15,7 @@ use sekimori_core::{
     change::Change,
     ids::GroupId,
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    tags::Tags,
     time::Timestamp,
     world::{Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, Revision, Timeouts, Vpc, World},
 };
@@ -61,7 +62,7 @@ impl Fixture {
                 "drop" => group.inner_access = InnerAccess::Drop,
                 "tag" => {
                     let (key, value) = options.next().unwrap().split_once('=').unwrap();
-                    group.tags.insert(key.to_owned(), value.to_owned());
+                    group.tags = group.tags.with(&Tags::read(Dialect::Ecs, [(key, value)]).unwrap());
                 }
                 "named" => group.name = (*options.next().unwrap()).to_owned(),
                 vpc => group.vpc = vpc.into(),
@@ -83,6 +84,8 @@ impl Fixture {
         let groups: Vec<GroupId> = rest[at + 1..].iter().map(|group| group_id(group)).collect();
         let vpc = self.world.group(&groups[0]).unwrap().vpc.clone();
         let instance = Instance {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: format!("i-{name}").as_str().into(),
             account: ACCOUNT.into(),
             vpc: vpc.clone(),
@@ -96,6 +99,8 @@ impl Fixture {
             created_in: Revision(1),
         };
         let eni = Eni {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: format!("eni-{name}").as_str().into(),
             account: ACCOUNT.into(),
             vpc,
@@ -164,6 +169,8 @@ fn account() -> Account {
 
 fn vpc_named(id: &str) -> Vpc {
     Vpc {
+        resource_group: String::new(),
+        tags: Default::default(),
         id: id.into(),
         account: ACCOUNT.into(),
         region: if id == "vpc-1" { "cn-hangzhou" } else { "cn-beijing" }.to_owned(),

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use imbl::OrdMap;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,9 @@ use crate::{
     bypass::BypassSet,
     ids::{AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, RuleId, SubnetId, VpcId},
     limits::LimitMode,
+    resource::Resource,
     rule::{Direction, RuleSpec},
+    tags::{TagKeys, Tags},
     time::Timestamp,
     world::{Dialect, Flavor, InnerAccess, Treatment},
 };
@@ -116,6 +117,10 @@ pub struct NewVpc {
     pub cidr: Ipv4Net,
     /// IPv6 block.
     pub ipv6: VpcIpv6,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// Tags.
+    pub tags: Tags,
 }
 
 /// A subnet to be made.
@@ -135,6 +140,8 @@ pub struct NewSubnet {
     pub cidr: Ipv4Net,
     /// Which /64 of the VPC's IPv6 block; `None` is no IPv6.
     pub ipv6_index: Option<u8>,
+    /// Tags.
+    pub tags: Tags,
 }
 
 /// Instances to be started, each with a primary ENI.
@@ -160,6 +167,10 @@ pub struct NewInstances {
     pub address: Option<Ipv4Addr>,
     /// How many IPv6 addresses each gets.
     pub ipv6_count: u32,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// Tags of the instances.
+    pub tags: Tags,
 }
 
 /// A group to be made.
@@ -175,10 +186,10 @@ pub struct NewGroup {
     pub name: String,
     /// The owner's words about it.
     pub description: String,
-    /// ECS resource group; may be empty.
+    /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// Tags.
-    pub tags: OrdMap<String, String>,
+    pub tags: Tags,
 }
 
 /// A request to change the world.
@@ -280,6 +291,24 @@ pub enum Command {
         group: GroupId,
         /// The ENI.
         member: Member,
+    },
+    /// Gives resources tags; a key that one has already takes the new value. All or none.
+    Tag {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        resources: Vec<Resource>,
+        /// The tags.
+        tags: Tags,
+    },
+    /// Takes tags from resources. A key that one does not have is no error. All or none.
+    Untag {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        resources: Vec<Resource>,
+        /// The keys.
+        keys: TagKeys,
     },
 }
 

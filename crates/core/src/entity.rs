@@ -17,6 +17,7 @@ use crate::{
     address::{Cidr, Family, Mac},
     ids::{AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
     rule::{PortRange, Rule},
+    tags::Tags,
     time::Timestamp,
 };
 
@@ -190,6 +191,10 @@ pub struct Vpc {
     pub cidr: Ipv4Net,
     /// IPv6 block, if enabled.
     pub ipv6: Option<Ipv6Net>,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -213,6 +218,10 @@ pub struct Subnet {
     pub cidr: Ipv4Net,
     /// IPv6 block, if enabled.
     pub ipv6: Option<Ipv6Net>,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -270,6 +279,10 @@ pub struct Instance {
     pub image: String,
     /// Instance type as requested; local compute does not read it.
     pub instance_type: String,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
     /// The revision that made it: it runs once its host has applied this.
@@ -303,6 +316,10 @@ pub struct Eni {
     pub timeouts: Timeouts,
     /// Whether only its own addresses may be sent from it (`SourceDestCheck`).
     pub source_check: bool,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -333,10 +350,10 @@ pub struct Group {
     pub description: String,
     /// Intra-group policy; meaningful for `EcsBasic`.
     pub inner_access: InnerAccess,
-    /// ECS resource group; may be empty.
+    /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// The owner's tags.
-    pub tags: OrdMap<String, String>,
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
     /// Its rules. Stored one by one, so left out of the header.
@@ -379,6 +396,10 @@ pub struct PrefixList {
     pub entries_max: u32,
     /// Its entries.
     pub entries: Vec<PrefixEntry>,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -396,6 +417,10 @@ pub struct PortList {
     pub entries_max: u32,
     /// Its entries.
     pub entries: Vec<PortRange>,
+    /// ECS resource group; empty is the account's default one.
+    pub resource_group: String,
+    /// The owner's tags.
+    pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
 }

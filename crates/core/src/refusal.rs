@@ -78,6 +78,8 @@ pub enum Counted {
     AddressesOfEni,
     /// Tags of a resource.
     Tags,
+    /// Tags of a resource with those that it would be given.
+    TagsAdded,
     /// VPCs on a host.
     HostVpcs,
     /// Groups on a host.
@@ -111,7 +113,7 @@ impl std::fmt::Display for Counted {
             Self::EnisOfGroup => "network interfaces in a security group",
             Self::InstancesOfCall => "instances in one call",
             Self::AddressesOfEni => "private addresses of one network interface",
-            Self::Tags => "tags of one resource",
+            Self::Tags | Self::TagsAdded => "tags of one resource",
             Self::HostVpcs => "VPCs on one host",
             Self::HostGroups => "security groups on one host",
             Self::HostEnis => "network interfaces on one host",

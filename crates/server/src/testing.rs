@@ -72,6 +72,8 @@ pub(crate) fn new_account(sealed_secret: &str) -> Command {
 
 pub(crate) fn new_vpc() -> Command {
     Command::CreateVpc(NewVpc {
+        resource_group: String::new(),
+        tags: Default::default(),
         account: ACCOUNT.into(),
         region: "cn-hangzhou".to_owned(),
         name: String::new(),
@@ -83,6 +85,7 @@ pub(crate) fn new_vpc() -> Command {
 
 pub(crate) fn new_subnet(vpc: &VpcId) -> Command {
     Command::CreateSubnet(NewSubnet {
+        tags: Default::default(),
         account: ACCOUNT.into(),
         vpc: vpc.clone(),
         zone: "cn-hangzhou-a".to_owned(),
@@ -107,6 +110,8 @@ pub(crate) fn new_group(vpc: &VpcId) -> Command {
 
 pub(crate) fn new_instances(subnet: &SubnetId, group: &GroupId) -> Command {
     Command::RunInstances(NewInstances {
+        resource_group: String::new(),
+        tags: Default::default(),
         account: ACCOUNT.into(),
         subnet: subnet.clone(),
         groups: vec![group.clone()],

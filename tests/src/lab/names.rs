@@ -37,6 +37,8 @@ impl Lab {
         let ipv6 = must("write a block", format!("fd00:0:0:{:x}00::/56", self.names.vpcs.len()).parse());
         let (account, text) = (self.account.clone(), String::new);
         let new = NewVpc {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: account.clone(),
             region: text(),
             name: name.to_owned(),
@@ -47,6 +49,7 @@ impl Lab {
         let outcome = self.run(&Command::CreateVpc(new));
         let Outcome::Vpc(vpc) = outcome else { fail(&format!("no VPC but {outcome:?}")) };
         let new = NewSubnet {
+            tags: Default::default(),
             account,
             vpc: vpc.clone(),
             zone: text(),
@@ -120,6 +123,8 @@ impl Lab {
     pub fn add_instance(&mut self, vpc: &str, name: &str, groups: &[&str]) {
         let (_, subnet) = self.vpc_or_main(vpc);
         let new = NewInstances {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: self.account.clone(),
             subnet,
             groups: groups.iter().map(|group| self.group_id(group)).collect(),
@@ -250,6 +255,8 @@ impl Lab {
         let cidrs: Vec<Cidr> = cidrs.iter().map(|cidr| must("read a CIDR", cidr.parse())).collect();
         let entry = |cidr: &Cidr| PrefixEntry { cidr: cidr.canonical(), description: String::new() };
         Change::PutPrefixList(Arc::new(PrefixList {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: prefix_list_id(name),
             account: self.account.clone(),
             name: name.to_owned(),
@@ -264,6 +271,8 @@ impl Lab {
     #[must_use]
     pub fn port_list(&self, name: &str, ranges: &[&str]) -> Change {
         Change::PutPortList(Arc::new(PortList {
+            resource_group: String::new(),
+            tags: Default::default(),
             id: port_list_id(name),
             account: self.account.clone(),
             name: name.to_owned(),

@@ -85,6 +85,8 @@ fn account() -> Change {
 
 fn vpc_named(id: &str) -> Change {
     Change::PutVpc(Arc::new(Vpc {
+        resource_group: String::new(),
+        tags: Default::default(),
         id: id.into(),
         account: "1".into(),
         region: "cn-hangzhou".to_owned(),
@@ -114,6 +116,8 @@ fn group(id: &str, name: &str, vpc: &str) -> Change {
 
 fn eni(name: &str, vpc: &str, group: &str, addresses: &[&str]) -> Change {
     Change::PutEni(Arc::new(Eni {
+        resource_group: String::new(),
+        tags: Default::default(),
         id: format!("eni-{name}").into(),
         account: "1".into(),
         vpc: vpc.into(),

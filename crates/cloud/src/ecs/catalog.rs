@@ -51,6 +51,10 @@ pub enum Action {
     RevokeSecurityGroupEgress,
     JoinSecurityGroup,
     LeaveSecurityGroup,
+    TagResources,
+    UntagResources,
+    UnTagResources,
+    ListTagResources,
 }
 
 /// What the text of a parameter must be.
@@ -218,6 +222,9 @@ const REVOKE: &[Parameter] =
 const MEMBERSHIP: &[Parameter] =
     &[takes("RegionId", Id), needs("SecurityGroupId", Id), takes("InstanceId", Id), takes("NetworkInterfaceId", Id)];
 
+const TAGGED: [Parameter; 3] = [needs("RegionId", Id), needs("ResourceType", Choice), takes("ResourceId.N", Id)];
+const UNTAG: &[Parameter] = &join::<5>(&[&TAGGED, &[takes("TagKey.N", Text), takes("All", Boolean)]]);
+
 const ECS: &[Version] = &[Version::Ecs];
 /// VPC operations exist twice: in their own product and, deprecated, in ECS.
 const BOTH: &[Version] = &[Version::Vpc, Version::Ecs];
@@ -248,10 +255,10 @@ pub const OPERATIONS: &[Entry] = &[
             takes("Description", Text),
             ignores("Ipv6Isp", Choice),
             ignores("UserCidr", Address),
-            ignores("ResourceGroupId", Id),
+            takes("ResourceGroupId", Id),
             ignores("EnableDnsHostname", Boolean),
-            ignores("Tag.N.Key", Text),
-            ignores("Tag.N.Value", Text),
+            takes("Tag.N.Key", Text),
+            takes("Tag.N.Value", Text),
         ],
     ),
     entry(
@@ -298,8 +305,8 @@ pub const OPERATIONS: &[Entry] = &[
             takes("VSwitchName", Text),
             takes("Description", Text),
             ignores("VpcIpv6CidrBlock", Address),
-            ignores("Tag.N.Key", Text),
-            ignores("Tag.N.Value", Text),
+            takes("Tag.N.Key", Text),
+            takes("Tag.N.Value", Text),
         ],
     ),
     entry(
@@ -367,8 +374,9 @@ pub const OPERATIONS: &[Entry] = &[
             ignores("IoOptimized", Choice),
             ignores("SystemDisk.Category", Choice),
             ignores("SystemDisk.Size", Integer),
-            ignores("Tag.N.Key", Text),
-            ignores("Tag.N.Value", Text),
+            takes("ResourceGroupId", Id),
+            takes("Tag.N.Key", Text),
+            takes("Tag.N.Value", Text),
         ],
     ),
     entry(
@@ -376,7 +384,7 @@ pub const OPERATIONS: &[Entry] = &[
         "DescribeInstances",
         ECS,
         false,
-        &join::<21>(&[
+        &join::<22>(&[
             &[
                 needs("RegionId", Id),
                 takes("InstanceIds", Ids),
@@ -391,6 +399,7 @@ pub const OPERATIONS: &[Entry] = &[
                 takes("InstanceNetworkType", Choice),
                 takes("PrivateIpAddresses", Ids),
                 takes("Ipv6Address.N", Address),
+                takes("ResourceGroupId", Id),
                 takes("PageNumber", Integer),
                 takes("PageSize", Integer),
                 takes("MaxResults", Integer),
@@ -496,6 +505,16 @@ pub const OPERATIONS: &[Entry] = &[
     entry(Action::RevokeSecurityGroupEgress, "RevokeSecurityGroupEgress", ECS, true, REVOKE),
     entry(Action::JoinSecurityGroup, "JoinSecurityGroup", ECS, true, MEMBERSHIP),
     entry(Action::LeaveSecurityGroup, "LeaveSecurityGroup", ECS, true, MEMBERSHIP),
+    entry(Action::TagResources, "TagResources", BOTH, true, &join::<7>(&[&TAGGED, &TAGS])),
+    entry(Action::UntagResources, "UntagResources", ECS, true, UNTAG),
+    entry(Action::UnTagResources, "UnTagResources", &[Version::Vpc], true, UNTAG),
+    entry(
+        Action::ListTagResources,
+        "ListTagResources",
+        BOTH,
+        false,
+        &join::<9>(&[&TAGGED, &[takes("MaxResults", Integer), takes("NextToken", Token)], &TAGS]),
+    ),
 ];
 
 #[cfg(test)]

@@ -118,6 +118,8 @@ pub enum Fault {
     BlockFormat,
     /// A wrong rule.
     Rule(RuleFault),
+    /// A wrong request about tags.
+    Tag(TagFault),
     /// The command was refused.
     Refused(Refusal),
 }
@@ -134,9 +136,6 @@ pub enum Words {
     GroupDescription,
     InstanceName,
     InstanceDescription,
-    TagKey,
-    TagValue,
-    TagKeyTwice,
 }
 
 /// Why a rule cannot be read. `item` is the full name of a parameter, such as `Permissions.1.SourceCidrIp`.
@@ -193,6 +192,29 @@ pub enum RuleFault {
     RuleId,
     /// The same rule id twice in one call.
     RuleIdTwice,
+}
+
+/// Why a request about tags cannot be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagFault {
+    /// A key that cannot be one.
+    Key,
+    /// A value that cannot be one.
+    Value,
+    /// A key twice in one call.
+    KeyTwice,
+    /// More tags, or keys, than one call takes.
+    TooManyTags,
+    /// More resources than one call takes.
+    TooManyResources,
+    /// Neither tags nor keys.
+    NoTags,
+    /// No resource.
+    NoResources,
+    /// A type of resources that does not exist.
+    ResourceType,
+    /// A resource that does not exist.
+    Resource,
 }
 
 /// One of the four address parameters of a rule.
@@ -321,6 +343,7 @@ impl Fault {
             ),
             Self::BlockFormat => block(action),
             Self::Rule(fault) => rule(fault, action),
+            Self::Tag(fault) => tag(*fault),
             Self::Refused(refusal) => refusals::of_refusal(action, refusal),
         }
     }
@@ -340,12 +363,23 @@ fn missing(action: Option<Action>, name: &str) -> Failure {
         (Some(Action::JoinSecurityGroup | Action::LeaveSecurityGroup), "RegionId") => {
             failure(400, "MissingParameter.RegionId", "The specified RegionId should not be null.")
         }
+        (Some(action), "RegionId") if is_about_tags(action) => {
+            failure(404, "MissingParameter.RegionId", "The parameter - RegionId should not be null.")
+        }
+        (Some(action), "ResourceType") if is_about_tags(action) => {
+            failure(404, "MissingParameter.ResourceType", "The parameter - ResourceType should not be null.")
+        }
         _ => failure(
             400,
             "MissingParameter",
             format!("The input parameter \"{name}\" that is required for processing this request is not supplied."),
         ),
     }
+}
+
+fn is_about_tags(action: Action) -> bool {
+    let actions = [Action::TagResources, Action::UntagResources, Action::UnTagResources, Action::ListTagResources];
+    actions.contains(&action)
 }
 
 fn malformed_id(action: Option<Action>, name: &str) -> Failure {
@@ -388,9 +422,6 @@ fn words(words: Words) -> Failure {
         Words::InstanceDescription => {
             ("InvalidDescription.Malformed", "The specified parameter \"Description\" is not valid.")
         }
-        Words::TagKey => ("InvalidTagKey.Malformed", "Specified tag key is not valid."),
-        Words::TagValue => ("InvalidTagValue.Malformed", "Specified tag value is not valid."),
-        Words::TagKeyTwice => ("Duplicate.TagKey", "The Tag.N.Key contain duplicate key."),
     };
     failure(400, code, message)
 }
@@ -513,6 +544,29 @@ fn rule(fault: &RuleFault, action: Option<Action>) -> Failure {
             "The specified parameter SecurityGroupRuleId is repeated.",
         ),
     }
+}
+
+fn tag(fault: TagFault) -> Failure {
+    let (status, code, message) = match fault {
+        TagFault::Key => (400, "InvalidTagKey.Malformed", "Specified tag key is not valid."),
+        TagFault::Value => (400, "InvalidTagValue.Malformed", "Specified tag value is not valid."),
+        TagFault::KeyTwice => (400, "Duplicate.TagKey", "The Tag.N.Key contain duplicate key."),
+        TagFault::TooManyTags => (400, "NumberExceed.Tags", "The maximum number of Tags is exceeded."),
+        TagFault::TooManyResources => {
+            (400, "NumberExceed.ResourceIds", "The maximum number of ResourceIds is exceeded.")
+        }
+        TagFault::NoTags => (404, "MissingParameter.Tags", "The parameter - Tags should not be null."),
+        TagFault::NoResources => {
+            (404, "MissingParameter.ResourceIds", "The parameter - ResourceIds should not be null.")
+        }
+        TagFault::ResourceType => {
+            (404, "InvalidResourceType.NotFound", "The ResourceType provided does not exist in our records.")
+        }
+        TagFault::Resource => {
+            (404, "InvalidResourceId.NotFound", "The specified ResourceIds are not found in our records.")
+        }
+    };
+    failure(status, code, message)
 }
 
 pub(super) fn peer_group(direction: Direction) -> Failure {

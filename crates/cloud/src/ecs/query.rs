@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use sekimori_core::{
     ids::{GroupId, InstanceId, SubnetId, VpcId},
+    resource::ResourceKind,
     rule::Direction,
+    tags::TagFilter,
     world::Flavor,
 };
 
@@ -25,6 +27,8 @@ pub enum Query {
     Groups(GroupQuery),
     /// `DescribeSecurityGroupAttribute`.
     Rules(RuleQuery),
+    /// `ListTagResources`.
+    Tags(TagQuery),
 }
 
 /// Which part of the result is wanted.
@@ -79,7 +83,11 @@ pub struct VpcQuery {
     pub name: Option<NameFilter>,
     /// Whether IPv6 is on.
     pub has_ipv6: Option<bool>,
-    /// A filter is set that nothing here can pass, such as tags of a VPC.
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
+    /// A filter is set that nothing here can pass, such as a DHCP options set.
     pub is_empty: bool,
     /// Which part.
     pub page: Page,
@@ -100,6 +108,10 @@ pub struct VSwitchQuery {
     pub zone: Option<String>,
     /// Whether IPv6 is on.
     pub has_ipv6: Option<bool>,
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
     /// A filter is set that nothing here can pass.
     pub is_empty: bool,
     /// Which part.
@@ -133,6 +145,10 @@ pub struct InstanceQuery {
     pub addresses: Vec<IpAddr>,
     /// Any of these IPv6 addresses.
     pub ipv6_addresses: Vec<IpAddr>,
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
     /// A filter is set that nothing here can pass.
     pub is_empty: bool,
     /// Which part.
@@ -155,7 +171,7 @@ pub struct GroupQuery {
     /// The resource group.
     pub resource_group: Option<String>,
     /// Tags, each with a value or any.
-    pub tags: Vec<(String, Option<String>)>,
+    pub tags: Vec<TagFilter>,
     /// Whether the numbers of members are wanted.
     pub counts: bool,
     /// A filter is set that nothing here can pass.
@@ -173,6 +189,23 @@ pub struct RuleQuery {
     pub group: GroupId,
     /// Rules of one direction only.
     pub direction: Option<Direction>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// `ListTagResources`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// The type as the client wrote it, which the answer repeats.
+    pub type_name: String,
+    /// The type.
+    pub kind: ResourceKind,
+    /// Any of these; empty is all.
+    pub ids: Vec<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
     /// Which part.
     pub page: Page,
 }

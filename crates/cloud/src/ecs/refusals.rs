@@ -10,13 +10,14 @@ use sekimori_core::{
 
 use super::{
     catalog::Action,
-    errors::{Failure, failure, peer_group},
+    errors::{Failure, Fault, TagFault, failure, peer_group},
 };
 
 /// What the client of an operation is told about a refusal.
 #[must_use]
 pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
     match refusal {
+        Refusal::Missing { .. } if is_tagging(action) => Fault::Tag(TagFault::Resource).failure(action),
         Refusal::Missing { kind, id: _ } => missing(action, *kind),
         Refusal::InUse { kind, id: _, by } => in_use(*kind, by),
         Refusal::Exists { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
@@ -167,6 +168,7 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::InstancesOfCall => failure(403, "InvalidParam.Amount", format!("{refusal}.")),
         Counted::AddressesOfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
         Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
+        Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
         Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis
@@ -225,7 +227,11 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::DescribeRegions
         | Action::DescribeInstances
         | Action::DescribeSecurityGroups
-        | Action::DescribeSecurityGroupAttribute => failure(403, "QuotaExceed", "The quota is exceeded."),
+        | Action::DescribeSecurityGroupAttribute
+        | Action::TagResources
+        | Action::UntagResources
+        | Action::UnTagResources
+        | Action::ListTagResources => failure(403, "QuotaExceed", "The quota is exceeded."),
     }
 }
 
@@ -269,6 +275,10 @@ fn direction_of(action: Option<Action>) -> Direction {
         Some(Action::AuthorizeSecurityGroupEgress | Action::RevokeSecurityGroupEgress) => Direction::Egress,
         _ => Direction::Ingress,
     }
+}
+
+fn is_tagging(action: Option<Action>) -> bool {
+    matches!(action, Some(Action::TagResources | Action::UntagResources | Action::UnTagResources))
 }
 
 fn is_eni(id: &str) -> bool {

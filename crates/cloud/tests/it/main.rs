@@ -9,4 +9,5 @@ mod estate;
 mod groups;
 mod recorded;
 mod requests;
+mod tags;
 mod tamper;

@@ -32,13 +32,13 @@ fn acs3_networks() {
     check(
         "acs3-create-vpc",
         &expect![[
-            r#"Command(CreateVpc(NewVpc { account: 1234567890123456, region: "cn-hangzhou", name: "prod", description: "", cidr: 10.0.0.0/8, ipv6: Block(2001:db8:1:100::/56) }))"#
+            r#"Command(CreateVpc(NewVpc { account: 1234567890123456, region: "cn-hangzhou", name: "prod", description: "", cidr: 10.0.0.0/8, ipv6: Block(2001:db8:1:100::/56), resource_group: "", tags: Tags({}) }))"#
         ]],
     );
     check(
         "acs3-create-vswitch",
         &expect![[
-            r#"Command(CreateSubnet(NewSubnet { account: 1234567890123456, vpc: vpc-1, zone: "cn-hangzhou-b", name: "db", description: "", cidr: 10.1.0.0/24, ipv6_index: Some(16) }))"#
+            r#"Command(CreateSubnet(NewSubnet { account: 1234567890123456, vpc: vpc-1, zone: "cn-hangzhou-b", name: "db", description: "", cidr: 10.1.0.0/24, ipv6_index: Some(16), tags: Tags({}) }))"#
         ]],
     );
 }
@@ -48,13 +48,13 @@ fn acs3_groups_and_instances() {
     check(
         "acs3-create-security-group",
         &expect![[
-            r#"Command(CreateGroup(NewGroup { account: 1234567890123456, vpc: vpc-1, flavor: EcsEnterprise, name: "web", description: "東京 *~+/=&", resource_group: "", tags: {"env": "a b"} }))"#
+            r#"Command(CreateGroup(NewGroup { account: 1234567890123456, vpc: vpc-1, flavor: EcsEnterprise, name: "web", description: "東京 *~+/=&", resource_group: "", tags: Tags({"env": "a b"}) }))"#
         ]],
     );
     check(
         "acs3-run-instances",
         &expect![[
-            r#"Command(RunInstances(NewInstances { account: 1234567890123456, subnet: vsw-1, groups: [sg-1, sg-2], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", address: None, ipv6_count: 1 }))"#
+            r#"Command(RunInstances(NewInstances { account: 1234567890123456, subnet: vsw-1, groups: [sg-1, sg-2], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", address: None, ipv6_count: 1, resource_group: "", tags: Tags({}) }))"#
         ]],
     );
 }
@@ -122,7 +122,7 @@ fn libcloud() {
     check(
         "libcloud-list-nodes",
         &expect![[
-            r#"Query(Instances(InstanceQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([i-1, i-2]), name: None, vpc: None, subnet: None, zone: None, group: None, image: None, instance_type: None, status: None, addresses: [], ipv6_addresses: [], is_empty: false, page: Number { number: 1, size: 10 } }))"#
+            r#"Query(Instances(InstanceQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([i-1, i-2]), name: None, vpc: None, subnet: None, zone: None, group: None, image: None, instance_type: None, status: None, addresses: [], ipv6_addresses: [], resource_group: None, tags: [], is_empty: false, page: Number { number: 1, size: 10 } }))"#
         ]],
     );
 }

@@ -13,6 +13,7 @@ use crate::{
     ids::{AccountId, EniId, GroupId, InstanceId},
     limits::ENI_ADDRESSES_MAX,
     refusal::{Counted, Kind, Refusal},
+    tags::Tags,
     world::{Eni, Instance, Subnet, Timeouts},
 };
 
@@ -20,6 +21,7 @@ impl Draft<'_> {
     pub(super) fn run_instances(&mut self, new: &NewInstances) -> Result<Outcome, Refusal> {
         let NewInstances { account, subnet, groups, amount, address, ipv6_count, .. } = new;
         let limits = self.limits(account);
+        within(Counted::Tags, limits.tags, new.tags.len())?;
         within(Counted::InstancesOfCall, limits.instances_per_call, *amount as usize)?;
         within(Counted::AddressesOfEni, ENI_ADDRESSES_MAX as u32 - 1, *ipv6_count as usize)?;
         let subnet = self.own_subnet(account, subnet)?;
@@ -58,6 +60,8 @@ impl Draft<'_> {
             description: description.clone(),
             image: image.clone(),
             instance_type: instance_type.clone(),
+            resource_group: new.resource_group.clone(),
+            tags: new.tags.clone(),
             created_at: self.context.now,
             created_in: self.world.revision().next(),
         };
@@ -76,6 +80,8 @@ impl Draft<'_> {
             treatment: None,
             timeouts: Timeouts::of(dialect),
             source_check: true,
+            resource_group: new.resource_group.clone(),
+            tags: Tags::default(),
             created_at: self.context.now,
         };
         self.put(Change::PutEni(Arc::new(eni)));

@@ -9,6 +9,7 @@ mod group;
 mod instance;
 mod network;
 mod rules;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -110,6 +111,8 @@ impl Draft<'_> {
             Command::Revoke { account, group, direction, rules } => self.revoke(account, group, *direction, rules),
             Command::JoinGroup { account, group, member } => self.join_group(account, group, member),
             Command::LeaveGroup { account, group, member } => self.leave_group(account, group, member),
+            Command::Tag { account, resources, tags } => self.tag(account, resources, tags),
+            Command::Untag { account, resources, keys } => self.untag(account, resources, keys),
         }
     }
 

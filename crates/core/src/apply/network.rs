@@ -28,7 +28,8 @@ const RESERVED: [&str; 8] = [
 
 impl Draft<'_> {
     pub(super) fn create_vpc(&mut self, new: &NewVpc) -> Result<Outcome, Refusal> {
-        let NewVpc { account, region, name, description, cidr, ipv6 } = new;
+        let NewVpc { account, region, name, description, cidr, ipv6, resource_group, tags } = new;
+        within(Counted::Tags, self.limits(account).tags, tags.len())?;
         let owned = self.world.vpcs().filter(|vpc| vpc.account == *account && vpc.region == *region).count();
         within(Counted::Vpcs, self.limits(account).vpcs, owned + 1)?;
         check_vpc_block(*cidr)?;
@@ -47,6 +48,8 @@ impl Draft<'_> {
             description: description.clone(),
             cidr: *cidr,
             ipv6,
+            resource_group: resource_group.clone(),
+            tags: tags.clone(),
             created_at: self.context.now,
         };
         self.put(Change::PutVpc(Arc::new(vpc)));
@@ -65,7 +68,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn create_subnet(&mut self, new: &NewSubnet) -> Result<Outcome, Refusal> {
-        let NewSubnet { account, vpc, zone, name, description, cidr, ipv6_index } = new;
+        let NewSubnet { account, vpc, zone, name, description, cidr, ipv6_index, tags } = new;
+        within(Counted::Tags, self.limits(account).tags, tags.len())?;
         let vpc = self.own_vpc(account, vpc)?;
         let siblings = self.world.subnets().filter(|subnet| subnet.vpc == vpc.id).count();
         within(Counted::Subnets, self.limits(account).subnets_per_vpc, siblings + 1)?;
@@ -87,6 +91,8 @@ impl Draft<'_> {
             description: description.clone(),
             cidr: *cidr,
             ipv6,
+            resource_group: vpc.resource_group.clone(),
+            tags: tags.clone(),
             created_at: self.context.now,
         };
         self.put(Change::PutSubnet(Arc::new(subnet)));

@@ -87,6 +87,8 @@ impl Estate {
 
     fn new_vpc(&self, cidr: &str, ipv6: VpcIpv6) -> Command {
         Command::CreateVpc(NewVpc {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: self.account.clone(),
             region: "r".into(),
             name: String::new(),
@@ -98,6 +100,7 @@ impl Estate {
 
     fn new_subnet(&self, cidr: &str) -> Command {
         Command::CreateSubnet(NewSubnet {
+            tags: Default::default(),
             account: self.account.clone(),
             vpc: self.vpc.clone(),
             zone: "z".into(),
@@ -116,7 +119,7 @@ impl Estate {
             name: "g".into(),
             description: String::new(),
             resource_group: String::new(),
-            tags: imbl::OrdMap::new(),
+            tags: Default::default(),
         };
         let Outcome::Group(id) = self.run(Command::CreateGroup(new)) else { panic!() };
         id
@@ -124,6 +127,8 @@ impl Estate {
 
     fn instances(&self, groups: &[GroupId], amount: u32) -> Command {
         Command::RunInstances(NewInstances {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: self.account.clone(),
             subnet: self.subnet.clone(),
             groups: groups.to_vec(),

@@ -85,6 +85,8 @@ fn set_of(specs: &[RuleSpec]) -> Set {
 /// Whether the reference says that one of the rules speaks about a packet.
 fn said(specs: &[RuleSpec], packet: &Packet) -> bool {
     let eni = crate::world::Eni {
+        resource_group: String::new(),
+        tags: Default::default(),
         id: "eni-1".into(),
         account: "1".into(),
         vpc: "vpc-1".into(),

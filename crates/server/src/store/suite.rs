@@ -116,8 +116,8 @@ fn another_format_version_is_refused() {
     let (dir, file) = filled();
     fs::write(dir.path().join("format"), "9\n").unwrap();
     let error = refused(dir.path(), "format");
-    assert!(error.contains("has format version 9; this sekimori reads version 1; "), "{error}");
-    fs::write(dir.path().join("format"), "1\n").unwrap();
+    assert!(error.contains(&format!("has format version 9; this sekimori reads version {FORMAT_VERSION}; ")), "{error}");
+    fs::write(dir.path().join("format"), format!("{FORMAT_VERSION}\n")).unwrap();
     let database = ::redb::Database::open(&file).unwrap();
     let write = database.begin_write().unwrap();
     let meta: ::redb::TableDefinition<'_, &str, u64> = ::redb::TableDefinition::new("meta");
@@ -125,7 +125,7 @@ fn another_format_version_is_refused() {
     write.commit().unwrap();
     drop(database);
     let error = refused(dir.path(), "store.redb");
-    assert!(error.contains("has format version 9; this sekimori reads version 1; "), "{error}");
+    assert!(error.contains(&format!("has format version 9; this sekimori reads version {FORMAT_VERSION}; ")), "{error}");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_marker_is_written_after_the_first_commit_only() {
     let store = redb(dir.path());
     assert!(!marker.exists());
     store.append(Revision(0), &[account_commit(1)]).unwrap();
-    assert_eq!(fs::read_to_string(&marker).unwrap(), "1\n");
+    assert_eq!(fs::read_to_string(&marker).unwrap(), format!("{FORMAT_VERSION}\n"));
     drop(store);
     // A crash between the commit and the marker is made good at the next start.
     fs::remove_file(&marker).unwrap();

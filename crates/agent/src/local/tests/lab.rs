@@ -181,9 +181,13 @@ impl Lab {
         let text = String::new;
         let cidr = cidr.parse().unwrap();
         let ipv6 = VpcIpv6::Any;
-        let new = NewVpc { account: account.clone(), region: text(), name: text(), description: text(), cidr, ipv6 };
+        let (resource_group, tags) = (text(), Default::default());
+        let (name, description) = (text(), text());
+        let new =
+            NewVpc { account: account.clone(), region: text(), name, description, cidr, ipv6, resource_group, tags };
         let Outcome::Vpc(vpc) = self.run(&Command::CreateVpc(new)).0 else { panic!("no VPC") };
         let new = NewSubnet {
+            tags: Default::default(),
             account: account.clone(),
             vpc: vpc.clone(),
             zone: text(),
@@ -209,6 +213,8 @@ impl Lab {
     /// Instances with one IPv4 and one IPv6 address each, in the world only; sorted, as reports are.
     pub(super) fn instances(&mut self, network: &Network, amount: u32) -> (Vec<InstanceId>, Vec<Change>) {
         let new = NewInstances {
+            resource_group: String::new(),
+            tags: Default::default(),
             account: self.account.clone(),
             subnet: network.subnet.clone(),
             groups: vec![network.group.clone()],

@@ -1,6 +1,5 @@
 //! Groups, and who is in them.
 
-use imbl::OrdMap;
 use sekimori_core::{
     command::{Command, NewGroup},
     ids::VpcId,
@@ -8,11 +7,11 @@ use sekimori_core::{
     world::{Flavor, InnerAccess},
 };
 
-use super::scope::{Scope, is_name};
+use super::{
+    scope::{Scope, is_name},
+    tags,
+};
 use crate::ecs::errors::{Fault, Words};
-
-/// The longest key or value of a tag, in characters.
-const TAG_MAX: usize = 128;
 
 pub(super) fn create(scope: &Scope<'_>) -> Result<Command, Fault> {
     let vpc: VpcId = scope.id("VpcId")?.ok_or(Fault::VpcNeeded)?;
@@ -28,8 +27,8 @@ pub(super) fn create(scope: &Scope<'_>) -> Result<Command, Fault> {
         flavor: flavor.unwrap_or(Flavor::EcsBasic),
         name: name.to_owned(),
         description: scope.description(Words::GroupDescription)?,
-        resource_group: scope.id::<&str>("ResourceGroupId")?.unwrap_or_default().to_owned(),
-        tags: tags(scope)?,
+        resource_group: scope.resource_group()?,
+        tags: tags::read(scope)?,
     }))
 }
 
@@ -67,36 +66,4 @@ pub(super) fn flavor(text: &str) -> Result<Flavor, Fault> {
         "enterprise" => Ok(Flavor::EcsEnterprise),
         _ => Err(Fault::GroupType),
     }
-}
-
-/// Tags as written: key and, if there is one, value. Also the old names in lower case.
-pub(super) fn tag_pairs<'a>(scope: &Scope<'a>) -> Vec<(&'a str, Option<&'a str>)> {
-    let field = |number: u32, name: &str| {
-        let either = [name.to_owned(), name.to_lowercase()];
-        either.iter().find_map(|name| scope.text(&format!("Tag.{number}.{name}")))
-    };
-    let numbers = scope.call.params().indices("Tag").into_iter();
-    let pairs = numbers.map(|number| (field(number, "Key"), field(number, "Value")));
-    pairs.filter(|pair| *pair != (None, None)).map(|(key, value)| (key.unwrap_or_default(), value)).collect()
-}
-
-fn tags(scope: &Scope<'_>) -> Result<OrdMap<String, String>, Fault> {
-    let mut tags = OrdMap::new();
-    for (key, value) in tag_pairs(scope) {
-        let value = value.unwrap_or_default();
-        if !is_tag_text(key) || key.is_empty() || key.starts_with("aliyun") || key.starts_with("acs:") {
-            return Err(Fault::Words(Words::TagKey));
-        }
-        if !is_tag_text(value) {
-            return Err(Fault::Words(Words::TagValue));
-        }
-        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(Fault::Words(Words::TagKeyTwice));
-        }
-    }
-    Ok(tags)
-}
-
-fn is_tag_text(text: &str) -> bool {
-    text.chars().count() <= TAG_MAX && !text.contains("http://") && !text.contains("https://")
 }

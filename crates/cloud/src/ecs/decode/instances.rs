@@ -12,7 +12,10 @@ use sekimori_core::{
     world::Dialect,
 };
 
-use super::scope::{Scope, invalid, is_name, missing};
+use super::{
+    scope::{Scope, invalid, is_name, missing},
+    tags,
+};
 use crate::ecs::errors::{Fault, Words};
 
 /// The most instances that a request can name; what one may start is a quota of `core`.
@@ -41,6 +44,8 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
         instance_type: label(scope, "InstanceType")?,
         address,
         ipv6_count: scope.integer("Ipv6AddressCount", 0..=IPV6_ADDRESSES_MAX)?.unwrap_or(0),
+        resource_group: scope.resource_group()?,
+        tags: tags::read(scope)?,
         subnet,
     }))
 }

@@ -11,6 +11,7 @@ mod queries;
 mod rule;
 mod rules;
 mod scope;
+mod tags;
 
 use sekimori_core::{
     ids::AccountId,
@@ -56,6 +57,9 @@ fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {
         }
         Action::JoinSecurityGroup => groups::join(scope).map(Operation::Command),
         Action::LeaveSecurityGroup => groups::leave(scope).map(Operation::Command),
+        Action::TagResources => tags::tag(scope).map(Operation::Command),
+        Action::UntagResources | Action::UnTagResources => tags::untag(scope).map(Operation::Command),
+        Action::ListTagResources => tags::list(scope).map(Query::Tags).map(Operation::Query),
         Action::DescribeRegions => Ok(Operation::Query(Query::Regions)),
         Action::DescribeVpcs => queries::vpcs(scope).map(Query::Vpcs).map(Operation::Query),
         Action::DescribeVSwitches => queries::vswitches(scope).map(Query::VSwitches).map(Operation::Query),

@@ -7,7 +7,10 @@ use sekimori_core::{
     refusal::Kind,
 };
 
-use super::scope::{Scope, invalid, is_network_name};
+use super::{
+    scope::{Scope, invalid, is_network_name},
+    tags,
+};
 use crate::ecs::{
     errors::{Fault, Words},
     region::Region,
@@ -25,6 +28,8 @@ pub(super) fn create_vpc(scope: &Scope<'_>) -> Result<Command, Fault> {
         description: scope.description(Words::VpcDescription)?,
         cidr,
         ipv6: vpc_ipv6(scope)?,
+        resource_group: scope.resource_group()?,
+        tags: tags::read(scope)?,
     }))
 }
 
@@ -45,6 +50,7 @@ pub(super) fn create_vswitch(scope: &Scope<'_>) -> Result<Command, Fault> {
         cidr: block(scope.required("CidrBlock")?)?,
         // A number names the /64; `u8` holds every number of the range.
         ipv6_index: scope.integer("Ipv6CidrBlock", 0..=255)?.and_then(|index| u8::try_from(index).ok()),
+        tags: tags::read(scope)?,
         vpc,
     }))
 }

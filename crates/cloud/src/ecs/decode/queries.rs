@@ -8,6 +8,7 @@ use sekimori_core::{ids::GroupId, rule::Direction};
 use super::{
     groups,
     scope::{IDS_MAX, Scope, invalid, is_id},
+    tags,
 };
 use crate::ecs::{
     errors::Fault,
@@ -17,20 +18,27 @@ use crate::ecs::{
 /// The highest page number.
 const PAGE_NUMBER_MAX: u32 = 1_000_000;
 /// The longest token of a part.
-const TOKEN_MAX: usize = 512;
+const TOKEN_MAX: usize = 1_024;
 
 /// How an operation divides its results.
-struct Paging {
+pub(super) struct Paging {
     size_default: u32,
     size_max: u32,
     results_default: u32,
     results_max: u32,
 }
 
+impl Paging {
+    /// Parts by token only.
+    pub(super) const fn by_token(results_default: u32, results_max: u32) -> Self {
+        Self { size_default: results_default, size_max: results_max, results_default, results_max }
+    }
+}
+
 const PAGING: Paging = Paging { size_default: 10, size_max: 50, results_default: 10, results_max: 100 };
 const INSTANCE_PAGING: Paging = Paging { size_max: 100, ..PAGING };
 /// Rules have no pages by number.
-const RULE_PAGING: Paging = Paging { size_default: 500, size_max: 1_000, results_default: 500, results_max: 1_000 };
+const RULE_PAGING: Paging = Paging::by_token(500, 1_000);
 
 pub(super) fn vpcs(scope: &Scope<'_>) -> Result<VpcQuery, Fault> {
     let foreign = scope.text("VpcOwnerId").is_some_and(|owner| owner != scope.account.as_str());
@@ -39,10 +47,9 @@ pub(super) fn vpcs(scope: &Scope<'_>) -> Result<VpcQuery, Fault> {
         ids: comma_ids(scope, "VpcId")?,
         name: scope.text("VpcName").map(pattern),
         has_ipv6: scope.boolean("EnableIpv6")?,
-        is_empty: foreign
-            || is_true(scope, "IsDefault")?
-            || is_set(scope, &["ResourceGroupId", "DhcpOptionsSetId"])
-            || !groups::tag_pairs(scope).is_empty(),
+        is_empty: foreign || is_true(scope, "IsDefault")? || is_set(scope, &["DhcpOptionsSetId"]),
+        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        tags: tags::filters(scope)?,
         page: page(scope, &PAGING)?,
     })
 }
@@ -56,10 +63,9 @@ pub(super) fn vswitches(scope: &Scope<'_>) -> Result<VSwitchQuery, Fault> {
         name: scope.text("VSwitchName").map(pattern),
         zone: scope.text("ZoneId").map(str::to_owned),
         has_ipv6: scope.boolean("EnableIpv6")?,
-        is_empty: foreign
-            || is_true(scope, "IsDefault")?
-            || is_set(scope, &["ResourceGroupId", "RouteTableId"])
-            || !groups::tag_pairs(scope).is_empty(),
+        is_empty: foreign || is_true(scope, "IsDefault")? || is_set(scope, &["RouteTableId"]),
+        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        tags: tags::filters(scope)?,
         page: page(scope, &PAGING)?,
     })
 }
@@ -79,7 +85,9 @@ pub(super) fn instances(scope: &Scope<'_>) -> Result<InstanceQuery, Fault> {
         status: scope.text("Status").map(str::to_owned),
         addresses: addresses(scope)?,
         ipv6_addresses: ipv6_addresses(scope)?,
-        is_empty: is_classic || !groups::tag_pairs(scope).is_empty(),
+        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        tags: tags::filters(scope)?,
+        is_empty: is_classic,
         page: page(scope, &INSTANCE_PAGING)?,
     })
 }
@@ -94,7 +102,6 @@ pub(super) fn groups(scope: &Scope<'_>) -> Result<GroupQuery, Fault> {
     };
     let is_fuzzy = is_true(scope, "FuzzyQuery")?;
     let name = |text: &str| if is_fuzzy { pattern(text) } else { NameFilter::Exact(text.to_owned()) };
-    let tags = groups::tag_pairs(scope).into_iter();
     Ok(GroupQuery {
         region: scope.region,
         ids,
@@ -102,7 +109,7 @@ pub(super) fn groups(scope: &Scope<'_>) -> Result<GroupQuery, Fault> {
         vpc: scope.id("VpcId")?,
         flavor: scope.text("SecurityGroupType").map(groups::flavor).transpose()?,
         resource_group: scope.text("ResourceGroupId").map(str::to_owned),
-        tags: tags.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))).collect(),
+        tags: tags::filters(scope)?,
         counts: is_true(scope, "IsQueryEcsCount")?,
         is_empty: is_true(scope, "ServiceManaged")?
             || scope.text("NetworkType").is_some_and(|kind| kind.eq_ignore_ascii_case("classic")),
@@ -136,7 +143,7 @@ fn page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
     Ok(Page::Number { number, size })
 }
 
-fn token_page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
+pub(super) fn token_page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
     let results_max = scope.integer("MaxResults", 1..=paging.results_max)?.unwrap_or(paging.results_default);
     let after = scope.text("NextToken").map(|token| {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|_| token.len() <= TOKEN_MAX);

@@ -120,6 +120,11 @@ impl<'a> Scope<'a> {
         if text.is_empty() || is_description(text) { Ok(text.to_owned()) } else { Err(Fault::Words(fault)) }
     }
 
+    /// The resource group of something new; empty is the account's default one.
+    pub(super) fn resource_group(&self) -> Result<String, Fault> {
+        Ok(self.id::<&str>("ResourceGroupId")?.unwrap_or_default().to_owned())
+    }
+
     /// The group that the operation is about, if it is in the request's region.
     pub(super) fn group(&self) -> Result<GroupId, Fault> {
         let id: GroupId = self.required_id("SecurityGroupId")?;

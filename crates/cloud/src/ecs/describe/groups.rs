@@ -11,6 +11,7 @@ use sekimori_core::{
 use super::{
     View,
     page::{Order, part},
+    tags,
 };
 use crate::{
     ecs::{
@@ -40,9 +41,6 @@ pub(super) fn groups(query: &GroupQuery, view: &View<'_>) -> Fields {
 }
 
 fn passes(query: &GroupQuery, view: &View<'_>, group: &Group) -> bool {
-    let has_tag = |(key, wanted): &(String, Option<String>)| {
-        group.tags.get(key).is_some_and(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
-    };
     group.account == *view.account
         && !query.is_empty
         && view.is_in(&group.vpc, query.region)
@@ -50,14 +48,10 @@ fn passes(query: &GroupQuery, view: &View<'_>, group: &Group) -> bool {
         && query.vpc.as_ref().is_none_or(|vpc| *vpc == group.vpc)
         && query.flavor.is_none_or(|flavor| flavor == group.flavor)
         && query.resource_group.as_ref().is_none_or(|wanted| *wanted == group.resource_group)
-        && query.tags.iter().all(has_tag)
+        && group.tags.pass(&query.tags)
 }
 
 fn node(group: &Group, counts: bool, view: &View<'_>) -> Node {
-    let tags = group
-        .tags
-        .iter()
-        .map(|(key, value)| Node::Object(vec![("TagKey", key.as_str().into()), ("TagValue", value.as_str().into())]));
     let peers = group.rules.values().filter(|rule| matches!(rule.spec.peer, Peer::Group { .. })).count();
     let mut fields: Fields = vec![
         ("SecurityGroupId", group.id.as_str().into()),
@@ -70,7 +64,7 @@ fn node(group: &Group, counts: bool, view: &View<'_>) -> Node {
         ("ServiceManaged", false.into()),
         ("RuleCount", number(group.rules.len())),
         ("GroupToGroupRuleCount", number(peers)),
-        ("Tags", list("Tag", tags)),
+        ("Tags", tags::node(&group.tags)),
     ];
     if counts {
         let (members, available) = members(group, view);

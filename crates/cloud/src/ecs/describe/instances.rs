@@ -7,6 +7,7 @@ use sekimori_core::world::{Eni, Instance};
 use super::{
     View,
     page::{Order, part},
+    tags,
 };
 use crate::{
     ecs::{
@@ -47,6 +48,8 @@ fn passes(query: &InstanceQuery, view: &View<'_>, instance: &Instance) -> bool {
         && query.instance_type.as_ref().is_none_or(|kind| *kind == instance.instance_type)
         && query.status.as_ref().is_none_or(|status| status == status_of(instance, view))
         && query.group.as_ref().is_none_or(|group| eni().is_some_and(|eni| eni.groups.contains(group)))
+        && query.resource_group.as_ref().is_none_or(|wanted| *wanted == instance.resource_group)
+        && instance.tags.pass(&query.tags)
         && has_one_of(&query.addresses)
         && has_one_of(&query.ipv6_addresses)
 }
@@ -88,7 +91,7 @@ fn node(instance: &Instance, view: &View<'_>) -> Node {
         ("InternetChargeType", "PayByTraffic".into()),
         ("IoOptimized", true.into()),
         ("DeletionProtection", false.into()),
-        ("ResourceGroupId", "".into()),
+        ("ResourceGroupId", instance.resource_group.as_str().into()),
         ("SecurityGroupIds", list("SecurityGroupId", groups.iter().map(|group| group.as_str()))),
         ("VpcAttributes", vpc.into()),
         ("NetworkInterfaces", list("NetworkInterface", enis.iter().map(|eni| eni_node(eni)))),
@@ -96,7 +99,7 @@ fn node(instance: &Instance, view: &View<'_>) -> Node {
         ("PublicIpAddress", list::<&str>("IpAddress", [])),
         ("EipAddress", no_eip.into()),
         ("OperationLocks", list::<&str>("LockReason", [])),
-        ("Tags", list::<&str>("Tag", [])),
+        ("Tags", tags::node(&instance.tags)),
     ])
 }
 

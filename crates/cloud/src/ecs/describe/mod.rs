@@ -7,6 +7,7 @@ mod instances;
 mod network;
 mod page;
 mod rules;
+mod tags;
 
 use sekimori_core::{
     command::Outcome,
@@ -50,6 +51,7 @@ pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
         Query::Instances(query) => Ok(instances::instances(query, view)),
         Query::Groups(query) => Ok(groups::groups(query, view)),
         Query::Rules(query) => rules::rules(query, view),
+        Query::Tags(query) => Ok(tags::tag_resources(query, view)),
     }
 }
 

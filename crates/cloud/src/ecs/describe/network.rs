@@ -12,6 +12,7 @@ use sekimori_core::{
 use super::{
     View,
     page::{Order, part},
+    tags,
 };
 use crate::{
     ecs::{
@@ -39,6 +40,8 @@ pub(super) fn vpcs(query: &VpcQuery, view: &View<'_>) -> Fields {
             && (query.ids.is_empty() || query.ids.contains(&vpc.id))
             && query.name.as_ref().is_none_or(|name| name.matches(&vpc.name))
             && query.has_ipv6.is_none_or(|wanted| wanted == vpc.ipv6.is_some())
+            && query.resource_group.as_ref().is_none_or(|wanted| *wanted == vpc.resource_group)
+            && vpc.tags.pass(&query.tags)
     };
     let all: Vec<&Arc<Vpc>> = view.world.vpcs().filter(passes).collect();
     let (wanted, mut fields) = part(all, &query.page, Order::Ascending, |vpc| vpc.id.to_string());
@@ -61,6 +64,8 @@ pub(super) fn vswitches(query: &VSwitchQuery, view: &View<'_>) -> Fields {
             && query.name.as_ref().is_none_or(|name| name.matches(&subnet.name))
             && query.zone.as_ref().is_none_or(|zone| *zone == subnet.zone)
             && query.has_ipv6.is_none_or(|wanted| wanted == subnet.ipv6.is_some())
+            && query.resource_group.as_ref().is_none_or(|wanted| *wanted == subnet.resource_group)
+            && subnet.tags.pass(&query.tags)
     };
     let all: Vec<&Arc<Subnet>> = view.world.subnets().filter(passes).collect();
     let (wanted, mut fields) = part(all, &query.page, Order::Ascending, |subnet| subnet.id.to_string());
@@ -93,14 +98,14 @@ fn vpc_node(vpc: &Vpc, subnets: Vec<&str>) -> Node {
         ("CreationTime", to_seconds(vpc.created_at).into()),
         ("IsDefault", false.into()),
         ("OwnerId", owner(vpc.account.as_str())),
-        ("ResourceGroupId", "".into()),
+        ("ResourceGroupId", vpc.resource_group.as_str().into()),
         ("VRouterId", named_after("vrt", &vpc.id).into()),
         ("RouterTableIds", list("RouterTableIds", [named_after("vtb", &vpc.id)])),
         ("VSwitchIds", list("VSwitchId", subnets)),
         ("UserCidrs", list::<&str>("UserCidr", [])),
         ("SecondaryCidrBlocks", list::<&str>("SecondaryCidrBlock", [])),
         ("NatGatewayIds", list::<&str>("NatGatewayIds", [])),
-        ("Tags", list::<&str>("Tag", [])),
+        ("Tags", tags::node(&vpc.tags)),
     ])
 }
 
@@ -122,10 +127,10 @@ fn vswitch_node(subnet: &Subnet, taken: u64) -> Node {
         ("CreationTime", to_seconds(subnet.created_at).into()),
         ("IsDefault", false.into()),
         ("OwnerId", owner(subnet.account.as_str())),
-        ("ResourceGroupId", "".into()),
+        ("ResourceGroupId", subnet.resource_group.as_str().into()),
         ("NetworkAclId", "".into()),
         ("RouteTable", table.into()),
-        ("Tags", list::<&str>("Tag", [])),
+        ("Tags", tags::node(&subnet.tags)),
     ])
 }
 

@@ -1,0 +1,175 @@
+//! What can be tagged and put in a resource group: one name for things of several kinds.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    change::Change,
+    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, SubnetId, VpcId},
+    refusal::Kind,
+    tags::Tags,
+    world::{Eni, Group, Instance, PortList, PrefixList, Subnet, Vpc, World},
+};
+
+/// A thing that has tags.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Resource {
+    /// A VPC.
+    Vpc(VpcId),
+    /// A subnet.
+    Subnet(SubnetId),
+    /// An instance.
+    Instance(InstanceId),
+    /// An ENI.
+    Eni(EniId),
+    /// A group.
+    Group(GroupId),
+    /// A prefix list.
+    PrefixList(PrefixListId),
+    /// A port list.
+    PortList(PortListId),
+}
+
+/// The kind of such a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// VPCs.
+    Vpc,
+    /// Subnets.
+    Subnet,
+    /// Instances.
+    Instance,
+    /// ENIs.
+    Eni,
+    /// Groups.
+    Group,
+    /// Prefix lists.
+    PrefixList,
+    /// Port lists.
+    PortList,
+}
+
+impl ResourceKind {
+    /// The resource of this kind that an id names, whether it is there or not.
+    #[must_use]
+    pub fn named(self, id: &str) -> Resource {
+        match self {
+            Self::Vpc => Resource::Vpc(id.into()),
+            Self::Subnet => Resource::Subnet(id.into()),
+            Self::Instance => Resource::Instance(id.into()),
+            Self::Eni => Resource::Eni(id.into()),
+            Self::Group => Resource::Group(id.into()),
+            Self::PrefixList => Resource::PrefixList(id.into()),
+            Self::PortList => Resource::PortList(id.into()),
+        }
+    }
+
+    /// Everything of this kind that an account owns, by id.
+    #[must_use]
+    pub fn of(self, world: &World, account: &AccountId) -> Vec<Resource> {
+        let mut all: Vec<Resource> = match self {
+            Self::Vpc => world.vpcs().map(|one| Resource::Vpc(one.id.clone())).collect(),
+            Self::Subnet => world.subnets().map(|one| Resource::Subnet(one.id.clone())).collect(),
+            Self::Instance => world.instances().map(|one| Resource::Instance(one.id.clone())).collect(),
+            Self::Eni => world.enis().map(|one| Resource::Eni(one.id.clone())).collect(),
+            Self::Group => world.groups().map(|one| Resource::Group(one.id.clone())).collect(),
+            Self::PrefixList => world.prefix_lists().map(|one| Resource::PrefixList(one.id.clone())).collect(),
+            Self::PortList => world.port_lists().map(|one| Resource::PortList(one.id.clone())).collect(),
+        };
+        all.retain(|one| world.labels(one).is_some_and(|labels| labels.account == account));
+        all
+    }
+}
+
+/// What every such thing has.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// Its owner.
+    pub account: &'a AccountId,
+    /// The VPC it is, or is in; lists are in none.
+    pub vpc: Option<&'a VpcId>,
+    /// Its resource group; empty is the account's default one.
+    pub resource_group: &'a str,
+    /// Its tags.
+    pub tags: &'a Tags,
+}
+
+impl Resource {
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Vpc(id) => id.as_str(),
+            Self::Subnet(id) => id.as_str(),
+            Self::Instance(id) => id.as_str(),
+            Self::Eni(id) => id.as_str(),
+            Self::Group(id) => id.as_str(),
+            Self::PrefixList(id) => id.as_str(),
+            Self::PortList(id) => id.as_str(),
+        }
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Vpc(_) => Kind::Vpc,
+            Self::Subnet(_) => Kind::Subnet,
+            Self::Instance(_) => Kind::Instance,
+            Self::Eni(_) => Kind::Eni,
+            Self::Group(_) => Kind::Group,
+            Self::PrefixList(_) => Kind::PrefixList,
+            Self::PortList(_) => Kind::PortList,
+        }
+    }
+}
+
+macro_rules! labels {
+    ($found:expr, $one:ident, $vpc:expr) => {
+        $found.map(|$one| Labels {
+            account: &$one.account,
+            vpc: $vpc,
+            resource_group: &$one.resource_group,
+            tags: &$one.tags,
+        })
+    };
+}
+
+macro_rules! relabelled {
+    ($found:expr, $put:ident, $entity:ident, $tags:ident, $resource_group:ident) => {
+        $found.map(|old| Change::$put(Arc::new($entity { $tags, $resource_group, ..$entity::clone(old) })))
+    };
+}
+
+impl World {
+    /// What a resource has, if it is there.
+    #[must_use]
+    pub fn labels(&self, resource: &Resource) -> Option<Labels<'_>> {
+        match resource {
+            Resource::Vpc(id) => labels!(self.vpc(id), one, Some(&one.id)),
+            Resource::Subnet(id) => labels!(self.subnet(id), one, Some(&one.vpc)),
+            Resource::Instance(id) => labels!(self.instance(id), one, Some(&one.vpc)),
+            Resource::Eni(id) => labels!(self.eni(id), one, Some(&one.vpc)),
+            Resource::Group(id) => labels!(self.group(id), one, Some(&one.vpc)),
+            Resource::PrefixList(id) => labels!(self.prefix_list(id), one, None),
+            Resource::PortList(id) => labels!(self.port_list(id), one, None),
+        }
+    }
+
+    /// The change that gives a resource other tags and another resource group.
+    #[must_use]
+    pub(crate) fn relabelled(&self, resource: &Resource, tags: Tags, resource_group: String) -> Option<Change> {
+        match resource {
+            Resource::Vpc(id) => relabelled!(self.vpc(id), PutVpc, Vpc, tags, resource_group),
+            Resource::Subnet(id) => relabelled!(self.subnet(id), PutSubnet, Subnet, tags, resource_group),
+            Resource::Instance(id) => relabelled!(self.instance(id), PutInstance, Instance, tags, resource_group),
+            Resource::Eni(id) => relabelled!(self.eni(id), PutEni, Eni, tags, resource_group),
+            Resource::Group(id) => relabelled!(self.group(id), PutGroup, Group, tags, resource_group),
+            Resource::PrefixList(id) => {
+                relabelled!(self.prefix_list(id), PutPrefixList, PrefixList, tags, resource_group)
+            }
+            Resource::PortList(id) => relabelled!(self.port_list(id), PutPortList, PortList, tags, resource_group),
+        }
+    }
+}
