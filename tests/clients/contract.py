@@ -82,14 +82,16 @@ class Networks:
 class Groups:
     """Security groups, without rules."""
 
-    def test_a_group_is_made_shown_and_deleted(self, sdk, vpc):
+    def test_a_group_is_made_shown_and_deleted(self, sdk, vpc, server):
+        _, made = server.native("POST", "/v1/resource-groups", {"name": "front"})
+        resource_group = made["id"]
         tags = [{"Key": "env", "Value": "prod"}, {"Key": "team"}]
-        more = {"SecurityGroupName": "web-東京", "Description": "front ends", "ResourceGroupId": "rg-1", "Tag": tags}
+        more = {"SecurityGroupName": "web-東京", "Description": "front ends", "ResourceGroupId": resource_group, "Tag": tags}
         group = sdk.group(vpc, **more)
         assert group.startswith("sg-") and len(group) == len("sg-") + ID_SIZE
         [one] = sdk.groups(SecurityGroupIds=json.dumps([group]))
         assert (one["SecurityGroupName"], one["Description"], one["VpcId"]) == ("web-東京", "front ends", vpc)
-        assert (one["SecurityGroupType"], one["ResourceGroupId"], one["ServiceManaged"]) == ("normal", "rg-1", False)
+        assert (one["SecurityGroupType"], one["ResourceGroupId"], one["ServiceManaged"]) == ("normal", resource_group, False)
         assert one["Tags"]["Tag"] == [{"TagKey": "env", "TagValue": "prod"}, {"TagKey": "team", "TagValue": ""}]
         assert sdk.rules(group) == []
         sdk.call("DeleteSecurityGroup", SecurityGroupId=group)

@@ -278,7 +278,14 @@ impl Universe {
             Flavor::Ec2 => Dialect::Ec2,
         };
         let id = AccountId::from("a");
-        Account { id, dialect, name: "a".to_owned(), treatment, created_at: Timestamp(0) }
+        Account {
+            id,
+            dialect,
+            name: "a".to_owned(),
+            treatment,
+            resource_groups: Default::default(),
+            created_at: Timestamp(0),
+        }
     }
 
     fn add_vpc(&mut self, index: usize) {

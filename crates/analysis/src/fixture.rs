@@ -163,6 +163,7 @@ fn account() -> Account {
         dialect: Dialect::Ecs,
         name: "default".to_owned(),
         treatment: None,
+        resource_groups: Default::default(),
         created_at: Timestamp(0),
     }
 }

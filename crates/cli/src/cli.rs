@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{account, bypass, completions, counters, down, man, policy, server, treatment, up, wait, why};
+use crate::commands::{
+    account, bypass, completions, counters, down, man, policy, resource_group, server, treatment, up, wait, why,
+};
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
 #[derive(Debug, Parser)]
@@ -75,6 +77,9 @@ pub(crate) enum Command {
     /// Make and list accounts
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Make and list resource groups
+    #[command(subcommand)]
+    ResourceGroup(resource_group::ResourceGroupCommand),
     /// Show revision, hosts, counts and capacity
     #[command(after_help = "Example:\n  sekimori status")]
     Status,

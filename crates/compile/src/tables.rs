@@ -320,7 +320,9 @@ impl Tables {
             | Change::PutPrefixList(_)
             | Change::DeletePrefixList(_)
             | Change::PutPortList(_)
-            | Change::DeletePortList(_) => {}
+            | Change::DeletePortList(_)
+            | Change::PutToken(_)
+            | Change::DeleteToken { .. } => {}
         }
     }
 
@@ -534,7 +536,9 @@ impl Touched {
             | Change::PutVpc(_)
             | Change::DeleteVpc(_)
             | Change::PutSubnet(_)
-            | Change::DeleteSubnet(_) => {}
+            | Change::DeleteSubnet(_)
+            | Change::PutToken(_)
+            | Change::DeleteToken { .. } => {}
         }
     }
 

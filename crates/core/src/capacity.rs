@@ -160,7 +160,9 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::PutSubnet(_)
         | Change::DeleteSubnet(_)
         | Change::PutInstance(_)
-        | Change::DeleteInstance(_) => Vec::new(),
+        | Change::DeleteInstance(_)
+        | Change::PutToken(_)
+        | Change::DeleteToken { .. } => Vec::new(),
     }
 }
 

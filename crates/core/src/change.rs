@@ -13,6 +13,7 @@ use crate::{
     ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
     rule::Rule,
     time::Timestamp,
+    token::Token,
     world::{AccessKey, Account, Eni, Group, Instance, PortList, PrefixList, Revision, Subnet, Vpc, World},
 };
 
@@ -69,6 +70,15 @@ pub enum Change {
     PutPortList(Arc<PortList>),
     /// The port list is gone.
     DeletePortList(PortListId),
+    /// A command was carried out under this token.
+    PutToken(Arc<Token>),
+    /// The token is forgotten.
+    DeleteToken {
+        /// Whose it was.
+        account: AccountId,
+        /// The client's text.
+        text: String,
+    },
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -97,6 +107,8 @@ pub enum Row {
     Instance(InstanceId),
     /// An ENI.
     Eni(EniId),
+    /// A client token of an account.
+    Token(AccountId, String),
 }
 
 impl Row {
@@ -113,6 +125,7 @@ impl Row {
             Self::Rule(group, rule) => Change::DeleteRule { group, rule },
             Self::Instance(id) => Change::DeleteInstance(id),
             Self::Eni(id) => Change::DeleteEni(id),
+            Self::Token(account, text) => Change::DeleteToken { account, text },
         })
     }
 
@@ -131,6 +144,7 @@ impl Row {
             Self::Rule(group, id) => format!("i/rule/{group}/{id}"),
             Self::Instance(id) => format!("j/instance/{id}"),
             Self::Eni(id) => format!("k/eni/{id}"),
+            Self::Token(account, text) => format!("l/token/{account}/{text}"),
         }
     }
 }
@@ -160,6 +174,8 @@ impl Change {
             Self::DeletePrefixList(id) => Row::PrefixList(id.clone()),
             Self::PutPortList(list) => Row::PortList(list.id.clone()),
             Self::DeletePortList(id) => Row::PortList(id.clone()),
+            Self::PutToken(token) => Row::Token(token.ticket.account.clone(), token.ticket.text.clone()),
+            Self::DeleteToken { account, text } => Row::Token(account.clone(), text.clone()),
         }
     }
 
@@ -175,7 +191,8 @@ impl Change {
             | Self::DeleteGroup(_)
             | Self::DeleteRule { .. }
             | Self::DeletePrefixList(_)
-            | Self::DeletePortList(_) => true,
+            | Self::DeletePortList(_)
+            | Self::DeleteToken { .. } => true,
             Self::PutBypass(_)
             | Self::PutAccount(_)
             | Self::PutKey(_)
@@ -186,7 +203,8 @@ impl Change {
             | Self::PutGroup(_)
             | Self::PutRule { .. }
             | Self::PutPrefixList(_)
-            | Self::PutPortList(_) => false,
+            | Self::PutPortList(_)
+            | Self::PutToken(_) => false,
         }
     }
 }
@@ -235,6 +253,7 @@ impl World {
         }
         all.extend(self.instances.values().cloned().map(Change::PutInstance));
         all.extend(self.enis.values().cloned().map(Change::PutEni));
+        all.extend(self.tokens.iter().cloned().map(Change::PutToken));
         all
     }
 

@@ -13,6 +13,7 @@ use crate::{
     rule::{Direction, RuleSpec},
     tags::{TagKeys, Tags},
     time::Timestamp,
+    token::Ticket,
     world::{Dialect, Flavor, InnerAccess, Treatment},
 };
 
@@ -301,6 +302,29 @@ pub enum Command {
         /// The tags.
         tags: Tags,
     },
+    /// Makes a resource group.
+    CreateResourceGroup {
+        /// The owner.
+        account: AccountId,
+        /// A name for people.
+        name: String,
+    },
+    /// Moves a resource into a resource group.
+    JoinResourceGroup {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        resource: Resource,
+        /// The resource group; empty is the account's default one.
+        resource_group: String,
+    },
+    /// Carries a command out at most once under a client's token: a repetition has the outcome of the first time.
+    Once {
+        /// The token, whose it is, and what it was sent with.
+        ticket: Ticket,
+        /// The command.
+        command: Box<Self>,
+    },
     /// Takes tags from resources. A key that one does not have is no error. All or none.
     Untag {
         /// The owner.
@@ -327,6 +351,8 @@ pub enum Outcome {
     Instances(Vec<InstanceId>),
     /// The new group.
     Group(GroupId),
+    /// The new resource group.
+    ResourceGroup(String),
     /// The rules that the request named, new or there already, in the request's order.
     Rules(Vec<RuleId>),
 }

@@ -157,6 +157,8 @@ pub struct Account {
     pub name: String,
     /// Overrides the flavor's treatment of live flows for every ENI of the account.
     pub treatment: Option<Treatment>,
+    /// The names of its resource groups, by id; the default one is not among them.
+    pub resource_groups: OrdMap<String, String>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -29,5 +29,6 @@ pub mod rule;
 pub mod space;
 pub mod tags;
 pub mod time;
+pub mod token;
 pub mod verdict;
 pub mod world;

@@ -35,6 +35,8 @@ pub const ENI_ADDRESSES_MAX: usize = 64;
 pub const BYPASS_ENTRIES_MAX: usize = 32;
 /// Pieces that one exact set of packets may be cut into (`core::space`).
 pub const SPACE_PIECES_MAX: usize = 16_384;
+/// Resource groups of one account, besides the default one.
+pub const RESOURCE_GROUPS_MAX: u32 = 100;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 

@@ -30,6 +30,8 @@ pub enum Kind {
     PrefixList,
     /// A port list.
     PortList,
+    /// A resource group.
+    ResourceGroup,
 }
 
 impl std::fmt::Display for Kind {
@@ -45,6 +47,7 @@ impl std::fmt::Display for Kind {
             Self::Rule => "rule",
             Self::PrefixList => "prefix list",
             Self::PortList => "port list",
+            Self::ResourceGroup => "resource group",
         })
     }
 }
@@ -80,6 +83,8 @@ pub enum Counted {
     Tags,
     /// Tags of a resource with those that it would be given.
     TagsAdded,
+    /// Resource groups of an account.
+    ResourceGroups,
     /// VPCs on a host.
     HostVpcs,
     /// Groups on a host.
@@ -114,6 +119,7 @@ impl std::fmt::Display for Counted {
             Self::InstancesOfCall => "instances in one call",
             Self::AddressesOfEni => "private addresses of one network interface",
             Self::Tags | Self::TagsAdded => "tags of one resource",
+            Self::ResourceGroups => "resource groups of one account",
             Self::HostVpcs => "VPCs on one host",
             Self::HostGroups => "security groups on one host",
             Self::HostEnis => "network interfaces on one host",
@@ -286,5 +292,11 @@ pub enum Refusal {
         kind: Kind,
         /// Its name.
         id: String,
+    },
+    /// A client token that was used for something else.
+    #[error("client token `{token}` was used for another request; use a new token, or send the same request")]
+    TokenReused {
+        /// The token.
+        token: String,
     },
 }

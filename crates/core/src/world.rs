@@ -18,6 +18,7 @@ use crate::{
     change::Change,
     ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
     rule::{Peer, Rule, Service},
+    token::Tokens,
 };
 
 /// The groups of an ENI as a set: ENIs with the same set share one policy.
@@ -37,6 +38,7 @@ pub struct World {
     pub(crate) groups: OrdMap<GroupId, Arc<Group>>,
     pub(crate) prefix_lists: OrdMap<PrefixListId, Arc<PrefixList>>,
     pub(crate) port_lists: OrdMap<PortListId, Arc<PortList>>,
+    pub(crate) tokens: Tokens,
     index: Index,
 }
 
@@ -221,6 +223,12 @@ impl World {
         self.accounts.get(account).map_or(Dialect::Ecs, |account| account.dialect)
     }
 
+    /// What was done under clients' tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     /// Makes one change. Indexes follow.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -246,6 +254,8 @@ impl World {
             Change::DeletePrefixList(id) => drop(self.prefix_lists.remove(id)),
             Change::PutPortList(list) => drop(self.port_lists.insert(list.id.clone(), Arc::clone(list))),
             Change::DeletePortList(id) => drop(self.port_lists.remove(id)),
+            Change::PutToken(token) => self.tokens.put(token),
+            Change::DeleteToken { account, text } => self.tokens.delete(account, text),
         }
     }
 

@@ -148,6 +148,28 @@ pub struct CreatedAccount {
     pub region: String,
 }
 
+/// A resource group, in `GET /v1/resource-groups` and the answer of `POST`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceGroup {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The request of `POST /v1/resource-groups`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewResourceGroup {
+    /// Whose it is; absent is the only account there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// A name for people.
+    pub name: String,
+}
+
 /// The answer of `GET /v1/counters`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {

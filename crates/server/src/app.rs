@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
 
-use crate::{commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets};
+use crate::{busy::Busy, commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets};
 
 /// See the module.
 pub(crate) struct App {
@@ -16,6 +16,8 @@ pub(crate) struct App {
     pub(crate) secrets: Secrets,
     /// Nonces that were used.
     pub(crate) replay: Arc<Replay>,
+    /// Client tokens in use.
+    pub(crate) busy: Busy,
     /// The region that new credentials name.
     pub(crate) region: String,
     /// Which limits hold.

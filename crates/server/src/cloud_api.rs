@@ -10,14 +10,16 @@ use sekimori_cloud::{
     ecs::{self, Call, Fault, Operation},
 };
 use sekimori_core::{
+    apply::apply,
     change::Actor,
-    command::Command,
+    command::{Command, Context},
     ids::AccountId,
     world::{Dialect, World},
 };
 
 use crate::{
     app::App,
+    busy::Entered,
     commit::CommitError,
     outside,
     replay::{Replayed, Ticket},
@@ -52,6 +54,7 @@ async fn answer(app: &App, call: &Call, from: IpAddr) -> Result<Reply, Fault> {
     let caller = authenticate(app, call)?;
     match ecs::decode(call, &caller.world, &caller.account)? {
         Operation::Query(query) => Ok(ecs::answer(call, &query, &caller.world, &caller.account, app.applied())),
+        Operation::DryRun(command) => Err(rehearse(app, &command)),
         Operation::Command(command) => carry_out(app, call, (command, &caller.ticket), from).await,
     }
 }
@@ -78,6 +81,24 @@ fn authenticate(app: &App, call: &Call) -> Result<Caller, Fault> {
     Ok(Caller { account, ticket, world })
 }
 
+/// What a change would come to: the fault that says so, or why it would be refused. Nothing changes.
+fn rehearse(app: &App, command: &Command) -> Fault {
+    let state = app.committer.state();
+    let Ok(ids) = outside::id_source() else { return Fault::Internal };
+    let host = app.hosts.placement(state.world());
+    let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
+    match apply(&state, command, &mut context) {
+        Ok(_) => Fault::DryRun,
+        Err(refusal) => Fault::Refused(refusal),
+    }
+}
+
+/// Takes the client's token of a command that has one, until the command has been carried out.
+fn enter(app: &App, command: &Command) -> Result<Option<Entered>, Fault> {
+    let Command::Once { ticket, command: _ } = command else { return Ok(None) };
+    app.busy.enter(&ticket.account, &ticket.text).map(Some).ok_or(Fault::TokenBusy)
+}
+
 /// Writes the nonce down, has the command carried out, and reports what it did.
 async fn carry_out(
     app: &App,
@@ -85,6 +106,7 @@ async fn carry_out(
     (command, ticket): (Command, &Ticket),
     from: IpAddr,
 ) -> Result<Reply, Fault> {
+    let _busy = enter(app, &command)?;
     app.replay.keep(ticket, outside::now()).map_err(|error| {
         tracing::error!(%error, "a nonce cannot be kept, so nothing is changed");
         Fault::Unavailable

@@ -273,7 +273,7 @@ fn for_agents(mut commit: Commit) -> Commit {
 
 fn is_secret(change: &Change) -> bool {
     match change {
-        Change::PutKey(_) | Change::DeleteKey(_) => true,
+        Change::PutKey(_) | Change::DeleteKey(_) | Change::PutToken(_) | Change::DeleteToken { .. } => true,
         Change::PutBypass(_)
         | Change::PutAccount(_)
         | Change::PutVpc(_)

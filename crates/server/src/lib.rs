@@ -16,6 +16,7 @@
 pub mod api;
 mod app;
 pub mod bootstrap;
+mod busy;
 mod cloud_api;
 pub mod commit;
 pub mod feed;

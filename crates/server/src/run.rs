@@ -20,6 +20,7 @@ use crate::{
     api::Bootstrap,
     app::{App, system},
     bootstrap,
+    busy::Busy,
     commit::{self, Writer, Writing},
     feed::{self, Feed},
     files,
@@ -114,7 +115,7 @@ impl Open {
         let (committer, writer) = commit::start(writing, state)?;
         let (agent_uid, region, limits) = (config.agent_uid, config.region.clone(), config.limits);
         let feed = Feed { store, committer: committer.clone(), hosts: Arc::clone(&hosts), agent_uid };
-        let app = Arc::new(App { committer, hosts, secrets, replay, region, limits });
+        let app = Arc::new(App { committer, hosts, secrets, replay, busy: Busy::default(), region, limits });
         Ok(Self { app, feed, feed_socket, control_socket, tls, writer, lock })
     }
 }

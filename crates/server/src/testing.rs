@@ -195,6 +195,7 @@ pub(crate) fn account_commit(revision: u64) -> Commit {
         dialect: Dialect::Ecs,
         name: format!("account {revision}"),
         treatment: None,
+        resource_groups: Default::default(),
         created_at: Timestamp(0),
     };
     Commit {

@@ -32,6 +32,7 @@ fn commit(revision: u64) -> Commit {
             dialect: Dialect::Ecs,
             name,
             treatment: None,
+            resource_groups: Default::default(),
             created_at: Timestamp(0),
         }))
     };

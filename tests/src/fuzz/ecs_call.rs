@@ -66,7 +66,7 @@ fn answer(raw: &RawRequest<'_>) -> Reply {
     match ecs::decode(&call, &WORLD, &account) {
         Err(fault) => call.fault(&fault),
         Ok(Operation::Query(query)) => ecs::answer(&call, &query, &WORLD, &account, Revision(1)),
-        Ok(Operation::Command(command)) => {
+        Ok(Operation::Command(command) | Operation::DryRun(command)) => {
             let (ids, host) = (IdSource::new(7), HostId::from(HOST));
             let mut context = Context { now: THEN, ids, limits: LimitMode::Cloud, host };
             match apply(&STATE, &command, &mut context) {

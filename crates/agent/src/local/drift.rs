@@ -55,7 +55,9 @@ impl Touched {
             | Change::PutPrefixList(_)
             | Change::DeletePrefixList(_)
             | Change::PutPortList(_)
-            | Change::DeletePortList(_) => None,
+            | Change::DeletePortList(_)
+            | Change::PutToken(_)
+            | Change::DeleteToken { .. } => None,
         }
     }
 }

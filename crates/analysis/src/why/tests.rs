@@ -79,6 +79,7 @@ fn account() -> Change {
         dialect: Dialect::Ecs,
         name: "default".to_owned(),
         treatment: None,
+        resource_groups: Default::default(),
         created_at: Timestamp(0),
     }))
 }

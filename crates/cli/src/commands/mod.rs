@@ -7,6 +7,7 @@ pub(crate) mod counters;
 pub(crate) mod down;
 pub(crate) mod man;
 pub(crate) mod policy;
+pub(crate) mod resource_group;
 pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod treatment;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Down(args) => down::run(&common, args),
         Command::Wait(args) => wait::run(&common, args),
         Command::Account(command) => account::run(&common, command),
+        Command::ResourceGroup(command) => resource_group::run(&common, command),
         Command::Status => status::run(&common),
         Command::Why(args) => why::run(&common, args),
         Command::Policy(command) => policy::run(&common, command),

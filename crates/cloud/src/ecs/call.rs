@@ -1,6 +1,7 @@
 //! A request of the ECS or VPC API, read but not yet believed: what it asks for and who claims to ask.
 
 use sekimori_core::{ids::KeyId, time::Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::{
     catalog::{Action, Entry, Version},
@@ -18,6 +19,21 @@ use crate::{
 pub const CLOCK_SKEW_MAX_S: u64 = 15 * 60;
 /// The longest client token.
 pub const CLIENT_TOKEN_MAX: usize = 64;
+/// Parameters that say who asks and how, not what for.
+const ENVELOPE: [&str; 12] = [
+    "AccessKeyId",
+    "Action",
+    "ClientToken",
+    "Format",
+    "SecurityToken",
+    "Signature",
+    "SignatureMethod",
+    "SignatureNonce",
+    "SignatureType",
+    "SignatureVersion",
+    "Timestamp",
+    "Version",
+];
 /// The longest host name that an error repeats.
 const HOST_MAX: usize = 255;
 
@@ -136,6 +152,20 @@ impl Call {
     #[must_use]
     pub fn client_token(&self) -> Option<&str> {
         self.params.filled("ClientToken")
+    }
+
+    /// A digest of what is asked for: equal for a request that is sent again, whatever it is signed with.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        let meant = self.params.iter().filter(|(name, _)| !ENVELOPE.contains(name));
+        for part in
+            [self.entry.name, self.version.date()].into_iter().chain(meant.flat_map(|(name, value)| [name, value]))
+        {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The parameters.

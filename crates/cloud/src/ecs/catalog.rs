@@ -14,14 +14,19 @@ pub enum Version {
 }
 
 impl Version {
+    /// The date that names it.
+    #[must_use]
+    pub fn date(self) -> &'static str {
+        match self {
+            Self::Ecs => "2014-05-26",
+            Self::Vpc => "2016-04-28",
+        }
+    }
+
     /// The version of a date.
     #[must_use]
     pub fn find(date: &str) -> Option<Self> {
-        match date {
-            "2014-05-26" => Some(Self::Ecs),
-            "2016-04-28" => Some(Self::Vpc),
-            _ => None,
-        }
+        [Self::Ecs, Self::Vpc].into_iter().find(|version| version.date() == date)
     }
 }
 
@@ -55,6 +60,7 @@ pub enum Action {
     UntagResources,
     UnTagResources,
     ListTagResources,
+    JoinResourceGroup,
 }
 
 /// What the text of a parameter must be.
@@ -514,6 +520,18 @@ pub const OPERATIONS: &[Entry] = &[
         BOTH,
         false,
         &join::<9>(&[&TAGGED, &[takes("MaxResults", Integer), takes("NextToken", Token)], &TAGS]),
+    ),
+    entry(
+        Action::JoinResourceGroup,
+        "JoinResourceGroup",
+        ECS,
+        true,
+        &[
+            needs("RegionId", Id),
+            needs("ResourceType", Choice),
+            needs("ResourceId", Id),
+            needs("ResourceGroupId", Id),
+        ],
     ),
 ];
 

@@ -79,6 +79,8 @@ pub enum Fault {
     DryRun,
     /// The client token is not a token.
     ClientToken,
+    /// A request with the same client token is being carried out.
+    TokenBusy,
     /// A region that does not exist.
     Region,
     /// A zone that the region does not have.
@@ -304,6 +306,9 @@ impl Fault {
             }
             Self::ClientToken => {
                 failure(400, "InvalidClientToken.ValueNotSupported", "The ClientToken provided is invalid.")
+            }
+            Self::TokenBusy => {
+                failure(403, "IdempotentProcessing", "The previous idempotent request(s) is still processing.")
             }
             Self::Region => failure(404, "InvalidRegionId.NotFound", "The specified RegionId does not exist."),
             Self::Zone => failure(404, "InvalidZoneId.NotFound", "Specified zone does not exist."),

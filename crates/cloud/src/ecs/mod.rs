@@ -34,6 +34,8 @@ use crate::Reply;
 pub enum Operation {
     /// A change, for the writer.
     Command(Command),
+    /// A change that is only to be judged: [`Fault::DryRun`] is the reply to one that would succeed.
+    DryRun(Command),
     /// A question, to be answered from a snapshot with [`answer`].
     Query(Query),
 }

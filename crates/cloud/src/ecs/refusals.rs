@@ -17,7 +17,9 @@ use super::{
 #[must_use]
 pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
     match refusal {
-        Refusal::Missing { .. } if is_tagging(action) => Fault::Tag(TagFault::Resource).failure(action),
+        Refusal::Missing { kind, .. } if is_about_resources(action) && *kind != Kind::ResourceGroup => {
+            Fault::Tag(TagFault::Resource).failure(action)
+        }
         Refusal::Missing { kind, id: _ } => missing(action, *kind),
         Refusal::InUse { kind, id: _, by } => in_use(*kind, by),
         Refusal::Exists { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
@@ -83,6 +85,12 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::BadAddress { .. } => {
             failure(400, "InvalidPrivateIpAddress.Duplicated", "Specified private IP address is duplicated.")
         }
+        Refusal::TokenReused { .. } => failure(
+            400,
+            "IdempotentParameterMismatch",
+            "The request uses the same client token as a previous, but non-identical request. Do not reuse a client \
+             token with different requests, unless the requests are identical.",
+        ),
         Refusal::NoIpv6 { .. } => failure(403, "InvalidVSwitch.Ipv6NotTurnOn", format!("{refusal}.")),
     }
 }
@@ -102,6 +110,9 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         }
         Kind::PeerGroup => peer_group(direction_of(action)),
         Kind::Rule => rule_missing(),
+        Kind::ResourceGroup => {
+            failure(404, "InvalidResourceGroup.NotFound", "The ResourceGroup provided does not exist in our records.")
+        }
         Kind::PrefixList => failure(404, "InvalidPrefixListId.NotFound", "The specified prefix list was not found."),
         Kind::PortList => {
             failure(400, "InvalidPortRangeListId.NotFound", "The specified port range list was not found.")
@@ -133,7 +144,8 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         | Kind::PeerGroup
         | Kind::Rule
         | Kind::PrefixList
-        | Kind::PortList => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
+        | Kind::PortList
+        | Kind::ResourceGroup => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
 }
 
@@ -168,6 +180,7 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::InstancesOfCall => failure(403, "InvalidParam.Amount", format!("{refusal}.")),
         Counted::AddressesOfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
         Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
+        Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
         Counted::HostVpcs
         | Counted::HostGroups
@@ -231,7 +244,8 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::TagResources
         | Action::UntagResources
         | Action::UnTagResources
-        | Action::ListTagResources => failure(403, "QuotaExceed", "The quota is exceeded."),
+        | Action::ListTagResources
+        | Action::JoinResourceGroup => failure(403, "QuotaExceed", "The quota is exceeded."),
     }
 }
 
@@ -277,8 +291,12 @@ fn direction_of(action: Option<Action>) -> Direction {
     }
 }
 
-fn is_tagging(action: Option<Action>) -> bool {
-    matches!(action, Some(Action::TagResources | Action::UntagResources | Action::UnTagResources))
+/// Operations that name resources of many kinds have one code for all of them.
+fn is_about_resources(action: Option<Action>) -> bool {
+    matches!(
+        action,
+        Some(Action::TagResources | Action::UntagResources | Action::UnTagResources | Action::JoinResourceGroup)
+    )
 }
 
 fn is_eni(id: &str) -> bool {

@@ -4,7 +4,7 @@
 
 use sekimori_cloud::{
     RawRequest, Reply,
-    ecs::{self, Call, Operation},
+    ecs::{self, Call, Fault, Operation},
 };
 use sekimori_core::{
     apply::{State, apply},
@@ -36,7 +36,14 @@ impl Estate {
         let mut world = World::default();
         for (id, dialect, name) in [(&account, Dialect::Ecs, "own"), (&AccountId::from("2"), Dialect::Ec2, "other")] {
             let created_at = Timestamp(0);
-            let new = Account { id: id.clone(), dialect, name: name.to_owned(), treatment: None, created_at };
+            let new = Account {
+                id: id.clone(),
+                dialect,
+                name: name.to_owned(),
+                treatment: None,
+                resource_groups: [("rg-1".to_owned(), "one".to_owned())].into_iter().collect(),
+                created_at,
+            };
             world.apply(&Change::PutAccount(Arc::new(new)));
         }
         let context = Context {
@@ -64,6 +71,11 @@ impl Estate {
     pub(crate) fn as_account(&mut self, account: &str) -> &mut Self {
         self.account = AccountId::from(account);
         self
+    }
+
+    /// As if this many seconds had passed.
+    pub(crate) fn wait(&mut self, seconds: i64) {
+        self.context.now = Timestamp(self.context.now.0 + seconds);
     }
 
     /// From now on the kernels enforce what is there.
@@ -96,6 +108,10 @@ impl Estate {
         match ecs::decode(call, self.state.world(), &self.account) {
             Err(fault) => call.fault(&fault),
             Ok(Operation::Query(query)) => ecs::answer(call, &query, self.state.world(), &self.account, self.applied),
+            Ok(Operation::DryRun(command)) => match apply(&self.state, &command, &mut self.context) {
+                Err(refusal) => ecs::refused(call, &refusal),
+                Ok(_) => call.fault(&Fault::DryRun),
+            },
             Ok(Operation::Command(command)) => match apply(&self.state, &command, &mut self.context) {
                 Err(refusal) => ecs::refused(call, &refusal),
                 Ok(applied) => {

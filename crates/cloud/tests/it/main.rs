@@ -7,6 +7,7 @@ mod arbitrary;
 mod ecs;
 mod estate;
 mod groups;
+mod once;
 mod recorded;
 mod requests;
 mod tags;

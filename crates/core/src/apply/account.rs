@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use imbl::OrdMap;
+
 use super::{Draft, missing, within};
 use crate::{
     bypass::BypassSet,
@@ -32,7 +34,14 @@ impl Draft<'_> {
             return Err(Refusal::Exists { kind: Kind::Account, id: id.to_string() });
         }
         let created_at = self.context.now;
-        let account = Account { id: id.clone(), dialect: *dialect, name: name.clone(), treatment: None, created_at };
+        let account = Account {
+            id: id.clone(),
+            dialect: *dialect,
+            name: name.clone(),
+            treatment: None,
+            resource_groups: OrdMap::new(),
+            created_at,
+        };
         self.put(Change::PutAccount(Arc::new(account)));
         let sealed_secret = sealed_secret.clone();
         let key = AccessKey { id: key.clone(), account: id.clone(), sealed_secret, created_at };

@@ -22,6 +22,7 @@ impl Draft<'_> {
         let owned = self.world.groups().filter(|group| group.account == *account).count();
         within(Counted::Groups, limits.groups, owned + 1)?;
         within(Counted::Tags, limits.tags, tags.len())?;
+        self.check_resource_group(account, resource_group)?;
         let dialect = self.world.dialect_of(account);
         let id: GroupId = self.context.ids.fresh(dialect, "sg", |id| self.world.group(id).is_some());
         let inner_access = match flavor {

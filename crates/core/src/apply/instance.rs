@@ -22,6 +22,7 @@ impl Draft<'_> {
         let NewInstances { account, subnet, groups, amount, address, ipv6_count, .. } = new;
         let limits = self.limits(account);
         within(Counted::Tags, limits.tags, new.tags.len())?;
+        self.check_resource_group(account, &new.resource_group)?;
         within(Counted::InstancesOfCall, limits.instances_per_call, *amount as usize)?;
         within(Counted::AddressesOfEni, ENI_ADDRESSES_MAX as u32 - 1, *ipv6_count as usize)?;
         let subnet = self.own_subnet(account, subnet)?;

@@ -8,6 +8,8 @@ mod account;
 mod group;
 mod instance;
 mod network;
+mod once;
+mod resource_group;
 mod rules;
 mod tags;
 #[cfg(test)]
@@ -112,6 +114,11 @@ impl Draft<'_> {
             Command::JoinGroup { account, group, member } => self.join_group(account, group, member),
             Command::LeaveGroup { account, group, member } => self.leave_group(account, group, member),
             Command::Tag { account, resources, tags } => self.tag(account, resources, tags),
+            Command::CreateResourceGroup { account, name } => self.create_resource_group(account, name),
+            Command::JoinResourceGroup { account, resource, resource_group } => {
+                self.join_resource_group(account, resource, resource_group)
+            }
+            Command::Once { ticket, command } => self.once(ticket, command),
             Command::Untag { account, resources, keys } => self.untag(account, resources, keys),
         }
     }

@@ -30,6 +30,7 @@ impl Draft<'_> {
     pub(super) fn create_vpc(&mut self, new: &NewVpc) -> Result<Outcome, Refusal> {
         let NewVpc { account, region, name, description, cidr, ipv6, resource_group, tags } = new;
         within(Counted::Tags, self.limits(account).tags, tags.len())?;
+        self.check_resource_group(account, resource_group)?;
         let owned = self.world.vpcs().filter(|vpc| vpc.account == *account && vpc.region == *region).count();
         within(Counted::Vpcs, self.limits(account).vpcs, owned + 1)?;
         check_vpc_block(*cidr)?;

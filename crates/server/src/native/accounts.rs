@@ -56,16 +56,13 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Subnet(_)
         | Outcome::Instances(_)
         | Outcome::Group(_)
+        | Outcome::ResourceGroup(_)
         | Outcome::Rules(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
     }
 }
 
 fn check(new: &NewAccount) -> Result<(), ApiError> {
-    let name = &new.name;
-    if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        let message = format!("`{name}` is not a name; use 1 to {ACCOUNT_NAME_CHARS_MAX} printable characters");
-        return Err(ApiError::new(ErrorCode::Invalid, message));
-    }
+    check_name(&new.name)?;
     let digits = match new.dialect {
         Dialect::Ecs => 16,
         Dialect::Ec2 => 12,
@@ -77,6 +74,15 @@ fn check(new: &NewAccount) -> Result<(), ApiError> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// The name of an account or of what belongs to one.
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
+    if name.is_empty() || name.chars().count() > ACCOUNT_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        let message = format!("`{name}` is not a name; use 1 to {ACCOUNT_NAME_CHARS_MAX} printable characters");
+        return Err(ApiError::new(ErrorCode::Invalid, message));
+    }
+    Ok(())
 }
 
 fn is_number(id: &AccountId, digits: usize) -> bool {

@@ -6,6 +6,7 @@
 mod accounts;
 mod error;
 mod questions;
+mod resource_groups;
 mod settings;
 mod status;
 
@@ -51,6 +52,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/wait", get(status::wait))
         .route("/v1/counters", get(status::counters))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
+        .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/why", get(questions::why))
         .route("/v1/policy/{name}", get(questions::policy))
         .route("/v1/treatment", put(settings::set_treatment))

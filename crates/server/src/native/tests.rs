@@ -40,6 +40,7 @@ impl Lab {
             replay: Arc::clone(&bench.replay),
             region: "cn-hangzhou".to_owned(),
             limits: LimitMode::Cloud,
+            busy: Default::default(),
         };
         Self { bench, app: Arc::new(app), _dir: dir }
     }

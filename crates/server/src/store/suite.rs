@@ -116,7 +116,10 @@ fn another_format_version_is_refused() {
     let (dir, file) = filled();
     fs::write(dir.path().join("format"), "9\n").unwrap();
     let error = refused(dir.path(), "format");
-    assert!(error.contains(&format!("has format version 9; this sekimori reads version {FORMAT_VERSION}; ")), "{error}");
+    assert!(
+        error.contains(&format!("has format version 9; this sekimori reads version {FORMAT_VERSION}; ")),
+        "{error}"
+    );
     fs::write(dir.path().join("format"), format!("{FORMAT_VERSION}\n")).unwrap();
     let database = ::redb::Database::open(&file).unwrap();
     let write = database.begin_write().unwrap();
@@ -125,7 +128,10 @@ fn another_format_version_is_refused() {
     write.commit().unwrap();
     drop(database);
     let error = refused(dir.path(), "store.redb");
-    assert!(error.contains(&format!("has format version 9; this sekimori reads version {FORMAT_VERSION}; ")), "{error}");
+    assert!(
+        error.contains(&format!("has format version 9; this sekimori reads version {FORMAT_VERSION}; ")),
+        "{error}"
+    );
 }
 
 #[test]

@@ -14,7 +14,9 @@ mod scope;
 mod tags;
 
 use sekimori_core::{
+    command::Command,
     ids::AccountId,
+    token::Ticket,
     world::{Dialect, World},
 };
 
@@ -30,11 +32,22 @@ pub fn decode(call: &Call, world: &World, account: &AccountId) -> Result<Operati
         return Err(Fault::WrongDialect);
     }
     let scope = Scope::new(call, world, account)?;
-    let operation = operation(&scope)?;
-    if scope.boolean("DryRun")?.unwrap_or(false) {
-        return Err(Fault::DryRun);
+    let is_dry_run = scope.boolean("DryRun")?.unwrap_or(false);
+    match operation(&scope)? {
+        Operation::Query(_) if is_dry_run => Err(Fault::DryRun),
+        Operation::Command(command) if is_dry_run => Ok(Operation::DryRun(command)),
+        Operation::Command(command) => Ok(Operation::Command(once(call, account, command))),
+        Operation::Query(query) => Ok(Operation::Query(query)),
+        // `operation` makes none.
+        Operation::DryRun(command) => Ok(Operation::DryRun(command)),
     }
-    Ok(operation)
+}
+
+/// A command that came with a client's token is carried out at most once.
+fn once(call: &Call, account: &AccountId, command: Command) -> Command {
+    let Some(text) = call.client_token() else { return command };
+    let ticket = Ticket { account: account.clone(), text: text.to_owned(), request: call.fingerprint() };
+    Command::Once { ticket, command: Box::new(command) }
 }
 
 fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {
@@ -59,6 +72,7 @@ fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {
         Action::LeaveSecurityGroup => groups::leave(scope).map(Operation::Command),
         Action::TagResources => tags::tag(scope).map(Operation::Command),
         Action::UntagResources | Action::UnTagResources => tags::untag(scope).map(Operation::Command),
+        Action::JoinResourceGroup => tags::join_resource_group(scope).map(Operation::Command),
         Action::ListTagResources => tags::list(scope).map(Query::Tags).map(Operation::Query),
         Action::DescribeRegions => Ok(Operation::Query(Query::Regions)),
         Action::DescribeVpcs => queries::vpcs(scope).map(Query::Vpcs).map(Operation::Query),

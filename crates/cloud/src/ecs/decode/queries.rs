@@ -48,7 +48,7 @@ pub(super) fn vpcs(scope: &Scope<'_>) -> Result<VpcQuery, Fault> {
         name: scope.text("VpcName").map(pattern),
         has_ipv6: scope.boolean("EnableIpv6")?,
         is_empty: foreign || is_true(scope, "IsDefault")? || is_set(scope, &["DhcpOptionsSetId"]),
-        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
         page: page(scope, &PAGING)?,
     })
@@ -64,7 +64,7 @@ pub(super) fn vswitches(scope: &Scope<'_>) -> Result<VSwitchQuery, Fault> {
         zone: scope.text("ZoneId").map(str::to_owned),
         has_ipv6: scope.boolean("EnableIpv6")?,
         is_empty: foreign || is_true(scope, "IsDefault")? || is_set(scope, &["RouteTableId"]),
-        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
         page: page(scope, &PAGING)?,
     })
@@ -85,7 +85,7 @@ pub(super) fn instances(scope: &Scope<'_>) -> Result<InstanceQuery, Fault> {
         status: scope.text("Status").map(str::to_owned),
         addresses: addresses(scope)?,
         ipv6_addresses: ipv6_addresses(scope)?,
-        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
         is_empty: is_classic,
         page: page(scope, &INSTANCE_PAGING)?,
@@ -108,7 +108,7 @@ pub(super) fn groups(scope: &Scope<'_>) -> Result<GroupQuery, Fault> {
         name: scope.text("SecurityGroupName").map(name),
         vpc: scope.id("VpcId")?,
         flavor: scope.text("SecurityGroupType").map(groups::flavor).transpose()?,
-        resource_group: scope.text("ResourceGroupId").map(str::to_owned),
+        resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
         counts: is_true(scope, "IsQueryEcsCount")?,
         is_empty: is_true(scope, "ServiceManaged")?

@@ -21,6 +21,9 @@ pub(super) const ID_MAX: usize = 100;
 /// The longest JSON array of ids, and the longest list of ids.
 pub(super) const IDS_MAX: usize = 100;
 
+/// The name of the resource group that things are in which are in no other; answers leave it out, as the cloud's do.
+const DEFAULT_RESOURCE_GROUP: &str = "rg-default";
+
 /// A call with the world it is read in.
 pub(super) struct Scope<'a> {
     pub(super) call: &'a Call,
@@ -122,7 +125,13 @@ impl<'a> Scope<'a> {
 
     /// The resource group of something new; empty is the account's default one.
     pub(super) fn resource_group(&self) -> Result<String, Fault> {
-        Ok(self.id::<&str>("ResourceGroupId")?.unwrap_or_default().to_owned())
+        Ok(self.resource_group_filter()?.unwrap_or_default())
+    }
+
+    /// The resource group that something must be in.
+    pub(super) fn resource_group_filter(&self) -> Result<Option<String>, Fault> {
+        let id: Option<&str> = self.id("ResourceGroupId")?;
+        Ok(id.map(|id| if id == DEFAULT_RESOURCE_GROUP { String::new() } else { id.to_owned() }))
     }
 
     /// The group that the operation is about, if it is in the request's region.

@@ -1,4 +1,4 @@
-//! Tags: of something new, as a filter, and of what exists already.
+//! Tags and resource groups: of something new, as a filter, and of what exists already.
 
 use sekimori_core::{
     command::Command,
@@ -81,6 +81,15 @@ pub(super) fn list(scope: &Scope<'_>) -> Result<TagQuery, Fault> {
     let ids = ids.into_iter().map(str::to_owned).collect();
     let page = token_page(scope, &PAGING)?;
     Ok(TagQuery { region: scope.region, type_name: type_name.to_owned(), kind, ids, tags, page })
+}
+
+pub(super) fn join_resource_group(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let (_, kind) = resource_type(scope)?;
+    let resource = kind.named(scope.required_id("ResourceId")?);
+    let vpc = scope.world.labels(&resource).and_then(|labels| labels.vpc);
+    scope.check_region(vpc, resource.kind(), resource.as_str())?;
+    let resource_group = scope.resource_group()?;
+    Ok(Command::JoinResourceGroup { account: scope.account.clone(), resource, resource_group })
 }
 
 /// The resources that a call names, if they are in the region of the request.

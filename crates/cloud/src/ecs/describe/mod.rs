@@ -65,7 +65,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Fields {
         }
         Outcome::Group(id) => vec![("SecurityGroupId", id.as_str().into())],
         // The cloud does not name the rules that a call authorized or revoked.
-        Outcome::Done | Outcome::Account(_) | Outcome::Rules(_) => Vec::new(),
+        Outcome::Done | Outcome::Account(_) | Outcome::ResourceGroup(_) | Outcome::Rules(_) => Vec::new(),
     }
 }
 
