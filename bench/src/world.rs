@@ -172,6 +172,7 @@ impl Builder {
             description: String::new(),
             resource_group: String::new(),
             tags: Default::default(),
+            managed_by: None,
         };
         let Outcome::Group(group) = self.run(&Command::CreateGroup(group))? else { bail!("no group was made") };
         Ok(group)

@@ -8,6 +8,7 @@ import json
 import pytest
 
 import refusals
+from contract_lists import Edits, Lists
 from estate import ANY, egress, fill_in, rule
 from server import REGION
 
@@ -83,7 +84,9 @@ class Groups:
     """Security groups, without rules."""
 
     def test_a_group_is_made_shown_and_deleted(self, sdk, vpc, server):
-        _, made = server.native("POST", "/v1/resource-groups", {"name": "front"})
+        _, accounts = server.native("GET", "/v1/accounts")
+        [account] = [one["id"] for one in accounts if sdk.key_id in one["keys"]]
+        _, made = server.native("POST", "/v1/resource-groups", {"name": "front", "account": account})
         resource_group = made["id"]
         tags = [{"Key": "env", "Value": "prod"}, {"Key": "team"}]
         more = {"SecurityGroupName": "web-東京", "Description": "front ends", "ResourceGroupId": resource_group, "Tag": tags}
@@ -327,7 +330,7 @@ class Refusals:
         assert server.revision() == before, "a refused request changed something"
 
 
-class Contract(Networks, Groups, Rules, Instances, Refusals):
+class Contract(Networks, Groups, Rules, Lists, Edits, Instances, Refusals):
     """The whole suite. The subclass's module has the fixture `sdk`."""
 
 

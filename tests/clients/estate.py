@@ -37,7 +37,29 @@ def furnish(sdk):
     names["i"] = sdk.instances(names["vsw"], names["web"], PrivateIpAddress="10.1.0.9")[0]
     names["eni"] = sdk.instance(names["i"])["NetworkInterfaces"]["NetworkInterface"][0]["NetworkInterfaceId"]
     crowd(sdk, names)
+    lists(sdk, names)
     return names
+
+
+def lists(sdk, names):
+    """A prefix list and a port list that a group names, a rule to be modified, and groups that may not be."""
+    entries = [{"Cidr": "10.77.0.0/16"}]
+    made = sdk.call("CreatePrefixList", PrefixListName="named", AddressFamily="IPv4", MaxEntries=2, Entry=entries)
+    names["prefixes"] = made["PrefixListId"]
+    entries = [{"PortRange": "7000/7001"}]
+    made = sdk.call("CreatePortRangeList", PortRangeListName="named", MaxEntries=2, Entry=entries)
+    names["ports"] = made["PortRangeListId"]
+    group = names["namer"] = sdk.group(names["vpc"])
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[
+        rule(PortRange=None, PortRangeListId=names["ports"], SourceCidrIp=None, SourcePrefixListId=names["prefixes"])
+    ])
+    group = names["edited"] = sdk.group(names["vpc"])
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(80), rule(81)])
+    [names["rule"]] = [one["SecurityGroupRuleId"] for one in sdk.rules(group) if one["PortRange"] == "80/80"]
+    names["managed"], names["protected"] = sdk.group(names["vpc"]), sdk.group(names["vpc"])
+    for words in (("manage", names["managed"], "--service", "7"), ("protect", names["protected"])):
+        done = sdk.server.command("group", *words)
+        assert done.returncode == 0, done.stderr
 
 
 def crowd(sdk, names):

@@ -32,6 +32,7 @@ def no(status, code, operation, clients=("v1", "v2"), **parameters):
 
 # The older SDK sends its client's region with every request, and has no IPv6 in VPC operations.
 V2 = ("v2",)
+BOTH = ("v1", "v2")
 GROUP = "AuthorizeSecurityGroup"
 OUT = "AuthorizeSecurityGroupEgress"
 REVOKE = "RevokeSecurityGroup"
@@ -260,7 +261,126 @@ MEMBERS = [
     no(404, "InvalidInstanceId.NotFound", "LeaveSecurityGroup", SecurityGroupId="$web", InstanceId="i-none"),
 ]
 
-REFUSALS = [*EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS]
+MODIFY = "ModifySecurityGroupRule"
+MODIFY_OUT = "ModifySecurityGroupEgressRule"
+
+
+def edit(status, code, operation=MODIFY, rule_id="$rule", clients=BOTH, **changes):
+    return no(status, code, operation, clients, SecurityGroupId="$edited", SecurityGroupRuleId=rule_id, **changes)
+
+
+EDITS = [
+    no(404, "InvalidSecurityGroupId.NotFound", "ModifySecurityGroupAttribute", SecurityGroupId="sg-none",
+       SecurityGroupName="ab"),
+    no(400, "InvalidSecurityGroupName.Malformed", "ModifySecurityGroupAttribute", SecurityGroupId="$web",
+       SecurityGroupName="1"),
+    no(400, "InvalidSecurityGroupDiscription.Malformed", "ModifySecurityGroupAttribute", SecurityGroupId="$web",
+       Description="x"),
+    no(403, "InvalidOperation.ResourceManagedByCloudProduct", "ModifySecurityGroupAttribute",
+       SecurityGroupId="$managed", SecurityGroupName="ab"),
+    no(403, "InvalidOperation.ResourceManagedByCloudProduct", "JoinSecurityGroup", SecurityGroupId="$managed",
+       InstanceId="$i"),
+    no(403, "InvalidOperation.ResourceManagedByCloudProduct", "RunInstances", VSwitchId="$vsw",
+       SecurityGroupId="$managed", **ANY),
+    no(403, "InvalidOperation.DeletionProtection", "DeleteSecurityGroup", SecurityGroupId="$protected"),
+    edit(404, "InvalidSecurityGroupRuleId.NotFound", rule_id="sgr-none", Priority="2"),
+    edit(404, "InvalidSecurityGroupRuleId.NotFound", MODIFY_OUT, Priority="2"),
+    edit(400, "InvalidParam.SecurityGroupRuleId", rule_id="sgr none", Priority="2"),
+    edit(400, "InvalidParam.InvalidModifyRuleRequest"),
+    edit(400, "InvalidOperation.ModifySgRuleEntityType", Ipv6SourceCidrIp="::/0"),
+    edit(400, "InvalidOperation.ModifySgRuleEntityType", SourceGroupId="$db"),
+    edit(400, "InvalidOperation.ModifySgRuleEntityType", SourcePrefixListId="$prefixes"),
+    edit(400, "InvalidOperation.ModifyPortRangeType", PortRangeListId="$ports"),
+    edit(400, "InvalidOperation.RuleDuplicate", PortRange="81/81"),
+    edit(400, "InvalidParam.ProtocolAndPortRangeMismatch", IpProtocol="icmp"),
+    edit(400, "InvalidParam.ProtocolAndAddressFamilyMismatch", IpProtocol="icmpv6", PortRange="-1/-1"),
+    edit(400, "InvalidParam.ProtocolAndAddressFamilyMismatch", Ipv6DestCidrIp="2001:db8::/32"),
+    edit(400, "OperationDenied", IpProtocol="gre", PortRange="1/2"),
+    edit(400, "InvalidParam.PortRange", PortRange="1"),
+    edit(400, "InvalidPriority.ValueNotSupported", Priority="101"),
+    edit(400, "InvalidSourcePortRange.Malformed", SourcePortRange="x"),
+    edit(400, "InvalidPolicy.Malformed", Policy="maybe"),
+    edit(400, "InvalidSecurityGroupDiscription.Malformed", Description=LONG),
+    no(404, "SecurityGroupRule.NotFound", MODIFY, SecurityGroupId="$edited", Description="x", **rule(4_711)),
+    no(404, "SecurityGroupRule.NotFound", MODIFY_OUT, SecurityGroupId="$edited", Description="x", **egress(80)),
+    no(403, "MissingParameter", MODIFY, SecurityGroupId="$edited", IpProtocol="tcp", PortRange="80/80"),
+    no(404, "InvalidSecurityGroupId.NotFound", "DescribeSecurityGroupReferences", SecurityGroupId=["$web", "sg-none"]),
+    no(400, "InvalidSecurityGroupId.Malformed", "DescribeSecurityGroupReferences",
+       SecurityGroupId=[f"sg-{number}" for number in range(11)]),
+    no(400, "InvalidSecurityGroupId.Malformed", "DescribeSecurityGroupReferences", SecurityGroupId=["sg none"]),
+]
+
+
+def prefixes(status, code, operation="CreatePrefixList", **changes):
+    wanted = {"PrefixListName": "offices", "AddressFamily": "IPv4", "MaxEntries": 2, **changes}
+    return no(status, code, operation, **{name: value for name, value in wanted.items() if value is not None})
+
+
+def ports(status, code, operation="CreatePortRangeList", **changes):
+    wanted = {"PortRangeListName": "web", "MaxEntries": 2, **changes}
+    return no(status, code, operation, **{name: value for name, value in wanted.items() if value is not None})
+
+
+def cidrs(*texts):
+    return [{"Cidr": text} for text in texts]
+
+
+def ranges(*texts):
+    return [{"PortRange": text} for text in texts]
+
+
+LISTS = [
+    prefixes(400, "MissingParameter", PrefixListName=None),
+    prefixes(400, "MissingParameter", MaxEntries=None),
+    prefixes(400, "InvalidParameter", MaxEntries=201),
+    prefixes(400, "InvalidParameter.AddressFamily", AddressFamily="IP"),
+    prefixes(400, "InvalidParameter.PrefixListName", PrefixListName="1"),
+    prefixes(400, "InvalidParameter.PrefixListName", PrefixListName="com.aliyun.offices"),
+    prefixes(400, "InvalidDescription.Malformed", Description="x"),
+    prefixes(400, "InvalidDescription.Malformed", Entry=[{"Cidr": "10.0.0.0/8", "Description": "x" * 33}]),
+    prefixes(400, "InvalidParameter.CidrMalformed", Entry=cidrs("10.0.0.1/8")),
+    prefixes(400, "InvalidParameter.CidrMalformed", Entry=cidrs("::/0")),
+    prefixes(400, "InvalidParameter.CidrDuplicated", Entry=cidrs("10.0.0.1", "10.0.0.1/32")),
+    prefixes(400, "LimitExceed.MaxEntries", Entry=cidrs("10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8")),
+    prefixes(400, "LimitExceed.Entry", Entry=cidrs(*(f"10.0.{number}.0/24" for number in range(201)))),
+    no(400, "LimitExceed.MaxEntries", "ModifyPrefixList", PrefixListId="$prefixes",
+       AddEntry=cidrs("10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8")),
+    no(400, "InvalidParameter.CidrDuplicated", "ModifyPrefixList", PrefixListId="$prefixes",
+       AddEntry=cidrs("10.0.0.0/8"), RemoveEntry=cidrs("10.0.0.0/8")),
+    no(404, "InvalidPrefixListId.NotFound", "ModifyPrefixList", PrefixListId="pl-none"),
+    no(404, "InvalidPrefixListId.NotFound", "ModifyPrefixList", RegionId="cn-beijing", PrefixListId="$prefixes"),
+    no(404, "InvalidPrefixListId.NotFound", "DeletePrefixList", PrefixListId="pl-none"),
+    no(400, "NotAllowed.AssociationExist", "DeletePrefixList", PrefixListId="$prefixes"),
+    no(404, "InvalidPrefixListId.NotFound", "DescribePrefixListAttributes", PrefixListId="pl-none"),
+    no(404, "InvalidPrefixListId.NotFound", "DescribePrefixListAssociations", PrefixListId="pl-none"),
+    no(400, "LimitExceed.PrefixListId", "DescribePrefixLists", PrefixListId=[f"pl-{n}" for n in range(101)]),
+    no(400, "InvalidParameter.AddressFamily", "DescribePrefixLists", AddressFamily="IP"),
+    no(400, "InvalidParameter", "DescribePrefixLists", MaxResults=101),
+    bad_rule(400, "InvalidParam.PrefixListAddressFamilyMismatch", SourceCidrIp=None, SourcePrefixListId="$prefixes",
+             Ipv6DestCidrIp="2001:db8::/32"),
+    ports(400, "MissingParameter", PortRangeListName=None),
+    ports(400, "InvalidParameter.PortRangeListName", PortRangeListName="-"),
+    ports(400, "InvalidOperation.MaxEntriesCountExceed", MaxEntries=2_001),
+    ports(400, "InvalidDescription.Malformed", Description="http://x"),
+    ports(400, "InvalidParam.Entry", Entry=[{"Description": "no ports"}]),
+    ports(400, "InvalidParameter.PortRange", Entry=ranges("443")),
+    ports(400, "InvalidParameter.PortRange", Entry=ranges("2/1")),
+    ports(400, "InvalidParameter.PortRangeDuplicated", Entry=ranges("1/2", "1/2")),
+    ports(400, "InvalidOperation.EntryCountExceedMaxEntries", Entry=ranges("1/1", "2/2", "3/3")),
+    ports(400, "LimitExceed.Entry", MaxEntries=300, Entry=ranges(*(f"{n}/{n}" for n in range(1, 202)))),
+    no(400, "InvalidOperation.EntryCountExceedMaxEntries", "ModifyPortRangeList", PortRangeListId="$ports",
+       AddEntry=ranges("1/1", "2/2", "3/3")),
+    no(400, "InvalidParameter.PortRangeDuplicated", "ModifyPortRangeList", PortRangeListId="$ports",
+       AddEntry=ranges("1/1"), RemoveEntry=ranges("1/1")),
+    no(400, "InvalidPortRangeListId.NotFound", "ModifyPortRangeList", PortRangeListId="prl-none"),
+    no(400, "InvalidPortRangeListId.NotFound", "DeletePortRangeList", PortRangeListId="prl-none"),
+    no(400, "InvalidPortRangeListId.AssociationExist", "DeletePortRangeList", PortRangeListId="$ports"),
+    no(400, "InvalidPortRangeListId.NotFound", "DescribePortRangeListEntries", PortRangeListId="prl-none"),
+    no(400, "InvalidPortRangeListId.NotFound", "DescribePortRangeListAssociations", PortRangeListId="prl-none"),
+    no(404, "InvalidRegionId.NotFound", "DescribePortRangeLists", RegionId="mars-1"),
+]
+
+REFUSALS = [*EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS, *EDITS, *LISTS]
 
 
 def of(client):

@@ -100,7 +100,7 @@ def test_a_master_key_that_is_not_right(stopped, damage):
 @pytest.mark.parametrize(("name", "text"), [
     ("format", "sekimori data directory 2\n"),
     ("format", "something else\n"),
-    ("server/format", "2\n"),
+    ("server/format", "9\n"),
     ("server/format", "x\n"),
 ])
 def test_another_format_is_refused(stopped, name, text):

@@ -431,3 +431,12 @@ class TestNative:
         status, answer = server.native(method, path, body)
         assert (status, answer["error"]["code"]) == told
         assert answer["error"]["message"]
+
+
+def test_a_group_at_the_end_of_the_groups_own(signer):
+    """No SDK has the parameter of the other direction."""
+    named = {"RegionId": REGION, "SecurityGroupId": "sg-none", "SecurityGroupRuleId": "sgr-1"}
+    for operation, end in (("ModifySecurityGroupRule", "DestGroupId"),
+                           ("ModifySecurityGroupEgressRule", "SourceGroupId")):
+        answer = signer.send(signer.v1(operation, {**named, end: "sg-other"}))
+        assert answer.told == (400, "InvalidSourceOrDestGroupId.DirectionMissmatch")

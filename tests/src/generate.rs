@@ -21,14 +21,18 @@ use sekimori_core::{
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
     world::{
-        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, PortList, PrefixEntry, PrefixList, Subnet,
-        Timeouts, Treatment, Vpc, World,
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, PortEntry, PortList, PrefixEntry, PrefixList,
+        Referent, Subnet, Timeouts, Treatment, Vpc, World,
     },
 };
 
 /// The host that generated instances are placed on.
 pub const HOST: &str = "host-a";
 
+/// Two accounts, which share every VPC.
+const ACCOUNTS: [&str; 2] = ["a", "b"];
+/// Lists of each kind that there may be; rules may also name one that is not there.
+const LISTS: usize = 3;
 const PORTS: [u16; 8] = [0, 1, 22, 53, 80, 443, 8080, 65_535];
 const PROTOCOLS: [u8; 6] = [1, 6, 17, 47, 58, 132];
 const V4: [&str; 12] = [
@@ -124,7 +128,9 @@ impl Universe {
     }
 
     fn populate(&mut self) {
-        self.put(Change::PutAccount(Arc::new(self.account(None))));
+        for id in ACCOUNTS {
+            self.put(Change::PutAccount(Arc::new(self.account(id, None))));
+        }
         for vpc in 0..=self.chooser.below(2) {
             self.add_vpc(vpc);
         }
@@ -170,16 +176,63 @@ impl Universe {
                 let index = self.chooser.below(4);
                 vec![self.group(index)]
             }
-            9 => {
-                let index = self.chooser.below(2);
-                if self.chooser.one_in(2) { vec![self.prefix_list(index)] } else { vec![self.port_list(index)] }
-            }
+            9 => self.change_of_list(),
             10 => self.remove_or_add_instance(),
             _ => {
                 let treatment = self.chooser.pick(&[None, Some(Treatment::Keep), Some(Treatment::Reevaluate)]);
-                vec![Change::PutAccount(Arc::new(self.account(treatment)))]
+                let id = self.chooser.pick(&ACCOUNTS);
+                vec![Change::PutAccount(Arc::new(self.account(id, treatment)))]
             }
         }
+    }
+
+    /// A list is made or edited, or goes: with the rules that name it, as an account would have it, or from under
+    /// them, which no API allows and enforcement survives.
+    pub fn change_of_list(&mut self) -> Vec<Change> {
+        let index = self.chooser.below(LISTS);
+        let is_prefix_list = self.chooser.one_in(2);
+        match self.chooser.below(4) {
+            0 => self.drop_list(index, is_prefix_list),
+            1 => self.edit_list(index, is_prefix_list).into_iter().collect(),
+            _ if is_prefix_list => vec![self.prefix_list(index)],
+            _ => vec![self.port_list(index)],
+        }
+    }
+
+    fn drop_list(&mut self, index: usize, is_prefix_list: bool) -> Vec<Change> {
+        let (prefixes, ports) = (prefix_list_id(index), port_list_id(index));
+        let (referent, gone) = if is_prefix_list {
+            (Referent::PrefixList(prefixes.clone()), Change::DeletePrefixList(prefixes))
+        } else {
+            (Referent::PortList(ports.clone()), Change::DeletePortList(ports))
+        };
+        let with_rules = !self.chooser.one_in(3);
+        let naming = self.world.referrers(&referent).filter(|_| with_rules).cloned();
+        let mut changes: Vec<Change> = naming.map(|(group, rule)| Change::DeleteRule { group, rule }).collect();
+        changes.push(gone);
+        changes
+    }
+
+    /// One entry more or one less, of a list that is there.
+    fn edit_list(&mut self, index: usize, is_prefix_list: bool) -> Option<Change> {
+        let grows = self.chooser.one_in(2);
+        if is_prefix_list {
+            let mut list = PrefixList::clone(self.world.prefix_list(&prefix_list_id(index))?);
+            if grows || list.entries.is_empty() {
+                let cidr = self.chooser.cidr_of(list.family).canonical();
+                list.entries.push(PrefixEntry { cidr, description: String::new() });
+            } else {
+                list.entries.remove(self.chooser.below(list.entries.len()));
+            }
+            return Some(Change::PutPrefixList(Arc::new(list)));
+        }
+        let mut list = PortList::clone(self.world.port_list(&port_list_id(index))?);
+        if grows || list.entries.is_empty() {
+            list.entries.push(PortEntry { ports: self.chooser.ports(), description: String::new() });
+        } else {
+            list.entries.remove(self.chooser.below(list.entries.len()));
+        }
+        Some(Change::PutPortList(Arc::new(list)))
     }
 
     /// ENIs, in order of id.
@@ -272,16 +325,15 @@ impl Universe {
         }
     }
 
-    fn account(&self, treatment: Option<Treatment>) -> Account {
+    fn account(&self, id: &str, treatment: Option<Treatment>) -> Account {
         let dialect = match self.flavor {
             Flavor::EcsBasic | Flavor::EcsEnterprise => Dialect::Ecs,
             Flavor::Ec2 => Dialect::Ec2,
         };
-        let id = AccountId::from("a");
         Account {
-            id,
+            id: AccountId::from(id),
             dialect,
-            name: "a".to_owned(),
+            name: id.to_owned(),
             treatment,
             resource_groups: Default::default(),
             created_at: Timestamp(0),
@@ -305,6 +357,7 @@ impl Universe {
             description: description.clone(),
             cidr,
             ipv6,
+            shared_with: vec![AccountId::from("b")],
             created_at,
         };
         self.put(Change::PutVpc(Arc::new(vpc)));
@@ -332,7 +385,13 @@ impl Universe {
     }
 
     fn instance(&mut self, index: usize, vpc: &VpcId) -> Vec<Change> {
-        let groups = self.some_groups(vpc);
+        let owners: Vec<AccountId> =
+            self.world.groups().filter(|group| group.vpc == *vpc).map(|group| group.account.clone()).collect();
+        if owners.is_empty() {
+            return Vec::new();
+        }
+        let account = self.chooser.pick(&owners);
+        let groups = self.some_groups(vpc, &account);
         if groups.is_empty() {
             return Vec::new();
         }
@@ -342,7 +401,7 @@ impl Universe {
             resource_group: String::new(),
             tags: Default::default(),
             id: id.clone(),
-            account: AccountId::from("a"),
+            account: account.clone(),
             vpc: vpc.clone(),
             subnet: subnet.clone(),
             host: HostId::from(if self.chooser.one_in(5) { "host-b" } else { HOST }),
@@ -360,7 +419,7 @@ impl Universe {
             resource_group: String::new(),
             tags: Default::default(),
             id: EniId::from(format!("eni-{index}")),
-            account: AccountId::from("a"),
+            account,
             vpc: vpc.clone(),
             subnet,
             instance: Some(id),
@@ -376,9 +435,9 @@ impl Universe {
         vec![Change::PutInstance(Arc::new(instance)), Change::PutEni(Arc::new(eni))]
     }
 
-    fn some_groups(&mut self, vpc: &VpcId) -> Vec<GroupId> {
-        let all: Vec<GroupId> =
-            self.world.groups().filter(|group| group.vpc == *vpc).map(|group| group.id.clone()).collect();
+    fn some_groups(&mut self, vpc: &VpcId, account: &AccountId) -> Vec<GroupId> {
+        let is_theirs = |group: &&Arc<Group>| group.vpc == *vpc && group.account == *account;
+        let all: Vec<GroupId> = self.world.groups().filter(is_theirs).map(|group| group.id.clone()).collect();
         let mut chosen: Vec<GroupId> = all.iter().filter(|_| self.chooser.one_in(2)).cloned().collect();
         if chosen.is_empty() && !all.is_empty() {
             chosen.push(self.chooser.pick(&all));
@@ -401,7 +460,7 @@ impl Universe {
     fn regroup(&mut self) -> Option<Change> {
         let enis = self.enis();
         let eni = enis.get(self.chooser.below(enis.len()))?;
-        let groups = self.some_groups(&eni.vpc);
+        let groups = self.some_groups(&eni.vpc, &eni.account);
         let source_check = eni.source_check;
         Some(Change::PutEni(Arc::new(Eni { groups, source_check, ..Eni::clone(eni) })))
     }
@@ -410,10 +469,11 @@ impl Universe {
         let id = GroupId::from(format!("sg-{index}"));
         let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
         let vpc = self.world.group(&id).map_or_else(|| self.chooser.pick(&vpcs), |group| group.vpc.clone());
+        let account = AccountId::from(if index % 2 == 1 { "b" } else { "a" });
         let inner_access = self.chooser.pick(&[InnerAccess::Accept, InnerAccess::Drop]);
         Change::PutGroup(Arc::new(Group {
             id,
-            account: AccountId::from("a"),
+            account,
             vpc,
             flavor: self.flavor,
             name: String::new(),
@@ -421,6 +481,8 @@ impl Universe {
             inner_access,
             resource_group: String::new(),
             tags: Default::default(),
+            managed_by: None,
+            is_protected: false,
             created_at: Timestamp(0),
             rules: Default::default(),
         }))
@@ -437,9 +499,11 @@ impl Universe {
         Change::PutPrefixList(Arc::new(PrefixList {
             resource_group: String::new(),
             tags: Default::default(),
-            id: PrefixListId::from(format!("pl-{index}")),
+            id: prefix_list_id(index),
             account: AccountId::from("a"),
+            region: "r".to_owned(),
             name: String::new(),
+            description: String::new(),
             family,
             entries_max: 8,
             entries,
@@ -449,13 +513,16 @@ impl Universe {
 
     fn port_list(&mut self, index: usize) -> Change {
         let count = self.chooser.below(4);
-        let entries = (0..count).map(|_| self.chooser.ports()).collect();
+        let entry = |universe: &mut Self| PortEntry { ports: universe.chooser.ports(), description: String::new() };
+        let entries = (0..count).map(|_| entry(self)).collect();
         Change::PutPortList(Arc::new(PortList {
             resource_group: String::new(),
             tags: Default::default(),
-            id: PortListId::from(format!("prl-{index}")),
+            id: port_list_id(index),
             account: AccountId::from("a"),
+            region: "r".to_owned(),
             name: String::new(),
+            description: String::new(),
             entries_max: 8,
             entries,
             created_at: Timestamp(0),
@@ -493,7 +560,7 @@ impl Universe {
         match protocol {
             Protocol::TCP | Protocol::UDP => match self.chooser.below(5) {
                 0 => Service::Any,
-                1 => Service::PortList(PortListId::from(format!("prl-{}", self.chooser.below(3)))),
+                1 => Service::PortList(port_list_id(self.chooser.below(LISTS))),
                 2 => Service::Ports(PortRange::ALL),
                 _ => Service::Ports(self.chooser.ports()),
             },
@@ -507,8 +574,12 @@ impl Universe {
 
     fn peer(&mut self, groups: &[GroupId]) -> Peer {
         match self.chooser.below(6) {
-            0 => Peer::PrefixList(PrefixListId::from(format!("pl-{}", self.chooser.below(3)))),
-            1 | 2 => Peer::Group { group: self.chooser.pick(groups), account: AccountId::from("a") },
+            0 => Peer::PrefixList(prefix_list_id(self.chooser.below(LISTS))),
+            1 | 2 => {
+                let group = self.chooser.pick(groups);
+                let owner = self.world.group(&group).map(|found| found.account.clone());
+                Peer::Group { group, account: owner.unwrap_or_else(|| AccountId::from("a")) }
+            }
             _ => Peer::Cidr(self.chooser.cidr()),
         }
     }
@@ -522,4 +593,12 @@ impl Universe {
         let (group, rule) = rules.get(self.chooser.below(rules.len()))?.clone();
         Some(Change::DeleteRule { group, rule })
     }
+}
+
+fn prefix_list_id(index: usize) -> PrefixListId {
+    PrefixListId::from(format!("pl-{index}"))
+}
+
+fn port_list_id(index: usize) -> PortListId {
+    PortListId::from(format!("prl-{index}"))
 }

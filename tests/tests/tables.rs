@@ -3,7 +3,10 @@
 
 #![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sekimori_compile::{
     abi::{self, Reason},
@@ -12,11 +15,12 @@ use sekimori_compile::{
 };
 use sekimori_core::{
     capacity::policy_words,
+    change::{Change, Row},
     ids::{EniId, HostId},
     packet::{Decision, Packet, Why},
     rule::Direction,
     verdict,
-    world::{World, group_set},
+    world::{Referent, World, group_set},
 };
 use sekimori_tests::{
     generate::{HOST, Universe},
@@ -92,7 +96,7 @@ fn canonical(tables: &Tables) -> BTreeMap<String, String> {
         let count = member.groups.len();
         canonical.insert(format!("member {address} of {}", key.vpc), format!("{owner:?} {count}"));
     }
-    canonical.insert("rules".to_owned(), format!("{:?}", rules.values().collect::<std::collections::BTreeSet<_>>()));
+    canonical.insert("rules".to_owned(), format!("{:?}", rules.values().collect::<BTreeSet<_>>()));
     canonical
 }
 
@@ -133,6 +137,49 @@ fn incremental_updates_equal_a_rebuild_after_every_step() {
     }
 }
 
+/// As above, with nothing but lists coming, changing and going: a delta writes the policies that name the list, and no
+/// more.
+#[test]
+fn changes_of_lists_reach_the_policies_that_name_them_and_no_other() {
+    let mut written = 0;
+    for seed in 0..400 {
+        let mut universe = Universe::new(seed);
+        let mut tables = tables_of(&universe.world);
+        for step in 0..15 {
+            let changes = universe.change_of_list();
+            let before = universe.world.clone();
+            changes.iter().cloned().for_each(|change| universe.put(change));
+            let delta = tables.update(&universe.world, &changes);
+            let named = policies_naming(&before, &changes);
+            assert!(delta.policies.len() <= named, "seed {seed} step {step}: {named} name it, {delta:?}");
+            assert!(delta.members.is_empty() && delta.failures.is_empty(), "seed {seed} step {step}: {delta:?}");
+            written += delta.policies.len();
+            tables.mark();
+            tables.thaw();
+            assert_eq!(canonical(&tables), canonical(&tables_of(&universe.world)), "seed {seed} step {step}");
+            for eni in universe.enis() {
+                let packet = universe.packet(&eni);
+                if let Some(message) = disagreement(&universe.world, &tables, &eni.id, &packet) {
+                    panic!("seed {seed} step {step} after {changes:?}: {message}");
+                }
+            }
+        }
+    }
+    assert!(written > 500, "only {written} policies were touched");
+}
+
+/// How many policies have a rule that names a list of these changes, or that goes with it.
+fn policies_naming(world: &World, changes: &[Change]) -> usize {
+    let referent = |change: &Change| match change.row() {
+        Row::PrefixList(id) => Some(Referent::PrefixList(id)),
+        Row::PortList(id) => Some(Referent::PortList(id)),
+        _ => None,
+    };
+    let lists: Vec<Referent> = changes.iter().filter_map(referent).collect();
+    let groups = lists.iter().flat_map(|list| world.referrers(list)).map(|(group, _)| group);
+    groups.flat_map(|group| world.group_sets_with(group)).collect::<BTreeSet<_>>().len()
+}
+
 #[test]
 fn a_change_that_touches_nothing_here_writes_nothing() {
     let mut universe = Universe::new(7);
@@ -140,7 +187,7 @@ fn a_change_that_touches_nothing_here_writes_nothing() {
     let again = tables.update(&universe.world, &universe.world.to_changes());
     assert_eq!(again, Default::default());
     let account = universe.world.accounts().next().cloned().expect("the universe has an account");
-    universe.put(sekimori_core::change::Change::PutAccount(account));
+    universe.put(Change::PutAccount(account));
 }
 
 #[test]

@@ -179,6 +179,7 @@ fn vpc_named(id: &str) -> Vpc {
         description: String::new(),
         cidr: "10.0.0.0/8".parse().unwrap(),
         ipv6: None,
+        shared_with: Vec::new(),
         created_at: Timestamp(0),
     }
 }
@@ -194,6 +195,8 @@ fn group_named(name: &str) -> Group {
         inner_access: InnerAccess::Accept,
         resource_group: String::new(),
         tags: Default::default(),
+        managed_by: None,
+        is_protected: false,
         created_at: Timestamp(0),
         rules: Default::default(),
     }

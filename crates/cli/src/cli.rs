@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, down, man, policy, resource_group, server, treatment, up, wait, why,
+    account, bypass, completions, counters, down, group, man, policy, resource_group, server, treatment, up, vpc,
+    wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -96,6 +97,12 @@ pub(crate) enum Command {
     /// Show and set the traffic that passes before any rule
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
+    /// Protect, hand over and delete groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Share VPCs between accounts
+    #[command(subcommand)]
+    Vpc(vpc::VpcCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write all of them into a directory

@@ -75,6 +75,15 @@ impl Client {
         self.read(self.agent.put(self.url(path)).header("authorization", self.bearer()).send_json(body))
     }
 
+    /// Takes something away.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
+        let request = self.agent.delete(self.url(path)).header("authorization", self.bearer());
+        self.read(request.query_pairs(query.iter().copied()).call())
+    }
+
     /// Makes something.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ impl Policy<'_> {
             Service::Ports(range) => vec![run(protocol, *range)],
             Service::PortList(id) => {
                 let entries = self.world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
-                entries.iter().map(|range| run(protocol, *range)).collect()
+                entries.iter().map(|entry| run(protocol, entry.ports)).collect()
             }
             Service::Icmp { kind, code } => {
                 let first = u16::from_be_bytes([*kind, code.unwrap_or(0)]);

@@ -81,6 +81,12 @@ impl Cidr {
         Self { net: self.net.trunc(), bare: false }
     }
 
+    /// Whether bits beyond the prefix are set, as in `10.0.0.1/8`.
+    #[must_use]
+    pub fn has_host_bits(&self) -> bool {
+        self.net.addr() != self.net.network()
+    }
+
     /// The family of the block.
     #[must_use]
     pub fn family(&self) -> Family {

@@ -254,7 +254,7 @@ fn service_spans(world: &World, spec: &RuleSpec) -> Vec<Span> {
         Service::Ports(range) => vec![at(protocol, range.first(), range.last())],
         Service::PortList(id) => {
             let entries = world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
-            entries.iter().map(|range| at(protocol, range.first(), range.last())).collect()
+            entries.iter().map(|entry| at(protocol, entry.ports.first(), entry.ports.last())).collect()
         }
         Service::Icmp { kind, code } => {
             let base = u16::from(*kind) << 8;

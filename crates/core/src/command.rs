@@ -1,13 +1,23 @@
 //! What can be asked of the world: each request of either cloud that changes something becomes one command.
 
+mod lists;
+mod rules;
+
 use std::net::Ipv4Addr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
+    rules::{NewRule, Revocation, RuleEdit},
+};
 use crate::{
     bypass::BypassSet,
-    ids::{AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, RuleId, SubnetId, VpcId},
+    ids::{
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId,
+        VpcId,
+    },
     limits::LimitMode,
     resource::Resource,
     rule::{Direction, RuleSpec},
@@ -59,24 +69,6 @@ impl Member {
             Self::Eni(id) => id.as_str(),
         }
     }
-}
-
-/// A rule to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewRule {
-    /// What it says.
-    pub spec: RuleSpec,
-    /// The owner's words about it; may be empty.
-    pub description: String,
-}
-
-/// Which rules to revoke.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Revocation {
-    /// The rules that say exactly this. One that no rule says is no error (`spec/ecs.md` A5).
-    Specs(Vec<RuleSpec>),
-    /// The rules of these names, each of which must exist.
-    Ids(Vec<RuleId>),
 }
 
 /// Whose treatment of live flows is set.
@@ -191,6 +183,8 @@ pub struct NewGroup {
     pub resource_group: String,
     /// Tags.
     pub tags: Tags,
+    /// The cloud product that manages it.
+    pub managed_by: Option<u64>,
 }
 
 /// A request to change the world.
@@ -334,6 +328,93 @@ pub enum Command {
         /// The keys.
         keys: TagKeys,
     },
+    /// Changes the owner's words about a group. What is `None` stays.
+    EditGroup {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// A new name.
+        name: Option<String>,
+        /// New words about it.
+        description: Option<String>,
+    },
+    /// Changes one rule, which keeps its name.
+    EditRule {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The rule must look this way.
+        direction: Direction,
+        /// The rule.
+        rule: RuleId,
+        /// What changes.
+        edit: Box<RuleEdit>,
+    },
+    /// Changes the words about the rule that says exactly this.
+    DescribeRule {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// What the rule says.
+        spec: Box<RuleSpec>,
+        /// New words; `None` only asks whether there is such a rule.
+        description: Option<String>,
+    },
+    /// Makes a prefix list.
+    CreatePrefixList(NewPrefixList),
+    /// Changes a prefix list, and so every rule that names it, at once.
+    EditPrefixList(PrefixListEdit),
+    /// Deletes a prefix list that no rule names.
+    DeletePrefixList {
+        /// The owner.
+        account: AccountId,
+        /// The list.
+        list: PrefixListId,
+    },
+    /// Makes a port list.
+    CreatePortList(NewPortList),
+    /// Changes a port list, and so every rule that names it, at once.
+    EditPortList(PortListEdit),
+    /// Deletes a port list that no rule names.
+    DeletePortList {
+        /// The owner.
+        account: AccountId,
+        /// The list.
+        list: PortListId,
+    },
+    /// Opens a VPC to another account, or closes it again: what that account has in it then stays.
+    ShareVpc {
+        /// The VPC.
+        vpc: VpcId,
+        /// The other account.
+        with: AccountId,
+        /// Whether it may have new groups and interfaces in it.
+        is_shared: bool,
+    },
+    /// Puts a group under deletion protection, or takes it off.
+    ProtectGroup {
+        /// The group.
+        group: GroupId,
+        /// Whether it is protected.
+        is_protected: bool,
+    },
+    /// Gives a group to a cloud product to manage, or back to its owner.
+    ManageGroup {
+        /// The group.
+        group: GroupId,
+        /// The product; `None` is the owner.
+        managed_by: Option<u64>,
+    },
+    /// Deletes a group by order of the operator.
+    RemoveGroup {
+        /// The group.
+        group: GroupId,
+        /// Whether what uses it is taken away first: rules of other groups that name it, and memberships.
+        force: bool,
+    },
 }
 
 /// What a client is told about a command that was carried out.
@@ -355,4 +436,15 @@ pub enum Outcome {
     ResourceGroup(String),
     /// The rules that the request named, new or there already, in the request's order.
     Rules(Vec<RuleId>),
+    /// The new prefix list.
+    PrefixList(PrefixListId),
+    /// The new port list.
+    PortList(PortListId),
+    /// What was taken away so that a group could be deleted.
+    Removed {
+        /// Rules of other groups that named it.
+        rules: Vec<(GroupId, RuleId)>,
+        /// Interfaces that carried it.
+        enis: Vec<EniId>,
+    },
 }

@@ -197,8 +197,18 @@ pub struct Vpc {
     pub resource_group: String,
     /// The owner's tags.
     pub tags: Tags,
+    /// Other accounts that may have groups and interfaces in it, in order.
+    pub shared_with: Vec<AccountId>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Vpc {
+    /// Whether an account may have groups and interfaces in it.
+    #[must_use]
+    pub fn is_open_to(&self, account: &AccountId) -> bool {
+        self.account == *account || self.shared_with.contains(account)
+    }
 }
 
 /// A subnet of a VPC (vSwitch in ECS).
@@ -356,6 +366,10 @@ pub struct Group {
     pub resource_group: String,
     /// The owner's tags.
     pub tags: Tags,
+    /// The cloud product that manages it: its owner may look at it and change nothing (`spec/ecs.md` A6).
+    pub managed_by: Option<u64>,
+    /// Whether it may not be deleted.
+    pub is_protected: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Its rules. Stored one by one, so left out of the header.
@@ -390,8 +404,12 @@ pub struct PrefixList {
     pub id: PrefixListId,
     /// Its owner.
     pub account: AccountId,
+    /// The region whose groups may name it, in the owner's dialect.
+    pub region: String,
     /// The owner's name for it.
     pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
     /// The family of every entry.
     pub family: Family,
     /// How many entries it may hold; a rule that names it costs this many rules.
@@ -406,6 +424,15 @@ pub struct PrefixList {
     pub created_at: Timestamp,
 }
 
+/// An entry of a port list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortEntry {
+    /// The ports.
+    pub ports: PortRange,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+}
+
 /// A named list of port ranges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortList {
@@ -413,12 +440,16 @@ pub struct PortList {
     pub id: PortListId,
     /// Its owner.
     pub account: AccountId,
+    /// The region whose groups may name it, in the owner's dialect.
+    pub region: String,
     /// The owner's name for it.
     pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
     /// How many entries it may hold; a rule that names it costs this many rules.
     pub entries_max: u32,
     /// Its entries.
-    pub entries: Vec<PortRange>,
+    pub entries: Vec<PortEntry>,
     /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// The owner's tags.

@@ -37,6 +37,12 @@ pub const BYPASS_ENTRIES_MAX: usize = 32;
 pub const SPACE_PIECES_MAX: usize = 16_384;
 /// Resource groups of one account, besides the default one.
 pub const RESOURCE_GROUPS_MAX: u32 = 100;
+/// Entries that a prefix list may be made for (`spec/ecs.md` C).
+pub const PREFIX_LIST_ENTRIES_MAX: u32 = 200;
+/// Entries that a port list may be made for (`spec/ecs.md` C).
+pub const PORT_LIST_ENTRIES_MAX: u32 = 2_000;
+/// Prefix lists, and port lists, of an account in a region, whatever the quota.
+pub const HOST_LISTS_MAX: u32 = 4_096;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 
@@ -76,6 +82,12 @@ pub struct Limits {
     pub instances_per_call: u32,
     /// Tags of a resource.
     pub tags: u32,
+    /// Prefix lists of an account in a region.
+    pub prefix_lists: u32,
+    /// Port lists of an account in a region.
+    pub port_lists: u32,
+    /// Groups whose rules name one prefix list.
+    pub groups_per_prefix_list: u32,
 }
 
 impl Limits {
@@ -101,6 +113,9 @@ impl Limits {
         enis_per_group: 65_536,
         instances_per_call: 100,
         tags: 20,
+        prefix_lists: 100,
+        port_lists: 100,
+        groups_per_prefix_list: 1_000,
     };
 
     const EC2: Self = Self {
@@ -115,6 +130,9 @@ impl Limits {
         enis_per_group: u32::MAX,
         instances_per_call: 100,
         tags: 50,
+        prefix_lists: 100,
+        port_lists: HOST_LISTS_MAX,
+        groups_per_prefix_list: HOST_GROUPS_MAX,
     };
 
     const HOST: Self = Self {
@@ -129,6 +147,9 @@ impl Limits {
         enis_per_group: HOST_ENIS_MAX,
         instances_per_call: 1_000,
         tags: 50,
+        prefix_lists: HOST_LISTS_MAX,
+        port_lists: HOST_LISTS_MAX,
+        groups_per_prefix_list: HOST_GROUPS_MAX,
     };
 
     /// How many rules one rule that names a list counts as: EC2 and ECS count the list's capacity.

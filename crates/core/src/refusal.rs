@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{GroupId, RuleId},
-    rule::Direction,
+    ids::{AccountId, GroupId, RuleId, VpcId},
+    rule::{Direction, Protocol},
 };
 
 /// What kind of thing a name belongs to.
@@ -101,6 +101,16 @@ pub enum Counted {
     PolicyRules,
     /// Words of all policies on a host.
     HostPolicyWords,
+    /// Prefix lists of an account in a region.
+    PrefixLists,
+    /// Port lists of an account in a region.
+    PortLists,
+    /// Entries of a prefix list.
+    EntriesOfPrefixList,
+    /// Entries of a port list.
+    EntriesOfPortList,
+    /// Groups whose rules name one prefix list.
+    GroupsOfPrefixList,
 }
 
 impl std::fmt::Display for Counted {
@@ -128,6 +138,11 @@ impl std::fmt::Display for Counted {
             Self::PolicyWords => "words of one policy in the data plane",
             Self::PolicyRules => "rules of one policy in the data plane",
             Self::HostPolicyWords => "words of all policies in the data plane of one host",
+            Self::PrefixLists => "prefix lists in this region",
+            Self::PortLists => "port lists in this region",
+            Self::EntriesOfPrefixList => "entries of this prefix list",
+            Self::EntriesOfPortList => "entries of this port list",
+            Self::GroupsOfPrefixList => "security groups whose rules name one prefix list",
         })
     }
 }
@@ -284,6 +299,66 @@ pub enum Refusal {
         subnet: String,
         /// What is wrong.
         reason: String,
+    },
+    /// The VPC's owner and the other account speak different APIs.
+    #[error("account `{account}` has another dialect than the owner of `{vpc}`; share it with one of the same")]
+    OtherDialect {
+        /// The account.
+        account: AccountId,
+        /// The VPC.
+        vpc: VpcId,
+    },
+    /// A cloud product manages the group.
+    #[error("security group `{group}` is managed by a cloud product; look at it, and change another")]
+    Managed {
+        /// The group.
+        group: GroupId,
+    },
+    /// The group is under deletion protection.
+    #[error("security group `{group}` is protected from deletion; take the protection off first")]
+    Protected {
+        /// The group.
+        group: GroupId,
+    },
+    /// No rule says this.
+    #[error("`{group}` has no rule that says this; list the rules to see what they say")]
+    NoSuchRule {
+        /// The group.
+        group: GroupId,
+    },
+    /// A rule would have a peer of another kind or family.
+    #[error("the peer of rule `{rule}` cannot become one of another kind or family; add a rule and revoke this one")]
+    PeerKindFixed {
+        /// The rule.
+        rule: RuleId,
+    },
+    /// A rule would change between ports and a port list.
+    #[error("rule `{rule}` cannot change between ports and a port list; add a rule and revoke this one")]
+    PortsKindFixed {
+        /// The rule.
+        rule: RuleId,
+    },
+    /// A rule would say what another says already.
+    #[error("rule `{other}` of `{group}` says the same already; revoke one of the two")]
+    SameRule {
+        /// The group.
+        group: GroupId,
+        /// The other rule.
+        other: RuleId,
+    },
+    /// A rule would have ports, and a protocol without.
+    #[error("rule `{rule}` would have ports and protocol {protocol}; give protocol and ports that fit")]
+    PortsWithoutProtocol {
+        /// The rule.
+        rule: RuleId,
+        /// Its protocol after the change.
+        protocol: Protocol,
+    },
+    /// A rule would have a protocol and addresses of two families.
+    #[error("rule `{rule}` would have a protocol and an address of two families; give ones that fit")]
+    RuleFamily {
+        /// The rule.
+        rule: RuleId,
     },
     /// IPv6 is not enabled there.
     #[error("{kind} `{id}` has no IPv6 block; enable IPv6 first")]

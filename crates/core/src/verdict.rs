@@ -115,7 +115,10 @@ fn service_matches(world: &World, spec: &RuleSpec, packet: &Packet) -> bool {
         Service::Ports(range) => packet.transport.destination_port().is_some_and(|port| range.contains(port)),
         Service::PortList(id) => {
             let entries = world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
-            packet.transport.destination_port().is_some_and(|port| entries.iter().any(|range| range.contains(port)))
+            packet
+                .transport
+                .destination_port()
+                .is_some_and(|port| entries.iter().any(|entry| entry.ports.contains(port)))
         }
         Service::Icmp { kind, code } => match packet.transport {
             Transport::Icmp { kind: own, code: own_code, .. } => own == *kind && code.is_none_or(|c| c == own_code),

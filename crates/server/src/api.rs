@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sekimori_core::{
     bypass::BypassEntry,
     feed::{ClosedEni, CounterReport},
-    ids::{AccountId, EniId, HostId, KeyId},
+    ids::{AccountId, EniId, GroupId, HostId, KeyId, RuleId},
     limits::LimitMode,
     world::{Dialect, Revision, Treatment},
 };
@@ -215,6 +215,57 @@ pub struct SetBypass {
 pub struct Bypass {
     /// The listed entries.
     pub entries: Vec<BypassEntry>,
+}
+
+/// The request of `PUT /v1/groups/{group}/protection`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetProtection {
+    /// Whether the group may not be deleted.
+    #[serde(rename = "protected")]
+    pub is_protected: bool,
+}
+
+/// The request of `PUT /v1/groups/{group}/manager`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetManager {
+    /// The number of the cloud product that manages the group; null gives it back to its owner.
+    #[serde(rename = "service")]
+    pub managed_by: Option<u64>,
+}
+
+/// The request of `PUT /v1/vpcs/{vpc}/sharing`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSharing {
+    /// The other account.
+    pub account: AccountId,
+    /// Whether it may have new groups and interfaces in the VPC.
+    #[serde(rename = "shared")]
+    pub is_shared: bool,
+}
+
+/// The answer of `DELETE /v1/groups/{group}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedGroup {
+    /// The group that is gone.
+    pub group: GroupId,
+    /// Rules of other groups that named it, and are gone too.
+    pub rules: Vec<RemovedRule>,
+    /// Interfaces that do not carry it any more.
+    pub enis: Vec<EniId>,
+    /// The revision of the change.
+    pub revision: Revision,
+}
+
+/// A rule that went with the group that it named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedRule {
+    /// The group whose rule it was.
+    pub group: GroupId,
+    /// The rule.
+    pub rule: RuleId,
 }
 
 /// The body of every answer that is not a success.

@@ -105,6 +105,7 @@ pub(crate) fn new_group(vpc: &VpcId) -> Command {
         description: String::new(),
         resource_group: String::new(),
         tags: Default::default(),
+        managed_by: None,
     })
 }
 

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! vpc NAME CIDR                       (without one: `main`, 10.0.0.0/16)
-//! group NAME basic|enterprise|ec2 [isolated] [in VPC]
+//! account NAME                        (another one; `main` is open to it)
+//! group NAME basic|enterprise|ec2 [isolated] [in VPC] [by ACCOUNT]
 //!   in|out allow|deny SERVICE from|to PEER[,PEER] [prio N] [sport A-B] [local CIDR] [as LABEL]
 //! prefixes NAME CIDR...
 //! ports NAME A-B...
-//! instance NAME GROUP... [in VPC]     (one IPv4 and one IPv6 address)
+//! instance NAME GROUP... [in VPC] [by ACCOUNT]    (one IPv4 and one IPv6 address)
 //! ```
 //! SERVICE is `all`, `tcp/443`, `udp/80-90`, `tcp/list:NAME`, `icmp/8.0` or a protocol number; `ping` is ICMP or
 //! ICMPv6, whichever the peer's family has. PEER is a CIDR, `any` (both families), `host:NAME`, `group:NAME` or
@@ -114,7 +115,7 @@ impl PeerText {
         match self {
             Self::Cidr(cidr) => vec![Peer::Cidr(*cidr)],
             Self::List(name) => vec![Peer::PrefixList(prefix_list_id(name))],
-            Self::Group(name) => vec![Peer::Group { group: lab.group_id(name), account: lab.account.clone() }],
+            Self::Group(name) => vec![Peer::Group { group: lab.group_id(name), account: lab.owner_of(name) }],
             Self::Host(name) => {
                 let addresses = lab.eni(name).addresses.clone();
                 addresses
@@ -210,6 +211,8 @@ impl Lab {
     }
 
     fn add(&mut self, line: &str, group: &mut Option<String>) -> anyhow::Result<()> {
+        let (line, owner) = line.split_once(" by ").map_or((line, None), |(line, owner)| (line, Some(owner)));
+        let owner = self.account_named(owner);
         let (statement, vpc) = line.split_once(" in ").filter(|_| !line.starts_with("in ")).unwrap_or((line, "main"));
         let words: Vec<&str> = statement.split_whitespace().collect();
         match words.as_slice() {
@@ -217,8 +220,9 @@ impl Lab {
                 self.allow(group.as_deref().context("a rule needs a group before it")?, line);
             }
             ["vpc", name, cidr] => self.add_vpc(name, cidr),
+            ["account", name] => self.add_account(name),
             ["group", name, flavor, rest @ ..] => {
-                self.add_group(vpc, name, flavor_of(flavor)?, rest.contains(&"isolated"));
+                self.add_group_of(&owner, vpc, name, flavor_of(flavor)?, rest.contains(&"isolated"));
                 *group = Some((*name).to_owned());
             }
             ["prefixes", name, cidrs @ ..] => {
@@ -229,7 +233,7 @@ impl Lab {
                 let list = self.port_list(name, ranges);
                 self.change(vec![list]);
             }
-            ["instance", name, groups @ ..] => self.add_instance(vpc, name, groups),
+            ["instance", name, groups @ ..] => self.add_instance_of(&owner, vpc, name, groups),
             _ => bail!("no such statement"),
         }
         Ok(())

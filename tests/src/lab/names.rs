@@ -6,13 +6,13 @@ use sekimori_core::{
     address::Cidr,
     change::Change,
     command::{
-        Command, Member, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome, Revocation, TreatmentOf,
-        VpcIpv6,
+        Command, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome, PortListEdit,
+        PrefixListEdit, Revocation, TreatmentOf, VpcIpv6,
     },
-    ids::{GroupId, InstanceId, RuleId, SubnetId, VpcId},
+    ids::{AccountId, GroupId, InstanceId, RuleId, SubnetId, VpcId},
     rule::{Direction, Rule},
     time::Timestamp,
-    world::{Dialect, Eni, Flavor, InnerAccess, PortList, PrefixEntry, PrefixList, Treatment},
+    world::{Dialect, Eni, Flavor, InnerAccess, PortEntry, PortList, PrefixEntry, PrefixList, Treatment},
 };
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
 /// Ids by name.
 #[derive(Debug, Default)]
 pub(super) struct Names {
+    pub(super) accounts: BTreeMap<String, AccountId>,
     pub(super) vpcs: BTreeMap<String, (VpcId, SubnetId)>,
     pub(super) groups: BTreeMap<String, GroupId>,
     pub(super) instances: BTreeMap<String, InstanceId>,
@@ -84,17 +85,51 @@ impl Lab {
         known.unwrap_or_else(|| fail(&format!("no VPC `{name}`")))
     }
 
+    /// Makes another account, to which the VPC `main` is open.
+    pub fn add_account(&mut self, name: &str) {
+        let (vpc, _) = self.vpc_or_main("main");
+        let dialect = self.world().dialect_of(&self.account);
+        let (key, sealed_secret) = (format!("key-{name}").into(), String::new());
+        let new = NewAccount { id: None, dialect, name: name.to_owned(), key, sealed_secret };
+        let outcome = self.run(&Command::CreateAccount(new));
+        let Outcome::Account(account) = outcome else { fail(&format!("no account but {outcome:?}")) };
+        self.run(&Command::ShareVpc { vpc, with: account.clone(), is_shared: true });
+        self.names.accounts.insert(name.to_owned(), account);
+    }
+
+    /// The account of a name; without one, the lab's own.
+    #[must_use]
+    pub fn account_named(&self, name: Option<&str>) -> AccountId {
+        let Some(name) = name else { return self.account.clone() };
+        let known = self.names.accounts.get(name).cloned();
+        known.unwrap_or_else(|| fail(&format!("no account `{name}`")))
+    }
+
+    /// The account that owns a group.
+    #[must_use]
+    pub fn owner_of(&self, group: &str) -> AccountId {
+        let found = self.world().group(&self.group_id(group)).map(|found| found.account.clone());
+        found.unwrap_or_else(|| self.account.clone())
+    }
+
     /// Makes a group; an isolated one has the inner access Drop.
     pub fn add_group(&mut self, vpc: &str, name: &str, flavor: Flavor, isolated: bool) {
+        let account = self.account.clone();
+        self.add_group_of(&account, vpc, name, flavor, isolated);
+    }
+
+    /// Makes a group of an account.
+    pub fn add_group_of(&mut self, account: &AccountId, vpc: &str, name: &str, flavor: Flavor, isolated: bool) {
         let (vpc, _) = self.vpc_or_main(vpc);
         let new = NewGroup {
-            account: self.account.clone(),
+            account: account.clone(),
             vpc,
             flavor,
             name: name.to_owned(),
             description: String::new(),
             resource_group: String::new(),
             tags: Default::default(),
+            managed_by: None,
         };
         let outcome = self.run(&Command::CreateGroup(new));
         let Outcome::Group(group) = outcome else { fail(&format!("no group but {outcome:?}")) };
@@ -115,17 +150,23 @@ impl Lab {
 
     /// Sets what happens between the members of a group.
     pub fn set_inner_access(&mut self, group: &str, inner_access: InnerAccess) {
-        let (account, group) = (self.account.clone(), self.group_id(group));
+        let (account, group) = (self.owner_of(group), self.group_id(group));
         self.run(&Command::SetInnerAccess { account, group, inner_access });
     }
 
     /// Starts an instance.
     pub fn add_instance(&mut self, vpc: &str, name: &str, groups: &[&str]) {
+        let account = self.account.clone();
+        self.add_instance_of(&account, vpc, name, groups);
+    }
+
+    /// Starts an instance of an account.
+    pub fn add_instance_of(&mut self, account: &AccountId, vpc: &str, name: &str, groups: &[&str]) {
         let (_, subnet) = self.vpc_or_main(vpc);
         let new = NewInstances {
             resource_group: String::new(),
             tags: Default::default(),
-            account: self.account.clone(),
+            account: account.clone(),
             subnet,
             groups: groups.iter().map(|group| self.group_id(group)).collect(),
             amount: 1,
@@ -143,7 +184,7 @@ impl Lab {
 
     /// Deletes an instance.
     pub fn remove_instance(&mut self, name: &str) {
-        let account = self.account.clone();
+        let account = self.eni(name).account.clone();
         let instances = self.names.instances.remove(name).into_iter().collect();
         self.run(&Command::DeleteInstances { account, instances });
     }
@@ -153,7 +194,7 @@ impl Lab {
         let text: RuleText = must("read a rule", RuleText::from_str(text));
         let new = |spec| NewRule { spec, description: String::new() };
         let rules = text.specs(self).into_iter().map(new).collect();
-        let (account, group) = (self.account.clone(), self.group_id(group));
+        let (account, group) = (self.owner_of(group), self.group_id(group));
         let outcome = self.run(&Command::Authorize { account, group: group.clone(), rules });
         let Outcome::Rules(made) = outcome else { fail(&format!("no rules but {outcome:?}")) };
         for rule in made {
@@ -163,7 +204,7 @@ impl Lab {
 
     /// Takes the rules of a label from a group.
     pub fn revoke(&mut self, group: &str, label: &str) {
-        let (account, group) = (self.account.clone(), self.group_id(group));
+        let (account, group) = (self.owner_of(group), self.group_id(group));
         for direction in [Direction::Ingress, Direction::Egress] {
             let rules = self.labelled(&group, label, direction);
             if !rules.is_empty() {
@@ -184,14 +225,14 @@ impl Lab {
 
     /// Attaches a group to an instance's ENI.
     pub fn join(&mut self, instance: &str, group: &str) {
-        let (account, member) = (self.account.clone(), self.member(instance));
+        let (account, member) = (self.owner_of(group), self.member(instance));
         let group = self.group_id(group);
         self.run(&Command::JoinGroup { account, group, member });
     }
 
     /// Detaches a group from an instance's ENI.
     pub fn leave(&mut self, instance: &str, group: &str) {
-        let (account, member) = (self.account.clone(), self.member(instance));
+        let (account, member) = (self.owner_of(group), self.member(instance));
         let group = self.group_id(group);
         self.run(&Command::LeaveGroup { account, group, member });
     }
@@ -259,7 +300,9 @@ impl Lab {
             tags: Default::default(),
             id: prefix_list_id(name),
             account: self.account.clone(),
+            region: String::new(),
             name: name.to_owned(),
+            description: String::new(),
             family: cidrs.first().unwrap_or(&Cidr::WORLD_V4).family(),
             entries_max: 8,
             entries: cidrs.iter().map(entry).collect(),
@@ -270,16 +313,47 @@ impl Lab {
     /// The fact that a port list holds these ranges.
     #[must_use]
     pub fn port_list(&self, name: &str, ranges: &[&str]) -> Change {
+        let entry = |word: &&str| PortEntry { ports: must("read a range", range(word)), description: String::new() };
         Change::PutPortList(Arc::new(PortList {
             resource_group: String::new(),
             tags: Default::default(),
             id: port_list_id(name),
             account: self.account.clone(),
+            region: String::new(),
             name: name.to_owned(),
+            description: String::new(),
             entries_max: 8,
-            entries: ranges.iter().map(|word| must("read a range", range(word))).collect(),
+            entries: ranges.iter().map(entry).collect(),
             created_at: Timestamp(0),
         }))
+    }
+
+    /// Adds blocks to a prefix list and takes blocks out, as a client does.
+    pub fn edit_prefixes(&mut self, name: &str, add: &[&str], remove: &[&str]) {
+        let cidr = |text: &&str| -> Cidr { must("read a CIDR", text.parse()) };
+        let entry = |text: &&str| PrefixEntry { cidr: cidr(text).canonical(), description: String::new() };
+        self.run(&Command::EditPrefixList(PrefixListEdit {
+            account: self.account.clone(),
+            list: prefix_list_id(name),
+            name: None,
+            description: None,
+            add: add.iter().map(entry).collect(),
+            remove: remove.iter().map(|text| cidr(text).canonical()).collect(),
+        }));
+    }
+
+    /// Adds ranges to a port list and takes ranges out, as a client does.
+    pub fn edit_ports(&mut self, name: &str, add: &[&str], remove: &[&str]) {
+        let ports = |word: &&str| must("read a range", range(word));
+        let entry = |word: &&str| PortEntry { ports: ports(word), description: String::new() };
+        self.run(&Command::EditPortList(PortListEdit {
+            account: self.account.clone(),
+            list: port_list_id(name),
+            name: None,
+            description: None,
+            add: add.iter().map(entry).collect(),
+            remove: remove.iter().map(ports).collect(),
+        }));
     }
 
     /// The id of a group.

@@ -95,6 +95,7 @@ fn vpc_named(id: &str) -> Change {
         description: String::new(),
         cidr: "10.0.0.0/8".parse().unwrap(),
         ipv6: None,
+        shared_with: Vec::new(),
         created_at: Timestamp(0),
     }))
 }
@@ -110,6 +111,8 @@ fn group(id: &str, name: &str, vpc: &str) -> Change {
         inner_access: InnerAccess::Accept,
         resource_group: String::new(),
         tags: Default::default(),
+        managed_by: None,
+        is_protected: false,
         created_at: Timestamp(0),
         rules: Default::default(),
     }))

@@ -5,6 +5,7 @@ pub(crate) mod bypass;
 pub(crate) mod completions;
 pub(crate) mod counters;
 pub(crate) mod down;
+pub(crate) mod group;
 pub(crate) mod man;
 pub(crate) mod policy;
 pub(crate) mod resource_group;
@@ -12,6 +13,7 @@ pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod treatment;
 pub(crate) mod up;
+pub(crate) mod vpc;
 pub(crate) mod wait;
 pub(crate) mod why;
 
@@ -35,6 +37,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Counters(args) => counters::run(&common, args),
         Command::Treatment(command) => treatment::run(&common, command),
         Command::Bypass(command) => bypass::run(&common, command),
+        Command::Group(command) => group::run(&common, command),
+        Command::Vpc(command) => vpc::run(&common, command),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Server(args) => server::run(args),

@@ -61,6 +61,22 @@ pub enum Action {
     UnTagResources,
     ListTagResources,
     JoinResourceGroup,
+    ModifySecurityGroupAttribute,
+    ModifySecurityGroupRule,
+    ModifySecurityGroupEgressRule,
+    DescribeSecurityGroupReferences,
+    CreatePrefixList,
+    ModifyPrefixList,
+    DeletePrefixList,
+    DescribePrefixLists,
+    DescribePrefixListAttributes,
+    DescribePrefixListAssociations,
+    CreatePortRangeList,
+    ModifyPortRangeList,
+    DeletePortRangeList,
+    DescribePortRangeLists,
+    DescribePortRangeListEntries,
+    DescribePortRangeListAssociations,
 }
 
 /// What the text of a parameter must be.
@@ -225,6 +241,10 @@ const GROUP_IN_REGION: [Parameter; 2] = [needs("RegionId", Id), needs("SecurityG
 const AUTHORIZE: &[Parameter] = &join::<42>(&[&GROUP_IN_REGION, &FLAT_RULE, &LISTED_RULE]);
 const REVOKE: &[Parameter] =
     &join::<43>(&[&GROUP_IN_REGION, &FLAT_RULE, &LISTED_RULE, &[takes("SecurityGroupRuleId.N", Id)]]);
+const MODIFY_RULE: &[Parameter] = &join::<23>(&[&GROUP_IN_REGION, &FLAT_RULE, &[takes("SecurityGroupRuleId", Id)]]);
+const PREFIX_LIST: [Parameter; 2] = [needs("RegionId", Id), needs("PrefixListId", Id)];
+const PORT_LIST: [Parameter; 2] = [needs("RegionId", Id), needs("PortRangeListId", Id)];
+const PARTS: [Parameter; 2] = [takes("MaxResults", Integer), takes("NextToken", Token)];
 const MEMBERSHIP: &[Parameter] =
     &[takes("RegionId", Id), needs("SecurityGroupId", Id), takes("InstanceId", Id), takes("NetworkInterfaceId", Id)];
 
@@ -451,7 +471,7 @@ pub const OPERATIONS: &[Entry] = &[
                 takes("Description", Text),
                 takes("SecurityGroupType", Choice),
                 takes("ResourceGroupId", Id),
-                ignores("ServiceManaged", Boolean),
+                takes("ServiceManaged", Boolean),
             ],
             &TAGS,
         ]),
@@ -532,6 +552,147 @@ pub const OPERATIONS: &[Entry] = &[
             needs("ResourceId", Id),
             needs("ResourceGroupId", Id),
         ],
+    ),
+    entry(
+        Action::ModifySecurityGroupAttribute,
+        "ModifySecurityGroupAttribute",
+        ECS,
+        true,
+        &[
+            needs("RegionId", Id),
+            needs("SecurityGroupId", Id),
+            takes("SecurityGroupName", Text),
+            takes("Description", Text),
+        ],
+    ),
+    entry(Action::ModifySecurityGroupRule, "ModifySecurityGroupRule", ECS, true, MODIFY_RULE),
+    entry(Action::ModifySecurityGroupEgressRule, "ModifySecurityGroupEgressRule", ECS, true, MODIFY_RULE),
+    entry(
+        Action::DescribeSecurityGroupReferences,
+        "DescribeSecurityGroupReferences",
+        ECS,
+        false,
+        &[needs("RegionId", Id), takes("SecurityGroupId.N", Id)],
+    ),
+    entry(
+        Action::CreatePrefixList,
+        "CreatePrefixList",
+        ECS,
+        true,
+        &join::<12>(&[
+            &[
+                needs("RegionId", Id),
+                needs("PrefixListName", Text),
+                needs("AddressFamily", Choice),
+                needs("MaxEntries", Integer),
+                takes("Description", Text),
+                takes("Entry.N.Cidr", Address),
+                takes("Entry.N.Description", Text),
+                takes("ResourceGroupId", Id),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(
+        Action::ModifyPrefixList,
+        "ModifyPrefixList",
+        ECS,
+        true,
+        &join::<7>(&[
+            &PREFIX_LIST,
+            &[
+                takes("PrefixListName", Text),
+                takes("Description", Text),
+                takes("AddEntry.N.Cidr", Address),
+                takes("AddEntry.N.Description", Text),
+                takes("RemoveEntry.N.Cidr", Address),
+            ],
+        ]),
+    ),
+    entry(Action::DeletePrefixList, "DeletePrefixList", ECS, true, &PREFIX_LIST),
+    entry(
+        Action::DescribePrefixLists,
+        "DescribePrefixLists",
+        ECS,
+        false,
+        &join::<11>(&[
+            &[
+                needs("RegionId", Id),
+                takes("PrefixListId.N", Id),
+                takes("PrefixListName", Text),
+                takes("AddressFamily", Choice),
+                takes("ResourceGroupId", Id),
+            ],
+            &PARTS,
+            &TAGS,
+        ]),
+    ),
+    entry(Action::DescribePrefixListAttributes, "DescribePrefixListAttributes", ECS, false, &PREFIX_LIST),
+    entry(
+        Action::DescribePrefixListAssociations,
+        "DescribePrefixListAssociations",
+        ECS,
+        false,
+        &join::<4>(&[&PREFIX_LIST, &PARTS]),
+    ),
+    entry(
+        Action::CreatePortRangeList,
+        "CreatePortRangeList",
+        ECS,
+        true,
+        &join::<11>(&[
+            &[
+                needs("RegionId", Id),
+                needs("PortRangeListName", Text),
+                needs("MaxEntries", Integer),
+                takes("Description", Text),
+                takes("Entry.N.PortRange", Ports),
+                takes("Entry.N.Description", Text),
+                takes("ResourceGroupId", Id),
+            ],
+            &TAGS,
+        ]),
+    ),
+    entry(
+        Action::ModifyPortRangeList,
+        "ModifyPortRangeList",
+        ECS,
+        true,
+        &join::<7>(&[
+            &PORT_LIST,
+            &[
+                takes("PortRangeListName", Text),
+                takes("Description", Text),
+                takes("AddEntry.N.PortRange", Ports),
+                takes("AddEntry.N.Description", Text),
+                takes("RemoveEntry.N.PortRange", Ports),
+            ],
+        ]),
+    ),
+    entry(Action::DeletePortRangeList, "DeletePortRangeList", ECS, true, &PORT_LIST),
+    entry(
+        Action::DescribePortRangeLists,
+        "DescribePortRangeLists",
+        ECS,
+        false,
+        &join::<10>(&[
+            &[
+                needs("RegionId", Id),
+                takes("PortRangeListId.N", Id),
+                takes("PortRangeListName", Text),
+                takes("ResourceGroupId", Id),
+            ],
+            &PARTS,
+            &TAGS,
+        ]),
+    ),
+    entry(Action::DescribePortRangeListEntries, "DescribePortRangeListEntries", ECS, false, &PORT_LIST),
+    entry(
+        Action::DescribePortRangeListAssociations,
+        "DescribePortRangeListAssociations",
+        ECS,
+        false,
+        &join::<4>(&[&PORT_LIST, &PARTS]),
     ),
 ];
 

@@ -1,7 +1,7 @@
 //! Replies as bytes: one tree, written as JSON or as XML (`spec/ecs.md` B4).
 //!
-//! The cloud wraps every list twice: `"SecurityGroups": {"SecurityGroup": […]}`. An empty list is written,
-//! not left out: clients index into it.
+//! The cloud wraps most lists twice: `"SecurityGroups": {"SecurityGroup": […]}`; those of port lists are plain
+//! arrays. An empty list is written, not left out: clients index into it.
 
 use std::fmt::Write as _;
 
@@ -41,6 +41,8 @@ pub(super) enum Node {
         /// The items.
         items: Vec<Self>,
     },
+    /// A list that is not wrapped.
+    Array(Vec<Self>),
 }
 
 /// Named values, in the order in which they are written.
@@ -72,6 +74,11 @@ pub(super) fn number(value: impl TryInto<i64>) -> Node {
 /// A wrapped list.
 pub(super) fn list<T: Into<Node>>(item: &'static str, items: impl IntoIterator<Item = T>) -> Node {
     Node::List { item, items: items.into_iter().map(Into::into).collect() }
+}
+
+/// A list that is not wrapped.
+pub(super) fn array<T: Into<Node>>(items: impl IntoIterator<Item = T>) -> Node {
+    Node::Array(items.into_iter().map(Into::into).collect())
 }
 
 impl From<Fields> for Node {
@@ -129,11 +136,15 @@ impl Serialize for Node {
                 map.serialize_entry(item, items)?;
                 map.end()
             }
+            Self::Array(items) => serializer.collect_seq(items),
         }
     }
 }
 
 fn write_xml(out: &mut String, name: &str, node: &Node) {
+    if let Node::Array(items) = node {
+        return items.iter().for_each(|value| write_xml(out, name, value));
+    }
     out.push('<');
     out.push_str(name);
     out.push('>');
@@ -144,6 +155,8 @@ fn write_xml(out: &mut String, name: &str, node: &Node) {
         Node::Boolean(value) => drop(write!(out, "{value}")),
         Node::Object(fields) => fields.iter().for_each(|(name, value)| write_xml(out, name, value)),
         Node::List { item, items } => items.iter().for_each(|value| write_xml(out, item, value)),
+        // An array has no element of its own: its name is that of each item.
+        Node::Array(_) => {}
     }
     out.push_str("</");
     out.push_str(name);
@@ -169,7 +182,9 @@ mod tests {
 
     fn things() -> Fields {
         let thing = vec![("Name", "a<b&\u{1}".into()), ("Priority", number(1)), ("Default", false.into())];
-        vec![("Things", list("Thing", [thing])), ("Names", list::<&str>("Name", []))]
+        let plain = [("Plain", array(["a", "b"])), ("None", array::<&str>([]))];
+        let wrapped = [("Things", list("Thing", [thing])), ("Names", list::<&str>("Name", []))];
+        wrapped.into_iter().chain(plain).collect()
     }
 
     #[test]
@@ -178,7 +193,7 @@ mod tests {
             Format::Json,
             things(),
             &expect![[
-                r#"{"RequestId":"R-1","Things":{"Thing":[{"Name":"a<b&\u0001","Priority":1,"Default":false}]},"Names":{"Name":[]}}"#
+                r#"{"RequestId":"R-1","Things":{"Thing":[{"Name":"a<b&\u0001","Priority":1,"Default":false}]},"Names":{"Name":[]},"Plain":["a","b"],"None":[]}"#
             ]],
         );
     }
@@ -189,7 +204,7 @@ mod tests {
             Format::Xml,
             things(),
             &expect![[
-                r#"<?xml version="1.0" encoding="UTF-8"?><DescribeThingsResponse><RequestId>R-1</RequestId><Things><Thing><Name>a&lt;b&amp;�</Name><Priority>1</Priority><Default>false</Default></Thing></Things><Names></Names></DescribeThingsResponse>"#
+                r#"<?xml version="1.0" encoding="UTF-8"?><DescribeThingsResponse><RequestId>R-1</RequestId><Things><Thing><Name>a&lt;b&amp;�</Name><Priority>1</Priority><Default>false</Default></Thing></Things><Names></Names><Plain>a</Plain><Plain>b</Plain></DescribeThingsResponse>"#
             ]],
         );
     }

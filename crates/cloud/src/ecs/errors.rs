@@ -5,6 +5,9 @@
 
 use sekimori_core::{refusal::Refusal, rule::Direction};
 
+mod lists;
+
+pub use self::lists::ListFault;
 use super::{catalog::Action, refusals};
 
 /// What a client is told about a failure.
@@ -122,6 +125,10 @@ pub enum Fault {
     Rule(RuleFault),
     /// A wrong request about tags.
     Tag(TagFault),
+    /// A wrong prefix list or port list.
+    List(ListFault),
+    /// Groups whose references are asked for: none, too many, or one whose id cannot be one.
+    References,
     /// The command was refused.
     Refused(Refusal),
 }
@@ -194,6 +201,10 @@ pub enum RuleFault {
     RuleId,
     /// The same rule id twice in one call.
     RuleIdTwice,
+    /// A rule is to be changed, and nothing of it.
+    NothingToModify,
+    /// A group as the end that is the group's own.
+    GroupOfOwnEnd,
 }
 
 /// Why a request about tags cannot be carried out.
@@ -349,6 +360,12 @@ impl Fault {
             Self::BlockFormat => block(action),
             Self::Rule(fault) => rule(fault, action),
             Self::Tag(fault) => tag(*fault),
+            Self::List(fault) => fault.failure(),
+            Self::References => failure(
+                400,
+                "InvalidSecurityGroupId.Malformed",
+                "The specified parameter SecurityGroupId is essential and size should less than 10",
+            ),
             Self::Refused(refusal) => refusals::of_refusal(action, refusal),
         }
     }
@@ -402,6 +419,9 @@ fn malformed_id(action: Option<Action>, name: &str) -> Failure {
         "VpcId" => "InvalidVpcId.Malformed",
         "VSwitchId" => "InvalidVSwitchId.Malformed",
         "NetworkInterfaceId" => "InvalidParam.Malformed",
+        "PrefixListId" => return no_prefix_list(),
+        "PortRangeListId" => return no_port_list(),
+        "SecurityGroupRuleId" => "InvalidParam.SecurityGroupRuleId",
         _ => "InvalidParameter",
     };
     failure(400, code, format!("The specified parameter {name} is not valid."))
@@ -474,12 +494,8 @@ fn rule(fault: &RuleFault, action: Option<Action>) -> Failure {
             "InvalidParam.ProtocolNotSupportPortRangeList",
             "The specified protocol does not support the port range list.",
         ),
-        RuleFault::PortList => {
-            failure(400, "InvalidPortRangeListId.NotFound", "The specified port range list was not found.")
-        }
-        RuleFault::PrefixList => {
-            failure(404, "InvalidPrefixListId.NotFound", "The specified prefix list was not found.")
-        }
+        RuleFault::PortList => no_port_list(),
+        RuleFault::PrefixList => no_prefix_list(),
         RuleFault::PeerGroup { direction } => peer_group(*direction),
         RuleFault::Address { at, item } => address(*at, item),
         RuleFault::BothFamilies { is_source: true, item } => failure(
@@ -548,6 +564,14 @@ fn rule(fault: &RuleFault, action: Option<Action>) -> Failure {
             "InvalidParam.SecurityGroupRuleIdRepeated",
             "The specified parameter SecurityGroupRuleId is repeated.",
         ),
+        RuleFault::NothingToModify => {
+            failure(400, "InvalidParam.InvalidModifyRuleRequest", "The request parameters are illegal.")
+        }
+        RuleFault::GroupOfOwnEnd => failure(
+            400,
+            "InvalidSourceOrDestGroupId.DirectionMissmatch",
+            "An inbound rule takes SourceGroupId and an outbound rule DestGroupId; give the other end as addresses.",
+        ),
     }
 }
 
@@ -572,6 +596,14 @@ fn tag(fault: TagFault) -> Failure {
         }
     };
     failure(status, code, message)
+}
+
+pub(super) fn no_port_list() -> Failure {
+    failure(400, "InvalidPortRangeListId.NotFound", "The specified port range list was not found.")
+}
+
+pub(super) fn no_prefix_list() -> Failure {
+    failure(404, "InvalidPrefixListId.NotFound", "The specified prefix list was not found.")
 }
 
 pub(super) fn peer_group(direction: Direction) -> Failure {

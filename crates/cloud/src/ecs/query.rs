@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use sekimori_core::{
-    ids::{GroupId, InstanceId, SubnetId, VpcId},
+    address::Family,
+    ids::{AccountId, GroupId, InstanceId, PortListId, PrefixListId, SubnetId, VpcId},
     resource::ResourceKind,
     rule::Direction,
     tags::TagFilter,
@@ -29,6 +30,20 @@ pub enum Query {
     Rules(RuleQuery),
     /// `ListTagResources`.
     Tags(TagQuery),
+    /// `DescribeSecurityGroupReferences`.
+    References(ReferenceQuery),
+    /// `DescribePrefixLists`.
+    PrefixLists(ListsQuery<PrefixListId>),
+    /// `DescribePrefixListAttributes`.
+    PrefixList(ListQuery<PrefixListId>),
+    /// `DescribePrefixListAssociations`.
+    PrefixListUsers(ListQuery<PrefixListId>),
+    /// `DescribePortRangeLists`.
+    PortLists(ListsQuery<PortListId>),
+    /// `DescribePortRangeListEntries`.
+    PortList(ListQuery<PortListId>),
+    /// `DescribePortRangeListAssociations`.
+    PortListUsers(ListQuery<PortListId>),
 }
 
 /// Which part of the result is wanted.
@@ -75,6 +90,8 @@ impl NameFilter {
 /// Filters of `DescribeVpcs`. All that are there must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VpcQuery {
+    /// The owner: the caller, or one who shares a VPC with the caller.
+    pub owner: Option<AccountId>,
     /// The region.
     pub region: Option<&'static Region>,
     /// Any of these.
@@ -96,6 +113,8 @@ pub struct VpcQuery {
 /// Filters of `DescribeVSwitches`. All that are there must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VSwitchQuery {
+    /// The owner: the caller, or one who shares a VPC with the caller.
+    pub owner: Option<AccountId>,
     /// The region.
     pub region: Option<&'static Region>,
     /// The VPC.
@@ -172,6 +191,8 @@ pub struct GroupQuery {
     pub resource_group: Option<String>,
     /// Tags, each with a value or any.
     pub tags: Vec<TagFilter>,
+    /// Whether a cloud product manages it.
+    pub is_managed: Option<bool>,
     /// Whether the numbers of members are wanted.
     pub counts: bool,
     /// A filter is set that nothing here can pass.
@@ -206,6 +227,45 @@ pub struct TagQuery {
     pub ids: Vec<String>,
     /// Tags, each with a value or any.
     pub tags: Vec<TagFilter>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// `DescribeSecurityGroupReferences`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// The groups, each once.
+    pub groups: Vec<GroupId>,
+}
+
+/// Filters of `DescribePrefixLists` and `DescribePortRangeLists`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListsQuery<Id> {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// Any of these; empty is all.
+    pub ids: Vec<Id>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// The family, of prefix lists.
+    pub family: Option<Family>,
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// A question about one list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListQuery<Id> {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// The list.
+    pub list: Id,
     /// Which part.
     pub page: Page,
 }

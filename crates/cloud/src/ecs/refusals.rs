@@ -10,7 +10,7 @@ use sekimori_core::{
 
 use super::{
     catalog::Action,
-    errors::{Failure, Fault, TagFault, failure, peer_group},
+    errors::{Failure, Fault, TagFault, failure, no_port_list, no_prefix_list, peer_group},
 };
 
 /// What the client of an operation is told about a refusal.
@@ -92,6 +92,36 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
              token with different requests, unless the requests are identical.",
         ),
         Refusal::NoIpv6 { .. } => failure(403, "InvalidVSwitch.Ipv6NotTurnOn", format!("{refusal}.")),
+        Refusal::Managed { .. } => {
+            failure(403, "InvalidOperation.ResourceManagedByCloudProduct", format!("{refusal}."))
+        }
+        Refusal::Protected { .. } => failure(403, "InvalidOperation.DeletionProtection", format!("{refusal}.")),
+        Refusal::NoSuchRule { .. } => {
+            failure(404, "SecurityGroupRule.NotFound", "The target security group rule not exist.")
+        }
+        Refusal::PeerKindFixed { .. } => failure(
+            400,
+            "InvalidOperation.ModifySgRuleEntityType",
+            "The source or destination type of the rules cannot be modified.",
+        ),
+        Refusal::PortsKindFixed { .. } => failure(
+            400,
+            "InvalidOperation.ModifyPortRangeType",
+            "The PortRange type is not allowed to be modified. You cannot modify a rule from using the port list to \
+             not using it, and vice versa.",
+        ),
+        Refusal::SameRule { .. } => failure(400, "InvalidOperation.RuleDuplicate", format!("{refusal}.")),
+        Refusal::PortsWithoutProtocol { .. } => failure(
+            400,
+            "InvalidParam.ProtocolAndPortRangeMismatch",
+            "The specified Protocol and PortRange do not match.",
+        ),
+        Refusal::RuleFamily { .. } => failure(
+            400,
+            "InvalidParam.ProtocolAndAddressFamilyMismatch",
+            "The specified Protocol and address family do not match.",
+        ),
+        Refusal::OtherDialect { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
     }
 }
 
@@ -105,6 +135,11 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         Kind::Group if action == Some(Action::DeleteSecurityGroup) => {
             failure(404, "InvalidSecurityGroup.NotFound", "The specified security group is not found.")
         }
+        Kind::Group if action == Some(Action::DescribeSecurityGroupReferences) => failure(
+            404,
+            "InvalidSecurityGroupId.NotFound",
+            "The SecurityGroupId provided does not exist in our records.",
+        ),
         Kind::Group => {
             failure(404, "InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
         }
@@ -113,10 +148,8 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         Kind::ResourceGroup => {
             failure(404, "InvalidResourceGroup.NotFound", "The ResourceGroup provided does not exist in our records.")
         }
-        Kind::PrefixList => failure(404, "InvalidPrefixListId.NotFound", "The specified prefix list was not found."),
-        Kind::PortList => {
-            failure(400, "InvalidPortRangeListId.NotFound", "The specified port range list was not found.")
-        }
+        Kind::PrefixList => no_prefix_list(),
+        Kind::PortList => no_port_list(),
     }
 }
 
@@ -138,14 +171,17 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         Kind::Group => {
             failure(403, "DependencyViolation", "There is still instance(s) in the specified security group.")
         }
-        Kind::Account
-        | Kind::Instance
-        | Kind::Eni
-        | Kind::PeerGroup
-        | Kind::Rule
-        | Kind::PrefixList
-        | Kind::PortList
-        | Kind::ResourceGroup => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
+        Kind::PrefixList => {
+            failure(400, "NotAllowed.AssociationExist", "The specified prefix list has associated resources.")
+        }
+        Kind::PortList => failure(
+            400,
+            "InvalidPortRangeListId.AssociationExist",
+            "The specified port range list has association resources.",
+        ),
+        Kind::Account | Kind::Instance | Kind::Eni | Kind::PeerGroup | Kind::Rule | Kind::ResourceGroup => {
+            failure(403, "DependencyViolation", format!("{dependent}: {by}."))
+        }
     }
 }
 
@@ -171,11 +207,11 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
                  security group.When authorization object of rule is security group, the limit is {limit}."
             ),
         ),
-        Counted::AddressesOfGroup => failure(
-            403,
-            "SecurityGroupInstanceLimitExceeded",
-            "The maximum number of instances in the specified security group is reached.",
-        ),
+        Counted::AddressesOfGroup => {
+            let joins = action == Some(Action::JoinSecurityGroup);
+            let code = if joins { "SecurityGroupInstanceLimitExceeded" } else { "SecurityGroupInstanceLimitExceed" };
+            failure(403, code, "The maximum number of instances in the specified security group is reached.")
+        }
         Counted::EnisOfGroup => failure(403, "InvalidOperation.NetworkInterfaceCountExceeded", format!("{refusal}.")),
         Counted::InstancesOfCall => failure(403, "InvalidParam.Amount", format!("{refusal}.")),
         Counted::AddressesOfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
@@ -193,20 +229,49 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
             let Failure { status, code, message } = host_full(action);
             failure(status, code, format!("{message} ({refusal})"))
         }
+        Counted::PrefixLists => failure(404, "LimitExceed.PrefixListPerRegion", format!("{refusal}.")),
+        Counted::PortLists => failure(
+            400,
+            "InvalidOperation.MaxCountExceed",
+            "The number of port range list in the current account has exceeded quota.",
+        ),
+        Counted::EntriesOfPrefixList => prefix_list_full(),
+        Counted::EntriesOfPortList => port_list_full(),
+        Counted::GroupsOfPrefixList => failure(
+            403,
+            "LimitExceed.PrefixListAssociationResource",
+            "The number of resources associated with the prefix list exceeds the limit.",
+        ),
     }
+}
+
+fn prefix_list_full() -> Failure {
+    failure(
+        400,
+        "LimitExceed.MaxEntries",
+        "The number of entries exceeds the MaxEntries of the specified prefix list.",
+    )
+}
+
+fn port_list_full() -> Failure {
+    failure(
+        400,
+        "InvalidOperation.EntryCountExceedMaxEntries",
+        "The number of entries in the port list exceeds MaxEntries.",
+    )
 }
 
 /// The quota error of rules, of the operation that would add them to an interface.
 fn rules_full(action: Option<Action>) -> Failure {
+    let full = "The limit of authorization records in the security group reaches.";
     match action {
         Some(Action::JoinSecurityGroup | Action::RunInstances) => {
             failure(403, "AclLimitExceed", "The maximum number of security group rules of the instance is reached.")
         }
-        _ => failure(
-            403,
-            "AuthorizationLimitExceed",
-            "The limit of authorization records in the security group reaches.",
-        ),
+        Some(Action::ModifySecurityGroupRule | Action::ModifySecurityGroupEgressRule) => {
+            failure(400, "AuthorizationLimitExceed", full)
+        }
+        _ => failure(403, "AuthorizationLimitExceed", full),
     }
 }
 
@@ -219,6 +284,8 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::RevokeSecurityGroup
         | Action::RevokeSecurityGroupEgress
         | Action::ModifySecurityGroupPolicy
+        | Action::ModifySecurityGroupRule
+        | Action::ModifySecurityGroupEgressRule
         | Action::JoinSecurityGroup
         | Action::LeaveSecurityGroup => rules_full(Some(action)),
         Action::RunInstances => failure(
@@ -226,7 +293,9 @@ fn host_full(action: Option<Action>) -> Failure {
             "QuotaExceed.ElasticQuota",
             "No additional quota is available for the specified ECS instance type.",
         ),
-        Action::CreateSecurityGroup | Action::DeleteSecurityGroup => {
+        Action::CreatePrefixList | Action::ModifyPrefixList | Action::DeletePrefixList => prefix_list_full(),
+        Action::CreatePortRangeList | Action::ModifyPortRangeList | Action::DeletePortRangeList => port_list_full(),
+        Action::CreateSecurityGroup | Action::DeleteSecurityGroup | Action::ModifySecurityGroupAttribute => {
             failure(403, "QuotaExceed.SecurityGroup", "The maximum number of security groups is reached.")
         }
         Action::CreateVpc | Action::DeleteVpc => failure(400, "QuotaExceeded.Vpc", "VPC quota exceeded."),
@@ -245,7 +314,14 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::UntagResources
         | Action::UnTagResources
         | Action::ListTagResources
-        | Action::JoinResourceGroup => failure(403, "QuotaExceed", "The quota is exceeded."),
+        | Action::JoinResourceGroup
+        | Action::DescribeSecurityGroupReferences
+        | Action::DescribePrefixLists
+        | Action::DescribePrefixListAttributes
+        | Action::DescribePrefixListAssociations
+        | Action::DescribePortRangeLists
+        | Action::DescribePortRangeListEntries
+        | Action::DescribePortRangeListAssociations => failure(403, "QuotaExceed", "The quota is exceeded."),
     }
 }
 
@@ -261,12 +337,12 @@ fn vpc_mismatch(action: Option<Action>, one: &str) -> Failure {
             "InvalidInstanceId.Mismatch",
             "Specified instance and security group are not in the same VPC.",
         ),
-        Some(Action::AuthorizeSecurityGroup) => failure(
+        Some(Action::AuthorizeSecurityGroup | Action::ModifySecurityGroupRule) => failure(
             400,
             "InvalidSourceGroupId.Mismatch",
             "Specified security group and source group are not in the same VPC.",
         ),
-        Some(Action::AuthorizeSecurityGroupEgress) => failure(
+        Some(Action::AuthorizeSecurityGroupEgress | Action::ModifySecurityGroupEgressRule) => failure(
             400,
             "InvalidDestGroupId.Mismatch",
             "Specified security group and destination group are not in the same VPC.",
@@ -286,7 +362,11 @@ fn bad_block(action: Option<Action>, reason: &str) -> Failure {
 
 fn direction_of(action: Option<Action>) -> Direction {
     match action {
-        Some(Action::AuthorizeSecurityGroupEgress | Action::RevokeSecurityGroupEgress) => Direction::Egress,
+        Some(
+            Action::AuthorizeSecurityGroupEgress
+            | Action::RevokeSecurityGroupEgress
+            | Action::ModifySecurityGroupEgressRule,
+        ) => Direction::Egress,
         _ => Direction::Ingress,
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 const SIGNED: &str = "AccessKeyId=k&Signature=s&SignatureMethod=HMAC-SHA1&SignatureVersion=1.0\
     &SignatureNonce=n&Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 7] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-"];
+const PREFIXES: [&str; 9] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-"];
 
 pub(crate) struct Estate {
     state: State,

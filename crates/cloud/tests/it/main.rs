@@ -5,8 +5,10 @@
 
 mod arbitrary;
 mod ecs;
+mod edits;
 mod estate;
 mod groups;
+mod lists;
 mod once;
 mod recorded;
 mod requests;

@@ -48,7 +48,7 @@ fn acs3_groups_and_instances() {
     check(
         "acs3-create-security-group",
         &expect![[
-            r#"Command(CreateGroup(NewGroup { account: 1234567890123456, vpc: vpc-1, flavor: EcsEnterprise, name: "web", description: "東京 *~+/=&", resource_group: "", tags: Tags({"env": "a b"}) }))"#
+            r#"Command(CreateGroup(NewGroup { account: 1234567890123456, vpc: vpc-1, flavor: EcsEnterprise, name: "web", description: "東京 *~+/=&", resource_group: "", tags: Tags({"env": "a b"}), managed_by: None }))"#
         ]],
     );
     check(
@@ -116,7 +116,7 @@ fn libcloud() {
     check(
         "libcloud-list-security-groups",
         &expect![[
-            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: None, name: None, vpc: Some(vpc-1), flavor: None, resource_group: None, tags: [], counts: false, is_empty: false, page: Number { number: 1, size: 10 } }))"#
+            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: None, name: None, vpc: Some(vpc-1), flavor: None, resource_group: None, tags: [], is_managed: None, counts: false, is_empty: false, page: Number { number: 1, size: 10 } }))"#
         ]],
     );
     check(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Draft, missing, within};
+use super::{Draft, lists::replace, missing, operator::check_unprotected, within};
 use crate::{
     address::Cidr,
     change::Change,
@@ -16,8 +16,8 @@ use crate::{
 
 impl Draft<'_> {
     pub(super) fn create_group(&mut self, new: &NewGroup) -> Result<Outcome, Refusal> {
-        let NewGroup { account, vpc, flavor, name, description, resource_group, tags } = new;
-        let vpc = self.own_vpc(account, vpc)?;
+        let NewGroup { account, vpc, flavor, name, description, resource_group, tags, managed_by } = new;
+        let vpc = self.open_vpc(account, vpc)?;
         let limits = self.limits(account);
         let owned = self.world.groups().filter(|group| group.account == *account).count();
         within(Counted::Groups, limits.groups, owned + 1)?;
@@ -39,16 +39,42 @@ impl Draft<'_> {
             inner_access,
             resource_group: resource_group.clone(),
             tags: tags.clone(),
+            managed_by: *managed_by,
+            is_protected: false,
             created_at: self.context.now,
             rules: imbl::OrdMap::new(),
         };
-        self.put(Change::PutGroup(Arc::new(group)));
-        self.authorize(account, &id, &rules_at_birth(*flavor, &vpc))?;
+        self.put(Change::PutGroup(Arc::new(group.clone())));
+        for new in &rules_at_birth(*flavor, &vpc) {
+            self.add_rule(&group, new);
+        }
         Ok(Outcome::Group(id))
+    }
+
+    pub(super) fn edit_group(
+        &mut self,
+        account: &AccountId,
+        id: &GroupId,
+        name: Option<&String>,
+        description: Option<&String>,
+    ) -> Result<Outcome, Refusal> {
+        let old = self.own_group(account, id)?;
+        let mut group = Group::clone(&old);
+        replace(&mut group.name, name);
+        replace(&mut group.description, description);
+        self.put_header(&old, group);
+        Ok(Outcome::Done)
     }
 
     pub(super) fn delete_group(&mut self, account: &AccountId, id: &GroupId) -> Result<Outcome, Refusal> {
         let group = self.own_group(account, id)?;
+        check_unprotected(&group)?;
+        self.check_unused(id)?;
+        self.drop_group(&group);
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn check_unused(&self, id: &GroupId) -> Result<(), Refusal> {
         let in_use = |by: &str| Refusal::InUse { kind: Kind::Group, id: id.to_string(), by: by.to_owned() };
         if let Some(member) = self.world.members(id).next() {
             return Err(in_use(member.instance.as_ref().map_or(member.id.as_str(), |instance| instance.as_str())));
@@ -58,14 +84,14 @@ impl Draft<'_> {
             .referrers(&Referent::Group(id.clone()))
             .find(|(other, _)| other != id)
             .map(|(other, _)| other.clone());
-        if let Some(other) = other {
-            return Err(in_use(other.as_str()));
-        }
+        other.map_or(Ok(()), |other| Err(in_use(other.as_str())))
+    }
+
+    pub(super) fn drop_group(&mut self, group: &Group) {
         for rule in group.rules.keys() {
-            self.put(Change::DeleteRule { group: id.clone(), rule: rule.clone() });
+            self.put(Change::DeleteRule { group: group.id.clone(), rule: rule.clone() });
         }
-        self.put(Change::DeleteGroup(id.clone()));
-        Ok(Outcome::Done)
+        self.put(Change::DeleteGroup(group.id.clone()));
     }
 
     pub(super) fn set_inner_access(

@@ -25,7 +25,7 @@ impl Draft<'_> {
         self.check_resource_group(account, &new.resource_group)?;
         within(Counted::InstancesOfCall, limits.instances_per_call, *amount as usize)?;
         within(Counted::AddressesOfEni, ENI_ADDRESSES_MAX as u32 - 1, *ipv6_count as usize)?;
-        let subnet = self.own_subnet(account, subnet)?;
+        let subnet = self.open_subnet(account, subnet)?;
         if *ipv6_count > 0 && subnet.ipv6.is_none() {
             return Err(Refusal::NoIpv6 { kind: Kind::Subnet, id: subnet.id.to_string() });
         }
@@ -106,11 +106,6 @@ impl Draft<'_> {
             self.put(Change::DeleteInstance(id.clone()));
         }
         Ok(Outcome::Done)
-    }
-
-    fn own_subnet(&self, account: &AccountId, id: &crate::ids::SubnetId) -> Result<Arc<Subnet>, Refusal> {
-        let subnet = self.world.subnet(id).filter(|subnet| subnet.account == *account);
-        subnet.cloned().ok_or_else(|| missing(Kind::Subnet, id))
     }
 
     fn take_ipv4(&self, subnet: &Subnet, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, Refusal> {

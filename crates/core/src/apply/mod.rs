@@ -7,8 +7,10 @@
 mod account;
 mod group;
 mod instance;
+mod lists;
 mod network;
 mod once;
+mod operator;
 mod resource_group;
 mod rules;
 mod tags;
@@ -120,6 +122,25 @@ impl Draft<'_> {
             }
             Command::Once { ticket, command } => self.once(ticket, command),
             Command::Untag { account, resources, keys } => self.untag(account, resources, keys),
+            Command::EditGroup { account, group, name, description } => {
+                self.edit_group(account, group, name.as_ref(), description.as_ref())
+            }
+            Command::EditRule { account, group, direction, rule, edit } => {
+                self.edit_rule(account, group, *direction, rule, edit)
+            }
+            Command::DescribeRule { account, group, spec, description } => {
+                self.describe_rule(account, group, spec, description.as_ref())
+            }
+            Command::CreatePrefixList(new) => self.create_prefix_list(new),
+            Command::EditPrefixList(edit) => self.edit_prefix_list(edit),
+            Command::DeletePrefixList { account, list } => self.delete_prefix_list(account, list),
+            Command::CreatePortList(new) => self.create_port_list(new),
+            Command::EditPortList(edit) => self.edit_port_list(edit),
+            Command::DeletePortList { account, list } => self.delete_port_list(account, list),
+            Command::ShareVpc { vpc, with, is_shared } => self.share_vpc(vpc, with, *is_shared),
+            Command::ProtectGroup { group, is_protected } => self.protect_group(group, *is_protected),
+            Command::ManageGroup { group, managed_by } => self.manage_group(group, *managed_by),
+            Command::RemoveGroup { group, force } => self.remove_group(group, *force),
         }
     }
 
@@ -132,9 +153,14 @@ impl Draft<'_> {
         Limits::of(self.context.limits, self.world.dialect_of(account))
     }
 
+    /// A group that its owner may change: one that a cloud product manages is only looked at.
     fn own_group(&self, account: &AccountId, id: &GroupId) -> Result<Arc<Group>, Refusal> {
         let group = self.world.group(id).filter(|group| group.account == *account);
-        group.cloned().ok_or_else(|| missing(Kind::Group, id))
+        let group = group.ok_or_else(|| missing(Kind::Group, id))?;
+        if group.managed_by.is_some() {
+            return Err(Refusal::Managed { group: id.clone() });
+        }
+        Ok(Arc::clone(group))
     }
 }
 

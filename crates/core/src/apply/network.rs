@@ -51,6 +51,7 @@ impl Draft<'_> {
             ipv6,
             resource_group: resource_group.clone(),
             tags: tags.clone(),
+            shared_with: Vec::new(),
             created_at: self.context.now,
         };
         self.put(Change::PutVpc(Arc::new(vpc)));
@@ -113,9 +114,22 @@ impl Draft<'_> {
         Ok(Outcome::Done)
     }
 
-    pub(super) fn own_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
+    fn own_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
         let vpc = self.world.vpc(id).filter(|vpc| vpc.account == *account);
         vpc.cloned().ok_or_else(|| missing(Kind::Vpc, id))
+    }
+
+    /// A VPC that an account may have groups and interfaces in: its own, or one that is shared with it.
+    pub(super) fn open_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
+        let vpc = self.world.vpc(id).filter(|vpc| vpc.is_open_to(account));
+        vpc.cloned().ok_or_else(|| missing(Kind::Vpc, id))
+    }
+
+    /// A subnet that an account may have interfaces in.
+    pub(super) fn open_subnet(&self, account: &AccountId, id: &SubnetId) -> Result<Arc<Subnet>, Refusal> {
+        let is_open = |subnet: &Subnet| self.world.vpc(&subnet.vpc).is_some_and(|vpc| vpc.is_open_to(account));
+        let subnet = self.world.subnet(id).filter(|subnet| is_open(subnet));
+        subnet.cloned().ok_or_else(|| missing(Kind::Subnet, id))
     }
 
     /// A unique-local /56 (RFC 4193) that no other VPC has.

@@ -1,5 +1,8 @@
 //! Commands on a small estate: what each changes, and what is refused with nothing changed.
 
+mod edits;
+mod lists;
+
 use expect_test::{Expect, expect};
 
 use super::{State, apply};
@@ -120,6 +123,7 @@ impl Estate {
             description: String::new(),
             resource_group: String::new(),
             tags: Default::default(),
+            managed_by: None,
         };
         let Outcome::Group(id) = self.run(Command::CreateGroup(new)) else { panic!() };
         id

@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
             (Service::Ports(range), _) => ported(range),
             (Service::PortList(id), _) => {
                 let entries = self.world.port_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
-                entries.iter().flat_map(|range| -> Vec<Span> { ported(range) }).collect()
+                entries.iter().flat_map(|entry| -> Vec<Span> { ported(&entry.ports) }).collect()
             }
             // A packet with a type has no source port.
             (Service::Icmp { .. }, Some(_)) => Vec::new(),

@@ -57,7 +57,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Instances(_)
         | Outcome::Group(_)
         | Outcome::ResourceGroup(_)
-        | Outcome::Rules(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
+        | Outcome::Rules(_)
+        | Outcome::PrefixList(_)
+        | Outcome::PortList(_)
+        | Outcome::Removed { .. } => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
     }
 }
 

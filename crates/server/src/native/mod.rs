@@ -5,6 +5,7 @@
 
 mod accounts;
 mod error;
+mod groups;
 mod questions;
 mod resource_groups;
 mod settings;
@@ -18,7 +19,7 @@ use axum::{
     http::header::AUTHORIZATION,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get, put},
+    routing::{any, delete, get, put},
 };
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
@@ -57,6 +58,10 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/policy/{name}", get(questions::policy))
         .route("/v1/treatment", put(settings::set_treatment))
         .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
+        .route("/v1/groups/{group}", delete(groups::remove))
+        .route("/v1/groups/{group}/protection", put(groups::set_protection))
+        .route("/v1/groups/{group}/manager", put(groups::set_manager))
+        .route("/v1/vpcs/{vpc}/sharing", put(groups::set_sharing))
         .route("/v1", any(unknown))
         .route("/v1/", any(unknown))
         .route("/v1/{*rest}", any(unknown))

@@ -247,3 +247,46 @@ async fn settings_are_changes_like_any_other() {
     let log = lab.bench.store.log(Revision(9), 1).unwrap().remove(0);
     assert_eq!((log.actor.who.as_str(), log.actor.operation.as_str()), ("operator", "SetBypass"));
 }
+
+#[tokio::test]
+async fn groups_are_protected_handed_over_and_removed_by_the_operator() {
+    let lab = Lab::new();
+    let group = lab.bench.committer.world().groups().next().unwrap().id.clone();
+    let found = || lab.bench.committer.world().group(&group).cloned();
+    let path = |rest: &str| format!("/v1/groups/{group}{rest}");
+    let put = async |rest: &str, body: &str| lab.call(Method::PUT, &path(rest), body).await;
+    assert_eq!(put("/protection", r#"{"protected":true}"#).await.1, r#"{"revision":9}"#);
+    assert_eq!(put("/manager", r#"{"service":42}"#).await.1, r#"{"revision":10}"#);
+    let state = found().unwrap();
+    assert_eq!((state.is_protected, state.managed_by), (true, Some(42)));
+    let (status, code, message) = lab.refused(Method::DELETE, &path("?force=true"), "").await;
+    assert_eq!((status, code), (409, ErrorCode::Refused));
+    assert!(message.contains("protected from deletion"), "{message}");
+    assert_eq!(put("/protection", r#"{"protected":false}"#).await.0, StatusCode::OK);
+    assert_eq!(put("/manager", r#"{"service":null}"#).await.0, StatusCode::OK);
+    // Two instances carry no other group.
+    let (status, _, message) = lab.refused(Method::DELETE, &path("?force=true"), "").await;
+    assert!(status == 409 && message.contains("only security group"), "{message}");
+    assert_eq!(lab.refused(Method::DELETE, &path("?force=perhaps"), "").await.0, 400);
+    for (rest, body) in [("/protection", "{}"), ("/manager", r#"{"service":"x"}"#), ("/protection", r#"{"x":1}"#)] {
+        assert_eq!(lab.refused(Method::PUT, &path(rest), body).await.0, 400, "{rest} {body}");
+    }
+    assert_eq!(lab.refused(Method::DELETE, "/v1/groups/sg-none", "").await.0, 404);
+    assert!(found().is_some());
+}
+
+#[tokio::test]
+async fn a_vpc_is_shared_with_another_account() {
+    let lab = Lab::new();
+    let vpc = lab.bench.committer.world().vpcs().next().unwrap().id.clone();
+    let (_, body) = lab.call(Method::POST, "/v1/accounts", r#"{"dialect":"ecs","name":"shop"}"#).await;
+    let created: api::CreatedAccount = serde_json::from_str(&body).unwrap();
+    let path = format!("/v1/vpcs/{vpc}/sharing");
+    let share = |account: &str, shared: bool| format!(r#"{{"account":"{account}","shared":{shared}}}"#);
+    let shared_with = || lab.bench.committer.world().vpc(&vpc).unwrap().shared_with.clone();
+    assert_eq!(lab.call(Method::PUT, &path, &share(created.account.as_str(), true)).await.0, StatusCode::OK);
+    assert_eq!(shared_with(), std::slice::from_ref(&created.account));
+    assert_eq!(lab.call(Method::PUT, &path, &share(created.account.as_str(), false)).await.0, StatusCode::OK);
+    assert_eq!(shared_with(), []);
+    assert_eq!(lab.refused(Method::PUT, &path, &share("17", true)).await.0, 404);
+}

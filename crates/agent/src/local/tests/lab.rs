@@ -205,6 +205,7 @@ impl Lab {
             description: text(),
             resource_group: text(),
             tags: Default::default(),
+            managed_by: None,
         };
         let Outcome::Group(group) = self.run(&Command::CreateGroup(new)).0 else { panic!("no group") };
         Network { vpc, subnet, group }

@@ -29,7 +29,25 @@ pub(super) fn create(scope: &Scope<'_>) -> Result<Command, Fault> {
         description: scope.description(Words::GroupDescription)?,
         resource_group: scope.resource_group()?,
         tags: tags::read(scope)?,
+        managed_by: managed_by(scope)?,
     }))
+}
+
+/// The parameter that cloud products use. The caller's own account plays the product.
+fn managed_by(scope: &Scope<'_>) -> Result<Option<u64>, Fault> {
+    let is_managed = scope.boolean("ServiceManaged")?.unwrap_or(false);
+    Ok(is_managed.then(|| scope.account.as_str().parse().unwrap_or(0)))
+}
+
+/// What is not given, or empty, stays.
+pub(super) fn edit(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let group = scope.group()?;
+    let name = scope.text("SecurityGroupName");
+    if name.is_some_and(|name| !is_name(name, &[])) {
+        return Err(Fault::Words(Words::GroupName));
+    }
+    let description = Some(scope.description(Words::GroupDescription)?).filter(|text| !text.is_empty());
+    Ok(Command::EditGroup { account: scope.account.clone(), group, name: name.map(str::to_owned), description })
 }
 
 pub(super) fn delete(scope: &Scope<'_>) -> Result<Command, Fault> {

@@ -6,9 +6,11 @@
 
 mod groups;
 mod instances;
+mod lists;
 mod network;
 mod queries;
 mod rule;
+mod rule_edit;
 mod rules;
 mod scope;
 mod tags;
@@ -82,5 +84,30 @@ fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {
         }
         Action::DescribeSecurityGroups => queries::groups(scope).map(Query::Groups).map(Operation::Query),
         Action::DescribeSecurityGroupAttribute => queries::rules(scope).map(Query::Rules).map(Operation::Query),
+        Action::ModifySecurityGroupAttribute => groups::edit(scope).map(Operation::Command),
+        Action::ModifySecurityGroupRule | Action::ModifySecurityGroupEgressRule => {
+            rule_edit::modify(scope).map(Operation::Command)
+        }
+        Action::DescribeSecurityGroupReferences => {
+            queries::references(scope).map(Query::References).map(Operation::Query)
+        }
+        Action::CreatePrefixList => lists::create_prefix_list(scope).map(Operation::Command),
+        Action::ModifyPrefixList => lists::edit_prefix_list(scope).map(Operation::Command),
+        Action::DeletePrefixList => lists::delete_prefix_list(scope).map(Operation::Command),
+        Action::DescribePrefixLists => lists::prefix_lists(scope).map(Query::PrefixLists).map(Operation::Query),
+        Action::DescribePrefixListAttributes => {
+            lists::prefix_list(scope).map(Query::PrefixList).map(Operation::Query)
+        }
+        Action::DescribePrefixListAssociations => {
+            lists::prefix_list(scope).map(Query::PrefixListUsers).map(Operation::Query)
+        }
+        Action::CreatePortRangeList => lists::create_port_list(scope).map(Operation::Command),
+        Action::ModifyPortRangeList => lists::edit_port_list(scope).map(Operation::Command),
+        Action::DeletePortRangeList => lists::delete_port_list(scope).map(Operation::Command),
+        Action::DescribePortRangeLists => lists::port_lists(scope).map(Query::PortLists).map(Operation::Query),
+        Action::DescribePortRangeListEntries => lists::port_list(scope).map(Query::PortList).map(Operation::Query),
+        Action::DescribePortRangeListAssociations => {
+            lists::port_list(scope).map(Query::PortListUsers).map(Operation::Query)
+        }
     }
 }

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sekimori_core::{ids::GroupId, rule::Direction};
+use sekimori_core::{
+    ids::{AccountId, GroupId},
+    rule::Direction,
+};
 
 use super::{
     groups,
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::ecs::{
     errors::Fault,
-    query::{GroupQuery, InstanceQuery, NameFilter, Page, RuleQuery, VSwitchQuery, VpcQuery},
+    query::{GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery, VpcQuery},
 };
 
 /// The highest page number.
@@ -41,13 +44,13 @@ const INSTANCE_PAGING: Paging = Paging { size_max: 100, ..PAGING };
 const RULE_PAGING: Paging = Paging::by_token(500, 1_000);
 
 pub(super) fn vpcs(scope: &Scope<'_>) -> Result<VpcQuery, Fault> {
-    let foreign = scope.text("VpcOwnerId").is_some_and(|owner| owner != scope.account.as_str());
     Ok(VpcQuery {
+        owner: scope.text("VpcOwnerId").map(AccountId::from),
         region: scope.region,
         ids: comma_ids(scope, "VpcId")?,
         name: scope.text("VpcName").map(pattern),
         has_ipv6: scope.boolean("EnableIpv6")?,
-        is_empty: foreign || is_true(scope, "IsDefault")? || is_set(scope, &["DhcpOptionsSetId"]),
+        is_empty: is_true(scope, "IsDefault")? || is_set(scope, &["DhcpOptionsSetId"]),
         resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
         page: page(scope, &PAGING)?,
@@ -55,15 +58,15 @@ pub(super) fn vpcs(scope: &Scope<'_>) -> Result<VpcQuery, Fault> {
 }
 
 pub(super) fn vswitches(scope: &Scope<'_>) -> Result<VSwitchQuery, Fault> {
-    let foreign = scope.text("VSwitchOwnerId").is_some_and(|owner| owner != scope.account.as_str());
     Ok(VSwitchQuery {
+        owner: scope.text("VSwitchOwnerId").map(AccountId::from),
         region: scope.region,
         vpc: scope.id("VpcId")?,
         ids: comma_ids(scope, "VSwitchId")?,
         name: scope.text("VSwitchName").map(pattern),
         zone: scope.text("ZoneId").map(str::to_owned),
         has_ipv6: scope.boolean("EnableIpv6")?,
-        is_empty: foreign || is_true(scope, "IsDefault")? || is_set(scope, &["RouteTableId"]),
+        is_empty: is_true(scope, "IsDefault")? || is_set(scope, &["RouteTableId"]),
         resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
         page: page(scope, &PAGING)?,
@@ -101,7 +104,9 @@ pub(super) fn groups(scope: &Scope<'_>) -> Result<GroupQuery, Fault> {
         (Some(one), Some(many)) => Some(many.into_iter().filter(|id| *id == one).collect()),
     };
     let is_fuzzy = is_true(scope, "FuzzyQuery")?;
-    let name = |text: &str| if is_fuzzy { pattern(text) } else { NameFilter::Exact(text.to_owned()) };
+    let name = |text: &str| {
+        if is_fuzzy { NameFilter::Pattern(format!("*{text}*")) } else { NameFilter::Exact(text.to_owned()) }
+    };
     Ok(GroupQuery {
         region: scope.region,
         ids,
@@ -110,9 +115,9 @@ pub(super) fn groups(scope: &Scope<'_>) -> Result<GroupQuery, Fault> {
         flavor: scope.text("SecurityGroupType").map(groups::flavor).transpose()?,
         resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
+        is_managed: scope.boolean("ServiceManaged")?,
         counts: is_true(scope, "IsQueryEcsCount")?,
-        is_empty: is_true(scope, "ServiceManaged")?
-            || scope.text("NetworkType").is_some_and(|kind| kind.eq_ignore_ascii_case("classic")),
+        is_empty: scope.text("NetworkType").is_some_and(|kind| kind.eq_ignore_ascii_case("classic")),
         page: page(scope, &PAGING)?,
     })
 }
@@ -131,6 +136,28 @@ pub(super) fn rules(scope: &Scope<'_>) -> Result<RuleQuery, Fault> {
     let wants_parts = is_set(scope, &["MaxResults", "NextToken"]);
     let page = if wants_parts { token_page(scope, &RULE_PAGING)? } else { Page::All };
     Ok(RuleQuery { region: scope.region, group: scope.required_id("SecurityGroupId")?, direction, page })
+}
+
+/// Groups whose references are asked for, at most ten.
+const REFERENCES_MAX: usize = 10;
+
+pub(super) fn references(scope: &Scope<'_>) -> Result<ReferenceQuery, Fault> {
+    let texts = scope.call.params().list("SecurityGroupId");
+    if texts.is_empty() || texts.len() > REFERENCES_MAX || !texts.iter().all(|text| is_id(text)) {
+        return Err(Fault::References);
+    }
+    let mut groups: Vec<GroupId> = Vec::with_capacity(texts.len());
+    for id in texts.into_iter().map(GroupId::from) {
+        if !groups.contains(&id) {
+            groups.push(id);
+        }
+    }
+    Ok(ReferenceQuery { region: scope.region, groups })
+}
+
+/// A part of something that has no pages by number.
+pub(super) fn part(scope: &Scope<'_>) -> Result<Page, Fault> {
+    token_page(scope, &PAGING)
 }
 
 /// Pages by token when the request names the parameters of that style, else by number.
@@ -190,6 +217,6 @@ fn is_true(scope: &Scope<'_>, name: &str) -> Result<bool, Fault> {
     Ok(scope.boolean(name)?.unwrap_or(false))
 }
 
-fn is_set(scope: &Scope<'_>, names: &[&str]) -> bool {
+pub(super) fn is_set(scope: &Scope<'_>, names: &[&str]) -> bool {
     names.iter().any(|name| scope.text(name).is_some())
 }

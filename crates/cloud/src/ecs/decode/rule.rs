@@ -10,7 +10,10 @@ use sekimori_core::{
 };
 
 use super::scope::{Scope, is_id, is_printable};
-use crate::ecs::errors::{Address, Fault, RuleFault};
+use crate::ecs::{
+    catalog::Action as Operation,
+    errors::{Address, Fault, RuleFault},
+};
 
 /// The longest description of a rule, in characters.
 const DESCRIPTION_MAX: usize = 512;
@@ -26,11 +29,11 @@ pub(super) struct Item<'a> {
 }
 
 /// The names of the parameters of one end of a flow.
-struct End {
+pub(super) struct End {
     is_source: bool,
     cidr: &'static str,
     ipv6_cidr: &'static str,
-    group: &'static str,
+    pub(super) group: &'static str,
     owner_account: &'static str,
     owner_id: &'static str,
     prefix_list: &'static str,
@@ -63,88 +66,96 @@ impl Item<'_> {
     }
 
     fn read(&self) -> Result<NewRule, RuleFault> {
-        let protocol = self.protocol()?;
-        let (peer_end, local_end) = match self.direction {
-            Direction::Ingress => (SOURCE, DEST),
-            Direction::Egress => (DEST, SOURCE),
-        };
+        let protocol = self.protocol()?.ok_or_else(|| RuleFault::Protocol { item: self.name("IpProtocol") })?;
+        let (peer_end, local_end) = self.ends();
         let peer_cidr = self.cidr(&peer_end)?;
         let local = self.cidr(&local_end)?;
-        check_families(protocol, peer_cidr, local)?;
+        check_families(Some(protocol), peer_cidr, local)?;
         let spec = RuleSpec {
             direction: self.direction,
-            action: self.policy()?,
-            priority: self.priority()?,
+            action: self.policy()?.unwrap_or(Action::Allow),
+            priority: self.priority()?.unwrap_or(1),
             protocol,
-            service: self.service(protocol)?,
-            source_ports: self.source_ports(protocol)?,
-            peer: self.peer(&peer_end, peer_cidr)?,
+            service: self.service(Some(protocol))?.ok_or(RuleFault::PortsMissing)?,
+            source_ports: self.source_ports(Some(protocol))?,
+            peer: self.peer(&peer_end, peer_cidr)?.ok_or_else(|| self.peer_missing())?,
             local,
         };
-        Ok(NewRule { spec, description: self.description()? })
+        Ok(NewRule { spec, description: self.description()?.unwrap_or_default() })
+    }
+
+    /// The other end, and the group's own.
+    pub(super) fn ends(&self) -> (End, End) {
+        match self.direction {
+            Direction::Ingress => (SOURCE, DEST),
+            Direction::Egress => (DEST, SOURCE),
+        }
     }
 
     fn name(&self, field: &str) -> String {
         self.number.map_or_else(|| field.to_owned(), |number| format!("Permissions.{number}.{field}"))
     }
 
-    fn text(&self, field: &str) -> Option<&str> {
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
         self.scope.text(&self.name(field))
     }
 
-    fn protocol(&self) -> Result<Protocol, RuleFault> {
+    pub(super) fn protocol(&self) -> Result<Option<Protocol>, RuleFault> {
+        let Some(text) = self.text("IpProtocol") else { return Ok(None) };
         let bad = || RuleFault::Protocol { item: self.name("IpProtocol") };
-        protocol_of(self.text("IpProtocol").ok_or_else(bad)?).ok_or_else(bad)
+        protocol_of(text).map(Some).ok_or_else(bad)
     }
 
-    fn policy(&self) -> Result<Action, RuleFault> {
+    pub(super) fn policy(&self) -> Result<Option<Action>, RuleFault> {
         match self.text("Policy") {
-            None => Ok(Action::Allow),
-            Some(text) if text.eq_ignore_ascii_case("accept") => Ok(Action::Allow),
-            Some(text) if text.eq_ignore_ascii_case("drop") => Ok(Action::Deny),
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("accept") => Ok(Some(Action::Allow)),
+            Some(text) if text.eq_ignore_ascii_case("drop") => Ok(Some(Action::Deny)),
             Some(_) => Err(RuleFault::Policy { item: self.name("Policy") }),
         }
     }
 
-    fn priority(&self) -> Result<u8, RuleFault> {
-        let Some(text) = self.text("Priority") else { return Ok(1) };
+    pub(super) fn priority(&self) -> Result<Option<u8>, RuleFault> {
+        let Some(text) = self.text("Priority") else { return Ok(None) };
         let number: i64 = text.parse().map_err(|_| RuleFault::PriorityFormat)?;
         let priority = u8::try_from(number).ok().filter(|priority| (1..=100).contains(priority));
-        priority.ok_or_else(|| RuleFault::PriorityRange { item: self.name("Priority") })
+        priority.map(Some).ok_or_else(|| RuleFault::PriorityRange { item: self.name("Priority") })
     }
 
-    /// The port range, or the port list, which only an item of `Permissions` can name.
-    fn service(&self, protocol: Protocol) -> Result<Service, RuleFault> {
+    /// The port range, or the port list.
+    pub(super) fn service(&self, protocol: Option<Protocol>) -> Result<Option<Service>, RuleFault> {
         let Some(text) = self.text("PortRange") else { return self.port_list(protocol) };
         if text == NO_PORTS {
-            return Ok(Service::Any);
+            return Ok(Some(Service::Any));
         }
-        if !protocol.has_ports() {
+        if !may_have_ports(protocol) {
             return Err(RuleFault::ProtocolAndPorts);
         }
         let ports = ports_of(text).ok_or_else(|| RuleFault::Ports { item: self.name("PortRange") })?;
-        Ok(Service::Ports(ports))
+        Ok(Some(Service::Ports(ports)))
     }
 
-    fn port_list(&self, protocol: Protocol) -> Result<Service, RuleFault> {
-        let list = self.number.and_then(|_| self.text("PortRangeListId"));
-        let list = list.ok_or(RuleFault::PortsMissing)?;
-        if !protocol.has_ports() {
+    /// The port list, which the flat rules of `Authorize…` and `Revoke…` cannot name.
+    fn port_list(&self, protocol: Option<Protocol>) -> Result<Option<Service>, RuleFault> {
+        let modifies = [Operation::ModifySecurityGroupRule, Operation::ModifySecurityGroupEgressRule];
+        let may_name = self.number.is_some() || modifies.contains(&self.scope.call.action());
+        let Some(list) = self.text("PortRangeListId").filter(|_| may_name) else { return Ok(None) };
+        if !may_have_ports(protocol) {
             return Err(RuleFault::PortListProtocol);
         }
-        if is_id(list) { Ok(Service::PortList(PortListId::from(list))) } else { Err(RuleFault::PortList) }
+        if is_id(list) { Ok(Some(Service::PortList(PortListId::from(list)))) } else { Err(RuleFault::PortList) }
     }
 
-    fn source_ports(&self, protocol: Protocol) -> Result<Option<PortRange>, RuleFault> {
+    pub(super) fn source_ports(&self, protocol: Option<Protocol>) -> Result<Option<PortRange>, RuleFault> {
         let Some(text) = self.text("SourcePortRange").filter(|text| *text != NO_PORTS) else { return Ok(None) };
-        if !protocol.has_ports() {
+        if !may_have_ports(protocol) {
             return Err(RuleFault::SourcePorts);
         }
         ports_of(text).map(Some).ok_or(RuleFault::SourcePorts)
     }
 
     /// The address block of one end.
-    fn cidr(&self, end: &End) -> Result<Option<Cidr>, RuleFault> {
+    pub(super) fn cidr(&self, end: &End) -> Result<Option<Cidr>, RuleFault> {
         let v4 = self.family_cidr(end, end.cidr, Family::V4)?;
         let v6 = self.family_cidr(end, end.ipv6_cidr, Family::V6)?;
         if v4.is_some() && v6.is_some() {
@@ -169,25 +180,23 @@ impl Item<'_> {
     }
 
     /// The peer. An address wins over a group, a group over a prefix list; what loses is not looked at.
-    fn peer(&self, end: &End, cidr: Option<Cidr>) -> Result<Peer, RuleFault> {
+    pub(super) fn peer(&self, end: &End, cidr: Option<Cidr>) -> Result<Option<Peer>, RuleFault> {
         if let Some(cidr) = cidr {
-            return Ok(Peer::Cidr(cidr));
+            return Ok(Some(Peer::Cidr(cidr)));
         }
         if let Some(group) = self.text(end.group) {
             if !is_id(group) {
                 return Err(RuleFault::PeerGroup { direction: self.direction });
             }
-            return Ok(Peer::Group { group: GroupId::from(group), account: self.owner(end) });
+            return Ok(Some(Peer::Group { group: GroupId::from(group), account: self.owner(end) }));
         }
-        if let Some(list) = self.text(end.prefix_list) {
-            return if is_id(list) {
-                Ok(Peer::PrefixList(PrefixListId::from(list)))
-            } else {
-                Err(RuleFault::PrefixList)
-            };
-        }
+        let Some(list) = self.text(end.prefix_list) else { return Ok(None) };
+        if is_id(list) { Ok(Some(Peer::PrefixList(PrefixListId::from(list)))) } else { Err(RuleFault::PrefixList) }
+    }
+
+    fn peer_missing(&self) -> RuleFault {
         let item = self.number.map(|number| format!("Permissions.{number}"));
-        Err(RuleFault::PeerMissing { direction: self.direction, item })
+        RuleFault::PeerMissing { direction: self.direction, item }
     }
 
     /// The account that a peer group belongs to: named by number, by name, or the caller's own. One that is
@@ -201,10 +210,10 @@ impl Item<'_> {
         known.map_or_else(|| AccountId::from(name), |account| account.id.clone())
     }
 
-    fn description(&self) -> Result<String, RuleFault> {
-        let text = self.text("Description").unwrap_or_default();
+    pub(super) fn description(&self) -> Result<Option<String>, RuleFault> {
+        let Some(text) = self.text("Description") else { return Ok(None) };
         if text.chars().count() <= DESCRIPTION_MAX && is_printable(text) {
-            return Ok(text.to_owned());
+            return Ok(Some(text.to_owned()));
         }
         Err(RuleFault::Description { item: self.name("Description") })
     }
@@ -248,8 +257,13 @@ fn protocol_of(text: &str) -> Option<Protocol> {
     }
 }
 
+/// Whether ports can be meant; the protocol of a rule that is to be changed is not known here.
+fn may_have_ports(protocol: Option<Protocol>) -> bool {
+    protocol.is_none_or(Protocol::has_ports)
+}
+
 /// `first/last`, both 1 to 65535, in order.
-fn ports_of(text: &str) -> Option<PortRange> {
+pub(super) fn ports_of(text: &str) -> Option<PortRange> {
     let (first, last) = text.split_once('/')?;
     let port = |text: &str| {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -258,9 +272,14 @@ fn ports_of(text: &str) -> Option<PortRange> {
     PortRange::new(port(first)?, port(last)?)
 }
 
-fn check_families(protocol: Protocol, peer: Option<Cidr>, local: Option<Cidr>) -> Result<(), RuleFault> {
+pub(super) fn check_families(
+    protocol: Option<Protocol>,
+    peer: Option<Cidr>,
+    local: Option<Cidr>,
+) -> Result<(), RuleFault> {
+    let family = protocol.and_then(Protocol::family);
     for cidr in [peer, local].into_iter().flatten() {
-        match (protocol.family(), cidr.family()) {
+        match (family, cidr.family()) {
             (Some(Family::V4), Family::V6) => return Err(RuleFault::Ipv4Protocol),
             (Some(Family::V6), Family::V4) => return Err(RuleFault::Ipv6Protocol),
             (None, _) | (Some(Family::V4), Family::V4) | (Some(Family::V6), Family::V6) => {}

@@ -36,8 +36,12 @@ pub(super) fn revoke(scope: &Scope<'_>) -> Result<Command, Fault> {
     Ok(Command::Revoke { account, group, direction: direction(scope.call.action()), rules })
 }
 
-fn direction(action: Action) -> Direction {
-    let egress = [Action::AuthorizeSecurityGroupEgress, Action::RevokeSecurityGroupEgress];
+pub(super) fn direction(action: Action) -> Direction {
+    let egress = [
+        Action::AuthorizeSecurityGroupEgress,
+        Action::RevokeSecurityGroupEgress,
+        Action::ModifySecurityGroupEgressRule,
+    ];
     if egress.contains(&action) { Direction::Egress } else { Direction::Ingress }
 }
 

@@ -47,6 +47,7 @@ fn passes(query: &GroupQuery, view: &View<'_>, group: &Group) -> bool {
         && query.name.as_ref().is_none_or(|name| name.matches(&group.name))
         && query.vpc.as_ref().is_none_or(|vpc| *vpc == group.vpc)
         && query.flavor.is_none_or(|flavor| flavor == group.flavor)
+        && query.is_managed.is_none_or(|wanted| wanted == group.managed_by.is_some())
         && query.resource_group.as_ref().is_none_or(|wanted| *wanted == group.resource_group)
         && group.tags.pass(&query.tags)
 }
@@ -61,11 +62,12 @@ fn node(group: &Group, counts: bool, view: &View<'_>) -> Node {
         ("VpcId", group.vpc.as_str().into()),
         ("CreationTime", to_seconds(group.created_at).into()),
         ("ResourceGroupId", group.resource_group.as_str().into()),
-        ("ServiceManaged", false.into()),
+        ("ServiceManaged", group.managed_by.is_some().into()),
         ("RuleCount", number(group.rules.len())),
         ("GroupToGroupRuleCount", number(peers)),
         ("Tags", tags::node(&group.tags)),
     ];
+    fields.extend(group.managed_by.map(|service| ("ServiceID", number(service))));
     if counts {
         let (members, available) = members(group, view);
         fields.push(("EcsCount", number(members)));

@@ -4,8 +4,10 @@
 
 mod groups;
 mod instances;
+mod lists;
 mod network;
 mod page;
+mod references;
 mod rules;
 mod tags;
 
@@ -52,6 +54,13 @@ pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
         Query::Groups(query) => Ok(groups::groups(query, view)),
         Query::Rules(query) => rules::rules(query, view),
         Query::Tags(query) => Ok(tags::tag_resources(query, view)),
+        Query::References(query) => references::references(query, view),
+        Query::PrefixLists(query) => Ok(lists::prefix_lists(query, view)),
+        Query::PrefixList(query) => lists::prefix_list(query, view),
+        Query::PrefixListUsers(query) => lists::prefix_list_users(query, view),
+        Query::PortLists(query) => Ok(lists::port_lists(query, view)),
+        Query::PortList(query) => lists::port_list(query, view),
+        Query::PortListUsers(query) => lists::port_list_users(query, view),
     }
 }
 
@@ -65,7 +74,13 @@ pub(super) fn outcome(outcome: &Outcome) -> Fields {
         }
         Outcome::Group(id) => vec![("SecurityGroupId", id.as_str().into())],
         // The cloud does not name the rules that a call authorized or revoked.
-        Outcome::Done | Outcome::Account(_) | Outcome::ResourceGroup(_) | Outcome::Rules(_) => Vec::new(),
+        Outcome::Done
+        | Outcome::Account(_)
+        | Outcome::ResourceGroup(_)
+        | Outcome::Rules(_)
+        | Outcome::Removed { .. } => Vec::new(),
+        Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
+        Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],
     }
 }
 

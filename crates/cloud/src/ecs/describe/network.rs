@@ -34,8 +34,9 @@ pub(super) fn new_vpc(id: &VpcId) -> Fields {
 
 pub(super) fn vpcs(query: &VpcQuery, view: &View<'_>) -> Fields {
     let passes = |vpc: &&Arc<Vpc>| {
-        vpc.account == *view.account
+        vpc.is_open_to(view.account)
             && !query.is_empty
+            && query.owner.as_ref().is_none_or(|owner| *owner == vpc.account)
             && query.region.is_none_or(|region| region.id == vpc.region)
             && (query.ids.is_empty() || query.ids.contains(&vpc.id))
             && query.name.as_ref().is_none_or(|name| name.matches(&vpc.name))
@@ -56,8 +57,9 @@ pub(super) fn vpcs(query: &VpcQuery, view: &View<'_>) -> Fields {
 
 pub(super) fn vswitches(query: &VSwitchQuery, view: &View<'_>) -> Fields {
     let passes = |subnet: &&Arc<Subnet>| {
-        subnet.account == *view.account
+        view.world.vpc(&subnet.vpc).is_some_and(|vpc| vpc.is_open_to(view.account))
             && !query.is_empty
+            && query.owner.as_ref().is_none_or(|owner| *owner == subnet.account)
             && view.is_in(&subnet.vpc, query.region)
             && query.vpc.as_ref().is_none_or(|vpc| *vpc == subnet.vpc)
             && (query.ids.is_empty() || query.ids.contains(&subnet.id))

@@ -7,13 +7,22 @@ use super::{
     page::{Order, part},
 };
 use crate::ecs::{
-    encode::{Fields, Node, list},
+    encode::{self, Fields, Node, list},
     query::TagQuery,
 };
 
 /// The `Tags` of a thing.
 pub(super) fn node(tags: &Tags) -> Node {
-    list("Tag", tags.iter().map(|(key, value)| vec![("TagKey", key.into()), ("TagValue", value.into())]))
+    list("Tag", tags.iter().map(pair))
+}
+
+/// The `Tags` of a thing whose lists are not wrapped.
+pub(super) fn array(tags: &Tags) -> Node {
+    encode::array(tags.iter().map(pair))
+}
+
+fn pair((key, value): (&str, &str)) -> Fields {
+    vec![("TagKey", key.into()), ("TagValue", value.into())]
 }
 
 /// One tag of one resource.
