@@ -3,25 +3,15 @@
 //! The clock runs from before the request is signed until `GET /v1/wait` has answered, after the request's own
 //! answer, that every host enforces the newest revision. So a second request is in the time: it is an upper bound.
 
-use std::{
-    fs,
-    net::TcpListener,
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Instant};
 
 use anyhow::Context as _;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use sekimori_core::rule::Protocol;
 use serde::Serialize;
 
 use crate::{
-    ecs::{Client, ECS, Key, VPC},
+    ecs::{Client, ECS, VPC},
+    server::Server,
     stats::Stats,
     stop::Stop,
     world::{Filler, fillers},
@@ -31,11 +21,6 @@ use crate::{
 const RULES: usize = 1_000;
 /// Rules in one request.
 const RULES_PER_CALL: usize = 100;
-/// How long the server may take to serve, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// What a call costs.
 #[derive(Clone, Debug, Serialize)]
 pub struct CallCost {
@@ -95,7 +80,8 @@ fn stage(client: &Client) -> anyhow::Result<String> {
     Ok(group)
 }
 
-fn permissions(group: &str, rules: &[Filler]) -> Vec<(String, String)> {
+/// The parameters that add rules to a group.
+pub fn permissions(group: &str, rules: &[Filler]) -> Vec<(String, String)> {
     let mut parameters = vec![("SecurityGroupId".to_owned(), group.to_owned())];
     for (index, Filler { peer, protocol, port }) in rules.iter().enumerate() {
         let name = |field| format!("Permissions.{}.{field}", index + 1);
@@ -107,100 +93,7 @@ fn permissions(group: &str, rules: &[Filler]) -> Vec<(String, String)> {
     parameters
 }
 
-fn borrow(parameters: &[(String, String)]) -> Vec<(&str, &str)> {
+/// The same parameters, as a client takes them.
+pub fn borrow(parameters: &[(String, String)]) -> Vec<(&str, &str)> {
     parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
-}
-
-/// A `sekimori up` that is ended, with everything that it made, when this goes.
-struct Server {
-    binary: PathBuf,
-    dir: PathBuf,
-    child: Child,
-}
-
-impl Server {
-    fn start(dir: &Path, stop: &Stop) -> anyhow::Result<Self> {
-        let binary = binary()?;
-        let base = dir.parent().context("the data directory has no parent")?;
-        fs::create_dir_all(base).with_context(|| format!("cannot create `{}`", base.display()))?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let log = fs::File::create(log_of(dir))?;
-        let mut command = Command::new(&binary);
-        command.args(["up", "--limits", "host", "--listen"]).arg(format!("127.0.0.1:{port}"));
-        command.arg("--data-dir").arg(dir).stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
-        // Ctrl-C is for us, who then end it in order.
-        let child = command.process_group(0).spawn();
-        let child = child.with_context(|| format!("cannot run `{}`", binary.display()))?;
-        let mut server = Self { binary, dir: dir.to_owned(), child };
-        server.wait_until_ready(port, stop)?;
-        Ok(server)
-    }
-
-    fn wait_until_ready(&mut self, port: u16, stop: &Stop) -> anyhow::Result<()> {
-        let until = Instant::now() + PATIENCE;
-        let url = format!("http://127.0.0.1:{port}/healthz");
-        while ureq::get(&url).call().is_err() {
-            let ended = self.child.try_wait()?;
-            let log = || fs::read_to_string(log_of(&self.dir)).unwrap_or_default();
-            anyhow::ensure!(ended.is_none(), "`sekimori up` has ended: {}", log());
-            anyhow::ensure!(Instant::now() < until, "`sekimori up` does not serve: {}", log());
-            stop.pause(PAUSE)?;
-        }
-        Ok(())
-    }
-
-    fn client(&self) -> anyhow::Result<Client> {
-        let path = self.dir.join("credentials.env");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let value = |name: &str| {
-            let found = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name);
-            let found = found.map(|(_, value)| value.trim().to_owned());
-            found.with_context(|| format!("`{}` has no `{name}`", path.display()))
-        };
-        let key =
-            Key { id: value("ALIBABA_CLOUD_ACCESS_KEY_ID")?, secret: value("ALIBABA_CLOUD_ACCESS_KEY_SECRET")? };
-        Ok(Client::new(value("SEKIMORI_ENDPOINT")?, value("SEKIMORI_TOKEN")?, value("ALIBABA_CLOUD_REGION_ID")?, key))
-    }
-
-    fn end(&mut self) -> anyhow::Result<()> {
-        if self.child.try_wait()?.is_none() {
-            kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
-        }
-        let never = Stop::default();
-        let until = Instant::now() + PATIENCE;
-        while self.child.try_wait()?.is_none() {
-            if Instant::now() > until {
-                self.child.kill()?;
-            }
-            never.pause(PAUSE)?;
-        }
-        let down = Command::new(&self.binary).args(["down", "--data-dir"]).arg(&self.dir).output()?;
-        let words = String::from_utf8_lossy(&down.stderr);
-        anyhow::ensure!(down.status.success(), "`sekimori down` says: {}", words.trim());
-        fs::remove_file(log_of(&self.dir))?;
-        if self.dir.exists() {
-            fs::remove_dir_all(&self.dir)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            eprintln!("cannot remove `{}`: {error:#}", self.dir.display());
-        }
-    }
-}
-
-/// Beside the data directory, which must hold nothing else.
-fn log_of(dir: &Path) -> PathBuf {
-    dir.with_extension("log")
-}
-
-/// The binary that was built together with this one.
-fn binary() -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("sekimori");
-    anyhow::ensure!(path.exists(), "there is no `{}`; build it with `make build`", path.display());
-    Ok(path)
 }

@@ -45,6 +45,15 @@ impl Client {
         Self { agent: config.into(), endpoint, token, region, key, nonce: Cell::new(seed) }
     }
 
+    /// Another client of the same server with the same key, over a connection of its own. Its nonces are others.
+    #[must_use]
+    pub fn sibling(&self, number: u32) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).build();
+        let nonce = Cell::new(self.nonce.get() ^ (u64::from(number) + 1) << 40);
+        let (endpoint, token, region) = (self.endpoint.clone(), self.token.clone(), self.region.clone());
+        Self { agent: config.into(), endpoint, token, region, key: self.key.clone(), nonce }
+    }
+
     /// The server's region.
     #[must_use]
     pub fn region(&self) -> &str {

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod compare;
+pub mod control;
 pub mod core;
 pub mod ecs;
 pub mod lab;
@@ -14,6 +15,7 @@ pub mod plane;
 pub mod program;
 pub mod report;
 pub mod rivals;
+pub mod server;
 pub mod stats;
 pub mod stop;
 pub mod traffic;

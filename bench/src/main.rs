@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use sekimori_bench::{
     api,
     compare::{self, Effort},
+    control::{self, Size},
     core::Core,
     lab::Firewall,
     machine::Machine,
@@ -22,6 +24,9 @@ use sekimori_bench::{
     updates,
 };
 use tokio::runtime::Runtime;
+
+/// Whether the kernel takes the time of every run of a program.
+const BPF_STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
 /// What enforcement costs on this machine.
 #[derive(Clone, Debug, Parser)]
@@ -76,6 +81,8 @@ enum Part {
     Updates,
     /// API calls, up to the kernel.
     Api,
+    /// The control plane on a large estate.
+    Control,
 }
 
 fn main() -> ExitCode {
@@ -95,6 +102,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring needs root; use `make bench`");
+    let stats = fs::read_to_string(BPF_STATS).unwrap_or_default();
+    anyhow::ensure!(stats.trim() != "1", "`{BPF_STATS}` is 1, which adds to every packet; set it to 0");
     anyhow::ensure!(options.rounds > 0, "`--rounds 0` measures nothing; use at least 1");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let runtime = Arc::new(runtime);
@@ -129,6 +138,7 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
         rule_updates: Vec::new(),
         member_updates: Vec::new(),
         api: None,
+        control: None,
         goals: Vec::new(),
     };
     let has = |part| options.only.is_empty() || options.only.contains(&part);
@@ -147,12 +157,23 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
         eprintln!("API calls …");
         report.api = Some(api::measure(&dir("api"), changes, stop)?);
     }
+    if has(Part::Control) {
+        eprintln!("the control plane …");
+        report.control = Some(control::measure(&dir("control"), control_size(options.quick), stop)?);
+    }
     if has(Part::Traffic) {
         eprintln!("firewalls against each other …");
         report.traffic = compare::measure(runtime, &dir("traffic"), &core, &report.effort, stop)?;
     }
     report.judge();
     Ok(report)
+}
+
+fn control_size(is_quick: bool) -> Size {
+    match is_quick {
+        true => Size { groups: 1_000, duration: Duration::from_secs(1), answers: 200 },
+        false => Size { groups: 10_000, duration: Duration::from_secs(5), answers: 2_000 },
+    }
 }
 
 /// Removes what an interrupted run has left, and in the end the directory.

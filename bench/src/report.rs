@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     api::CallCost,
     compare::{Effort, Row},
+    control::{self, ControlCost},
     lab::{Firewall, Variant},
     machine::Machine,
     program::{self, PathCost},
@@ -26,6 +27,12 @@ const CONNECTIONS_RATIO_MIN: f64 = 0.94;
 const ESTABLISHED_NS_MAX: f64 = 100.0;
 /// Milliseconds from an API call to the kernel, at most, for 99 of 100.
 const API_P99_MS_MAX: f64 = 20.0;
+/// Durable authorize calls a second of many clients, at least.
+const AUTHORIZED_PER_S_MIN: f64 = 2_000.0;
+/// Milliseconds of a describe by id, at most, for 99 of 100.
+const BY_ID_P99_MS_MAX: f64 = 2.0;
+/// Seconds to start on a large store, at most.
+const START_S_MAX: f64 = 2.0;
 /// Rules of the policies that goals are about.
 const FEW: usize = 1_000;
 const MANY: usize = 10_000;
@@ -51,6 +58,8 @@ pub struct Report {
     pub member_updates: Vec<MemberCost>,
     /// One call.
     pub api: Option<CallCost>,
+    /// The control plane on a large estate.
+    pub control: Option<ControlCost>,
     /// What was to be reached.
     pub goals: Vec<Goal>,
 }
@@ -76,7 +85,7 @@ impl Report {
             self.api_goal(),
             self.member_goal(),
         ];
-        self.goals = goals.into_iter().flatten().collect();
+        self.goals = goals.into_iter().flatten().chain(self.control_goals()).collect();
     }
 
     fn row(&self, metric: Metric, firewall: Firewall, rules: usize) -> Option<&Row> {
@@ -127,6 +136,31 @@ impl Report {
         Some(Goal { wanted, found, is_met: self.member_updates.iter().all(|cost| writes(cost) == writes(first)) })
     }
 
+    fn control_goals(&self) -> Vec<Goal> {
+        let Some(cost) = &self.control else { return Vec::new() };
+        let estate = format!("{} groups of {} rules", count(cost.groups), control::RULES);
+        vec![
+            Goal {
+                wanted: format!(
+                    "durable authorize calls of {} clients: at least {AUTHORIZED_PER_S_MIN} a second",
+                    control::MANY_CLIENTS
+                ),
+                found: format!("{:.0}", cost.authorized_per_s),
+                is_met: cost.authorized_per_s >= AUTHORIZED_PER_S_MIN,
+            },
+            Goal {
+                wanted: format!("describe by id among {estate}: 99 of 100 within {BY_ID_P99_MS_MAX} ms"),
+                found: format!("{:.2} ms", cost.by_id_ms.p99),
+                is_met: cost.by_id_ms.p99 <= BY_ID_P99_MS_MAX,
+            },
+            Goal {
+                wanted: format!("start with {estate}: within {START_S_MAX} s"),
+                found: format!("{:.2} s", cost.start_s),
+                is_met: cost.start_s <= START_S_MAX,
+            },
+        ]
+    }
+
     /// The tables.
     #[must_use]
     pub fn to_markdown(&self) -> String {
@@ -137,6 +171,7 @@ impl Report {
         let _ = self.write_traffic(&mut text);
         let _ = self.write_program(&mut text);
         let _ = self.write_updates(&mut text);
+        let _ = self.write_control(&mut text);
         text
     }
 
@@ -229,6 +264,23 @@ impl Report {
         writeln!(text, "\n| API call, group of {} rules | p50 | p99 |\n|---|---:|---:|", count(*rules))?;
         writeln!(text, "| answered: durable | {:.2} ms | {:.2} ms |", answer_ms.median, answer_ms.p99)?;
         writeln!(text, "| enforced by the kernel | {:.2} ms | {:.2} ms |", kernel_ms.median, kernel_ms.p99)
+    }
+
+    fn write_control(&self, text: &mut String) -> std::fmt::Result {
+        let Some(cost) = &self.control else { return Ok(()) };
+        writeln!(text, "\n## The control plane, {} groups of {} rules\n", count(cost.groups), control::RULES)?;
+        writeln!(text, "Clients and server share the machine.\n\n| | |\n|---|---:|")?;
+        let per_s = |what: &str, rate: f64| format!("| {what} | {} a second |", count(rate.round() as usize));
+        writeln!(text, "{}", per_s("groups made, each with its rules", cost.created_per_s))?;
+        writeln!(text, "{}", per_s("durable authorize calls, one client", cost.authorized_per_s_alone))?;
+        let many = format!("durable authorize calls, {} clients", control::MANY_CLIENTS);
+        writeln!(text, "{}", per_s(&many, cost.authorized_per_s))?;
+        let times = |what: &str, ms: &Stats| format!("| {what} | {:.2} ms (p99 {:.2}) |", ms.median, ms.p99);
+        writeln!(text, "{}", times("describe a group by id", &cost.by_id_ms))?;
+        writeln!(text, "{}", times("describe a group's rules", &cost.attribute_ms))?;
+        writeln!(text, "| describe all groups, page by page | {:.2} s |", cost.all_pages_s)?;
+        writeln!(text, "| memory: server, agent | {:.0} MiB, {:.0} MiB |", cost.server_mib, cost.agent_mib)?;
+        writeln!(text, "| from `sekimori up` to serving | {:.2} s |", cost.start_s)
     }
 
     /// Writes the report into a directory; returns the file for people.

@@ -1,0 +1,181 @@
+//! The real binary under measurement: `sekimori up` in a directory of its own.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    ecs::{Client, Key},
+    stop::Stop,
+};
+
+/// How long the server may take to serve, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A `sekimori up` that is ended, with everything that it made, when this goes.
+pub struct Server {
+    binary: PathBuf,
+    dir: PathBuf,
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts one on a directory, new or not, and waits until it serves and the kernel enforces.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(dir: &Path, stop: &Stop) -> anyhow::Result<Self> {
+        let binary = binary()?;
+        let base = dir.parent().context("the data directory has no parent")?;
+        fs::create_dir_all(base).with_context(|| format!("cannot create `{}`", base.display()))?;
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let child = spawn(&binary, dir, port)?;
+        let mut server = Self { binary, dir: dir.to_owned(), child, port };
+        server.wait_until_ready(stop)?;
+        Ok(server)
+    }
+
+    /// Ends it in order and starts it again; returns how long the start took.
+    ///
+    /// # Errors
+    /// When it does not end, or start.
+    pub fn restart(&mut self, stop: &Stop) -> anyhow::Result<Duration> {
+        self.stop()?;
+        let started = Instant::now();
+        self.child = spawn(&self.binary, &self.dir, self.port)?;
+        self.wait_until_ready(stop)?;
+        Ok(started.elapsed())
+    }
+
+    fn wait_until_ready(&mut self, stop: &Stop) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let url = format!("http://127.0.0.1:{}/healthz", self.port);
+        while ureq::get(&url).call().is_err() {
+            let ended = self.child.try_wait()?;
+            let log = || fs::read_to_string(log_of(&self.dir)).unwrap_or_default();
+            anyhow::ensure!(ended.is_none(), "`sekimori up` has ended: {}", log());
+            anyhow::ensure!(Instant::now() < until, "`sekimori up` does not serve: {}", log());
+            stop.pause(PAUSE)?;
+        }
+        Ok(())
+    }
+
+    /// The memory that its processes hold, in MiB: (the server's, the agent's with its kernel maps' pages).
+    ///
+    /// # Errors
+    /// When the processes cannot be read.
+    pub fn resident_mib(&self) -> anyhow::Result<(f64, f64)> {
+        let (mut server, mut rest) = (0.0, resident_mib_of(self.child.id())?);
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let Ok(command) = fs::read_to_string(entry.path().join("cmdline")) else { continue };
+            if parent_of(pid) != Some(self.child.id()) {
+                continue;
+            }
+            let place = if command.split('\0').any(|word| word == "server") { &mut server } else { &mut rest };
+            *place += resident_mib_of(pid)?;
+        }
+        Ok((server, rest))
+    }
+
+    /// A client with the first account's key.
+    ///
+    /// # Errors
+    /// When there are no credentials.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let path = self.dir.join("credentials.env");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let value = |name: &str| {
+            let found = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name);
+            let found = found.map(|(_, value)| value.trim().to_owned());
+            found.with_context(|| format!("`{}` has no `{name}`", path.display()))
+        };
+        let key =
+            Key { id: value("ALIBABA_CLOUD_ACCESS_KEY_ID")?, secret: value("ALIBABA_CLOUD_ACCESS_KEY_SECRET")? };
+        Ok(Client::new(value("SEKIMORI_ENDPOINT")?, value("SEKIMORI_TOKEN")?, value("ALIBABA_CLOUD_REGION_ID")?, key))
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        if self.child.try_wait()?.is_none() {
+            kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
+        }
+        let never = Stop::default();
+        let until = Instant::now() + PATIENCE;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > until {
+                self.child.kill()?;
+            }
+            never.pause(PAUSE)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.stop()?;
+        let down = Command::new(&self.binary).args(["down", "--data-dir"]).arg(&self.dir).output()?;
+        let words = String::from_utf8_lossy(&down.stderr);
+        anyhow::ensure!(down.status.success(), "`sekimori down` says: {}", words.trim());
+        fs::remove_file(log_of(&self.dir))?;
+        if self.dir.exists() {
+            fs::remove_dir_all(&self.dir)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("cannot remove `{}`: {error:#}", self.dir.display());
+        }
+    }
+}
+
+fn spawn(binary: &Path, dir: &Path, port: u16) -> anyhow::Result<Child> {
+    let log = fs::File::create(log_of(dir))?;
+    let mut command = Command::new(binary);
+    command.args(["up", "--limits", "host", "--listen"]).arg(format!("127.0.0.1:{port}"));
+    command.arg("--data-dir").arg(dir).stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
+    // Ctrl-C is for us, who then end it in order.
+    let child = command.process_group(0).spawn();
+    child.with_context(|| format!("cannot run `{}`", binary.display()))
+}
+
+/// `VmRSS` of a process.
+fn resident_mib_of(pid: u32) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("no process {pid}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process without memory")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// Beside the data directory, which must hold nothing else.
+fn log_of(dir: &Path) -> PathBuf {
+    dir.with_extension("log")
+}
+
+/// The binary that was built together with this one.
+fn binary() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("sekimori");
+    anyhow::ensure!(path.exists(), "there is no `{}`; build it with `make build`", path.display());
+    Ok(path)
+}
