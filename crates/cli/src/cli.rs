@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, down, group, man, policy, resource_group, server, treatment, up, vpc,
-    wait, why,
+    account, bypass, completions, counters, diagnose, down, group, health, man, policy, resource_group, server,
+    treatment, up, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -89,6 +89,10 @@ pub(crate) enum Command {
     /// Show what decides at an interface
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Find rules that decide nothing, change nothing, or are not used
+    Health(health::HealthArgs),
+    /// Check what is open at an interface and which rule decides; open a port narrowly
+    Diagnose(diagnose::DiagnoseArgs),
     /// Show what was passed and dropped, by rule and by interface
     Counters(counters::CountersArgs),
     /// Choose what a change does to live flows
@@ -97,7 +101,7 @@ pub(crate) enum Command {
     /// Show and set the traffic that passes before any rule
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
-    /// Protect, hand over and delete groups
+    /// Protect, hand over, delete and clone groups; move rules as files; add presets
     #[command(subcommand)]
     Group(group::GroupCommand),
     /// Share VPCs between accounts

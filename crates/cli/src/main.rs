@@ -20,6 +20,7 @@ mod credentials;
 mod data_dir;
 mod exit;
 mod log;
+mod moment;
 mod output;
 mod privilege;
 mod supervise;

@@ -169,3 +169,41 @@ fn an_exposed_server_must_be_asked_for_and_a_reserved_port_is_named() {
         std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap().trim().parse().unwrap();
     assert!(first <= 1 || (code == 64 && error.contains("port `1` is reserved")), "{code} {error}");
 }
+
+#[test]
+fn findings_are_the_answer_no() {
+    let healthy = r#"{"revision":7,"groups":1,"rules":3,"findings":[]}"#;
+    let stub = Stub::answering("200 OK", healthy);
+    let (code, out, error) = run(&mut asking(&stub, &["health", "sg-1", "--unused-since", "1970-01-02"]));
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "nothing found in 3 rules of 1 group, revision 7\n", ""));
+    assert!(stub.asked().starts_with("get /v1/health?group=sg-1&unused_since=86400 http/1.1"));
+    let (code, _, error) = run(&mut asking(&stub, &["health", "--unused-since", "soon"]));
+    assert!(code == 64 && error.contains("`soon` is not a date"), "{code} {error}");
+    let check =
+        r#"{"service":"tcp/22","family":"V4","local":"10.0.0.1","peer":"0.0.0.0/0","access":"closed","deciding":[]}"#;
+    let report = format!(
+        r#"{{"eni":"eni-1","instance":null,"vpc":"vpc-1","groups":[],"direction":"Ingress","revision":7,"checks":[{check}]}}"#
+    );
+    let stub = Stub::answering("200 OK", &report);
+    let (code, out, _) = run(&mut asking(&stub, &["diagnose", "eni-1", "--port", "22"]));
+    assert!(code == 2 && out.contains("closed"), "{code} {out}");
+    assert!(stub.asked().starts_with("get /v1/diagnose?target=eni-1&direction=ingress&service=tcp%2f22 http/1.1"));
+    for words in
+        [&["diagnose", "eni-1", "--open", "--port", "22"][..], &["diagnose", "eni-1", "--port", "22", "--from-world"]]
+    {
+        assert_eq!(run(&mut asking(&stub, words)).0, 64, "{words:?}");
+    }
+}
+
+#[test]
+fn rules_are_written_under_the_documented_name() {
+    let export = r#"{"group":"sg-1","region":"cn-hangzhou","format":"json","rules":0,"text":"[]\n"}"#;
+    let stub = Stub::answering("200 OK", export);
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["group", "export", "sg-1", "--dir", dir.path().to_str().unwrap()];
+    let (code, out, error) = run(&mut asking(&stub, &words));
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("ecs_cn-hangzhou_sg-1.json")).unwrap(), "[]\n");
+    let (code, out, _) = run(&mut asking(&stub, &["group", "export", "sg-1", "--stdout"]));
+    assert_eq!((code, out.as_str()), (0, "[]\n"));
+}

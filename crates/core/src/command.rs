@@ -24,7 +24,7 @@ use crate::{
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{Dialect, Flavor, InnerAccess, Treatment},
+    world::{Dialect, Flavor, InnerAccess, Revision, Treatment},
 };
 
 /// What a command needs from outside.
@@ -277,6 +277,22 @@ pub enum Command {
         group: GroupId,
         /// The ENI.
         member: Member,
+    },
+    /// Makes a group as another one is: with this intra-group policy and exactly these rules.
+    CloneGroup {
+        /// The group.
+        group: NewGroup,
+        /// Its intra-group policy.
+        inner_access: InnerAccess,
+        /// Its rules.
+        rules: Vec<NewRule>,
+    },
+    /// Carries out several commands, all or none. The outcome is the last one's.
+    Together {
+        /// Only while the world is at this revision.
+        at: Option<Revision>,
+        /// The commands, in order.
+        commands: Vec<Command>,
     },
     /// Detaches a group from an ENI.
     LeaveGroup {

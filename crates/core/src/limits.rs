@@ -43,6 +43,8 @@ pub const PREFIX_LIST_ENTRIES_MAX: u32 = 200;
 pub const PORT_LIST_ENTRIES_MAX: u32 = 2_000;
 /// Prefix lists, and port lists, of an account in a region, whatever the quota.
 pub const HOST_LISTS_MAX: u32 = 4_096;
+/// Commands that are carried out as one.
+pub const COMMANDS_TOGETHER_MAX: u32 = 1_024;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{AccountId, GroupId, RuleId, VpcId},
     rule::{Direction, Protocol},
+    world::Revision,
 };
 
 /// What kind of thing a name belongs to.
@@ -85,6 +86,8 @@ pub enum Counted {
     TagsAdded,
     /// Resource groups of an account.
     ResourceGroups,
+    /// Commands that are carried out as one.
+    CommandsTogether,
     /// VPCs on a host.
     HostVpcs,
     /// Groups on a host.
@@ -130,6 +133,7 @@ impl std::fmt::Display for Counted {
             Self::AddressesOfEni => "private addresses of one network interface",
             Self::Tags | Self::TagsAdded => "tags of one resource",
             Self::ResourceGroups => "resource groups of one account",
+            Self::CommandsTogether => "commands carried out as one",
             Self::HostVpcs => "VPCs on one host",
             Self::HostGroups => "security groups on one host",
             Self::HostEnis => "network interfaces on one host",
@@ -359,6 +363,14 @@ pub enum Refusal {
     RuleFamily {
         /// The rule.
         rule: RuleId,
+    },
+    /// The world has changed since the command was made up.
+    #[error("the world is at revision {found}, not at {expected} any more; look again, then decide")]
+    Outdated {
+        /// The revision that was looked at.
+        expected: Revision,
+        /// The newest one.
+        found: Revision,
     },
     /// IPv6 is not enabled there.
     #[error("{kind} `{id}` has no IPv6 block; enable IPv6 first")]

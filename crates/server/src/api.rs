@@ -6,6 +6,11 @@ use std::{fmt, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use sekimori_analysis::{
+    diagnose::open,
+    preset,
+    transfer::{self, clone},
+};
 use sekimori_core::{
     bypass::BypassEntry,
     feed::{ClosedEni, CounterReport},
@@ -266,6 +271,71 @@ pub struct RemovedRule {
     pub group: GroupId,
     /// The rule.
     pub rule: RuleId,
+}
+
+/// The request of `POST /v1/health/fix`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixHealth {
+    /// Deletes what is removable of this group; absent means of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Deletes these rules instead, whatever was found about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<RuleId>>,
+}
+
+/// The answer of `POST /v1/health/fix`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedHealth {
+    /// The revision after it.
+    pub revision: Revision,
+    /// The rules that are gone.
+    pub deleted: Vec<RuleId>,
+}
+
+/// The answer of `POST /v1/diagnose/open`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAnswer {
+    /// What opens it; without rules when it was open already.
+    pub plan: open::Plan,
+    /// The ids of the rules that were added.
+    pub added: Vec<RuleId>,
+    /// The revision after it.
+    pub revision: Revision,
+}
+
+/// The answer of `POST /v1/groups/ID/clone`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloneAnswer {
+    /// The new group, and what does not carry over.
+    pub plan: clone::Plan,
+    /// Its id, once it is made.
+    pub group: Option<GroupId>,
+    /// The revision after it.
+    pub revision: Revision,
+}
+
+/// The answer of `POST /v1/groups/ID/import`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportAnswer {
+    /// What becomes of every rule.
+    pub preview: transfer::Preview,
+    /// The ids of the rules that were added.
+    pub added: Vec<RuleId>,
+    /// The revision after it.
+    pub revision: Revision,
+}
+
+/// The answer of `POST /v1/groups/ID/preset`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresetAnswer {
+    /// The rules of the preset.
+    pub plan: preset::Plan,
+    /// The ids of its rules, those included that were there already.
+    pub added: Vec<RuleId>,
+    /// The revision after it.
+    pub revision: Revision,
 }
 
 /// The body of every answer that is not a success.

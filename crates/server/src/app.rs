@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
 
-use crate::{busy::Busy, commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets};
+use crate::{busy::Busy, commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets, usage::Usage};
 
 /// See the module.
 pub(crate) struct App {
@@ -18,6 +18,8 @@ pub(crate) struct App {
     pub(crate) replay: Arc<Replay>,
     /// Client tokens in use.
     pub(crate) busy: Busy,
+    /// When rules were last used.
+    pub(crate) usage: Arc<Usage>,
     /// The region that new credentials name.
     pub(crate) region: String,
     /// Which limits hold.

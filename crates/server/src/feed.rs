@@ -31,7 +31,9 @@ use crate::{
     commit::Committer,
     hosts::Hosts,
     local::{self, LocalError},
+    outside,
     store::{Store, StoreError},
+    usage::Usage,
 };
 
 /// Connections at a time, those that have not said who they are included.
@@ -61,6 +63,8 @@ pub struct Feed {
     pub committer: Committer,
     /// Where reports go.
     pub hosts: Arc<Hosts>,
+    /// Where uses of rules are noted.
+    pub usage: Arc<Usage>,
     /// The user that agents run as.
     pub agent_uid: u32,
 }
@@ -204,7 +208,11 @@ impl Feed {
         loop {
             match receive(incoming).await? {
                 FromAgent::Applied { revision, closed } => self.hosts.report(host, session, revision, closed),
-                FromAgent::Counters(report) => self.hosts.count(host, session, report, &self.committer.world()),
+                FromAgent::Counters(report) => {
+                    let world = self.committer.world();
+                    self.usage.note(host, &report, outside::now(), &world);
+                    self.hosts.count(host, session, report, &world);
+                }
                 FromAgent::Hello { .. } => {
                     return Err(FeedError::Refused("there was a hello already; connect again instead".to_owned()));
                 }

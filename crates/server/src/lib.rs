@@ -32,6 +32,7 @@ pub mod secrets;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod usage;
 
 use std::{
     net::SocketAddr,

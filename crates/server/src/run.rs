@@ -30,6 +30,7 @@ use crate::{
     replay::Replay,
     secrets::{self, Secrets},
     store::{self, RedbStore, Store},
+    usage::{self, Usage},
 };
 
 /// The account that a new server begins with.
@@ -55,15 +56,35 @@ pub async fn run(config: ServerConfig, shutdown: impl Future) -> anyhow::Result<
     let (stop, stopped) = oneshot::channel::<()>();
     let agents = tokio::spawn(feed.serve(feed_socket, stopped));
     let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
+    let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
+    let usage = Arc::clone(&app.usage);
     http::serve(listener, tls.map(|tls| tls.acceptor), http::router(app), shutdown).await;
     control.abort();
     drop(stop);
     let agents = agents.await;
     writer.stop().await;
+    saving.abort();
+    save_usage(usage).await;
     agents.context("the feed did not end well")?;
     tracing::info!("the server has stopped");
     drop(lock);
     Ok(())
+}
+
+/// Writes down when rules were used, now and then.
+async fn keep_usage(usage: Arc<Usage>) {
+    loop {
+        tokio::time::sleep(usage::SAVE_EVERY).await;
+        save_usage(Arc::clone(&usage)).await;
+    }
+}
+
+/// A failure is told and tried again: nothing depends on it but an answer about idle rules.
+async fn save_usage(usage: Arc<Usage>) {
+    let saved = tokio::task::spawn_blocking(move || usage.save()).await;
+    if let Ok(Err(error)) = saved {
+        tracing::warn!(%error, "the last uses of rules cannot be written");
+    }
 }
 
 /// Plain HTTP beyond this machine needs to be asked for.
@@ -105,6 +126,7 @@ impl Open {
         let replay = Arc::new(Replay::open(dir, outside::now())?);
         let tls = http::prepare(&config.tls, dir, listen)?;
         let (feed_socket, control_socket) = (feed::listen(&config.feed_socket)?, bootstrap::listen(dir)?);
+        let usage = Arc::new(Usage::open(dir, outside::now())?);
         let hosts = Arc::new(Hosts::default());
         let writing = Writing {
             store: Arc::clone(&store),
@@ -114,8 +136,14 @@ impl Open {
         };
         let (committer, writer) = commit::start(writing, state)?;
         let (agent_uid, region, limits) = (config.agent_uid, config.region.clone(), config.limits);
-        let feed = Feed { store, committer: committer.clone(), hosts: Arc::clone(&hosts), agent_uid };
-        let app = Arc::new(App { committer, hosts, secrets, replay, busy: Busy::default(), region, limits });
+        let feed = Feed {
+            store,
+            committer: committer.clone(),
+            hosts: Arc::clone(&hosts),
+            usage: Arc::clone(&usage),
+            agent_uid,
+        };
+        let app = Arc::new(App { committer, hosts, secrets, replay, busy: Busy::default(), usage, region, limits });
         Ok(Self { app, feed, feed_socket, control_socket, tls, writer, lock })
     }
 }

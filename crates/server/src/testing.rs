@@ -22,6 +22,7 @@ use crate::{
     hosts::Hosts,
     replay::Replay,
     store::{MemStore, Store},
+    usage::Usage,
 };
 
 /// The account of the small world.
@@ -36,6 +37,7 @@ pub(crate) struct Bench {
     pub(crate) committer: Committer,
     pub(crate) hosts: Arc<Hosts>,
     pub(crate) replay: Arc<Replay>,
+    pub(crate) usage: Arc<Usage>,
     pub(crate) writer: Writer,
     _dir: tempfile::TempDir,
 }
@@ -48,11 +50,12 @@ impl Bench {
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let replay = Arc::new(Replay::open(dir.path(), Timestamp(0)).unwrap());
+        let usage = Arc::new(Usage::open(dir.path(), Timestamp(0)).unwrap());
         let hosts = Arc::new(Hosts::default());
         let (at, by) = (Arc::clone(&store), Arc::clone(&replay));
         let writing = Writing { store: at, replay: by, hosts: Arc::clone(&hosts), limits: LimitMode::Cloud };
         let (committer, writer) = commit::start(writing, State::new(store.read().unwrap())).unwrap();
-        Self { store, committer, hosts, replay, writer, _dir: dir }
+        Self { store, committer, hosts, replay, usage, writer, _dir: dir }
     }
 
     pub(crate) async fn commit(&self, command: Command) -> Outcome {

@@ -1,5 +1,10 @@
 //! `sekimori group`: what the cloud's API has no operation for. Protecting a group from deletion, giving it to a
-//! cloud product to manage, and deleting one together with what uses it.
+//! cloud product to manage, and deleting one together with what uses it; and what a console does with groups, one file
+//! per subcommand.
+
+mod clone;
+mod files;
+mod preset;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, Row};
@@ -28,6 +33,14 @@ pub(crate) enum GroupCommand {
     Unmanage(GroupArgs),
     /// Delete a group; with --force, first the rules that name it and its memberships
     Delete(DeleteArgs),
+    /// Make a group like another one, here or in another VPC or region
+    Clone(clone::CloneArgs),
+    /// Write the rules of a group to a file
+    Export(files::ExportArgs),
+    /// Add the rules of a file to a group, with a preview
+    Import(files::ImportArgs),
+    /// Add the rules of a common purpose: web, ssh, mysql, ping and others
+    Preset(preset::PresetArgs),
 }
 
 /// A group.
@@ -71,6 +84,10 @@ pub(crate) fn run(common: &Common, command: GroupCommand) -> Outcome {
         GroupCommand::Manage(args) => manage(common, &client, &args.group, Some(args.service)),
         GroupCommand::Unmanage(args) => manage(common, &client, &args.group, None),
         GroupCommand::Delete(args) => delete(common, &client, &args),
+        GroupCommand::Clone(args) => clone::run(common, &client, args),
+        GroupCommand::Export(args) => files::export(common, &client, args),
+        GroupCommand::Import(args) => files::import(common, &client, args),
+        GroupCommand::Preset(args) => preset::run(common, &client, args),
     }
 }
 

@@ -4,8 +4,10 @@ pub(crate) mod account;
 pub(crate) mod bypass;
 pub(crate) mod completions;
 pub(crate) mod counters;
+pub(crate) mod diagnose;
 pub(crate) mod down;
 pub(crate) mod group;
+pub(crate) mod health;
 pub(crate) mod man;
 pub(crate) mod policy;
 pub(crate) mod resource_group;
@@ -34,6 +36,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Status => status::run(&common),
         Command::Why(args) => why::run(&common, args),
         Command::Policy(command) => policy::run(&common, command),
+        Command::Health(args) => health::run(&common, args),
+        Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
         Command::Treatment(command) => treatment::run(&common, command),
         Command::Bypass(command) => bypass::run(&common, command),

@@ -91,6 +91,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "The request uses the same client token as a previous, but non-identical request. Do not reuse a client \
              token with different requests, unless the requests are identical.",
         ),
+        Refusal::Outdated { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
         Refusal::NoIpv6 { .. } => failure(403, "InvalidVSwitch.Ipv6NotTurnOn", format!("{refusal}.")),
         Refusal::Managed { .. } => {
             failure(403, "InvalidOperation.ResourceManagedByCloudProduct", format!("{refusal}."))
@@ -218,7 +219,8 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
         Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
-        Counted::HostVpcs
+        Counted::CommandsTogether
+        | Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis
         | Counted::HostAddresses

@@ -16,6 +16,21 @@ use crate::{
 
 impl Draft<'_> {
     pub(super) fn create_group(&mut self, new: &NewGroup) -> Result<Outcome, Refusal> {
+        let vpc = self.open_vpc(&new.account, &new.vpc)?;
+        let inner_access = match new.flavor {
+            Flavor::EcsBasic => InnerAccess::Accept,
+            Flavor::EcsEnterprise | Flavor::Ec2 => InnerAccess::Drop,
+        };
+        self.clone_group(new, inner_access, &rules_at_birth(new.flavor, &vpc))
+    }
+
+    /// Makes a group with these rules, and without those that its flavor is born with.
+    pub(super) fn clone_group(
+        &mut self,
+        new: &NewGroup,
+        inner_access: InnerAccess,
+        rules: &[NewRule],
+    ) -> Result<Outcome, Refusal> {
         let NewGroup { account, vpc, flavor, name, description, resource_group, tags, managed_by } = new;
         let vpc = self.open_vpc(account, vpc)?;
         let limits = self.limits(account);
@@ -25,10 +40,6 @@ impl Draft<'_> {
         self.check_resource_group(account, resource_group)?;
         let dialect = self.world.dialect_of(account);
         let id: GroupId = self.context.ids.fresh(dialect, "sg", |id| self.world.group(id).is_some());
-        let inner_access = match flavor {
-            Flavor::EcsBasic => InnerAccess::Accept,
-            Flavor::EcsEnterprise | Flavor::Ec2 => InnerAccess::Drop,
-        };
         let group = Group {
             id: id.clone(),
             account: account.clone(),
@@ -45,9 +56,11 @@ impl Draft<'_> {
             rules: imbl::OrdMap::new(),
         };
         self.put(Change::PutGroup(Arc::new(group.clone())));
-        for new in &rules_at_birth(*flavor, &vpc) {
+        for new in rules {
+            self.check_spec(&group, &new.spec)?;
             self.add_rule(&group, new);
         }
+        self.check_rule_limits(account, &id)?;
         Ok(Outcome::Group(id))
     }
 

@@ -16,6 +16,7 @@ mod rules;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use std::sync::Arc;
 
@@ -114,6 +115,8 @@ impl Draft<'_> {
             Command::Authorize { account, group, rules } => self.authorize(account, group, rules),
             Command::Revoke { account, group, direction, rules } => self.revoke(account, group, *direction, rules),
             Command::JoinGroup { account, group, member } => self.join_group(account, group, member),
+            Command::CloneGroup { group, inner_access, rules } => self.clone_group(group, *inner_access, rules),
+            Command::Together { at, commands } => self.together(*at, commands),
             Command::LeaveGroup { account, group, member } => self.leave_group(account, group, member),
             Command::Tag { account, resources, tags } => self.tag(account, resources, tags),
             Command::CreateResourceGroup { account, name } => self.create_resource_group(account, name),

@@ -114,7 +114,7 @@ impl Draft<'_> {
     }
 
     /// Whether a group may have a rule: what it names exists and may be named by this flavor.
-    fn check_spec(&self, group: &Group, spec: &RuleSpec) -> Result<(), Refusal> {
+    pub(super) fn check_spec(&self, group: &Group, spec: &RuleSpec) -> Result<(), Refusal> {
         match &spec.peer {
             Peer::Cidr(_) => {}
             Peer::Group { group: peer, account } => self.check_group_peer(group, peer, account, spec.direction)?,
@@ -169,7 +169,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn check_rule_limits(&self, account: &AccountId, id: &GroupId) -> Result<(), Refusal> {
+    pub(super) fn check_rule_limits(&self, account: &AccountId, id: &GroupId) -> Result<(), Refusal> {
         let limits = self.limits(account);
         let Some(group) = self.world.group(id) else { return Ok(()) };
         for direction in [Direction::Ingress, Direction::Egress] {

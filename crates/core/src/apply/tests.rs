@@ -442,3 +442,25 @@ fn replaying_the_changes_of_a_world_gives_it_back() {
     rows.sort();
     assert_eq!(rows, in_order, "a store that reads its rows by key reads what is named before what names it");
 }
+
+#[test]
+fn commands_together_are_all_carried_out_or_none() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let (account, a, b) = (estate.account.clone(), estate.a.clone(), estate.b.clone());
+    let drop_inner = |group: &GroupId| Command::SetInnerAccess {
+        account: account.clone(),
+        group: group.clone(),
+        inner_access: InnerAccess::Drop,
+    };
+    let at = estate.state.world().revision();
+    let together = |at, commands| Command::Together { at, commands };
+    let failing = together(None, vec![drop_inner(&a), drop_inner(&"sg-0".into())]);
+    assert!(estate.try_run(failing).unwrap_err().contains("`sg-0`"));
+    estate.run(together(Some(at), vec![drop_inner(&a), drop_inner(&b)]));
+    let group = |id| estate.state.world().group(id).unwrap().inner_access;
+    assert_eq!((group(&a), group(&b)), (InnerAccess::Drop, InnerAccess::Drop));
+    let late = estate.try_run(together(Some(at), vec![])).unwrap_err();
+    assert!(late.contains("look again"), "{late}");
+    let many = vec![drop_inner(&a); crate::limits::COMMANDS_TOGETHER_MAX as usize + 1];
+    assert!(estate.try_run(together(None, many)).unwrap_err().contains("carried out as one"));
+}

@@ -104,6 +104,16 @@ impl<'a> Reader<'a> {
         Set { pieces: vec![Piece { direction, realm: Realm::Known(peer.family()), spans }] }
     }
 
+    /// The TCP packets of one port, from every address of a block and every source port, at every own address.
+    #[must_use]
+    pub fn everyone(direction: Direction, port: u16, peer: &Cidr) -> Set {
+        let net = peer.network();
+        let piece = whole(direction, Realm::Known(peer.family()))
+            .with(SERVICE, run(6, PortRange::one(port)))
+            .with(PEER, (number(net.network()), number(net.broadcast())));
+        Set { pieces: vec![piece] }
+    }
+
     fn services(&self, spec: &RuleSpec) -> Vec<Span> {
         let covered = |protocols: &[u8]| -> Vec<u8> {
             protocols.iter().copied().filter(|protocol| spec.protocol.matches(*protocol)).collect()

@@ -89,6 +89,7 @@ fn lab(bench: Bench, uid_offset: u32) -> Lab {
         store: Arc::clone(&bench.store),
         committer: bench.committer.clone(),
         hosts: Arc::clone(&bench.hosts),
+        usage: Arc::clone(&bench.usage),
         agent_uid: nix::unistd::getuid().as_raw() + uid_offset,
     };
     let listener = listen(&dir.path().join("feed.sock")).unwrap();

@@ -6,7 +6,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use sekimori_analysis::{effective::EffectiveError, why::WhyError};
+use sekimori_analysis::{
+    diagnose::{DiagnoseError, open::OpenError},
+    effective::EffectiveError,
+    health::HealthError,
+    preset::PresetError,
+    transfer::{TransferError, clone::CloneError},
+    why::WhyError,
+};
 use sekimori_core::refusal::Refusal;
 
 use crate::{
@@ -81,5 +88,71 @@ impl From<EffectiveError> for ApiError {
         match &error {
             EffectiveError::Unknown(_) => Self::new(ErrorCode::NotFound, error.to_string()),
         }
+    }
+}
+
+impl From<HealthError> for ApiError {
+    fn from(error: HealthError) -> Self {
+        let code = match &error {
+            HealthError::Unknown(_) => ErrorCode::NotFound,
+            HealthError::TooComplex { .. } => ErrorCode::Refused,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<DiagnoseError> for ApiError {
+    fn from(error: DiagnoseError) -> Self {
+        let code = match &error {
+            DiagnoseError::Unknown(_) => ErrorCode::NotFound,
+            DiagnoseError::Service(_) | DiagnoseError::Family { .. } => ErrorCode::Invalid,
+            DiagnoseError::TooComplex(_) => ErrorCode::Refused,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<OpenError> for ApiError {
+    fn from(error: OpenError) -> Self {
+        let code = match error {
+            OpenError::Question(error) => return error.into(),
+            OpenError::Nobody(_) | OpenError::World(_) | OpenError::Group { .. } => ErrorCode::Invalid,
+            OpenError::Denied { .. } | OpenError::NoRule(_) => ErrorCode::Refused,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<TransferError> for ApiError {
+    fn from(error: TransferError) -> Self {
+        let code = match &error {
+            TransferError::Unknown(_) => ErrorCode::NotFound,
+            TransferError::NotEcs(_) => ErrorCode::Refused,
+            TransferError::TooLarge(_) | TransferError::Unreadable(_) => ErrorCode::Invalid,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<CloneError> for ApiError {
+    fn from(error: CloneError) -> Self {
+        let code = match &error {
+            CloneError::Unknown(_) | CloneError::UnknownVpc(_) => ErrorCode::NotFound,
+            CloneError::OtherRegion { .. } | CloneError::WhichVpc { .. } => ErrorCode::Invalid,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<PresetError> for ApiError {
+    fn from(error: PresetError) -> Self {
+        let code = match &error {
+            PresetError::UnknownGroup(_) => ErrorCode::NotFound,
+            PresetError::Unknown(_)
+            | PresetError::Nobody(_)
+            | PresetError::BadPeer(_)
+            | PresetError::Needs { .. } => ErrorCode::Invalid,
+        };
+        Self::new(code, error.to_string())
     }
 }

@@ -4,6 +4,8 @@
 //! the world. Bodies are small and read whole before they are parsed.
 
 mod accounts;
+mod checks;
+mod console;
 mod error;
 mod groups;
 mod questions;
@@ -19,7 +21,7 @@ use axum::{
     http::header::AUTHORIZATION,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, delete, get, put},
+    routing::{any, delete, get, post, put},
 };
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,7 +43,7 @@ use crate::{
 };
 
 /// Bytes of a native request's body.
-pub const NATIVE_BODY_BYTES_MAX: usize = 64 * 1024;
+pub const NATIVE_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// An answer: JSON, or an error.
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -56,6 +58,14 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/why", get(questions::why))
         .route("/v1/policy/{name}", get(questions::policy))
+        .route("/v1/health", get(checks::health))
+        .route("/v1/health/fix", post(checks::fix))
+        .route("/v1/diagnose", get(checks::diagnose))
+        .route("/v1/diagnose/open", post(checks::open))
+        .route("/v1/groups/{id}/clone", post(console::clone))
+        .route("/v1/groups/{id}/export", get(console::export))
+        .route("/v1/groups/{id}/import", post(console::import))
+        .route("/v1/groups/{id}/preset", post(console::preset))
         .route("/v1/treatment", put(settings::set_treatment))
         .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
         .route("/v1/groups/{group}", delete(groups::remove))

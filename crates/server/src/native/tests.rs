@@ -1,5 +1,7 @@
 //! The native API as a client sees it, without a socket.
 
+mod console;
+
 use axum::{
     body::Body,
     http::{Method, StatusCode},
@@ -38,6 +40,7 @@ impl Lab {
             hosts: Arc::clone(&bench.hosts),
             secrets: Secrets::open(dir.path(), false).unwrap(),
             replay: Arc::clone(&bench.replay),
+            usage: Arc::clone(&bench.usage),
             region: "cn-hangzhou".to_owned(),
             limits: LimitMode::Cloud,
             busy: Default::default(),
@@ -179,7 +182,7 @@ async fn accounts_that_make_no_sense_are_refused_and_change_nothing() {
         (r#"{"dialect":"ecs","name":""}"#, "is not a name"),
         (r#"{"dialect":"ecs","name":"a","id":"17"}"#, "`17` is not the id"),
         (r#"{"dialect":"ec2","name":"a","id":"1000000000000001"}"#, "use 12 digits"),
-        (&format!(r#"{{"dialect":"ecs","name":"{}"}}"#, "x".repeat(70_000)), "at most 65536 bytes"),
+        (&format!(r#"{{"dialect":"ecs","name":"{}"}}"#, "x".repeat(NATIVE_BODY_BYTES_MAX)), "at most 1048576 bytes"),
     ] {
         let (status, code, message) = create(body).await;
         assert_eq!((status, code), (400, ErrorCode::Invalid), "{message}");

@@ -1,0 +1,247 @@
+//! `sekimori health`: rules that are of no use, why, and their deletion.
+
+use std::io::{self, Write as _};
+
+use anstream::eprint;
+use anyhow::anyhow;
+use clap::Args;
+use comfy_table::{Cell, Row};
+use sekimori_analysis::{
+    health::{Finding, Place, Report, State, Unused},
+    text,
+};
+use sekimori_core::{ids::RuleId, time::Timestamp};
+use sekimori_server::api::{FixHealth, FixedHealth};
+
+use crate::{
+    cli::Common,
+    client::Client,
+    exit::{Answer, Failure, Outcome},
+    moment,
+    output::{self, NONE, Page},
+};
+
+/// The arguments.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sekimori health\n  sekimori health sg-web --unused-since 2026-10-01\n  \
+                        sekimori health sg-web --fix --yes\n\n\
+                        The exit code is 0 when nothing was found and 2 when something was. A rule counts as used when it \
+                        decides about the first packet of a flow or drops one; the packets of a live flow are not counted.")]
+pub(crate) struct HealthArgs {
+    /// A security group; all of them if absent
+    group: Option<String>,
+    /// Also tell rules that nothing has used since then: 2026-10-01, 2026-10-01T08:00:00Z or 30d
+    #[arg(long, value_name = "DATE", value_parser = moment::parse)]
+    unused_since: Option<Timestamp>,
+    /// Delete what is marked removable, or the rules of --rule
+    #[arg(long)]
+    fix: bool,
+    /// Delete this rule, whatever was found about it; may be repeated
+    #[arg(long = "rule", value_name = "RULE", requires = "fix")]
+    rules: Vec<String>,
+    /// Do not ask before deleting
+    #[arg(long, requires = "fix")]
+    yes: bool,
+}
+
+/// Checks, and deletes if asked to.
+pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
+    let client = Client::connect(common)?;
+    let since = args.unused_since.map(|since| since.0.to_string());
+    let mut query: Vec<(&str, &str)> = Vec::new();
+    query.extend(args.group.as_deref().map(|group| ("group", group)));
+    query.extend(since.as_deref().map(|since| ("unused_since", since)));
+    let report: Report = client.get("/v1/health", &query)?;
+    output::show(common.output, &report, page)?;
+    if args.fix {
+        return fix(common, &client, &report, args);
+    }
+    Ok(if report.findings.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// Deletes what was chosen, after it has been shown.
+fn fix(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> Outcome {
+    let removable = report.findings.iter().filter(|finding| finding.removable).map(|finding| finding.rule.clone());
+    let chosen: Vec<RuleId> =
+        if args.rules.is_empty() { removable.collect() } else { args.rules.iter().map(RuleId::from).collect() };
+    if chosen.is_empty() {
+        return Ok(Answer::Yes);
+    }
+    if !args.yes && !is_confirmed(&chosen)? {
+        return Err(Failure::Failed(anyhow!("nothing was deleted")));
+    }
+    // Without names, the server judges again: what it deletes is redundant then, too.
+    let rules = (!args.rules.is_empty()).then_some(chosen);
+    let request = FixHealth { group: args.group.map(Into::into), rules };
+    let fixed: FixedHealth = client.post("/v1/health/fix", &request)?;
+    output::show(common.output, &fixed, |fixed| {
+        let FixedHealth { revision, deleted } = fixed;
+        let names = deleted.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
+        Page::default().line(format!("deleted {}, revision {revision}: {names}", count(deleted.len(), "rule")))
+    })?;
+    Ok(Answer::Yes)
+}
+
+fn is_confirmed(chosen: &[RuleId]) -> Result<bool, Failure> {
+    if !output::is_terminal() {
+        return Err(Failure::usage("--fix deletes rules; say --yes where nobody can be asked"));
+    }
+    let names = chosen.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
+    eprint!("delete {}: {names}? [y/N] ", count(chosen.len(), "rule"));
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "yes"))
+}
+
+fn page(report: &Report) -> Page {
+    let Report { revision, groups, rules, findings } = report;
+    let removable = findings.iter().filter(|finding| finding.removable).count();
+    let looked = format!("{} of {}, revision {revision}", count(*rules, "rule"), count(*groups, "group"));
+    if findings.is_empty() {
+        return Page::default().line(format!("nothing found in {looked}"));
+    }
+    let header = ["GROUP", "RULE", "SAYS", "FOUND", "BECAUSE OF", "REMOVABLE"];
+    Page::default()
+        .line(format!(
+            "{} in {looked}; {removable} can be deleted without any effect",
+            count(findings.len(), "finding")
+        ))
+        .table(&header, findings.iter().map(row), "")
+}
+
+fn row(finding: &Finding) -> Row {
+    let Finding { group, rule, direction, rule_text, removable, .. } = finding;
+    Row::from(vec![
+        Cell::new(text::named(group.id.as_str(), &group.name)),
+        Cell::new(rule),
+        Cell::new(format!("{direction}: {rule_text}")),
+        Cell::new(found(finding)),
+        Cell::new(because(finding)),
+        Cell::new(if *removable { "yes" } else { "no" }),
+    ])
+}
+
+fn found(finding: &Finding) -> String {
+    let state = match finding.state {
+        State::DecidesNothing => Some("decides nothing"),
+        State::ChangesNothing => Some("changes nothing"),
+        State::DiffersByPolicy => Some("decides nothing in some policies"),
+        State::Decides => None,
+    };
+    let members = if finding.depends_on_members { " while members stay" } else { "" };
+    let mut parts: Vec<String> = state.map(|state| format!("{state}{members}")).into_iter().collect();
+    parts.extend(finding.unused.as_ref().map(unused));
+    if parts.is_empty() && finding.cloud.is_some() {
+        parts.push("covered by the cloud's definition, but decides".to_owned());
+    }
+    parts.join("; ")
+}
+
+fn unused(unused: &Unused) -> String {
+    let Unused { since, last_used, watched_since, certain } = unused;
+    let last = last_used.map_or_else(|| "never seen used".to_owned(), |at| format!("last used {}", moment::show(at)));
+    let doubt =
+        if *certain { String::new() } else { format!(", watched only since {}", moment::show(*watched_since)) };
+    format!("unused since {} ({last}{doubt})", moment::show(*since))
+}
+
+/// What decides in its stead, with the policy where that is not the group by itself.
+fn because(finding: &Finding) -> String {
+    let told = finding.places.iter().filter(|place| !place.covered_by.is_empty());
+    let mut parts: Vec<String> = Vec::new();
+    for place in told {
+        let covers = place.covered_by.iter().map(|cover| cover.text.as_str()).collect::<Vec<_>>().join(" and ");
+        let told_already = parts.first().is_some_and(|first| *first == covers);
+        if !told_already {
+            parts.push(format!("{}{covers}", merged(place)));
+        }
+    }
+    if parts.is_empty() {
+        return finding.cloud.as_ref().map_or_else(|| NONE.to_owned(), |cover| cover.text.clone());
+    }
+    parts.join("; ")
+}
+
+fn merged(place: &Place) -> String {
+    if place.groups.len() < 2 {
+        return String::new();
+    }
+    let groups = place.groups.iter().map(|group| text::named(group.id.as_str(), &group.name));
+    format!("merged as {} at {}: ", groups.collect::<Vec<_>>().join(" + "), count(place.enis, "interface"))
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use sekimori_analysis::{effective::GroupName, health::Cover};
+    use sekimori_core::{rule::Direction, world::Revision};
+
+    use super::*;
+
+    fn group(name: &str) -> GroupName {
+        GroupName { id: format!("sg-{name}").into(), name: name.to_owned() }
+    }
+
+    fn finding() -> Finding {
+        let cover = Cover {
+            group: Some(group("wall")),
+            rule: Some("sgr-9".into()),
+            text: "rule sgr-9 of sg-wall (wall): deny tcp 22 from 0.0.0.0/0, priority 1".to_owned(),
+        };
+        let alone = Place { groups: vec![group("web")], enis: 0, state: State::Decides, covered_by: vec![] };
+        let merged = Place {
+            groups: vec![group("wall"), group("web")],
+            enis: 2,
+            state: State::DecidesNothing,
+            covered_by: vec![cover],
+        };
+        Finding {
+            group: group("web"),
+            rule: "sgr-1".into(),
+            direction: Direction::Ingress,
+            rule_text: "allow tcp 22 from 10.0.0.0/8, priority 2".to_owned(),
+            state: State::DecidesNothing,
+            places: vec![alone, merged],
+            cloud: None,
+            unused: None,
+            depends_on_members: false,
+            removable: true,
+        }
+    }
+
+    #[test]
+    fn findings_say_what_decides_instead_and_where() {
+        let unused = Unused {
+            since: Timestamp(1_760_000_000),
+            last_used: None,
+            watched_since: Timestamp(1_765_000_000),
+            certain: false,
+        };
+        let idle = Finding {
+            state: State::Decides,
+            places: vec![],
+            unused: Some(unused),
+            removable: false,
+            rule: "sgr-2".into(),
+            ..finding()
+        };
+        let report = Report { revision: Revision(7), groups: 2, rules: 9, findings: vec![finding(), idle] };
+        expect![[r#"
+            2 findings in 9 rules of 2 groups, revision 7; 1 can be deleted without any effect
+            GROUP         RULE   SAYS                                               FOUND                                                                                         BECAUSE OF                                                                                                                     REMOVABLE
+            sg-web (web)  sgr-1  ingress: allow tcp 22 from 10.0.0.0/8, priority 2  decides nothing                                                                               merged as sg-wall (wall) + sg-web (web) at 2 interfaces: rule sgr-9 of sg-wall (wall): deny tcp 22 from 0.0.0.0/0, priority 1  yes
+            sg-web (web)  sgr-2  ingress: allow tcp 22 from 10.0.0.0/8, priority 2  unused since 2025-10-09T08:53:20Z (never seen used, watched only since 2025-12-06T05:46:40Z)  -                                                                                                                              no
+        "#]].assert_eq(&page(&report).plain());
+    }
+
+    #[test]
+    fn nothing_found_is_a_line() {
+        let report = Report { revision: Revision(7), groups: 1, rules: 1, findings: vec![] };
+        assert_eq!(page(&report).plain(), "nothing found in 1 rule of 1 group, revision 7\n");
+    }
+}

@@ -1,0 +1,51 @@
+//! Moments on the command line: dates as people write them, and as they are printed. Always UTC.
+
+use jiff::{ToSpan as _, fmt::strtime};
+use sekimori_core::time::Timestamp;
+
+/// Reads `2026-10-01`, `2026-10-01T08:00:00Z`, or `30d`: so many days before now.
+pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
+    before(jiff::Timestamp::now(), text)
+}
+
+fn before(now: jiff::Timestamp, text: &str) -> Result<Timestamp, String> {
+    let input = text;
+    let bad = || format!("`{input}` is not a date; write 2026-10-01, 2026-10-01T08:00:00Z or 30d");
+    if let Some(days) = text.strip_suffix('d') {
+        let days: i64 = days.parse().ok().filter(|days| (0..=36_500).contains(days)).ok_or_else(bad)?;
+        let moment = now.checked_sub((days * 24).hours()).map_err(|_| bad())?;
+        return Ok(Timestamp(moment.as_second()));
+    }
+    let midnight = format!("{text}T00:00:00Z");
+    let text = if text.contains('T') { text } else { &midnight };
+    let moment: jiff::Timestamp = text.parse().map_err(|_| bad())?;
+    Ok(Timestamp(moment.as_second()))
+}
+
+/// `2026-10-01T08:00:00Z`.
+pub(crate) fn show(moment: Timestamp) -> String {
+    let known = jiff::Timestamp::from_second(moment.0);
+    known.map_or_else(|_| format!("second {}", moment.0), |moment| moment.to_string())
+}
+
+/// `2026-10-01`.
+pub(crate) fn today() -> String {
+    // A moment of now can always be written.
+    strtime::format("%Y-%m-%d", jiff::Timestamp::now()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_in_three_forms_and_shown_in_one() {
+        let now = jiff::Timestamp::from_second(1_790_000_000).unwrap();
+        assert_eq!(before(now, "2026-10-01").map(show), Ok("2026-10-01T00:00:00Z".to_owned()));
+        assert_eq!(before(now, "2026-10-01T08:00:00Z").map(show), Ok("2026-10-01T08:00:00Z".to_owned()));
+        assert_eq!(before(now, "1d"), Ok(Timestamp(1_790_000_000 - 86_400)));
+        for text in ["", "d", "-1d", "yesterday", "2026-13-01", "99999999d"] {
+            assert!(before(now, text).unwrap_err().contains("is not a date"), "{text}");
+        }
+    }
+}

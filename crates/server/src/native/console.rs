@@ -1,0 +1,138 @@
+//! Groups as a console handles them: clones, files, presets, tags, and the planning checks.
+//!
+//! Every change is planned by the analysis from one world and committed only if that world is still the newest.
+
+use std::sync::Arc;
+
+use axum::extract::{
+    Path, Query, Request, State,
+    rejection::{PathRejection, QueryRejection},
+};
+use serde::Deserialize;
+
+use sekimori_analysis::{
+    preset,
+    transfer::{self, clone},
+};
+use sekimori_core::{
+    command::{Command, Outcome},
+    ids::{GroupId, RuleId},
+    world::World,
+};
+
+use super::{Answer, ApiError, Origin, commit, json, read};
+use crate::{
+    api::{CloneAnswer, ErrorCode, ImportAnswer, PresetAnswer},
+    app::App,
+};
+
+/// The longest name of a group, in characters (`spec/ecs.md` C).
+const NAME_CHARS_MAX: usize = 128;
+
+fn group_id(path: Result<Path<String>, PathRejection>) -> Result<GroupId, ApiError> {
+    let Path(id) = path.map_err(|error| {
+        let message = format!("the group's id cannot be read: {}", error.body_text());
+        ApiError::new(ErrorCode::Invalid, message)
+    })?;
+    Ok(GroupId::from(id))
+}
+
+/// Has commands carried out together, if the world is still the one that they were planned in.
+async fn carry_out(
+    app: &App,
+    origin: Origin,
+    world: &World,
+    commands: Vec<Command>,
+) -> Result<(Outcome, World), ApiError> {
+    commit(app, origin, Command::Together { at: Some(world.revision()), commands }).await
+}
+
+/// `POST /v1/groups/{id}/clone`.
+pub(super) async fn clone(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Answer<CloneAnswer> {
+    let (id, origin) = (group_id(path)?, Origin::of(&request, "CloneGroup"));
+    let request: clone::Request = read(request).await?;
+    if request.name.is_empty() || request.name.chars().count() > NAME_CHARS_MAX {
+        let message = format!("`{}` is not a name; use 1 to {NAME_CHARS_MAX} characters", request.name);
+        return Err(ApiError::new(ErrorCode::Invalid, message));
+    }
+    let world = app.committer.world();
+    let plan = clone::plan(&world, &id, &request)?;
+    if request.dry_run {
+        return json(CloneAnswer { plan, group: None, revision: world.revision() });
+    }
+    let clone::Plan { group, inner_access, rules, .. } = plan.clone();
+    let command = Command::CloneGroup { group, inner_access, rules };
+    let (outcome, world) = carry_out(&app, origin, &world, vec![command]).await?;
+    json(CloneAnswer { plan, group: new_group(outcome), revision: world.revision() })
+}
+
+fn new_group(outcome: Outcome) -> Option<GroupId> {
+    if let Outcome::Group(id) = outcome { Some(id) } else { None }
+}
+
+fn new_rules(outcome: Outcome) -> Vec<RuleId> {
+    if let Outcome::Rules(ids) = outcome { ids } else { Vec::new() }
+}
+
+/// The parameters of an export.
+#[derive(Deserialize)]
+pub(super) struct ExportQuery {
+    #[serde(default)]
+    format: transfer::Format,
+}
+
+/// `GET /v1/groups/{id}/export?format=`.
+pub(super) async fn export(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<ExportQuery>, QueryRejection>,
+) -> Answer<transfer::Export> {
+    let id = group_id(path)?;
+    let Query(ExportQuery { format }) = query.map_err(|error| {
+        ApiError::new(ErrorCode::Invalid, format!("the form cannot be read: {}; use json or csv", error.body_text()))
+    })?;
+    json(transfer::export(&app.committer.world(), &id, format)?)
+}
+
+/// `POST /v1/groups/{id}/import`.
+pub(super) async fn import(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Answer<ImportAnswer> {
+    let (id, origin) = (group_id(path)?, Origin::of(&request, "ImportRules"));
+    let request: transfer::Request = read(request).await?;
+    let world = app.committer.world();
+    let preview = transfer::preview(&world, app.limits, &id, &request)?;
+    let rules = preview.rules(request.all_or_nothing);
+    let account = world.group(&id).map(|group| group.account.clone());
+    let (Some(account), false, false) = (account, request.dry_run, rules.is_empty()) else {
+        return json(ImportAnswer { preview, added: Vec::new(), revision: world.revision() });
+    };
+    let command = Command::Authorize { account, group: id, rules };
+    let (outcome, world) = carry_out(&app, origin, &world, vec![command]).await?;
+    json(ImportAnswer { preview, added: new_rules(outcome), revision: world.revision() })
+}
+
+/// `POST /v1/groups/{id}/preset`.
+pub(super) async fn preset(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Answer<PresetAnswer> {
+    let (id, origin) = (group_id(path)?, Origin::of(&request, "AddPreset"));
+    let request: preset::Request = read(request).await?;
+    let world = app.committer.world();
+    let plan = preset::plan(&world, &id, &request)?;
+    if request.dry_run {
+        return json(PresetAnswer { plan, added: Vec::new(), revision: world.revision() });
+    }
+    let preset::Plan { account, group, rules, .. } = plan.clone();
+    let (outcome, world) =
+        carry_out(&app, origin, &world, vec![Command::Authorize { account, group, rules }]).await?;
+    json(PresetAnswer { plan, added: new_rules(outcome), revision: world.revision() })
+}

@@ -1,0 +1,165 @@
+//! Health, diagnosis and the handling of groups: each call as a client makes it, and what it leaves behind.
+
+use serde_json::json;
+
+use sekimori_analysis::{
+    diagnose::{self, Access},
+    health,
+    transfer::{self, Verdict},
+};
+use sekimori_core::{
+    feed::{Count, RuleCount},
+    ids::GroupId,
+    rule::{Action, Direction},
+    world::Group,
+};
+
+use super::*;
+use crate::api::{CloneAnswer, FixedHealth, ImportAnswer, OpenAnswer, PresetAnswer};
+
+impl Lab {
+    fn group(&self) -> Group {
+        let world = self.bench.committer.world();
+        Group::clone(world.groups().next().unwrap())
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: serde_json::Value) -> T {
+        let (status, body) = self.call(Method::POST, path, &body.to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Adds rules from a file: `in,tcp,443,10.0.0.0/8`.
+    async fn add(&self, id: &GroupId, rows: &str) -> ImportAnswer {
+        let text = format!("Direction,Protocol,Port,Peer,Priority\n{rows}");
+        self.post(&format!("/v1/groups/{id}/import"), json!({ "text": text })).await
+    }
+}
+
+#[tokio::test]
+async fn health_finds_and_fixes_what_is_redundant() {
+    let lab = Lab::new();
+    let id = lab.group().id;
+    let healthy: health::Report = lab.get("/v1/health").await;
+    assert_eq!((healthy.findings, healthy.rules), (vec![], 1));
+    lab.add(&id, "in,tcp,443,10.0.0.0/8,5\nout,all,-1/-1,0.0.0.0/0,1\n").await;
+    let found: health::Report = lab.get(&format!("/v1/health?group={id}")).await;
+    let removable = found.findings.iter().filter(|finding| finding.removable).count();
+    assert_eq!((found.findings.len(), removable), (2, 2), "{found:#?}");
+    let before = lab.bench.committer.world().revision();
+    let fixed: FixedHealth = lab.post("/v1/health/fix", json!({ "group": id })).await;
+    assert_eq!((fixed.deleted.len(), fixed.revision), (2, before.next()));
+    assert_eq!(lab.group().rules.len(), 1);
+    let (status, _, message) = lab.refused(Method::POST, "/v1/health/fix", r#"{"rules":["sgr-0"]}"#).await;
+    assert!(status == 404 && message.contains("`sgr-0`"), "{message}");
+    assert_eq!(lab.refused(Method::GET, "/v1/health?group=sg-0", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_rule_whose_counter_moved_is_used() {
+    let lab = Lab::new();
+    let group = lab.group();
+    let rule = group.rules.keys().next().unwrap().clone();
+    let path = format!("/v1/health?unused_since={}", outside::now().0 - 10);
+    let unused: health::Report = lab.get(&path).await;
+    assert_eq!(unused.findings.len(), 1);
+    let count = Count { packets: 3, bytes: 180 };
+    let rules = vec![RuleCount { group: group.id.clone(), rule: Some(rule), count }];
+    let (report, world) = (CounterReport { rules, ..CounterReport::default() }, lab.bench.committer.world());
+    lab.bench.usage.note(&"rack-1".into(), &report, outside::now(), &world);
+    let used: health::Report = lab.get(&path).await;
+    assert_eq!(used.findings, vec![]);
+}
+
+#[tokio::test]
+async fn a_port_is_opened_as_narrowly_as_it_was_asked_for() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let instance = world.instances().next().unwrap().id.clone();
+    let quick: diagnose::Report = lab.get(&format!("/v1/diagnose?target={instance}")).await;
+    assert_eq!(quick.checks.len(), 12, "ping and five ports, for both families");
+    let asked = format!("/v1/diagnose?target={instance}&service=tcp/5432&peer=198.51.100.7");
+    let closed: diagnose::Report = lab.get(&asked).await;
+    assert_eq!(closed.checks[0].access, Access::Closed);
+    let request = json!({
+        "target": instance, "direction": "Ingress", "service": "tcp/5432", "peer": "198.51.100.7", "dry_run": true
+    });
+    let proposed: OpenAnswer = lab.post("/v1/diagnose/open", request.clone()).await;
+    assert_eq!((proposed.plan.rules.len(), proposed.added.len()), (1, 0));
+    let mut request = request;
+    request["dry_run"] = json!(false);
+    let opened: OpenAnswer = lab.post("/v1/diagnose/open", request.clone()).await;
+    assert_eq!(opened.added.len(), 1);
+    let open: diagnose::Report = lab.get(&asked).await;
+    assert_eq!(open.checks[0].access, Access::Open);
+    let neighbour: diagnose::Report = lab.get(&asked.replace("198.51.100.7", "198.51.100.8")).await;
+    assert_eq!(neighbour.checks[0].access, Access::Closed);
+    let again: OpenAnswer = lab.post("/v1/diagnose/open", request).await;
+    assert_eq!((again.added.len(), again.revision), (0, opened.revision));
+    let nobody = format!(r#"{{"target":"{instance}","direction":"Ingress","service":"tcp/1"}}"#);
+    assert_eq!(lab.refused(Method::POST, "/v1/diagnose/open", &nobody).await.0, 400);
+    assert_eq!(lab.refused(Method::GET, "/v1/diagnose?target=i-0", "").await.0, 404);
+    assert_eq!(lab.refused(Method::GET, &format!("/v1/diagnose?target={instance}&direction=up"), "").await.0, 400);
+}
+
+#[tokio::test]
+async fn rules_go_out_as_a_file_and_come_in_again() {
+    let lab = Lab::new();
+    let group = lab.group();
+    let path = format!("/v1/groups/{}", group.id);
+    for format in ["json", "csv"] {
+        let export: transfer::Export = lab.get(&format!("{path}/export?format={format}")).await;
+        assert_eq!((export.rules, export.region.as_str()), (1, "cn-hangzhou"));
+        let again: ImportAnswer = lab.post(&format!("{path}/import"), json!({ "text": export.text })).await;
+        assert_eq!((again.preview.count(Verdict::Exists), again.added.len()), (1, 0), "{again:?}");
+    }
+    let rows = "Direction,Protocol,Port,Peer\nin,tcp,80,10.0.0.1\nin,tcp,81,sg-none\n";
+    let strict = json!({ "text": rows, "all_or_nothing": true });
+    let nothing: ImportAnswer = lab.post(&format!("{path}/import"), strict).await;
+    assert_eq!((nothing.preview.count(Verdict::Refuse), nothing.added.len()), (1, 0));
+    let preview: ImportAnswer = lab.post(&format!("{path}/import"), json!({ "text": rows, "dry_run": true })).await;
+    assert_eq!((preview.preview.count(Verdict::Add), preview.added.len()), (1, 0));
+    let added: ImportAnswer = lab.post(&format!("{path}/import"), json!({ "text": rows })).await;
+    assert_eq!((added.added.len(), lab.group().rules.len()), (1, 2));
+    assert_eq!(lab.refused(Method::POST, &format!("{path}/import"), r#"{"text":"x"}"#).await.0, 400);
+    assert_eq!(lab.refused(Method::GET, "/v1/groups/sg-0/export", "").await.0, 404);
+    assert_eq!(lab.refused(Method::GET, &format!("{path}/export?format=xml"), "").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_clone_is_made_with_its_rules_in_one_revision() {
+    let lab = Lab::new();
+    let group = lab.group();
+    let before = lab.bench.committer.world().revision();
+    let request = json!({ "name": "copy", "keep_rules": true });
+    let clone: CloneAnswer = lab.post(&format!("/v1/groups/{}/clone", group.id), request).await;
+    assert_eq!(clone.revision, before.next());
+    let world = lab.bench.committer.world();
+    let made = world.group(&clone.group.unwrap()).unwrap();
+    let specs = |group: &Group| group.rules.values().map(|rule| rule.spec.clone()).collect::<Vec<_>>();
+    assert_eq!((made.name.as_str(), specs(made)), ("copy", specs(&group)));
+    let path = format!("/v1/groups/{}/clone", group.id);
+    assert_eq!(lab.refused(Method::POST, &path, r#"{"name":""}"#).await.0, 400);
+    assert_eq!(lab.refused(Method::POST, &path, r#"{"name":"a","vpc":"vpc-0"}"#).await.0, 404);
+    assert_eq!(lab.refused(Method::POST, "/v1/groups/sg-0/clone", r#"{"name":"a"}"#).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_preset_adds_its_rules_once() {
+    let lab = Lab::new();
+    let path = format!("/v1/groups/{}/preset", lab.group().id);
+    let proposed: PresetAnswer = lab.post(&path, json!({ "preset": "web", "dry_run": true })).await;
+    assert_eq!((proposed.plan.rules.len(), proposed.added.len()), (4, 0), "both families: the VPC has IPv6");
+    let _: PresetAnswer = lab.post(&path, json!({ "preset": "dns", "from": ["10.0.0.0/8"] })).await;
+    let again: PresetAnswer = lab.post(&path, json!({ "preset": "dns", "from": ["10.0.0.0/8"] })).await;
+    assert_eq!((again.added.len(), lab.group().rules.len()), (2, 3));
+    let allowed = |group: &Group| {
+        group
+            .rules
+            .values()
+            .all(|rule| rule.spec.action == Action::Allow && rule.spec.direction == Direction::Ingress)
+    };
+    assert!(allowed(&lab.group()));
+    assert_eq!(lab.refused(Method::POST, &path, r#"{"preset":"ssh"}"#).await.0, 400);
+    assert_eq!(lab.refused(Method::POST, &path, r#"{"preset":"telnet"}"#).await.0, 400);
+}
