@@ -165,6 +165,7 @@ struct rule_name {
 #define ACTION_BYPASS 2
 #define RULE_WORLD 1
 #define RULE_INTRA 2
+#define RULE_PLATFORM 4
 #define NO_PORT 0x10000
 #define SUMMARIES_MAX 4 /* 64 bitmap words each: 16,384 rules */
 
@@ -187,6 +188,8 @@ enum reason {
 	REASON_TABLE_FULL = 15,
 	REASON_CHANGING = 16,
 	REASON_NOT_IP = 17,
+	REASON_PLATFORM_ALLOW = 18,
+	REASON_PLATFORM_DENY = 19,
 };
 
 #define INGRESS 0

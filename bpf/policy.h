@@ -251,16 +251,19 @@ static __always_inline void judge(const struct tuple *tuple, __u32 policy, int s
 		return;
 	}
 	finding->rule = (__u32)record;
-	finding->reason = action != ACTION_ALLOW ? REASON_RULE_DENY :
-			  flags & RULE_INTRA	 ? REASON_INTRA_GROUP :
-						   REASON_RULE_ALLOW;
+	if (flags & RULE_PLATFORM)
+		finding->reason = action == ACTION_ALLOW ? REASON_PLATFORM_ALLOW : REASON_PLATFORM_DENY;
+	else
+		finding->reason = action != ACTION_ALLOW ? REASON_RULE_DENY :
+				  flags & RULE_INTRA	 ? REASON_INTRA_GROUP :
+							   REASON_RULE_ALLOW;
 	finding->untracked = (flags & RULE_WORLD) &&
 			     ((word(words, policy + other + DEFAULTS_WORD) >> 32) & open_flag(tuple));
 }
 
 static __always_inline int passes(__u32 reason)
 {
-	return reason <= REASON_DEFAULT_ALLOW;
+	return reason <= REASON_DEFAULT_ALLOW || reason == REASON_PLATFORM_ALLOW;
 }
 
 static __always_inline int same_address(const __u8 *bytes, const union ip *address)

@@ -265,6 +265,7 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_RULE_ALLOW:
 	case REASON_INTRA_GROUP:
 	case REASON_DEFAULT_ALLOW:
+	case REASON_PLATFORM_ALLOW:
 		return PASS;
 	case REASON_RULE_DENY:
 	case REASON_DEFAULT_DENY:
@@ -277,6 +278,7 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_TABLE_FULL:
 	case REASON_CHANGING:
 	case REASON_NOT_IP:
+	case REASON_PLATFORM_DENY:
 		return TC_ACT_SHOT;
 	}
 	return TC_ACT_SHOT;

@@ -18,6 +18,7 @@ use sekimori_core::{
         AccountId, EniId, GroupId, HostId, IdSource, InstanceId, PortListId, PrefixListId, RuleId, SubnetId, VpcId,
     },
     packet::{Packet, Transport},
+    platform::{Platform, PlatformPolicy},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
     world::{
@@ -33,7 +34,7 @@ pub const HOST: &str = "host-a";
 const ACCOUNTS: [&str; 2] = ["a", "b"];
 /// Lists of each kind that there may be; rules may also name one that is not there.
 const LISTS: usize = 3;
-const PORTS: [u16; 8] = [0, 1, 22, 53, 80, 443, 8080, 65_535];
+const PORTS: [u16; 9] = [0, 1, 22, 25, 53, 80, 443, 8080, 65_535];
 const PROTOCOLS: [u8; 6] = [1, 6, 17, 47, 58, 132];
 const V4: [&str; 12] = [
     "0.0.0.0/0",
@@ -157,6 +158,10 @@ impl Universe {
             let bypass = BypassSet::from_items([item]).unwrap_or_default();
             self.put(Change::PutBypass(Arc::new(bypass)));
         }
+        if self.chooser.one_in(3) {
+            let change = self.platform();
+            self.put(change);
+        }
     }
 
     /// Makes a change and counts a revision.
@@ -168,7 +173,7 @@ impl Universe {
 
     /// One random change of something that enforcement depends on, not yet made.
     pub fn change(&mut self) -> Vec<Change> {
-        match self.chooser.below(12) {
+        match self.chooser.below(13) {
             0..=3 => vec![self.rule()],
             4 | 5 => self.drop_rule().into_iter().collect(),
             6 | 7 => self.regroup().into_iter().collect(),
@@ -178,6 +183,7 @@ impl Universe {
             }
             9 => self.change_of_list(),
             10 => self.remove_or_add_instance(),
+            11 => vec![self.platform()],
             _ => {
                 let treatment = self.chooser.pick(&[None, Some(Treatment::Keep), Some(Treatment::Reevaluate)]);
                 let id = self.chooser.pick(&ACCOUNTS);
@@ -233,6 +239,13 @@ impl Universe {
             list.entries.remove(self.chooser.below(list.entries.len()));
         }
         Some(Change::PutPortList(Arc::new(list)))
+    }
+
+    fn platform(&mut self) -> Change {
+        let toggled = PlatformPolicy::ALL.into_iter();
+        Change::PutPlatform(
+            toggled.fold(Platform::default(), |platform, policy| platform.with(policy, self.chooser.one_in(2))),
+        )
     }
 
     /// ENIs, in order of id.
@@ -316,6 +329,8 @@ impl Universe {
                 Ipv4Addr::new(203, 0, 113, 200),
                 Ipv4Addr::new(10, 0, 1, 7),
                 Ipv4Addr::new(255, 255, 255, 254),
+                Ipv4Addr::new(100, 64, 0, 7),
+                Ipv4Addr::new(100, 127, 255, 255),
             ])),
             (Family::V6, false) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last)),
             (Family::V6, true) => IpAddr::V6(self.chooser.pick(&[

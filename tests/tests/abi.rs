@@ -221,6 +221,7 @@ fn numbers_are_the_same_on_both_sides() {
         ("ACTION_BYPASS", layout::ACTION_BYPASS),
         ("RULE_WORLD", layout::RULE_WORLD),
         ("RULE_INTRA", layout::RULE_INTRA),
+        ("RULE_PLATFORM", layout::RULE_PLATFORM),
         ("NO_PORT", layout::NO_PORT),
         ("SUMMARIES_MAX", layout::BITMAP_WORDS_MAX / 64),
         ("ENI_VALID", abi::ENI_VALID),

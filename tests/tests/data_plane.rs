@@ -31,6 +31,8 @@ fn reason_of(decision: &Decision) -> Reason {
         (Why::Rule { .. }, false) => Reason::RuleDeny,
         (Why::Default, true) => Reason::DefaultAllow,
         (Why::Default, false) => Reason::DefaultDeny,
+        (Why::Platform { .. }, true) => Reason::PlatformAllow,
+        (Why::Platform { .. }, false) => Reason::PlatformDeny,
         (Why::Spoofed, _) => Reason::Spoofed,
         (Why::MidStream, _) => Reason::MidStream,
         (Why::KnownFlow, _) => Reason::KnownFlow,

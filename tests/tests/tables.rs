@@ -70,7 +70,7 @@ fn the_interpreter_agrees_with_the_verdict() {
     }
     println!("judged {judged} packets in {WORLDS} worlds (seeds 0..{WORLDS}): {seen:?}");
     assert!(judged >= 200_000, "{judged}");
-    for reason in ["rule", "default", "intra-group", "spoofed", "bypass"] {
+    for reason in ["rule", "default", "intra-group", "spoofed", "bypass", "platform"] {
         assert!(seen.get(reason).is_some_and(|count| *count > 500), "too few packets were decided by {reason}");
     }
 }

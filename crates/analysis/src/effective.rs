@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
     ids::{AccountId, EniId, GroupId, InstanceId, RuleId, VpcId},
+    platform::{CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
     rule::{self, Action, Direction, Rule},
     verdict,
     world::{Eni, Flavor, Group, Revision, Treatment, World},
@@ -62,6 +63,8 @@ pub enum LineKind {
     Bypass,
     /// Drops what is sent from an address that is not the ENI's.
     SourceCheck,
+    /// A platform policy, which no group can undo.
+    Platform,
     /// Accepts ENIs that share a group whose inner access is Accept.
     IntraGroup,
     /// A rule.
@@ -138,6 +141,7 @@ fn lines(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
     let mut lines = always_passing().to_vec();
     lines.extend(bypasses(world, direction));
     lines.extend(source_check(eni));
+    lines.extend(platform(world, direction));
     lines.extend(intra_group(world, eni));
     lines.extend(rules(world, eni, direction));
     lines.push(default(world, eni, direction));
@@ -193,6 +197,22 @@ fn source_check(eni: &Eni) -> Option<Line> {
     eni.source_check.then(|| Line {
         local: format!("not {own}"),
         ..line(LineKind::SourceCheck, Action::Deny, "only the interface's own addresses may be used")
+    })
+}
+
+fn platform(world: &World, direction: Direction) -> impl Iterator<Item = Line> {
+    world.platform().active(direction).map(|policy| {
+        let whole =
+            line(LineKind::Platform, policy.action(), &format!("platform policy {policy}: {}", policy.purpose()));
+        match policy {
+            PlatformPolicy::Mail => Line {
+                protocol: "tcp".to_owned(),
+                ports: MAIL_PORT.to_string(),
+                peer: "outside the VPC".to_owned(),
+                ..whole
+            },
+            PlatformPolicy::CloudServices => Line { peer: CLOUD_SERVICES.to_string(), ..whole },
+        }
     })
 }
 

@@ -5,6 +5,7 @@
 
 use sekimori_core::{
     ids::{GroupId, RuleId},
+    platform::PlatformPolicy,
     rule::{self, Action, Direction, RuleSpec},
     space::{Set, TooComplex, resolve::Reader},
     verdict,
@@ -16,6 +17,8 @@ use sekimori_core::{
 pub(crate) enum Decider {
     /// The bypass set, and discovery.
     Bypass,
+    /// A platform policy.
+    Platform(PlatformPolicy),
     /// The hidden accept of a group.
     IntraGroup(GroupId),
     /// A rule.
@@ -59,7 +62,7 @@ impl Portions {
     pub(crate) fn position(&self, group: &GroupId, rule: &RuleId) -> Option<usize> {
         let is_it = |line: &Portion| match &line.decider {
             Decider::Rule(own, id) => own == group && id == rule,
-            Decider::Bypass | Decider::IntraGroup(_) => false,
+            Decider::Bypass | Decider::Platform(_) | Decider::IntraGroup(_) => false,
         };
         self.lines.iter().position(is_it)
     }
@@ -76,6 +79,10 @@ fn hidden(
     let mut lines = vec![allow(Decider::Bypass, reader.discovery(direction))];
     for entry in world.bypass().entries().iter().filter(|entry| entry.direction == direction) {
         lines.push(allow(Decider::Bypass, reader.bypass(entry)?));
+    }
+    for policy in world.platform().active(direction) {
+        let (decider, action) = (Decider::Platform(policy), policy.action());
+        lines.push(Portion { decider, action, matched: reader.platform(policy)? });
     }
     let mut accepting: Vec<&&Group> = groups.iter().filter(|group| group.accepts_inner()).collect();
     accepting.sort_by(|one, other| one.id.cmp(&other.id));

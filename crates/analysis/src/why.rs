@@ -360,6 +360,7 @@ fn deciding(world: &World, why: &Why) -> (Option<GroupName>, Option<RuleId>, Opt
         Why::IntraGroup { group } => (Some(group_name(world, group)), None, None),
         Why::Bypass
         | Why::KnownFlow
+        | Why::Platform { .. }
         | Why::Default
         | Why::Spoofed
         | Why::MidStream
@@ -379,6 +380,7 @@ fn reason(why: &Why, packet: &Packet, flavor: Option<Flavor>, of: (Option<&Group
             Some(flavor) => format!("no rule matches; {} default of {}", packet.direction, text::flavor(flavor)),
             None => format!("no rule matches; {} default", packet.direction),
         },
+        Why::Platform { policy } => format!("platform policy {policy}: it {}", policy.purpose()),
         Why::Bypass
         | Why::KnownFlow
         | Why::Spoofed

@@ -298,6 +298,10 @@ reasons! {
     Changing = 16, "changing", false;
     /// Neither IPv4, IPv6 nor ARP.
     NotIp = 17, "not-ip", false;
+    /// A platform policy allows.
+    PlatformAllow = 18, "platform", true;
+    /// A platform policy denies.
+    PlatformDeny = 19, "platform", false;
 }
 
 /// Room for reasons in the counters of one ENI and direction.

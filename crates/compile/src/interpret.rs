@@ -15,7 +15,7 @@ use crate::{
     abi::{self, Reason},
     layout::{
         ACTION_ALLOW, ACTION_BYPASS, DEFAULT_ALLOW, DEFAULTS_WORD, NO_PORT, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4,
-        OPEN_UDP6, RULE_INTRA, RULE_WORLD, Table, direction_base, halves,
+        OPEN_UDP6, RULE_INTRA, RULE_PLATFORM, RULE_WORLD, Table, direction_base, halves,
     },
 };
 
@@ -77,6 +77,9 @@ struct Record {
 
 impl Record {
     fn reason(&self) -> Reason {
+        if self.flags & RULE_PLATFORM != 0 {
+            return if self.action == ACTION_ALLOW { Reason::PlatformAllow } else { Reason::PlatformDeny };
+        }
         match (self.action == ACTION_ALLOW, self.flags & RULE_INTRA != 0) {
             (true, true) => Reason::IntraGroup,
             (true, false) => Reason::RuleAllow,

@@ -74,6 +74,9 @@ pub const RULE_WORLD: u32 = 1;
 /// A rule record's flag: the hidden intra-group accept.
 pub const RULE_INTRA: u32 = 2;
 
+/// A rule record's flag: a platform policy.
+pub const RULE_PLATFORM: u32 = 4;
+
 /// The first word of a direction in the header.
 #[must_use]
 pub fn direction_base(direction: sekimori_core::rule::Direction) -> u32 {

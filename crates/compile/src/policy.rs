@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sekimori_core::{
     address::Family,
     bypass::BypassEntry,
     ids::GroupId,
+    platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
     rule::{self, Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
-    world::{Flavor, Group, GroupSet, World},
+    world::{Flavor, Group, GroupSet, Vpc, World},
 };
 
 use crate::{
     build::{BuildError, Line, Side},
     layout::{
         ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, DEFAULT_ALLOW, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4, OPEN_UDP6,
-        RULE_INTRA, RULE_WORLD,
+        RULE_INTRA, RULE_PLATFORM, RULE_WORLD,
     },
     slots::Slots,
     tables::RuleKey,
@@ -47,6 +48,7 @@ struct Policy<'a> {
 impl Policy<'_> {
     fn side(&self, direction: Direction) -> Result<Side, BuildError> {
         let mut lines: Vec<Line> = self.bypass(direction).collect();
+        lines.extend(self.platform(direction));
         lines.extend(self.intra_groups());
         for (group, rule) in self.rules(direction) {
             lines.push(self.line(group, rule)?);
@@ -57,6 +59,12 @@ impl Policy<'_> {
     fn bypass(&self, direction: Direction) -> impl Iterator<Item = Line> {
         let entries = self.world.bypass().entries().iter();
         entries.filter(move |entry| entry.direction == direction).map(bypass_line)
+    }
+
+    /// Platform policies come before everything that a group can say.
+    fn platform(&self, direction: Direction) -> impl Iterator<Item = Line> {
+        let vpc = self.groups.first().and_then(|group| self.world.vpc(&group.vpc)).map(|vpc| &**vpc);
+        self.world.platform().active(direction).map(move |policy| platform_line(policy, vpc))
     }
 
     /// The hidden rules come first: no rule of the group's owner can undo them (`spec/ecs.md` A2, 2).
@@ -172,6 +180,37 @@ fn bypass_line(entry: &BypassEntry) -> Line {
         peers: vec![entry.peer.network()],
         ..Line::default()
     }
+}
+
+fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
+    let action = match policy.action() {
+        Action::Deny => ACTION_DENY,
+        Action::Allow => ACTION_ALLOW,
+    };
+    let (services, peers) = match policy {
+        PlatformPolicy::Mail => {
+            let outside = |every: IpNet| {
+                let own = platform::blocks(vpc).find(|block| block.addr().is_ipv4() == every.addr().is_ipv4());
+                own.map_or(vec![every], complement)
+            };
+            let worlds = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+            (vec![run(6, PortRange::one(MAIL_PORT))], worlds.into_iter().flat_map(outside).collect())
+        }
+        PlatformPolicy::CloudServices => (vec![EVERY_SERVICE], vec![IpNet::V4(CLOUD_SERVICES)]),
+    };
+    Line { action, flags: RULE_PLATFORM, services, peers, ..Line::default() }
+}
+
+/// Everything of a family but a block: the other half at every length. Half by half they are two runs of addresses.
+fn complement(block: IpNet) -> Vec<IpNet> {
+    let mut rest = Vec::new();
+    let mut inner = block.trunc();
+    while let Some(outer) = inner.supernet() {
+        let other = outer.subnets(inner.prefix_len()).into_iter().flatten().find(|half| *half != inner);
+        rest.extend(other);
+        inner = outer;
+    }
+    rest
 }
 
 fn is_wide_open(spec: &RuleSpec) -> bool {

@@ -11,6 +11,7 @@ use sekimori_core::{
     feed::ClosedEni,
     ids::{AccountId, EniId, GroupId, HostId, RuleId, VpcId},
     packet::{Packet, Why},
+    platform::PlatformPolicy,
     world::{self, GroupSet, Referent, Timeouts, Treatment, World, group_set},
 };
 
@@ -269,6 +270,8 @@ impl Tables {
         let named = || self.numbers.rules.iter().find(|(_, slot)| *slot == finding.slot).map(|(key, _)| key.clone());
         match finding.reason {
             abi::Reason::Bypass => Why::Bypass,
+            abi::Reason::PlatformAllow => Why::Platform { policy: PlatformPolicy::CloudServices },
+            abi::Reason::PlatformDeny => Why::Platform { policy: PlatformPolicy::Mail },
             abi::Reason::Spoofed => Why::Spoofed,
             abi::Reason::RuleAllow | abi::Reason::RuleDeny | abi::Reason::IntraGroup => match named() {
                 Some((group, Some(rule))) => Why::Rule { group, rule },
@@ -308,6 +311,7 @@ impl Tables {
             Change::PutRule { group, rule } => self.take_rule((group.clone(), Some(rule.id.clone())), delta),
             Change::DeleteRule { group, rule } => self.release_rule(&(group.clone(), Some(rule.clone())), delta),
             Change::PutBypass(_)
+            | Change::PutPlatform(_)
             | Change::PutAccount(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)
@@ -529,11 +533,11 @@ impl Touched {
             Change::DeletePrefixList(id) => self.add_referrers(&Referent::PrefixList(id.clone()), after),
             Change::PutPortList(list) => self.add_referrers(&Referent::PortList(list.id.clone()), after),
             Change::DeletePortList(id) => self.add_referrers(&Referent::PortList(id.clone()), after),
-            Change::PutBypass(_) => self.sets.extend(after.group_sets().cloned()),
+            Change::PutBypass(_) | Change::PutPlatform(_) => self.sets.extend(after.group_sets().cloned()),
             Change::PutAccount(account) => self.add_account(&account.id, before, after),
+            Change::PutVpc(vpc) => self.add_vpc(&vpc.id, before, after),
             Change::PutKey(_)
             | Change::DeleteKey(_)
-            | Change::PutVpc(_)
             | Change::DeleteVpc(_)
             | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)
@@ -551,6 +555,17 @@ impl Touched {
 
     fn add_group(&mut self, id: &GroupId, world: &World) {
         self.sets.extend(world.group_sets_with(id).cloned());
+    }
+
+    /// A platform policy knows what is outside a VPC by its blocks.
+    fn add_vpc(&mut self, id: &VpcId, before: &World, after: &World) {
+        let blocks = |world: &World| world.vpc(id).map(|vpc| (vpc.cidr, vpc.ipv6));
+        if blocks(before) == blocks(after) {
+            return;
+        }
+        let groups: Vec<GroupId> =
+            after.groups().filter(|group| group.vpc == *id).map(|group| group.id.clone()).collect();
+        groups.iter().for_each(|group| self.add_group(group, after));
     }
 
     fn add_referrers(&mut self, referent: &Referent, world: &World) {

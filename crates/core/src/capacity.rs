@@ -16,6 +16,7 @@ use crate::{
         BYPASS_ENTRIES_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_GROUPS_MAX, HOST_POLICY_WORDS_PROMISED,
         HOST_RULES_MAX, HOST_VPCS_MAX, POLICY_RULES_MAX, POLICY_WORDS_MAX,
     },
+    platform::PLATFORM_RULES_MAX,
     refusal::{Counted, Refusal},
     rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     world::{Group, GroupSet, Referent, World, group_set},
@@ -149,7 +150,7 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         Change::PutRule { group, .. } | Change::DeleteRule { group, .. } => of_group(group),
         Change::PutPrefixList(list) => of_referrers(&Referent::PrefixList(list.id.clone())),
         Change::PutPortList(list) => of_referrers(&Referent::PortList(list.id.clone())),
-        Change::PutBypass(_) => world.group_sets().cloned().collect(),
+        Change::PutBypass(_) | Change::PutPlatform(_) => world.group_sets().cloned().collect(),
         // No ENI carries a group that is deleted, and no rule names a list that is: `apply` refuses both.
         Change::DeleteGroup(_) | Change::DeletePrefixList(_) | Change::DeletePortList(_) => Vec::new(),
         Change::PutAccount(_)
@@ -169,7 +170,7 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
 /// The rules that decide in the fuller direction of a policy, hidden ones included.
 fn most_rules(world: &World, set: &GroupSet) -> u64 {
     let rules = |direction| Rules::of(world, set, direction).specs.len() as u64;
-    rules(Direction::Ingress).max(rules(Direction::Egress)) + (set.len() + BYPASS_ENTRIES_MAX) as u64
+    rules(Direction::Ingress).max(rules(Direction::Egress)) + hidden(set)
 }
 
 /// An upper bound of the words that the policy of a group set takes, both directions.
@@ -182,7 +183,7 @@ pub fn policy_words(world: &World, set: &GroupSet) -> u64 {
 /// The rules of one direction, with what the policy adds of its own accord.
 struct Rules {
     specs: Vec<RuleSpec>,
-    /// Hidden rules: one for each group (intra-group accept) and one for each bypass entry.
+    /// Hidden rules: see [`hidden`].
     hidden: u64,
 }
 
@@ -191,8 +192,13 @@ impl Rules {
         let groups = set.iter().filter_map(|id| world.group(id));
         let rules = groups.flat_map(|group: &Arc<Group>| group.rules.values());
         let specs = rules.map(|rule| &rule.spec).filter(|spec| spec.direction == direction).cloned().collect();
-        Self { specs, hidden: (set.len() + BYPASS_ENTRIES_MAX) as u64 }
+        Self { specs, hidden: hidden(set) }
     }
+}
+
+/// Hidden rules of a direction: one for each group (intra-group accept), each bypass entry and each platform policy.
+fn hidden(set: &GroupSet) -> u64 {
+    (set.len() + BYPASS_ENTRIES_MAX + PLATFORM_RULES_MAX) as u64
 }
 
 type Span = (u128, u128);

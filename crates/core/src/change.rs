@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bypass::BypassSet,
     ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    platform::Platform,
     rule::Rule,
     time::Timestamp,
     token::Token,
@@ -22,6 +23,8 @@ use crate::{
 pub enum Change {
     /// The bypass set is this.
     PutBypass(Arc<BypassSet>),
+    /// The platform policies are these.
+    PutPlatform(Platform),
     /// The account is this.
     PutAccount(Arc<Account>),
     /// The access key is this.
@@ -87,6 +90,8 @@ pub enum Change {
 pub enum Row {
     /// The one bypass set.
     Bypass,
+    /// The one set of platform policies.
+    Platform,
     /// An account.
     Account(AccountId),
     /// An access key.
@@ -112,10 +117,10 @@ pub enum Row {
 }
 
 impl Row {
-    /// The change that deletes the row. The bypass set and accounts are never deleted.
+    /// The change that deletes the row. The bypass set, the platform policies and accounts are never deleted.
     fn into_delete(self) -> Option<Change> {
         Some(match self {
-            Self::Bypass | Self::Account(_) => return None,
+            Self::Bypass | Self::Platform | Self::Account(_) => return None,
             Self::Key(id) => Change::DeleteKey(id),
             Self::Vpc(id) => Change::DeleteVpc(id),
             Self::Subnet(id) => Change::DeleteSubnet(id),
@@ -134,6 +139,7 @@ impl Row {
     pub fn to_key(&self) -> String {
         match self {
             Self::Bypass => "a/bypass".to_owned(),
+            Self::Platform => "a/platform".to_owned(),
             Self::Account(id) => format!("b/account/{id}"),
             Self::Key(id) => format!("c/key/{id}"),
             Self::Vpc(id) => format!("d/vpc/{id}"),
@@ -155,6 +161,7 @@ impl Change {
     pub fn row(&self) -> Row {
         match self {
             Self::PutBypass(_) => Row::Bypass,
+            Self::PutPlatform(_) => Row::Platform,
             Self::PutAccount(account) => Row::Account(account.id.clone()),
             Self::PutKey(key) => Row::Key(key.id.clone()),
             Self::DeleteKey(id) => Row::Key(id.clone()),
@@ -194,6 +201,7 @@ impl Change {
             | Self::DeletePortList(_)
             | Self::DeleteToken { .. } => true,
             Self::PutBypass(_)
+            | Self::PutPlatform(_)
             | Self::PutAccount(_)
             | Self::PutKey(_)
             | Self::PutVpc(_)
@@ -239,7 +247,7 @@ impl World {
     /// The changes that rebuild this world from nothing, in the order of [`Row`].
     #[must_use]
     pub fn to_changes(&self) -> Vec<Change> {
-        let mut all = vec![Change::PutBypass(Arc::clone(&self.bypass))];
+        let mut all = vec![Change::PutBypass(Arc::clone(&self.bypass)), Change::PutPlatform(self.platform)];
         all.extend(self.accounts.values().cloned().map(Change::PutAccount));
         all.extend(self.keys.values().cloned().map(Change::PutKey));
         all.extend(self.vpcs.values().cloned().map(Change::PutVpc));

@@ -19,6 +19,7 @@ use crate::{
         VpcId,
     },
     limits::LimitMode,
+    platform::PlatformPolicy,
     resource::Resource,
     rule::{Direction, RuleSpec},
     tags::{TagKeys, Tags},
@@ -194,6 +195,13 @@ pub enum Command {
     SetBypass {
         /// The whole new list.
         bypass: BypassSet,
+    },
+    /// Turns a platform policy on or off.
+    SetPlatform {
+        /// Which.
+        policy: PlatformPolicy,
+        /// Whether it is on.
+        is_on: bool,
     },
     /// Makes an account with its first access key.
     CreateAccount(NewAccount),

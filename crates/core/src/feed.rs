@@ -132,6 +132,7 @@ pub fn reason_name(why: &Why) -> &'static str {
         Why::KnownFlow => "known-flow",
         Why::IntraGroup { .. } => "intra-group",
         Why::Rule { .. } => "rule",
+        Why::Platform { .. } => "platform",
         Why::Default => "default",
         Why::Spoofed => "spoofed",
         Why::MidStream => "mid-stream",

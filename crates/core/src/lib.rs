@@ -23,6 +23,7 @@ pub mod flow;
 pub mod ids;
 pub mod limits;
 pub mod packet;
+pub mod platform;
 pub mod refusal;
 pub mod resource;
 pub mod rule;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{GroupId, RuleId},
+    platform::PlatformPolicy,
     rule::{Action, Direction},
     world::Revision,
 };
@@ -106,6 +107,11 @@ pub enum Why {
         /// The rule.
         rule: RuleId,
     },
+    /// A platform policy comes before the rules.
+    Platform {
+        /// The policy.
+        policy: PlatformPolicy,
+    },
     /// No rule matched: the flavor's default for the direction.
     Default,
     /// The ENI sent from an address or MAC that is not its own.
@@ -148,6 +154,7 @@ impl fmt::Display for Why {
             Self::KnownFlow => f.write_str("known flow"),
             Self::IntraGroup { group } => write!(f, "intra-group accept of {group}"),
             Self::Rule { group, rule } => write!(f, "rule {rule} of {group}"),
+            Self::Platform { policy } => write!(f, "platform policy {policy}"),
             Self::Default => f.write_str("default"),
             Self::Spoofed => f.write_str("source address is not the ENI's"),
             Self::MidStream => f.write_str("TCP without a known flow"),

@@ -27,6 +27,9 @@ fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
     if eni.source_check && !eni.addresses.contains(&packet.local) {
         return (Action::Deny, Why::Spoofed);
     }
+    if let Some(policy) = world.platform().decides(world.vpc(&eni.vpc).map(|vpc| &**vpc), packet) {
+        return (policy.action(), Why::Platform { policy });
+    }
     if let Some(group) = shared_accepting_group(world, eni, packet.peer) {
         return (Action::Allow, Why::IntraGroup { group });
     }

@@ -17,6 +17,7 @@ use crate::{
     bypass::BypassSet,
     change::Change,
     ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    platform::Platform,
     rule::{Peer, Rule, Service},
     token::Tokens,
 };
@@ -29,6 +30,7 @@ pub type GroupSet = Arc<[GroupId]>;
 pub struct World {
     pub(crate) revision: Revision,
     pub(crate) bypass: Arc<BypassSet>,
+    pub(crate) platform: Platform,
     pub(crate) accounts: OrdMap<AccountId, Arc<Account>>,
     pub(crate) keys: OrdMap<KeyId, Arc<AccessKey>>,
     pub(crate) vpcs: OrdMap<VpcId, Arc<Vpc>>,
@@ -136,6 +138,12 @@ impl World {
         &self.bypass
     }
 
+    /// The platform policies that come before every rule.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
     /// The same entities at another revision.
     #[must_use]
     pub fn at(mut self, revision: Revision) -> Self {
@@ -233,6 +241,7 @@ impl World {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::PutBypass(set) => self.bypass = Arc::clone(set),
+            Change::PutPlatform(platform) => self.platform = *platform,
             Change::PutAccount(account) => drop(self.accounts.insert(account.id.clone(), Arc::clone(account))),
             Change::PutKey(key) => drop(self.keys.insert(key.id.clone(), Arc::clone(key))),
             Change::DeleteKey(id) => drop(self.keys.remove(id)),

@@ -16,6 +16,7 @@ use sekimori_core::{
     feed::{ClosedEni, CounterReport},
     ids::{AccountId, EniId, GroupId, HostId, KeyId, RuleId},
     limits::LimitMode,
+    platform::PlatformPolicy,
     world::{Dialect, Revision, Treatment},
 };
 
@@ -271,6 +272,36 @@ pub struct RemovedRule {
     pub group: GroupId,
     /// The rule.
     pub rule: RuleId,
+}
+
+/// The request of `PUT /v1/platform`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPlatform {
+    /// The policy.
+    pub policy: PlatformPolicy,
+    /// Whether it is on.
+    pub on: bool,
+}
+
+/// The answer of `GET /v1/platform` and `PUT /v1/platform`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// Every policy.
+    pub policies: Vec<Policy>,
+    /// The revision of the world that was looked at.
+    pub revision: Revision,
+}
+
+/// A platform policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Which.
+    pub policy: PlatformPolicy,
+    /// Whether it is on.
+    pub on: bool,
+    /// What it does.
+    pub purpose: String,
 }
 
 /// The request of `POST /v1/health/fix`.

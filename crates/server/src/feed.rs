@@ -283,6 +283,7 @@ fn is_secret(change: &Change) -> bool {
     match change {
         Change::PutKey(_) | Change::DeleteKey(_) | Change::PutToken(_) | Change::DeleteToken { .. } => true,
         Change::PutBypass(_)
+        | Change::PutPlatform(_)
         | Change::PutAccount(_)
         | Change::PutVpc(_)
         | Change::DeleteVpc(_)

@@ -80,7 +80,7 @@ impl Counts {
 
     fn reasons_at(&self, eni: &EniId, direction: Direction) -> impl Iterator<Item = Reason> + use<'_> {
         let from = (eni.clone(), direction, Reason::Bypass);
-        let to = (eni.clone(), direction, Reason::NotIp);
+        let to = (eni.clone(), direction, Reason::PlatformDeny);
         self.reasons.range(from..=to).map(|((_, _, reason), _)| *reason)
     }
 
@@ -176,6 +176,8 @@ impl Lab {
                 let named = groups.map(|group| self.world().group(group).map_or("?", |found| found.name.as_str()));
                 format!("intra-group {}", named.collect::<Vec<_>>().join("+"))
             }
+            Reason::PlatformAllow => "platform allow".to_owned(),
+            Reason::PlatformDeny => "platform deny".to_owned(),
             Reason::DefaultAllow => "default allow".to_owned(),
             Reason::DefaultDeny => "default deny".to_owned(),
             other => other.name().to_owned(),

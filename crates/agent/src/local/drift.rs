@@ -43,6 +43,7 @@ impl Touched {
             Change::PutEni(eni) => Some(Self::Eni(eni.id.clone())),
             Change::DeleteEni(id) => Some(Self::Eni(id.clone())),
             Change::PutBypass(_)
+            | Change::PutPlatform(_)
             | Change::PutAccount(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)

@@ -235,6 +235,7 @@ impl Subject<'_> {
         let named = |id: &GroupId| group_name(self.world, id);
         let (group, rule, text) = match &line.decider {
             Decider::Bypass => (None, None, "the bypass set".to_owned()),
+            Decider::Platform(policy) => (None, None, format!("platform policy {policy}: it {}", policy.purpose())),
             Decider::IntraGroup(id) => {
                 let group = named(id);
                 let text = format!("intra-group accept of {}", text::named(id.as_str(), &group.name));

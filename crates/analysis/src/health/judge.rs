@@ -3,6 +3,7 @@
 use sekimori_core::{
     change::Change,
     ids::{GroupId, RuleId},
+    platform::PlatformPolicy,
     rule::{Direction, Peer, RuleSpec},
     space::{Set, TooComplex},
     world::{Group, GroupSet, World, group_set},
@@ -40,6 +41,7 @@ pub(super) struct JudgedPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Covering {
     Bypass,
+    Platform(PlatformPolicy),
     IntraGroup(GroupId),
     Rule(GroupId, RuleId),
     Default,
@@ -182,6 +184,7 @@ fn named(lines: Vec<&Portion>) -> Vec<Covering> {
     for line in lines {
         let name = match &line.decider {
             Decider::Bypass => Covering::Bypass,
+            Decider::Platform(policy) => Covering::Platform(*policy),
             Decider::IntraGroup(group) => Covering::IntraGroup(group.clone()),
             Decider::Rule(group, rule) => Covering::Rule(group.clone(), rule.clone()),
         };
@@ -221,7 +224,7 @@ fn names_members(world: &World, group: &Group, rule: &RuleId, places: &[JudgedPl
     let covers = |covering: &Covering| match covering {
         Covering::IntraGroup(_) => true,
         Covering::Rule(group, rule) => by_group(group, rule),
-        Covering::Bypass | Covering::Default => false,
+        Covering::Bypass | Covering::Platform(_) | Covering::Default => false,
     };
     let covering = || places.iter().flat_map(|place| &place.covered_by);
     covering().any(covers) || (covering().next().is_some() && by_group(&group.id, rule))

@@ -206,6 +206,7 @@ fn finding(world: &World, group: &Group, direction: Direction, judged: Judged, u
 fn cover(world: &World, covering: &Covering) -> Cover {
     match covering {
         Covering::Bypass => Cover { group: None, rule: None, text: "the bypass set".to_owned() },
+        Covering::Platform(policy) => Cover { group: None, rule: None, text: format!("platform policy {policy}") },
         Covering::Default => Cover { group: None, rule: None, text: "the default".to_owned() },
         Covering::IntraGroup(id) => {
             let group = group_name(world, id);

@@ -9,6 +9,7 @@ pub(crate) mod down;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod man;
+pub(crate) mod platform;
 pub(crate) mod policy;
 pub(crate) mod resource_group;
 pub(crate) mod server;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Bypass(command) => bypass::run(&common, command),
         Command::Group(command) => group::run(&common, command),
         Command::Vpc(command) => vpc::run(&common, command),
+        Command::Platform(command) => platform::run(&common, command),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Server(args) => server::run(args),

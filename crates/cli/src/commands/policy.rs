@@ -83,6 +83,7 @@ fn kind(kind: LineKind) -> &'static str {
     match kind {
         LineKind::Bypass => "bypass",
         LineKind::SourceCheck => "source check",
+        LineKind::Platform => "platform",
         LineKind::IntraGroup => "intra-group",
         LineKind::Rule => "rule",
         LineKind::Default => "default",

@@ -11,6 +11,7 @@ use crate::{
     command::{NewAccount, Outcome, TreatmentOf},
     ids::{AccountId, IdSource},
     limits::ACCOUNTS_MAX,
+    platform::PlatformPolicy,
     refusal::{Counted, Kind, Refusal},
     world::{AccessKey, Account, Dialect, Eni, Treatment},
 };
@@ -19,6 +20,14 @@ impl Draft<'_> {
     pub(super) fn set_bypass(&mut self, bypass: &BypassSet) -> Outcome {
         if self.world.bypass() != bypass {
             self.put(Change::PutBypass(Arc::new(bypass.clone())));
+        }
+        Outcome::Done
+    }
+
+    pub(super) fn set_platform(&mut self, policy: PlatformPolicy, is_on: bool) -> Outcome {
+        let platform = self.world.platform().with(policy, is_on);
+        if self.world.platform() != platform {
+            self.put(Change::PutPlatform(platform));
         }
         Outcome::Done
     }

@@ -99,6 +99,7 @@ impl Draft<'_> {
     fn run(&mut self, command: &Command) -> Result<Outcome, Refusal> {
         match command {
             Command::SetBypass { bypass } => Ok(self.set_bypass(bypass)),
+            Command::SetPlatform { policy, is_on } => Ok(self.set_platform(*policy, *is_on)),
             Command::CreateAccount(new) => self.create_account(new),
             Command::SetTreatment { of, treatment } => self.set_treatment(of, *treatment),
             Command::CreateVpc(new) => self.create_vpc(new),

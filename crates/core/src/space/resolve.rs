@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
+use ipnet::IpNet;
+
 use super::{
     EVERY_SERVICE, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, fibre, service_value, whole,
 };
@@ -14,6 +16,7 @@ use crate::{
     bypass::BypassEntry,
     ids::{GroupId, VpcId},
     packet::Transport,
+    platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
     rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     world::World,
 };
@@ -84,6 +87,31 @@ impl<'a> Reader<'a> {
         let run = |first: u8, last: u8| (icmp6(first, 0), icmp6(last, u8::MAX));
         let piece = whole(direction, Realm::Known(Family::V6)).with(SERVICE, run(133, 137));
         Set { pieces: vec![piece] }
+    }
+
+    /// The packets that a platform policy decides about.
+    ///
+    /// # Errors
+    /// When they are too many pieces.
+    pub fn platform(&self, policy: PlatformPolicy) -> Result<Set, TooComplex> {
+        let direction = policy.direction();
+        match policy {
+            PlatformPolicy::CloudServices => {
+                let span = net_span(IpNet::V4(CLOUD_SERVICES));
+                let piece = whole(direction, Realm::Known(Family::V4)).with(PEER, span);
+                Ok(Set { pieces: vec![piece] })
+            }
+            PlatformPolicy::Mail => {
+                let everyone =
+                    [Cidr::WORLD_V4, Cidr::WORLD_V6].map(|world| Self::everyone(direction, MAIL_PORT, &world));
+                let [v4, v6] = everyone;
+                let mut outside = v4.union(&v6)?;
+                for block in platform::blocks(self.world.vpc(self.vpc).map(|vpc| &**vpc)) {
+                    outside = outside.difference(&Self::everyone(direction, MAIL_PORT, &Cidr::from(block)))?;
+                }
+                Ok(outside)
+            }
+        }
     }
 
     /// The packets of peers that carry a group.
@@ -180,6 +208,10 @@ impl<'a> Reader<'a> {
         }
         spans
     }
+}
+
+fn net_span(net: IpNet) -> Span {
+    (number(net.network()), number(net.broadcast()))
 }
 
 fn peer_group(peer: &Peer) -> Option<&GroupId> {

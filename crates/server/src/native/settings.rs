@@ -1,4 +1,4 @@
-//! What the operator sets for everyone: the bypass set and the treatment of live flows.
+//! What the operator sets for everyone: the bypass set, platform policies and the treatment of live flows.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use axum::extract::{Request, State};
 use sekimori_core::{
     bypass::BypassSet,
     command::{Command, TreatmentOf},
+    platform::PlatformPolicy,
+    world::World,
 };
 
 use super::{Answer, ApiError, Origin, commit, json, read};
 use crate::{
-    api::{Bypass, ErrorCode, Revised, SetBypass, SetTreatment},
+    api::{Bypass, ErrorCode, Platform, Policy, Revised, SetBypass, SetPlatform, SetTreatment},
     app::App,
 };
 
@@ -31,6 +33,28 @@ pub(super) async fn set_treatment(State(app): State<Arc<App>>, request: Request)
     let (of, treatment) = of;
     let (_, world) = commit(&app, origin, Command::SetTreatment { of, treatment }).await?;
     json(Revised { revision: world.revision() })
+}
+
+/// `GET /v1/platform`.
+pub(super) async fn platform(State(app): State<Arc<App>>) -> Answer<Platform> {
+    json(policies(&app.committer.world()))
+}
+
+/// `PUT /v1/platform`.
+pub(super) async fn set_platform(State(app): State<Arc<App>>, request: Request) -> Answer<Platform> {
+    let origin = Origin::of(&request, "SetPlatform");
+    let SetPlatform { policy, on } = read(request).await?;
+    let (_, world) = commit(&app, origin, Command::SetPlatform { policy, is_on: on }).await?;
+    json(policies(&world))
+}
+
+fn policies(world: &World) -> Platform {
+    let policy = |policy: PlatformPolicy| Policy {
+        policy,
+        on: world.platform().has(policy),
+        purpose: policy.purpose().to_owned(),
+    };
+    Platform { policies: PlatformPolicy::ALL.map(policy).to_vec(), revision: world.revision() }
 }
 
 /// `GET /v1/bypass`.

@@ -163,3 +163,19 @@ async fn a_preset_adds_its_rules_once() {
     assert_eq!(lab.refused(Method::POST, &path, r#"{"preset":"ssh"}"#).await.0, 400);
     assert_eq!(lab.refused(Method::POST, &path, r#"{"preset":"telnet"}"#).await.0, 400);
 }
+
+#[tokio::test]
+async fn platform_policies_are_off_until_they_are_turned_on() {
+    let lab = Lab::new();
+    let before: api::Platform = lab.get("/v1/platform").await;
+    assert!(before.policies.len() == 2 && before.policies.iter().all(|policy| !policy.on), "{before:?}");
+    let (status, body) = lab.call(Method::PUT, "/v1/platform", r#"{"policy":"mail","on":true}"#).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let after: api::Platform = lab.get("/v1/platform").await;
+    assert_eq!((after.policies[0].on, after.revision), (true, before.revision.next()));
+    let from = lab.bench.committer.world().instances().next().unwrap().id.clone();
+    let path = format!("/v1/why?from={from}&to=198.51.100.10&service=tcp/25");
+    let why: sekimori_analysis::why::Report = lab.get(&path).await;
+    assert!(!why.allowed && why.legs[0].reason.starts_with("platform policy mail"), "{}", why.legs[0].reason);
+    assert_eq!(lab.refused(Method::PUT, "/v1/platform", r#"{"policy":"spam","on":true}"#).await.0, 400);
+}

@@ -1,0 +1,103 @@
+//! What a console does, shown on real packets: a port opened as narrowly as it was asked for, presets, and
+//! platform policies that no group can undo.
+
+use expect_test::expect;
+use sekimori_analysis::{diagnose::open, preset};
+use sekimori_core::{command::Command, platform::PlatformPolicy, rule::Direction};
+use sekimori_tests::lab::Lab;
+
+#[test]
+fn an_opened_port_is_open_to_whom_it_was_opened_and_to_nobody_else() {
+    let Some(mut lab) = Lab::of(
+        "group client basic
+         group server basic isolated
+         instance a client
+         instance b client
+         instance c server
+         instance d server",
+    ) else {
+        return;
+    };
+    lab.check(expect![[r#"
+        a -> c tcp/5432 v4: dropped [a: default allow] [c: default deny]
+    "#]]);
+    let peer = lab.eni("a").addresses.iter().find(|address| address.is_ipv4()).copied();
+    let request = open::Request {
+        target: lab.instance_id("c").to_string(),
+        direction: Direction::Ingress,
+        service: "tcp/5432".to_owned(),
+        peer: peer.and_then(|peer| peer.to_string().parse().ok()),
+        from_world: false,
+        group: None,
+        dry_run: false,
+    };
+    let open::Plan { account, group, rules, .. } = open::plan(lab.world(), &request).unwrap();
+    lab.run(&Command::Authorize { account, group, rules });
+    lab.check(expect![[r#"
+        a -> c tcp/5432 v4: passes [a: default allow] [c: allow ]
+        b -> c tcp/5432 v4: dropped [b: default allow] [c: default deny]
+        a -> d tcp/5432 v4: dropped [a: default allow] [d: default deny]
+        a -> c tcp/5433 v4: dropped [a: default allow] [c: default deny]
+    "#]]);
+}
+
+#[test]
+fn presets_open_what_they_say() {
+    let Some(mut lab) = Lab::of(
+        "group client basic
+         group server basic
+         instance a client
+         instance b server",
+    ) else {
+        return;
+    };
+    let from = vec![lab.group_id("client").to_string()];
+    for (name, from) in [("web", vec![]), ("dns", from.clone()), ("ping", from)] {
+        let request = preset::Request { preset: name.to_owned(), from, ..preset::Request::default() };
+        let preset::Plan { account, group, rules, .. } =
+            preset::plan(lab.world(), &lab.group_id("server"), &request).unwrap();
+        lab.run(&Command::Authorize { account, group, rules });
+    }
+    lab.check(expect![[r#"
+        outside -> b tcp/443: passes [b: allow ]
+        outside -> b udp/53: dropped [b: default deny]
+        a -> b udp/53: passes [a: default allow] [b: allow ]
+        a -> b tcp/53: passes [a: default allow] [b: allow ]
+        a -> b ping: passes [a: default allow] [b: allow ]
+        outside -> b ping: dropped [b: default deny]
+        a -> b tcp/22: dropped [a: default allow] [b: default deny]
+    "#]]);
+}
+
+#[test]
+fn platform_policies_come_before_every_rule_and_only_while_they_are_on() {
+    let Some(mut lab) = Lab::of(
+        "group open basic
+           in deny all from any as nothing-in
+           out allow all to any as everything-out
+         group relay basic
+           in allow tcp/25 from any as mail-in
+         instance a open
+         instance b relay",
+    ) else {
+        return;
+    };
+    lab.check(expect![[r#"
+        a -> outside tcp/25: passes [a: allow everything-out]
+        outside -> a datagram/80 src 100.64.0.7: dropped [a: deny nothing-in]
+    "#]]);
+    for policy in PlatformPolicy::ALL {
+        lab.run(&Command::SetPlatform { policy, is_on: true });
+    }
+    lab.check(expect![[r#"
+        a -> outside tcp/25: dropped [a: platform deny]
+        a -> outside tcp/26: passes [a: allow everything-out]
+        a -> b tcp/25: passes [a: allow everything-out] [b: allow mail-in]
+        outside -> a datagram/80 src 100.64.0.7: passes [a: platform allow]
+        outside -> a datagram/80 src 100.128.0.7: dropped [a: deny nothing-in]
+    "#]]);
+    lab.run(&Command::SetPlatform { policy: PlatformPolicy::Mail, is_on: false });
+    lab.check(expect![[r#"
+        a -> outside tcp/25: passes [a: allow everything-out]
+    "#]]);
+}
