@@ -2,8 +2,11 @@
 //! platform policies that no group can undo.
 
 use expect_test::expect;
-use sekimori_analysis::{diagnose::open, preset};
-use sekimori_core::{command::Command, platform::PlatformPolicy, rule::Direction};
+use sekimori_analysis::{attach, diagnose::open, preset};
+use sekimori_core::{
+    command::Command, limits::LimitMode, platform::PlatformPolicy, resource::Resource, rule::Direction, tags::Tags,
+    world::Dialect,
+};
 use sekimori_tests::lab::Lab;
 
 #[test]
@@ -99,5 +102,34 @@ fn platform_policies_come_before_every_rule_and_only_while_they_are_on() {
     lab.run(&Command::SetPlatform { policy: PlatformPolicy::Mail, is_on: false });
     lab.check(expect![[r#"
         a -> outside tcp/25: passes [a: allow everything-out]
+    "#]]);
+}
+
+#[test]
+fn an_instance_joins_the_group_with_its_tag_and_is_judged_by_it() {
+    let Some(mut lab) = Lab::of(
+        "group base enterprise
+         group web enterprise
+           in allow tcp/80 from any as web-in
+         instance a base
+         instance b base",
+    ) else {
+        return;
+    };
+    lab.check(expect![[r#"
+        outside -> a tcp/80: dropped [a: default deny]
+    "#]]);
+    let tags = Tags::read(Dialect::Ecs, [("app", "web")]).unwrap();
+    for resource in [Resource::Group(lab.group_id("web")), Resource::Instance(lab.instance_id("a"))] {
+        let (account, resources) = (lab.eni("a").account.clone(), vec![resource]);
+        lab.run(&Command::Tag { account, resources, tags: tags.clone() });
+    }
+    let request = attach::Request { key: "app".to_owned(), value: None, account: None, apply: true };
+    let plan = attach::plan(lab.world(), LimitMode::Cloud, &request);
+    let commands = plan.commands(lab.world());
+    lab.run(&Command::Together { at: None, commands });
+    lab.check(expect![[r#"
+        outside -> a tcp/80: passes [a: allow web-in]
+        outside -> b tcp/80: dropped [b: default deny]
     "#]]);
 }

@@ -104,7 +104,8 @@ pub fn plan(world: &World, limits: LimitMode, request: &Request) -> Plan {
 
 /// The instances that have the tag, with its value.
 fn tagged<'a>(world: &'a World, request: &'a Request) -> impl Iterator<Item = (&'a Instance, &'a str)> {
-    let of_account = |instance: &&Instance| request.account.as_ref().is_none_or(|account| instance.account == *account);
+    let of_account =
+        |instance: &&Instance| request.account.as_ref().is_none_or(|account| instance.account == *account);
     let instances = world.instances().map(|instance| &**instance).filter(of_account);
     let valued = instances.filter_map(|instance| Some((instance, instance.tags.get(&request.key)?)));
     valued.filter(|(_, value)| request.value.as_ref().is_none_or(|wanted| wanted == value))
@@ -168,7 +169,12 @@ mod tests {
         let plan = plan(&world, LimitMode::Cloud, &request);
         let shown = |pair: &Pair| format!("{} {} {:?} {}", pair.instance, pair.group.id, pair.verdict, pair.reason);
         let lines: Vec<String> = plan.pairs.iter().map(shown).collect();
-        expect![[r#""#]].assert_eq(&lines.join("\n"));
+        expect![[r#"
+            i-a sg-far Refuse `i-a` and `sg-far` are not in the same VPC; use two of one VPC
+            i-a sg-web Join 
+            i-b sg-far Refuse `i-b` and `sg-far` are not in the same VPC; use two of one VPC
+            i-b sg-web Member 
+            i-c sg-hard Refuse `eni-c` has groups of another type than `sg-hard`; all groups of an interface must be of one type"#]].assert_eq(&lines.join("\n"));
         assert_eq!(plan.without_group, [InstanceId::from("i-d")]);
         assert_eq!((plan.commands(&world).len(), plan.count(Verdict::Refuse)), (1, 3));
     }

@@ -15,7 +15,7 @@ use sekimori_core::{
 };
 
 use crate::{
-    resolve,
+    merge, resolve,
     text::{self, ALL},
 };
 
@@ -40,6 +40,9 @@ pub struct Report {
     pub treatment: Treatment,
     /// The revision of the world that was looked at.
     pub revision: Revision,
+    /// What its groups do to each other, in sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What decides about packets towards it.
     pub ingress: Vec<Line>,
     /// What decides about packets from it.
@@ -126,6 +129,7 @@ pub fn show(world: &World, name: &str) -> Result<Report, EffectiveError> {
         flavor: world.flavor_of(eni),
         treatment: world.treatment_of(eni),
         revision: world.revision(),
+        notes: merge::explain(world, eni),
         ingress: lines(world, eni, Direction::Ingress),
         egress: lines(world, eni, Direction::Egress),
     })

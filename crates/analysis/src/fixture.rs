@@ -6,7 +6,7 @@
 //! sg far vpc-2 tag env=prod named prod-far-sg     in another VPC, with a tag and a name
 //! web: in allow tcp 443 from 0.0.0.0/0 priority 5 rules are called r1, r2, … in the order of the lines
 //! db: out deny tcp 25 to sg-web
-//! eni a 10.0.0.1 fd00::1 in web db                eni-a of i-a
+//! eni a 10.0.0.1 fd00::1 in web db tag env=prod   eni-a of i-a
 //! ```
 
 use std::sync::Arc;
@@ -81,11 +81,14 @@ impl Fixture {
     fn eni(&mut self, name: &str, rest: &[&str]) {
         let at = rest.iter().position(|word| *word == "in").unwrap();
         let addresses = rest[..at].iter().map(|address| address.parse().unwrap()).collect();
-        let groups: Vec<GroupId> = rest[at + 1..].iter().map(|group| group_id(group)).collect();
+        let end = rest.iter().position(|word| *word == "tag").unwrap_or(rest.len());
+        let groups: Vec<GroupId> = rest[at + 1..end].iter().map(|group| group_id(group)).collect();
+        let pairs = rest[end..].iter().filter(|word| **word != "tag").map(|pair| pair.split_once('=').unwrap());
+        let tags = Tags::read(Dialect::Ecs, pairs).unwrap();
         let vpc = self.world.group(&groups[0]).unwrap().vpc.clone();
         let instance = Instance {
             resource_group: String::new(),
-            tags: Default::default(),
+            tags,
             id: format!("i-{name}").as_str().into(),
             account: ACCOUNT.into(),
             vpc: vpc.clone(),

@@ -6,11 +6,14 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod attach;
 pub mod diagnose;
 pub mod effective;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+mod merge;
+pub mod planning;
 mod portions;
 pub mod preset;
 mod resolve;

@@ -192,7 +192,8 @@ fn purpose(group: &Group) -> Found {
     let one = |(purpose, ports): (&&str, &BTreeSet<u16>)| {
         format!("{purpose} ({})", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "))
     };
-    let what = format!("it serves several purposes: {}", ports_by_purpose.iter().map(one).collect::<Vec<_>>().join(", "));
+    let what =
+        format!("it serves several purposes: {}", ports_by_purpose.iter().map(one).collect::<Vec<_>>().join(", "));
     Some((Check::Purpose, what, "use one group for each purpose, and attach both where both are needed".to_owned()))
 }
 
@@ -283,7 +284,16 @@ mod tests {
                     all: in allow all from ::/0
                     eni a 10.0.0.1 in all tag env=prod
                     eni b 10.0.0.2 in all tag env=Test";
-        check_text(text, &Advice { rules_max: 3, ..Advice::default() }, expect![[""]]);
+        check_text(
+            text,
+            &Advice { rules_max: 3, ..Advice::default() },
+            expect![[r#"
+            sg-all Name: the name `servers` does not have the form {environment}-{application}-{purpose}-sg
+            sg-all Environment: 1 of production (i-a, …) and 1 of test (i-b, …) share it, by tag `env`
+            sg-all Purpose: it serves several purposes: database (3306), mail (25), web (443)
+            sg-all Management: management ports are open: 22 to all of IPv4 by rule r3 of sg-all (servers): allow tcp 20-25 from 0.0.0.0/0, priority 1; 22 to all of IPv6 by rule r4 of sg-all (servers): allow all from ::/0, priority 1; 3389 to all of IPv6 by rule r4 of sg-all (servers): allow all from ::/0, priority 1
+            sg-all Rules: it has 4 rules, more than 3"#]],
+        );
     }
 
     #[test]
@@ -291,7 +301,13 @@ mod tests {
         let text = "sg a named prod-a-web-sg
                     a: in deny tcp 22 from 0.0.0.0/0 priority 1
                     a: in allow all from 0.0.0.0/0 priority 2";
-        check_text(text, &Advice::default(), expect![[""]]);
+        check_text(
+            text,
+            &Advice::default(),
+            expect![
+                "sg-a Management: management ports are open: 3389 to all of IPv4 by rule r2 of sg-a (prod-a-web-sg): allow all from 0.0.0.0/0, priority 2"
+            ],
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, diagnose, down, group, health, man, platform, policy, resource_group,
-    server, treatment, up, vpc, wait, why,
+    account, bypass, completions, counters, diagnose, down, group, health, man, plan_check, platform, policy,
+    resource_group, server, treatment, up, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -107,6 +107,8 @@ pub(crate) enum Command {
     /// Share VPCs between accounts
     #[command(subcommand)]
     Vpc(vpc::VpcCommand),
+    /// Compare groups with the cloud's advice about names, sharing, purposes and open management ports
+    PlanCheck(plan_check::PlanCheckArgs),
     /// Show and set what comes before every group, as on the cloud's platform
     #[command(subcommand)]
     Platform(platform::PlatformCommand),

@@ -32,6 +32,11 @@ impl Page {
         self
     }
 
+    /// Adds several lines of text.
+    pub(crate) fn lines(self, texts: &[String]) -> Self {
+        texts.iter().fold(self, |page, text| page.line(text.as_str()))
+    }
+
     /// Adds a table, or a line in its place if it would be empty.
     pub(crate) fn table<R: Into<Row>>(
         mut self,

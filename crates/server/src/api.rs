@@ -7,8 +7,9 @@ use std::{fmt, net::SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use sekimori_analysis::{
+    attach,
     diagnose::open,
-    preset,
+    planning, preset,
     transfer::{self, clone},
 };
 use sekimori_core::{
@@ -356,6 +357,29 @@ pub struct ImportAnswer {
     pub added: Vec<RuleId>,
     /// The revision after it.
     pub revision: Revision,
+}
+
+/// The answer of `POST /v1/groups/attach-by-tag`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachAnswer {
+    /// What becomes of every instance and group with the same tag.
+    pub plan: attach::Plan,
+    /// How many instances joined a group.
+    pub attached: usize,
+    /// The revision after it.
+    pub revision: Revision,
+}
+
+/// The request of `POST /v1/plan-check`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanCheck {
+    /// One group; absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// What is advised; absent parts are the cloud's advice.
+    #[serde(default)]
+    pub advice: planning::Advice,
 }
 
 /// The answer of `POST /v1/groups/ID/preset`.

@@ -2,6 +2,7 @@
 //! cloud product to manage, and deleting one together with what uses it; and what a console does with groups, one file
 //! per subcommand.
 
+mod attach;
 mod clone;
 mod files;
 mod preset;
@@ -33,6 +34,8 @@ pub(crate) enum GroupCommand {
     Unmanage(GroupArgs),
     /// Delete a group; with --force, first the rules that name it and its memberships
     Delete(DeleteArgs),
+    /// Let instances join the groups that have the same tag
+    AttachByTag(attach::AttachArgs),
     /// Make a group like another one, here or in another VPC or region
     Clone(clone::CloneArgs),
     /// Write the rules of a group to a file
@@ -84,6 +87,7 @@ pub(crate) fn run(common: &Common, command: GroupCommand) -> Outcome {
         GroupCommand::Manage(args) => manage(common, &client, &args.group, Some(args.service)),
         GroupCommand::Unmanage(args) => manage(common, &client, &args.group, None),
         GroupCommand::Delete(args) => delete(common, &client, &args),
+        GroupCommand::AttachByTag(args) => attach::run(common, &client, args),
         GroupCommand::Clone(args) => clone::run(common, &client, args),
         GroupCommand::Export(args) => files::export(common, &client, args),
         GroupCommand::Import(args) => files::import(common, &client, args),

@@ -9,6 +9,7 @@ pub(crate) mod down;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod man;
+pub(crate) mod plan_check;
 pub(crate) mod platform;
 pub(crate) mod policy;
 pub(crate) mod resource_group;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Bypass(command) => bypass::run(&common, command),
         Command::Group(command) => group::run(&common, command),
         Command::Vpc(command) => vpc::run(&common, command),
+        Command::PlanCheck(args) => plan_check::run(&common, args),
         Command::Platform(command) => platform::run(&common, command),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

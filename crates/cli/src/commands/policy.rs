@@ -42,13 +42,14 @@ const HEADER: [&str; 10] =
     ["#", "DECISION", "WHAT", "PRIORITY", "PROTOCOL", "PORTS", "SOURCE PORTS", "PEER", "OWN END", "FROM"];
 
 fn page(report: &Report) -> Page {
-    let Report { eni, instance, account, vpc, addresses, groups, flavor, treatment, revision, .. } = report;
+    let Report { eni, instance, account, vpc, addresses, groups, flavor, treatment, revision, notes, .. } = report;
     let groups: Vec<String> = groups.iter().map(group).collect();
     let flavor = flavor.map_or(NONE, text::flavor);
     Page::default()
         .line(format!("{eni} of {}, account {account}, {vpc}, revision {revision}", or_none(instance.as_ref())))
         .line(format!("addresses {}", addresses.join(", ")))
         .line(format!("groups {} ({flavor}), live flows: {}", groups.join(", "), text::treatment(*treatment)))
+        .lines(notes)
         .line("\ningress, towards the interface; the first line that matches decides")
         .table(&HEADER, report.ingress.iter().map(row), "")
         .line("\negress, away from the interface; the first line that matches decides")
@@ -140,6 +141,7 @@ mod tests {
             flavor: Some(Flavor::EcsBasic),
             treatment: Treatment::Reevaluate,
             revision: Revision(7),
+            notes: vec!["isolated in sg-1 (db): other members are judged by the rules like everyone".to_owned()],
             ingress: vec![rule, line(2, LineKind::Default, Action::Deny)],
             egress: vec![line(1, LineKind::Default, Action::Allow)],
         };
@@ -147,6 +149,7 @@ mod tests {
             eni-1 of i-db, account 1234567890123456, vpc-1, revision 7
             addresses 10.1.0.1, fd00::1
             groups sg-1 (db) (ecs basic), live flows: reevaluate
+            isolated in sg-1 (db): other members are judged by the rules like everyone
 
             ingress, towards the interface; the first line that matches decides
             #  DECISION  WHAT     PRIORITY  PROTOCOL  PORTS  SOURCE PORTS  PEER         OWN END  FROM

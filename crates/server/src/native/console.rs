@@ -11,7 +11,7 @@ use axum::extract::{
 use serde::Deserialize;
 
 use sekimori_analysis::{
-    preset,
+    attach, planning, preset,
     transfer::{self, clone},
 };
 use sekimori_core::{
@@ -22,7 +22,7 @@ use sekimori_core::{
 
 use super::{Answer, ApiError, Origin, commit, json, read};
 use crate::{
-    api::{CloneAnswer, ErrorCode, ImportAnswer, PresetAnswer},
+    api::{AttachAnswer, CloneAnswer, ErrorCode, ImportAnswer, PlanCheck, PresetAnswer},
     app::App,
 };
 
@@ -135,4 +135,33 @@ pub(super) async fn preset(
     let (outcome, world) =
         carry_out(&app, origin, &world, vec![Command::Authorize { account, group, rules }]).await?;
     json(PresetAnswer { plan, added: new_rules(outcome), revision: world.revision() })
+}
+
+/// `POST /v1/groups/attach-by-tag`.
+pub(super) async fn attach(State(app): State<Arc<App>>, request: Request) -> Answer<AttachAnswer> {
+    let origin = Origin::of(&request, "AttachByTag");
+    let request: attach::Request = read(request).await?;
+    let world = app.committer.world();
+    let plan = attach::plan(&world, app.limits, &request);
+    let commands = plan.commands(&world);
+    if !request.apply || commands.is_empty() {
+        return json(AttachAnswer { plan, attached: 0, revision: world.revision() });
+    }
+    let attached = commands.len();
+    let (_, world) = carry_out(&app, origin, &world, commands).await?;
+    json(AttachAnswer { plan, attached, revision: world.revision() })
+}
+
+/// `POST /v1/plan-check`: a question, with more words than fit an address.
+pub(super) async fn plan_check(State(app): State<Arc<App>>, request: Request) -> Answer<planning::Report> {
+    let PlanCheck { group, advice } = read(request).await?;
+    let world = app.committer.world();
+    if let Some(group) = group.as_ref().filter(|group| world.group(group).is_none()) {
+        let message = format!("no security group `{group}`; list them with DescribeSecurityGroups");
+        return Err(ApiError::new(ErrorCode::NotFound, message));
+    }
+    let work = move || planning::check(&world, group.as_ref(), &advice);
+    let report = tokio::task::spawn_blocking(work).await;
+    let report = report.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    json(report.map_err(|error| ApiError::new(ErrorCode::Refused, error.to_string()))?)
 }

@@ -66,6 +66,8 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/groups/{group}/export", get(console::export))
         .route("/v1/groups/{group}/import", post(console::import))
         .route("/v1/groups/{group}/preset", post(console::preset))
+        .route("/v1/groups/attach-by-tag", post(console::attach))
+        .route("/v1/plan-check", post(console::plan_check))
         .route("/v1/treatment", put(settings::set_treatment))
         .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
         .route("/v1/groups/{group}", delete(groups::remove))

@@ -179,3 +179,18 @@ async fn platform_policies_are_off_until_they_are_turned_on() {
     assert!(!why.allowed && why.legs[0].reason.starts_with("platform policy mail"), "{}", why.legs[0].reason);
     assert_eq!(lab.refused(Method::PUT, "/v1/platform", r#"{"policy":"spam","on":true}"#).await.0, 400);
 }
+
+#[tokio::test]
+async fn instances_are_attached_by_tag_and_plans_are_checked() {
+    let lab = Lab::new();
+    let request = json!({ "key": "app", "apply": true });
+    let nothing: api::AttachAnswer = lab.post("/v1/groups/attach-by-tag", request).await;
+    assert_eq!((nothing.plan.pairs.len(), nothing.attached), (0, 0));
+    let checked: sekimori_analysis::planning::Report = lab.post("/v1/plan-check", json!({})).await;
+    assert_eq!(checked.findings.len(), 1, "the group is called `web`: {checked:?}");
+    let advice = json!({ "advice": { "name_pattern": "{name}" } });
+    let content: sekimori_analysis::planning::Report = lab.post("/v1/plan-check", advice).await;
+    assert_eq!(content.findings, vec![]);
+    assert_eq!(lab.refused(Method::POST, "/v1/plan-check", r#"{"group":"sg-0"}"#).await.0, 404);
+    assert_eq!(lab.refused(Method::POST, "/v1/groups/attach-by-tag", "{}").await.0, 400);
+}
