@@ -61,6 +61,22 @@ class Lists:
         sdk.call("DeletePortRangeList", PortRangeListId=made)
         assert sdk.call("DescribePortRangeLists", PortRangeListId=[made])["PortRangeLists"] == []
 
+    def test_lists_have_tags_and_are_found_by_them(self, sdk):
+        mark = f"list-{sdk.name}"
+        tags = [{"Key": mark, "Value": "red"}]
+        prefixes, ports = self.prefix_list(sdk, Tag=tags), self.port_list(sdk, Tag=tags)
+        for chosen, number in (([{"Key": mark}], 1), (tags, 1), ([{"Key": mark, "Value": "blue"}], 0)):
+            found = sdk.call("DescribePrefixLists", Tag=chosen)["PrefixLists"]["PrefixList"]
+            assert field(found, "PrefixListId") == [prefixes] * number
+            found = sdk.call("DescribePortRangeLists", Tag=chosen)["PortRangeLists"]
+            assert field(found, "PortRangeListId") == [ports] * number
+        [one] = sdk.call("DescribePrefixLists", PrefixListId=[prefixes])["PrefixLists"]["PrefixList"]
+        assert one["Tags"]["Tag"] == [{"TagKey": mark, "TagValue": "red"}]
+        [one] = sdk.call("DescribePortRangeLists", PortRangeListId=[ports])["PortRangeLists"]
+        assert one["Tags"] == [{"TagKey": mark, "TagValue": "red"}]
+        sdk.call("DeletePrefixList", PrefixListId=prefixes)
+        sdk.call("DeletePortRangeList", PortRangeListId=ports)
+
     def test_lists_come_in_parts(self, sdk):
         made = [self.port_list(sdk, PortRangeListName="many") for _ in range(5)]
         seen, token = [], None
