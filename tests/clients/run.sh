@@ -31,6 +31,22 @@ if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
 fi
 python=$PWD/$venv/bin/python
 
+# The Node SDKs, as the lock file has them. Their folder is outside the sources; the bridge runs in it.
+node=target/clients-node
+if ! command -v npm >/dev/null; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
+fi
+wanted=$(sha256sum $here/node/package-lock.json)
+if [ "$(cat $node/lock.sha256 2>/dev/null)" != "$wanted" ]; then
+  rm -rf $node
+  mkdir -p $node
+  cp $here/node/package.json $here/node/package-lock.json $node/
+  npm ci --prefix $node --no-audit --no-fund --silent
+  echo "$wanted" >$node/lock.sha256
+fi
+cp $here/node/bridge.mjs $node/
+
 scratch=$(mktemp -d -t sekimori-clients.XXXXXX)
 # The server's own user must be able to reach its part of the data directory.
 chmod 755 "$scratch"

@@ -1,4 +1,4 @@
-"""The two generations of Alibaba Cloud's Python SDK behind one way to call them.
+"""The two generations of Alibaba Cloud's Python SDK, and of its Node SDK, behind one way to call them.
 
 `call("CreateVpc", CidrBlock="10.0.0.0/8")` uses the client's own request class and its own setters; nothing is
 added that a program would not do. A refusal is raised as [`Refused`], whatever the client makes of it.
@@ -7,6 +7,8 @@ added that a program would not do. A refusal is raised as [`Refused`], whatever 
 import importlib
 import json
 import re
+import subprocess
+from pathlib import Path
 
 from alibabacloud_ecs20140526 import models as ecs_models
 from alibabacloud_ecs20140526.client import Client as EcsClient
@@ -160,3 +162,29 @@ class V1(Sdk):
             return json.loads(self.client.do_action_with_exception(request))
         except ServerException as error:
             raise Refused(error.get_http_status(), error.get_error_code(), error.get_error_msg()) from error
+
+
+class Node(Sdk):
+    """A Node SDK behind `node/bridge.mjs`: `n1` is `pop-core`, `n2` is `ecs20140526`; VPC operations of ECS."""
+
+    def __init__(self, name, *arguments, **more):
+        super().__init__(*arguments, **more)
+        words = ["node", "bridge.mjs", name, self.address, self.key_id, self.secret, *([self.token] if self.token else [])]
+        folder = Path(__file__).parents[2] / "target/clients-node"
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(words, cwd=folder, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        assert self.process.wait(timeout=TIMEOUT_S) == 0
+
+    def send(self, operation, parameters):
+        self.process.stdin.write(json.dumps({"operation": operation, "parameters": parameters}) + "\n")
+        told = json.loads(self.process.stdout.readline())
+        if "answer" in told:
+            return told["answer"]
+        message = re.sub(r"^code: \d+, | request id: [-0-9A-F]+$", "", told["message"])
+        raise Refused(told["status"], told["code"], message)

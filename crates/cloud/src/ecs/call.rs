@@ -136,6 +136,11 @@ impl Call {
         self.entry
     }
 
+    /// The host that the client has addressed.
+    pub(super) fn host(&self) -> &str {
+        &self.envelope.host
+    }
+
     /// The API version that the operation was called in.
     #[must_use]
     pub fn version(&self) -> Version {

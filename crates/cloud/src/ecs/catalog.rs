@@ -11,6 +11,10 @@ pub enum Version {
     Ecs,
     /// VPC 2016-04-28.
     Vpc,
+    /// STS 2015-04-01, which tells a client whose key it has.
+    Sts,
+    /// Location 2015-06-12, which tells a client where a product is.
+    Location,
 }
 
 impl Version {
@@ -20,13 +24,15 @@ impl Version {
         match self {
             Self::Ecs => "2014-05-26",
             Self::Vpc => "2016-04-28",
+            Self::Sts => "2015-04-01",
+            Self::Location => "2015-06-12",
         }
     }
 
     /// The version of a date.
     #[must_use]
     pub fn find(date: &str) -> Option<Self> {
-        [Self::Ecs, Self::Vpc].into_iter().find(|version| version.date() == date)
+        [Self::Ecs, Self::Vpc, Self::Sts, Self::Location].into_iter().find(|version| version.date() == date)
     }
 }
 
@@ -77,6 +83,8 @@ pub enum Action {
     DescribePortRangeLists,
     DescribePortRangeListEntries,
     DescribePortRangeListAssociations,
+    GetCallerIdentity,
+    DescribeEndpoints,
 }
 
 /// What the text of a parameter must be.
@@ -693,6 +701,14 @@ pub const OPERATIONS: &[Entry] = &[
         ECS,
         false,
         &join::<4>(&[&PORT_LIST, &PARTS]),
+    ),
+    entry(Action::GetCallerIdentity, "GetCallerIdentity", &[Version::Sts], false, &[ignores("RegionId", Id)]),
+    entry(
+        Action::DescribeEndpoints,
+        "DescribeEndpoints",
+        &[Version::Location],
+        false,
+        &[needs("Id", Id), needs("ServiceCode", Text), takes("Type", Choice), ignores("RegionId", Id)],
     ),
 ];
 

@@ -44,6 +44,10 @@ pub enum Query {
     PortList(ListQuery<PortListId>),
     /// `DescribePortRangeListAssociations`.
     PortListUsers(ListQuery<PortListId>),
+    /// `GetCallerIdentity`.
+    Caller,
+    /// `DescribeEndpoints`.
+    Endpoints(EndpointQuery),
 }
 
 /// Which part of the result is wanted.
@@ -268,6 +272,19 @@ pub struct ListQuery<Id> {
     pub list: Id,
     /// Which part.
     pub page: Page,
+}
+
+/// `DescribeEndpoints`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointQuery {
+    /// The region.
+    pub region: String,
+    /// The product.
+    pub service: String,
+    /// The kind of endpoint.
+    pub kind: String,
+    /// Where it is; `None` is nowhere here.
+    pub endpoint: Option<String>,
 }
 
 /// Whether a name fits a pattern in which `*` stands for any characters. Linear in both.

@@ -323,7 +323,9 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::DescribePrefixListAssociations
         | Action::DescribePortRangeLists
         | Action::DescribePortRangeListEntries
-        | Action::DescribePortRangeListAssociations => failure(403, "QuotaExceed", "The quota is exceeded."),
+        | Action::DescribePortRangeListAssociations
+        | Action::GetCallerIdentity
+        | Action::DescribeEndpoints => failure(403, "QuotaExceed", "The quota is exceeded."),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::estate::Estate;
 use proptest::{prelude::*, sample::select};
-use sekimori_cloud::ecs::catalog::{Entry, OPERATIONS, Version};
+use sekimori_cloud::ecs::catalog::{Entry, OPERATIONS};
 
 /// Texts on the edge of what a parameter may be.
 const VALUES: [&str; 32] = [
@@ -54,7 +54,7 @@ fn sent() -> impl Strategy<Value = Sent> {
 
 /// The call as a query, whose required parameters are there unless they were chosen otherwise.
 fn query((entry, parameters): &Sent, format: &str) -> String {
-    let version = if entry.versions.contains(&Version::Ecs) { "2014-05-26" } else { "2016-04-28" };
+    let version = entry.versions[0].date();
     let mut query = format!("{}&Version={version}&Format={format}", entry.name);
     let mut names: Vec<String> = Vec::new();
     let usual = [

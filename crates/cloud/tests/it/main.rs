@@ -8,6 +8,7 @@ mod ecs;
 mod edits;
 mod estate;
 mod groups;
+mod identity;
 mod lists;
 mod once;
 mod recorded;

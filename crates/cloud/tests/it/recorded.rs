@@ -127,6 +127,45 @@ fn libcloud() {
     );
 }
 
+#[test]
+fn pop_core() {
+    check(
+        "node-pop-authorize-security-group",
+        &expect![[
+            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 22, last: 22 }), source_ports: None, peer: Cidr(10.0.0.1), local: None }, description: "a b+c*~名" }] })"#
+        ]],
+    );
+    check("node-pop-get-caller-identity", &expect!["Query(Caller)"]);
+    check(
+        "node-pop-tag-resources",
+        &expect![[
+            r#"Command(Tag { account: 1234567890123456, resources: [Group(sg-1), Group(sg-2)], tags: Tags({"env": "a b", "team": ""}) })"#
+        ]],
+    );
+}
+
+#[test]
+fn node_acs3() {
+    check(
+        "node-acs3-authorize-security-group",
+        &expect![[
+            r#"Command(Once { ticket: Ticket { account: 1234567890123456, text: "t-1", request: "e03902e2dd85dbc170895468547a6dd31df90aed92204614e471790b0c577c1d" }, command: Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 5, protocol: Number(6), service: Ports(PortRange { first: 443, last: 443 }), source_ports: None, peer: Cidr(10.159.6.18/12), local: None }, description: "東京 *~+/=&" }] } })"#
+        ]],
+    );
+    check(
+        "node-acs3-run-instances",
+        &expect![[
+            r#"Command(RunInstances(NewInstances { account: 1234567890123456, subnet: vsw-1, groups: [sg-1, sg-2], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", address: None, ipv6_count: 0, resource_group: "", tags: Tags({"env": "prod"}) }))"#
+        ]],
+    );
+    check(
+        "node-acs3-describe-security-groups",
+        &expect![[
+            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([sg-1]), name: None, vpc: None, flavor: None, resource_group: None, tags: [TagFilter { key: "env", value: None }], counts: false, is_empty: false, page: Token { results_max: 50, after: None } }))"#
+        ]],
+    );
+}
+
 /// Without a VPC a group would be in the classic network, which the cloud has closed.
 #[test]
 fn libcloud_creates_groups_without_a_vpc() {

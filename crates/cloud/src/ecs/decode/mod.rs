@@ -76,6 +76,8 @@ fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {
         Action::UntagResources | Action::UnTagResources => tags::untag(scope).map(Operation::Command),
         Action::JoinResourceGroup => tags::join_resource_group(scope).map(Operation::Command),
         Action::ListTagResources => tags::list(scope).map(Query::Tags).map(Operation::Query),
+        Action::GetCallerIdentity => Ok(Operation::Query(Query::Caller)),
+        Action::DescribeEndpoints => queries::endpoints(scope).map(Query::Endpoints).map(Operation::Query),
         Action::DescribeRegions => Ok(Operation::Query(Query::Regions)),
         Action::DescribeVpcs => queries::vpcs(scope).map(Query::Vpcs).map(Operation::Query),
         Action::DescribeVSwitches => queries::vswitches(scope).map(Query::VSwitches).map(Operation::Query),

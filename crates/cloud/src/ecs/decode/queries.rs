@@ -15,11 +15,16 @@ use super::{
 };
 use crate::ecs::{
     errors::Fault,
-    query::{GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery, VpcQuery},
+    query::{
+        EndpointQuery, GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery, VpcQuery,
+    },
+    region::Region,
 };
 
 /// The highest page number.
 const PAGE_NUMBER_MAX: u32 = 1_000_000;
+/// The codes of the products that are spoken here.
+const SERVICES: [&str; 3] = ["ecs", "vpc", "sts"];
 /// The longest token of a part.
 const TOKEN_MAX: usize = 1_024;
 
@@ -158,6 +163,16 @@ pub(super) fn references(scope: &Scope<'_>) -> Result<ReferenceQuery, Fault> {
 /// A part of something that has no pages by number.
 pub(super) fn part(scope: &Scope<'_>) -> Result<Page, Fault> {
     token_page(scope, &PAGING)
+}
+
+/// Every product that is spoken here is where the client has asked.
+pub(super) fn endpoints(scope: &Scope<'_>) -> Result<EndpointQuery, Fault> {
+    let region = scope.required("Id")?;
+    let service = scope.required("ServiceCode")?;
+    let is_known = Region::find(region).is_some() && SERVICES.iter().any(|known| known.eq_ignore_ascii_case(service));
+    let kind = scope.text("Type").unwrap_or("openAPI");
+    let (region, service, kind) = (region.to_owned(), service.to_owned(), kind.to_owned());
+    Ok(EndpointQuery { region, service, kind, endpoint: is_known.then(|| scope.call.host().to_owned()) })
 }
 
 /// Pages by token when the request names the parameters of that style, else by number.

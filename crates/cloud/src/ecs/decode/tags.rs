@@ -123,6 +123,7 @@ fn resource_type<'a>(scope: &Scope<'a>) -> Result<(&'a str, ResourceKind), Fault
     let kind = match scope.call.version() {
         Version::Ecs => ecs_type(name),
         Version::Vpc => vpc_type(name),
+        Version::Sts | Version::Location => None,
     };
     kind.map(|kind| (name, kind)).ok_or(Fault::Tag(TagFault::ResourceType))
 }

@@ -20,7 +20,7 @@ use sekimori_core::{
 use super::{
     encode::{Fields, Node, list},
     errors::Fault,
-    query::Query,
+    query::{EndpointQuery, Query},
     region::{REGIONS, Region},
 };
 
@@ -53,6 +53,8 @@ pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
         Query::Instances(query) => Ok(instances::instances(query, view)),
         Query::Groups(query) => Ok(groups::groups(query, view)),
         Query::Rules(query) => rules::rules(query, view),
+        Query::Caller => Ok(caller(view.account)),
+        Query::Endpoints(query) => Ok(endpoints(query)),
         Query::Tags(query) => Ok(tags::tag_resources(query, view)),
         Query::References(query) => references::references(query, view),
         Query::PrefixLists(query) => Ok(lists::prefix_lists(query, view)),
@@ -82,6 +84,33 @@ pub(super) fn outcome(outcome: &Outcome) -> Fields {
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],
     }
+}
+
+/// Every key belongs to its account itself: there are no RAM users and no roles.
+fn caller(account: &AccountId) -> Fields {
+    vec![
+        ("IdentityType", "Account".into()),
+        ("AccountId", account.as_str().into()),
+        ("UserId", account.as_str().into()),
+        ("PrincipalId", account.as_str().into()),
+        ("RoleId", "".into()),
+        ("Arn", format!("acs:ram::{account}:root").into()),
+    ]
+}
+
+fn endpoints(query: &EndpointQuery) -> Fields {
+    let EndpointQuery { region, service, kind, endpoint } = query;
+    let endpoint = endpoint.iter().map(|endpoint| {
+        vec![
+            ("Id", region.as_str().into()),
+            ("SerivceCode", service.as_str().into()),
+            ("Type", kind.as_str().into()),
+            ("Endpoint", endpoint.as_str().into()),
+            ("Namespace", "".into()),
+            ("Protocols", list("Protocols", ["HTTP", "HTTPS"])),
+        ]
+    });
+    vec![("Success", true.into()), ("Endpoints", list("Endpoint", endpoint))]
 }
 
 fn region(region: &Region) -> Node {

@@ -1,0 +1,214 @@
+//! The coverage list `docs/coverage/ecs.tsv` is true: every operation, parameter and error code of the ECS API that
+//! the code has is in it and the other way round, and every test that it names is there and speaks about what it proves.
+//!
+//! `UPDATE_EXPECT=1 cargo test -p sekimori-tests --test coverage` writes what is missing in the list, with a test that
+//! mentions it. What no test mentions is left for a person.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use sekimori_cloud::ecs::catalog::{COMMON, OPERATIONS, Presence};
+
+const LIST: &str = "docs/coverage/ecs.tsv";
+const HEADER: &str = "what\tname\tstate\ttest\twhy";
+/// Tables of cases: a test that runs them speaks about everything in them.
+const TABLES_OF_CASES: [&str; 2] = ["tests/clients/refusals.py", "tests/clients/test_codes.py"];
+/// Where tests are looked for.
+const TESTS_IN: [&str; 5] =
+    ["crates/cloud/tests/it", "crates/cloud/src/ecs", "crates/cloud/src/sign", "crates/server/src", "tests/clients"];
+/// Rows of the specification that the code does not have. Lower it with every one that goes; never raise it.
+const MISSING_MAX: usize = 1_000;
+
+/// A line of the list, by what it is about: `operation`, `parameter` or `error`, and the name.
+type Rows = BTreeMap<(String, String), Row>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Row {
+    state: String,
+    test: String,
+    why: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace exists")
+}
+
+fn text_of(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_default()
+}
+
+fn listed() -> Rows {
+    let text = text_of(LIST);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.first(), Some(&HEADER), "`{LIST}` begins with its header");
+    let mut rows = Rows::new();
+    for line in &lines[1..] {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let [what, name, state, test, why] = cells[..] else { panic!("`{line}` has not five columns") };
+        let row = Row { state: state.to_owned(), test: test.to_owned(), why: why.to_owned() };
+        assert!(["done", "different", "missing"].contains(&state), "`{line}` has no known state");
+        assert!(rows.insert((what.to_owned(), name.to_owned()), row).is_none(), "`{what} {name}` is there twice");
+    }
+    rows
+}
+
+/// What the code has, with whether it is read and then ignored.
+fn coded() -> BTreeMap<(String, String), bool> {
+    let mut all = BTreeMap::new();
+    for parameter in COMMON {
+        let is_ignored = parameter.presence == Presence::Ignored;
+        all.insert(("parameter".to_owned(), format!("*.{}", parameter.name)), is_ignored);
+    }
+    for entry in OPERATIONS {
+        all.insert(("operation".to_owned(), entry.name.to_owned()), false);
+        for parameter in entry.parameters {
+            let is_ignored = parameter.presence == Presence::Ignored;
+            all.insert(("parameter".to_owned(), format!("{}.{}", entry.name, parameter.name)), is_ignored);
+        }
+    }
+    all.extend(codes().into_iter().map(|code| (("error".to_owned(), code), false)));
+    all
+}
+
+/// Error codes, as texts in the two tables of codes. Names of parameters look the same and are left out.
+fn codes() -> BTreeSet<String> {
+    let quoted = |path: &str| -> BTreeSet<String> {
+        let text = text_of(path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        code.split('"').skip(1).step_by(2).filter(|word| is_code(word)).map(str::to_owned).collect()
+    };
+    let mut codes = quoted("crates/cloud/src/ecs/errors.rs");
+    codes.extend(quoted("crates/cloud/src/ecs/refusals.rs"));
+    let names = quoted("crates/cloud/src/ecs/catalog.rs");
+    let also = ["Source", "Dest", "SecurityGroupIds", "InstanceIds", "Signature"];
+    codes.into_iter().filter(|code| !names.contains(code) && !also.contains(&code.as_str())).collect()
+}
+
+fn is_code(word: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_uppercase()) && part.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    word.len() > 2 && word.split('.').all(is_part)
+}
+
+/// Every test, with the text that speaks for it.
+fn tests() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = TESTS_IN.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).expect("a folder of tests can be read");
+        for path in entries.map(|entry| entry.expect("a folder can be read").path()) {
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| ["rs", "py"].iter().any(|known| kind == *known)) {
+                let relative = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+                found.extend(tests_of(&relative));
+            }
+        }
+    }
+    found
+}
+
+fn tests_of(path: &str) -> Vec<(String, String)> {
+    let text = text_of(path);
+    let mut found: Vec<(String, String)> = Vec::new();
+    let (mut current, mut is_test) = (None::<(String, String)>, path.ends_with(".py"));
+    for line in text.lines() {
+        let name = line.trim_start().strip_prefix(if path.ends_with(".py") { "def test_" } else { "fn " });
+        if let Some(name) = name.and_then(|rest| rest.split(['(', '<']).next()) {
+            found.extend(current.take());
+            let name = if path.ends_with(".py") { format!("test_{name}") } else { name.to_owned() };
+            current = is_test.then(|| (format!("{path}::{name}"), String::new()));
+        }
+        is_test = path.ends_with(".py") || line.trim() == "#[test]" || line.trim().starts_with("#[tokio::test");
+        if let Some((_, body)) = &mut current {
+            body.push_str(line);
+            body.push('\n');
+        }
+    }
+    found.extend(current);
+    let tables: String = TABLES_OF_CASES.iter().map(|table| text_of(table)).collect();
+    for (_, body) in found.iter_mut().filter(|(_, body)| body.contains("refusals.") || body.contains("NOT_PROVOKED"))
+    {
+        body.push_str(&tables);
+    }
+    found
+}
+
+/// The words that a test must contain to speak about a row: the operation or code, and the last part of a parameter.
+fn words_of((what, name): &(String, String)) -> Vec<&str> {
+    if what != "parameter" {
+        return vec![name];
+    }
+    let mut parts = name.split('.');
+    let operation = parts.next().unwrap_or_default();
+    let last = parts.rfind(|part| *part != "N").unwrap_or_default();
+    if operation == "*" { vec![last] } else { vec![operation, last] }
+}
+
+fn speaks(body: &str, words: &[&str]) -> bool {
+    words.iter().all(|word| body.contains(word))
+}
+
+/// Writes a row for everything that the code has, with the first test that speaks about it.
+fn update(rows: &mut Rows) {
+    let (coded, tests) = (coded(), tests());
+    rows.retain(|key, row| row.state == "missing" || coded.contains_key(key));
+    for (key, is_ignored) in &coded {
+        let row = rows.entry(key.clone()).or_default();
+        let words = words_of(key);
+        let speaks_now = tests.get(&row.test).is_some_and(|body| speaks(body, &words));
+        if row.state == "missing" || row.state.is_empty() {
+            row.state = if *is_ignored { "different" } else { "done" }.to_owned();
+        }
+        if !speaks_now && (row.state == "done" || !tests.contains_key(&row.test)) {
+            let mut speaking = tests.iter().filter(|(_, body)| speaks(body, &words));
+            row.test = speaking.next().map(|(name, _)| name.clone()).unwrap_or_default();
+        }
+    }
+    let line = |((what, name), row): (&(String, String), &Row)| {
+        format!("{what}\t{name}\t{}\t{}\t{}\n", row.state, row.test, row.why)
+    };
+    let lines: String = rows.iter().map(line).collect();
+    fs::write(root().join(LIST), format!("{HEADER}\n{lines}")).expect("the list can be written");
+}
+
+#[test]
+fn the_list_is_true() {
+    let mut rows = listed();
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        update(&mut rows);
+    }
+    let (coded, tests) = (coded(), tests());
+    let mut wrong: Vec<String> = Vec::new();
+    for ((what, name), _) in coded.iter().filter(|(key, _)| !rows.contains_key(*key)) {
+        wrong.push(format!("{what} {name} is in the code and not in the list"));
+    }
+    for (key, row) in &rows {
+        let (what, name) = key;
+        match (row.state.as_str(), coded.get(key)) {
+            ("missing", None) => {}
+            ("missing", Some(_)) => wrong.push(format!("{what} {name} is in the code and listed as missing")),
+            ("different", None) if what != "parameter" && !row.why.is_empty() => {}
+            (_, None) => wrong.push(format!("{what} {name} is in the list and not in the code")),
+            ("done", Some(true)) => wrong.push(format!("{what} {name} is ignored, so it is different: say why")),
+            ("different", Some(_)) if row.why.is_empty() => wrong.push(format!("{what} {name} does not say why")),
+            (_, Some(_)) => {}
+        }
+        if row.state == "done" && !tests.get(&row.test).is_some_and(|body| speaks(body, &words_of(key))) {
+            wrong.push(format!("{what} {name} names `{}`, which does not speak about it", row.test));
+        }
+        if row.state == "different" && !row.test.is_empty() && !tests.contains_key(&row.test) {
+            wrong.push(format!("{what} {name} names `{}`, which is not there", row.test));
+        }
+    }
+    let missing = rows.values().filter(|row| row.state == "missing").count();
+    println!("{} rows, {missing} missing", rows.len());
+    assert!(wrong.is_empty(), "{} things are wrong with `{LIST}`:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(missing <= MISSING_MAX, "{missing} rows are missing, more than {MISSING_MAX}");
+}
