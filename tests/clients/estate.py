@@ -36,6 +36,9 @@ def furnish(sdk):
     ])
     names["i"] = sdk.instances(names["vsw"], names["web"], PrivateIpAddress="10.1.0.9")[0]
     names["eni"] = sdk.instance(names["i"])["NetworkInterfaces"]["NetworkInterface"][0]["NetworkInterfaceId"]
+    names["tagged"] = sdk.group(vpc, Tag=[{"Key": f"k{number}"} for number in range(20)])
+    names["token"] = "used-token"
+    sdk.group(vpc, SecurityGroupName="under-a-token", ClientToken=names["token"])
     crowd(sdk, names)
     lists(sdk, names)
     return names

@@ -380,7 +380,34 @@ LISTS = [
     no(404, "InvalidRegionId.NotFound", "DescribePortRangeLists", RegionId="mars-1"),
 ]
 
-REFUSALS = [*EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS, *EDITS, *LISTS]
+ON_WEB = {"ResourceType": "securitygroup", "ResourceId": ["$web"]}
+TAGS = [
+    no(404, "MissingParameter.ResourceType", "TagResources", ResourceId=["$web"], Tag=[{"Key": "a"}]),
+    no(404, "MissingParameter.ResourceIds", "TagResources", ResourceType="securitygroup", Tag=[{"Key": "a"}]),
+    no(404, "MissingParameter.Tags", "TagResources", **ON_WEB),
+    no(404, "MissingParameter.Tags", "UntagResources", **ON_WEB),
+    no(404, "MissingParameter.RegionId", "ListTagResources", V2, **ON_WEB, RegionId=None),
+    no(404, "InvalidResourceType.NotFound", "TagResources", ResourceType="moon", ResourceId=["$web"],
+       Tag=[{"Key": "a"}]),
+    no(404, "InvalidResourceId.NotFound", "TagResources", ResourceType="securitygroup",
+       ResourceId=["$web", "sg-none"], Tag=[{"Key": "a"}]),
+    no(400, "NumberExceed.ResourceIds", "TagResources", ResourceType="securitygroup",
+       ResourceId=[f"sg-{n}" for n in range(51)], Tag=[{"Key": "a"}]),
+    no(400, "NumberExceed.Tags", "TagResources", **ON_WEB, Tag=[{"Key": f"k{n}"} for n in range(21)]),
+    no(400, "NumberExceed.Tags", "UntagResources", **ON_WEB, TagKey=[f"k{n}" for n in range(21)]),
+    no(400, "Duplicate.TagKey", "TagResources", **ON_WEB, Tag=[{"Key": "a"}, {"Key": "a"}]),
+    no(400, "InvalidTagKey.Malformed", "TagResources", **ON_WEB, Tag=[{"Key": "acs:a"}]),
+    no(400, "InvalidTagValue.Malformed", "TagResources", **ON_WEB, Tag=[{"Key": "a", "Value": "http://a"}]),
+    no(400, "OperationDenied.QuotaExceed", "TagResources", ResourceType="securitygroup", ResourceId=["$tagged"],
+       Tag=[{"Key": "one-more"}]),
+    no(404, "InvalidResourceGroup.NotFound", "CreateSecurityGroup", VpcId="$vpc", ResourceGroupId="rg-none"),
+    no(404, "InvalidResourceGroup.NotFound", "JoinResourceGroup", ResourceType="securitygroup", ResourceId="$web",
+       ResourceGroupId="rg-none"),
+    no(400, "IdempotentParameterMismatch", "CreateSecurityGroup", VpcId="$vpc", ClientToken="$token"),
+    no(400, "InvalidClientToken.ValueNotSupported", "CreateSecurityGroup", VpcId="$vpc", ClientToken="a b"),
+]
+
+REFUSALS = [*EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS, *EDITS, *LISTS, *TAGS]
 
 
 def of(client):

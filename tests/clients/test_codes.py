@@ -21,6 +21,8 @@ NOT_PROVOKED = {
     "InvalidOperation.NetworkInterfaceCountExceeded": "takes 65,536 interfaces; tests of core",
     "InvalidOperation.Ipv6CountExceeded": "the request's own bound is lower; tests of core",
     "QuotaExceed.ElasticQuota": "takes a full data plane; tests of core",
+    "QuotaExceed.ResourceGroup": "this API does not make resource groups",
+    "IdempotentProcessing": "takes two requests at the same moment; tests of the server's tokens in use",
     "QuotaExceed": "takes a full data plane, and an operation that frees it",
     "SecurityGroupInstanceLimitExceed": "takes 6,000 addresses; tests of core",
     "LimitExceed.PrefixListAssociationResource": "takes 1,000 groups; tests of core",

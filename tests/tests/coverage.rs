@@ -22,7 +22,7 @@ const TABLES_OF_CASES: [&str; 2] = ["tests/clients/refusals.py", "tests/clients/
 const TESTS_IN: [&str; 5] =
     ["crates/cloud/tests/it", "crates/cloud/src/ecs", "crates/cloud/src/sign", "crates/server/src", "tests/clients"];
 /// Rows of the specification that the code does not have. Lower it with every one that goes; never raise it.
-const MISSING_MAX: usize = 1_000;
+const MISSING_MAX: usize = 82;
 
 /// A line of the list, by what it is about: `operation`, `parameter` or `error`, and the name.
 type Rows = BTreeMap<(String, String), Row>;
@@ -148,7 +148,12 @@ fn words_of((what, name): &(String, String)) -> Vec<&str> {
     let mut parts = name.split('.');
     let operation = parts.next().unwrap_or_default();
     let last = parts.rfind(|part| *part != "N").unwrap_or_default();
-    if operation == "*" { vec![last] } else { vec![operation, last] }
+    match (operation, last) {
+        ("*", last) => vec![last],
+        // The estate of the tests sends the region with every call.
+        (operation, "RegionId") => vec![operation],
+        (operation, last) => vec![operation, last],
+    }
 }
 
 fn speaks(body: &str, words: &[&str]) -> bool {

@@ -7,6 +7,7 @@ mod arbitrary;
 mod ecs;
 mod edits;
 mod estate;
+mod filters;
 mod groups;
 mod identity;
 mod lists;
