@@ -22,7 +22,7 @@ const TABLES_OF_CASES: [&str; 2] = ["tests/clients/refusals.py", "tests/clients/
 const TESTS_IN: [&str; 5] =
     ["crates/cloud/tests/it", "crates/cloud/src/ecs", "crates/cloud/src/sign", "crates/server/src", "tests/clients"];
 /// Rows of the specification that the code does not have. Lower it with every one that goes; never raise it.
-const MISSING_MAX: usize = 82;
+const MISSING_MAX: usize = 48;
 
 /// A line of the list, by what it is about: `operation`, `parameter` or `error`, and the name.
 type Rows = BTreeMap<(String, String), Row>;

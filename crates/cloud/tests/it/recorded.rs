@@ -161,7 +161,7 @@ fn node_acs3() {
     check(
         "node-acs3-describe-security-groups",
         &expect![[
-            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([sg-1]), name: None, vpc: None, flavor: None, resource_group: None, tags: [TagFilter { key: "env", value: None }], counts: false, is_empty: false, page: Token { results_max: 50, after: None } }))"#
+            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([sg-1]), name: None, vpc: None, flavor: None, resource_group: None, tags: [TagFilter { key: "env", value: None }], is_managed: None, counts: false, is_empty: false, page: Token { results_max: 50, after: None } }))"#
         ]],
     );
 }

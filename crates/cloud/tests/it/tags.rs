@@ -179,3 +179,21 @@ fn the_tags_of_another_account_are_not_there() {
         &expect![[r#"{"NextToken":"","TagResources":{"TagResource":[]}}"#]],
     );
 }
+
+/// `Tag.N.key` and `Tag.N.value` are the names that older clients send.
+#[test]
+fn the_older_names_of_tags_mean_the_same_for_lists() {
+    let mut estate = Estate::furnished();
+    let tag = "Tag.1.key=env&Tag.1.value=old";
+    for (create, describe) in [
+        ("CreatePrefixList&PrefixListName=office&AddressFamily=IPv4&MaxEntries=5", "DescribePrefixLists"),
+        ("CreatePortRangeList&PortRangeListName=web&MaxEntries=5", "DescribePortRangeLists"),
+    ] {
+        let made = estate.call(&format!("{create}&{tag}"));
+        let id = made.split('"').find(|word| word.starts_with('$') || word.contains("l-")).unwrap().to_owned();
+        for (filter, is_found) in [(tag, true), ("Tag.1.key=env&Tag.1.value=new", false)] {
+            let found = estate.call(&format!("{describe}&{filter}"));
+            assert_eq!(found.contains(&format!("\"{id}\"")), is_found, "{describe} {filter}: {found}");
+        }
+    }
+}
