@@ -22,7 +22,7 @@ const TABLES_OF_CASES: [&str; 2] = ["tests/clients/refusals.py", "tests/clients/
 const TESTS_IN: [&str; 5] =
     ["crates/cloud/tests/it", "crates/cloud/src/ecs", "crates/cloud/src/sign", "crates/server/src", "tests/clients"];
 /// Rows of the specification that the code does not have. Lower it with every one that goes; never raise it.
-const MISSING_MAX: usize = 48;
+const MISSING_MAX: usize = 32;
 
 /// A line of the list, by what it is about: `operation`, `parameter` or `error`, and the name.
 type Rows = BTreeMap<(String, String), Row>;
@@ -75,7 +75,7 @@ fn coded() -> BTreeMap<(String, String), bool> {
     all
 }
 
-/// Error codes, as texts in the two tables of codes. Names of parameters look the same and are left out.
+/// Error codes, as texts in the tables of codes. Names of parameters look the same and are left out.
 fn codes() -> BTreeSet<String> {
     let quoted = |path: &str| -> BTreeSet<String> {
         let text = text_of(path);
@@ -84,6 +84,10 @@ fn codes() -> BTreeSet<String> {
     };
     let mut codes = quoted("crates/cloud/src/ecs/errors.rs");
     codes.extend(quoted("crates/cloud/src/ecs/refusals.rs"));
+    let more = fs::read_dir(root().join("crates/cloud/src/ecs/errors")).expect("there are more errors");
+    for file in more.map(|entry| entry.expect("a folder can be read").file_name()) {
+        codes.extend(quoted(&format!("crates/cloud/src/ecs/errors/{}", file.to_string_lossy())));
+    }
     let names = quoted("crates/cloud/src/ecs/catalog.rs");
     let also = ["Source", "Dest", "SecurityGroupIds", "InstanceIds", "Signature"];
     codes.into_iter().filter(|code| !names.contains(code) && !also.contains(&code.as_str())).collect()
