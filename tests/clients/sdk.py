@@ -169,6 +169,7 @@ class Node(Sdk):
 
     def __init__(self, name, *arguments, **more):
         super().__init__(*arguments, **more)
+        self.name = name
         words = ["node", "bridge.mjs", name, self.address, self.key_id, self.secret, *([self.token] if self.token else [])]
         folder = Path(__file__).parents[2] / "target/clients-node"
         pipe = subprocess.PIPE
