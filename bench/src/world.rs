@@ -8,7 +8,7 @@ use sekimori_core::{
     address::Cidr,
     apply::{Applied, State, apply},
     command::{
-        Command, Context, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
+        Command, Context, EniSpec, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
         Revocation, VpcIpv6,
     },
     ids::{AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, SubnetId, VpcId},
@@ -187,15 +187,14 @@ impl Builder {
             resource_group: String::new(),
             tags: Default::default(),
             account: self.account.clone(),
-            subnet: subnet.clone(),
-            groups: vec![group.clone()],
+            primary: EniSpec::new(subnet.clone(), vec![group.clone()]).with_ipv6(u32::from(ipv6)),
+            secondary: Vec::new(),
+            attached: Vec::new(),
             amount: 1,
             name: String::new(),
             description: String::new(),
             image: "bench".to_owned(),
             instance_type: "bench".to_owned(),
-            address: None,
-            ipv6_count: u32::from(ipv6),
         };
         let outcome = self.run(&Command::RunInstances(instances))?;
         let Outcome::Instances(made) = outcome else { bail!("no instance was made") };

@@ -4,6 +4,7 @@ A subclass gives the client; the tests speak only through it.
 """
 
 import json
+import subprocess
 
 import pytest
 
@@ -319,6 +320,194 @@ class Instances:
         sdk.call("DeleteInstances", InstanceId=made, Force=True)
 
 
+class Interfaces:
+    """Network interfaces of their own, and the state of instances."""
+
+    def test_an_interface_is_made_shown_changed_and_deleted(self, sdk, vpc):
+        vswitch, group, other = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+        made = sdk.call("CreateNetworkInterface", VSwitchId=vswitch, SecurityGroupId=group, PrimaryIpAddress="10.1.0.40",
+                        SecondaryPrivateIpAddressCount=2, NetworkInterfaceName="backup", Description="at night")
+        eni = made["NetworkInterfaceId"]
+        assert eni.startswith("eni-") and made["Type"] == "Secondary" and made["VpcId"] == vpc
+        assert [one["Primary"] for one in made["PrivateIpSets"]["PrivateIpSet"]] == [True, False, False]
+        [one] = sdk.interfaces(NetworkInterfaceId=[eni])
+        assert (one["Status"], one["InstanceId"], one["PrivateIpAddress"]) == ("Available", "", "10.1.0.40")
+        assert (one["NetworkInterfaceName"], one["Description"]) == ("backup", "at night")
+        assert (one["SourceDestCheck"], one["DeleteOnRelease"], one["ServiceManaged"]) == (True, True, False)
+        sdk.call("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=eni, SecurityGroupId=[other, group],
+                 NetworkInterfaceName="restore", DeleteOnRelease=False)
+        one = sdk.interface(eni)
+        assert one["SecurityGroupIds"]["SecurityGroupId"] == [other, group]
+        assert (one["NetworkInterfaceName"], one["Description"]) == ("restore", "at night")
+        assert one["DeleteOnRelease"] is False
+        timeouts = {"TcpEstablishedTimeout": 910, "TcpClosedAndTimeWaitTimeout": 3, "UdpTimeout": 30}
+        assert one["ConnectionTrackingConfiguration"] == timeouts
+        sdk.call("DeleteNetworkInterface", NetworkInterfaceId=eni)
+        assert sdk.interfaces(NetworkInterfaceId=[eni]) == []
+
+    def test_an_interface_is_attached_and_detached(self, sdk, server, vpc):
+        vswitch, group, other = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+        [instance] = sdk.instances(vswitch, group)
+        eni = sdk.eni(vswitch, other)
+        sdk.call("AttachNetworkInterface", NetworkInterfaceId=eni, InstanceId=instance)
+        server.wait_applied()
+        [one] = sdk.interfaces(NetworkInterfaceId=[eni])
+        assert (one["Status"], one["InstanceId"], one["Type"]) == ("InUse", instance, "Secondary")
+        assert (one["Attachment"]["InstanceId"], one["Attachment"]["DeviceIndex"]) == (instance, 1)
+        shown = sdk.instance(instance)["NetworkInterfaces"]["NetworkInterface"]
+        assert [one["Type"] for one in shown] == ["Primary", "Secondary"]
+        assert "eth1" in links_of(instance)
+        sdk.call("DetachNetworkInterface", NetworkInterfaceId=eni, InstanceId=instance)
+        server.wait_applied()
+        [one] = sdk.interfaces(NetworkInterfaceId=[eni])
+        assert (one["Status"], one["InstanceId"], one["Attachment"]) == ("Available", "", {})
+        assert "eth1" not in links_of(instance)
+        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
+        sdk.call("DeleteNetworkInterface", NetworkInterfaceId=eni)
+
+    def test_interfaces_are_found_by_what_they_have_and_come_in_pages_of_both_styles(self, sdk, vpc):
+        vswitch, group, other = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+        [instance] = sdk.instances(vswitch, group)
+        free = sdk.eni(vswitch, other, NetworkInterfaceName="needle", PrimaryIpAddress="10.1.0.77")
+        [primary] = sdk.interfaces(InstanceId=instance)
+        assert primary["Type"] == "Primary"
+        for chosen in ({"SecurityGroupId": other}, {"Type": "Secondary"}, {"Status": "Available"},
+                       {"NetworkInterfaceName": "needle"}, {"PrimaryIpAddress": "10.1.0.77"},
+                       {"PrivateIpAddress": ["10.1.0.77"]}, {"NetworkInterfaceId": [free]}):
+            found = sdk.interfaces(VpcId=vpc, **chosen)
+            assert names_of(found, "NetworkInterfaceId") == [free], chosen
+        for chosen in ({"ServiceManaged": True}, {"NetworkInterfaceName": "need"}, {"VSwitchId": "vsw-none"}):
+            assert sdk.interfaces(VpcId=vpc, **chosen) == [], chosen
+        made = sorted([free, primary["NetworkInterfaceId"], *(sdk.eni(vswitch, group) for _ in range(3))])
+        by_number = []
+        for page in (1, 2, 3):
+            answer = sdk.call("DescribeNetworkInterfaces", VpcId=vpc, PageNumber=page, PageSize=2)
+            assert answer["TotalCount"] == 5
+            by_number += names_of(answer["NetworkInterfaceSets"]["NetworkInterfaceSet"], "NetworkInterfaceId")
+        assert by_number == made
+        by_token, token = [], None
+        while True:
+            answer = sdk.call("DescribeNetworkInterfaces", VpcId=vpc, MaxResults=2, NextToken=token)
+            by_token += names_of(answer["NetworkInterfaceSets"]["NetworkInterfaceSet"], "NetworkInterfaceId")
+            token = answer["NextToken"]
+            if not token:
+                break
+        assert by_token == made
+
+    def test_addresses_are_assigned_and_unassigned(self, sdk, vpc):
+        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
+        eni = sdk.eni(vswitch, group)
+        answer = sdk.call("AssignPrivateIpAddresses", NetworkInterfaceId=eni, PrivateIpAddress=["10.1.0.60", "10.1.0.61"])
+        given = answer["AssignedPrivateIpAddressesSet"]
+        assert (given["NetworkInterfaceId"], given["PrivateIpSet"]["PrivateIpAddress"]) == (
+            eni, ["10.1.0.60", "10.1.0.61"]
+        )
+        answer = sdk.call("AssignPrivateIpAddresses", NetworkInterfaceId=eni, SecondaryPrivateIpAddressCount=1)
+        [third] = answer["AssignedPrivateIpAddressesSet"]["PrivateIpSet"]["PrivateIpAddress"]
+        addresses = lambda: names_of(sdk.interface(eni)["PrivateIpSets"]["PrivateIpSet"], "PrivateIpAddress")
+        assert addresses()[1:] == ["10.1.0.60", "10.1.0.61", third]
+        sdk.call("UnassignPrivateIpAddresses", NetworkInterfaceId=eni, PrivateIpAddress=["10.1.0.60", third])
+        assert addresses()[1:] == ["10.1.0.61"]
+
+    def test_an_instance_stops_starts_and_reboots(self, sdk, server, vpc):
+        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
+        one, two = sdk.instances(vswitch, group, 2)
+
+        def statuses():
+            server.wait_applied()
+            answer = sdk.call("DescribeInstanceStatus", InstanceId=[one, two])
+            found = answer["InstanceStatuses"]["InstanceStatus"]
+            assert answer["TotalCount"] == 2
+            return {line["InstanceId"]: line["Status"] for line in found}
+
+        assert statuses() == {one: "Running", two: "Running"}
+        sdk.call("StopInstance", RegionId=None, InstanceId=one)
+        assert statuses() == {one: "Stopped", two: "Running"}
+        assert "eth0" not in links_of(one) and "eth0" in links_of(two)
+        assert names_of(sdk.call("DescribeInstances", VpcId=vpc, Status="Stopped")["Instances"]["Instance"],
+                        "InstanceId") == [one]
+        answer = sdk.call("StopInstances", InstanceId=[one, two], BatchOptimization="SuccessFirst")
+        lines = {line["InstanceId"]: line for line in answer["InstanceResponses"]["InstanceResponse"]}
+        assert (lines[one]["Code"], lines[two]["Code"]) == ("IncorrectInstanceStatus", "200")
+        assert lines[two]["PreviousStatus"] == "Running" and lines[two]["CurrentStatus"] in ("Stopping", "Stopped")
+        assert statuses() == {one: "Stopped", two: "Stopped"}
+        sdk.call("StartInstances", InstanceId=[one, two])
+        assert statuses() == {one: "Running", two: "Running"} and "eth0" in links_of(one)
+        sdk.call("RebootInstance", RegionId=None, InstanceId=one)
+        sdk.call("RebootInstances", InstanceId=[one, two])
+        assert statuses() == {one: "Running", two: "Running"}
+        sdk.call("StopInstances", InstanceId=[one, two])
+        sdk.call("DeleteInstances", InstanceId=[one, two])
+
+    def test_an_instance_is_changed_and_shown_alone(self, sdk, vpc):
+        vswitch, first, second = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+        fort = sdk.group(vpc, SecurityGroupType="enterprise")
+        [instance] = sdk.instances(vswitch, first)
+        sdk.call("ModifyInstanceAttribute", RegionId=None, InstanceId=instance, SecurityGroupIds=[second, first],
+                 InstanceName="db-2", Description="the second one")
+        one = sdk.call("DescribeInstanceAttribute", RegionId=None, InstanceId=instance)
+        assert one["SecurityGroupIds"]["SecurityGroupId"] == [second, first]
+        assert (one["InstanceName"], one["Description"], one["InstanceId"]) == ("db-2", "the second one", instance)
+        sdk.call("ModifyInstanceAttribute", RegionId=None, InstanceId=instance, SecurityGroupIds=[fort])
+        one = sdk.instance(instance)
+        assert (one["SecurityGroupIds"]["SecurityGroupId"], one["InstanceName"]) == ([fort], "db-2")
+        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
+
+    def test_an_instance_runs_with_several_interfaces(self, sdk, vpc):
+        vswitch, other = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.vswitch(vpc, "10.2.0.0/24")
+        web, admin = sdk.group(vpc), sdk.group(vpc)
+        kept = sdk.eni(vswitch, admin, DeleteOnRelease=False)
+        items = [
+            {"InstanceType": "Primary", "VSwitchId": vswitch, "SecurityGroupId": web, "PrimaryIpAddress": "10.1.0.5"},
+            {"VSwitchId": other, "SecurityGroupId": admin, "NetworkInterfaceName": "admin"},
+            {"NetworkInterfaceId": kept},
+        ]
+        answer = sdk.call("RunInstances", ImageId="any", InstanceType="ecs.any", Amount=1, NetworkInterface=items)
+        [instance] = answer["InstanceIdSets"]["InstanceIdSet"]
+        shown = sorted(sdk.interfaces(InstanceId=instance), key=lambda one: one["Attachment"]["DeviceIndex"])
+        assert [one["SecurityGroupIds"]["SecurityGroupId"] for one in shown] == [[web], [admin], [admin]]
+        assert (shown[0]["PrivateIpAddress"], shown[1]["NetworkInterfaceName"]) == ("10.1.0.5", "admin")
+        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
+        assert names_of(sdk.interfaces(VpcId=vpc), "NetworkInterfaceId") == [kept]
+
+    def test_without_a_group_the_default_group_is_taken(self, sdk, vpc):
+        vswitch = sdk.vswitch(vpc, "10.1.0.0/24")
+        instances = [sdk.instances(vswitch, None)[0] for _ in range(2)]
+        [group] = sdk.groups(VpcId=vpc)
+        assert group["Description"] == "System created security group." and group["SecurityGroupType"] == "normal"
+        rules = sdk.rules(group["SecurityGroupId"])
+        assert sorted((one["IpProtocol"], one["PortRange"], str(one["Priority"])) for one in rules) == [
+            ("ICMP", "-1/-1", "100"), ("TCP", "22/22", "100"), ("TCP", "3389/3389", "100"),
+        ]
+        for instance in instances:
+            assert sdk.instance(instance)["SecurityGroupIds"]["SecurityGroupId"] == [group["SecurityGroupId"]]
+        sdk.call("DeleteInstances", InstanceId=instances, Force=True)
+
+    def test_zones_and_types_are_there_to_choose_from(self, sdk):
+        zones = sdk.call("DescribeZones")["Zones"]["Zone"]
+        assert f"{REGION}-b" in names_of(zones, "ZoneId")
+        types = sdk.call("DescribeInstanceTypes", MinimumEniQuantity=2)["InstanceTypes"]["InstanceType"]
+        assert types and all(one["EniQuantity"] >= 2 for one in types)
+        [one] = sdk.call("DescribeInstanceTypes", InstanceTypes=[types[0]["InstanceTypeId"]])["InstanceTypes"]["InstanceType"]
+        assert one["InstanceTypeId"] == types[0]["InstanceTypeId"]
+
+    def test_a_network_is_renamed(self, sdk):
+        vpc = sdk.vpc(VpcName="before")
+        vswitch = sdk.vswitch(vpc, "10.1.0.0/24")
+        sdk.call("ModifyVpcAttribute", VpcId=vpc, VpcName="after", Description="renamed")
+        sdk.call("ModifyVSwitchAttribute", VSwitchId=vswitch, VSwitchName="db")
+        [one] = sdk.call("DescribeVpcs", VpcId=vpc)["Vpcs"]["Vpc"]
+        assert (one["VpcName"], one["Description"]) == ("after", "renamed")
+        [one] = sdk.call("DescribeVSwitches", VSwitchId=vswitch)["VSwitches"]["VSwitch"]
+        assert one["VSwitchName"] == "db"
+
+
+def links_of(instance):
+    """The links in the namespace of an instance."""
+    shown = subprocess.run(["ip", "-n", instance, "-o", "link"], capture_output=True, text=True, check=True)
+    return [line.split(": ")[1].split("@")[0] for line in shown.stdout.splitlines()]
+
+
 class Refusals:
     """Every refusal that the client can provoke: its code, its status, and that nothing has changed."""
 
@@ -330,7 +519,7 @@ class Refusals:
         assert server.revision() == before, "a refused request changed something"
 
 
-class Contract(Networks, Groups, Rules, Lists, Edits, Instances, Refusals):
+class Contract(Networks, Groups, Rules, Lists, Edits, Instances, Interfaces, Refusals):
     """The whole suite. The subclass's module has the fixture `sdk`."""
 
 

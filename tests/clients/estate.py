@@ -2,6 +2,8 @@
 
 import json
 
+from server import REGION
+
 # Rules that one call takes.
 RULES_OF_CALL = 100
 
@@ -41,7 +43,24 @@ def furnish(sdk):
     sdk.group(vpc, SecurityGroupName="under-a-token", ClientToken=names["token"])
     crowd(sdk, names)
     lists(sdk, names)
+    interfaces(sdk, names)
     return names
+
+
+def interfaces(sdk, names):
+    """A free interface, one that is attached, one in another zone, an instance that is full, and a stopped one."""
+    names["free"] = sdk.eni(names["vsw"], names["web"])
+    names["far_vsw"] = sdk.call(
+        "CreateVSwitch", VpcId=names["vpc"], ZoneId=f"{REGION}-c", CidrBlock="10.4.0.0/24"
+    )["VSwitchId"]
+    names["far"] = sdk.eni(names["far_vsw"], names["web"])
+    names["other_eni"] = sdk.eni(names["other_vsw"], names["elsewhere"])
+    names["stopped"], names["laden"] = sdk.instances(names["vsw"], names["web"], 2)
+    attached = [sdk.eni(names["vsw"], names["web"]) for _ in range(7)]
+    for eni in attached:
+        sdk.call("AttachNetworkInterface", NetworkInterfaceId=eni, InstanceId=names["laden"])
+    names["attached"] = attached[0]
+    sdk.call("StopInstance", RegionId=None, InstanceId=names["stopped"])
 
 
 def lists(sdk, names):

@@ -24,7 +24,10 @@ from darabonba.runtime import RuntimeOptions
 from server import REGION
 from signer import CODES_SEEN
 
-VPC_OPERATIONS = ("CreateVpc", "DescribeVpcs", "DeleteVpc", "CreateVSwitch", "DescribeVSwitches", "DeleteVSwitch")
+VPC_OPERATIONS = (
+    "CreateVpc", "DescribeVpcs", "DescribeVpcAttribute", "ModifyVpcAttribute", "DeleteVpc",
+    "CreateVSwitch", "DescribeVSwitches", "DescribeVSwitchAttributes", "ModifyVSwitchAttribute", "DeleteVSwitch",
+)
 TIMEOUT_S = 30
 
 
@@ -90,6 +93,17 @@ class Sdk:
         answer = self.call("DescribeInstances", InstanceIds=json.dumps([instance_id]))
         return answer["Instances"]["Instance"][0]
 
+    def eni(self, vswitch, group, **more):
+        answer = self.call("CreateNetworkInterface", VSwitchId=vswitch, SecurityGroupId=group, **more)
+        return answer["NetworkInterfaceId"]
+
+    def interfaces(self, **more):
+        answer = self.call("DescribeNetworkInterfaces", **more)
+        return answer["NetworkInterfaceSets"]["NetworkInterfaceSet"]
+
+    def interface(self, eni):
+        return self.call("DescribeNetworkInterfaceAttribute", NetworkInterfaceId=eni)
+
     def rules(self, group, **more):
         answer = self.call("DescribeSecurityGroupAttribute", SecurityGroupId=group, **more)
         return answer["Permissions"]["Permission"]
@@ -124,6 +138,8 @@ class V2(Sdk):
         client, models = (self.network, vpc_models) if is_vpc else (self.ecs, ecs_models)
         request = getattr(models, f"{operation}Request")().from_map(parameters)
         snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).lower()
+        # The SDK's generator counts a digit as the end of a word.
+        snake = snake.replace("ipv6_addresses", "ipv_6addresses")
         try:
             answer = getattr(client, f"{snake}_with_options")(request, self.runtime)
         except AlibabaCloudException as error:

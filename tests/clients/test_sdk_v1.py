@@ -72,7 +72,7 @@ def test_the_shape_of_everything_that_is_shown(v1):
     one = v1.instance(instance)
     assert set(one) == INSTANCE
     assert set(one["NetworkInterfaces"]["NetworkInterface"][0]) == ENI
-    v1.call("DeleteInstance", InstanceId=instance)
+    v1.call("DeleteInstance", InstanceId=instance, Force=True)
 
 
 def test_what_the_sdk_makes_of_a_wrong_secret(server, unchanged):

@@ -39,6 +39,32 @@ def test_ipv6_from_the_vpc_to_the_instance(v2):
     v2.call("DeleteInstance", InstanceId=instance, Force=True)
 
 
+def test_timeouts_and_ipv6_of_an_interface(v2):
+    vpc = v2.vpc(EnableIpv6=True, Ipv6CidrBlock="2001:db8:1:200::/56")
+    vswitch, group = v2.vswitch(vpc, "10.1.0.0/24"), v2.group(vpc)
+    v2.call("ModifyVSwitchAttribute", RegionId=None, VSwitchId=vswitch, EnableIPv6=True, Ipv6CidrBlock=5)
+    shown = v2.call("DescribeVSwitchAttributes", VSwitchId=vswitch)
+    assert (shown["Ipv6CidrBlock"], shown["VpcId"]) == ("2001:db8:1:205::/64", vpc)
+    assert v2.call("DescribeVpcAttribute", VpcId=vpc)["Ipv6CidrBlock"] == "2001:db8:1:200::/56"
+    timeouts = {"TcpEstablishedTimeout": 60, "TcpClosedAndTimeWaitTimeout": 15, "UdpTimeout": 100}
+    eni = v2.eni(vswitch, group, ConnectionTrackingConfiguration=timeouts, Ipv6AddressCount=1)
+    assert v2.interface(eni)["ConnectionTrackingConfiguration"] == timeouts
+    v2.call("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=eni, ConnectionTrackingConfiguration={"UdpTimeout": 10},
+            SourceDestCheck=False)
+    shown = v2.interface(eni)
+    assert shown["ConnectionTrackingConfiguration"] == {**timeouts, "UdpTimeout": 10}
+    assert shown["SourceDestCheck"] is False
+    answer = v2.call("AssignIpv6Addresses", NetworkInterfaceId=eni, Ipv6Address=["2001:db8:1:205::99"])
+    assert answer["Ipv6Sets"]["Ipv6Address"] == ["2001:db8:1:205::99"]
+    addresses = lambda: [one["Ipv6Address"] for one in v2.interface(eni)["Ipv6Sets"]["Ipv6Set"]]
+    assert len(addresses()) == 2
+    v2.call("UnassignIpv6Addresses", NetworkInterfaceId=eni, Ipv6Address=["2001:db8:1:205::99"])
+    assert len(addresses()) == 1
+    found = v2.interfaces(Ipv6Address=addresses())
+    assert [one["NetworkInterfaceId"] for one in found] == [eni]
+    v2.call("DeleteNetworkInterface", NetworkInterfaceId=eni)
+
+
 def test_rules_come_in_parts_when_asked_for(v2):
     group = v2.group(v2.vpc())
     v2.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(port) for port in range(1, 26)])

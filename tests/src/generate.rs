@@ -22,8 +22,8 @@ use sekimori_core::{
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
     world::{
-        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, PortEntry, PortList, PrefixEntry, PrefixList,
-        Referent, Subnet, Timeouts, Treatment, Vpc, World,
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, PortEntry, PortList, PrefixEntry,
+        PrefixList, Referent, Subnet, Timeouts, Treatment, Vpc, World,
     },
 };
 
@@ -176,7 +176,8 @@ impl Universe {
         match self.chooser.below(13) {
             0..=3 => vec![self.rule()],
             4 | 5 => self.drop_rule().into_iter().collect(),
-            6 | 7 => self.regroup().into_iter().collect(),
+            6 => self.regroup().into_iter().collect(),
+            7 => self.regroup_or_move().into_iter().collect(),
             8 => {
                 let index = self.chooser.below(4);
                 vec![self.group(index)]
@@ -425,7 +426,8 @@ impl Universe {
             image: String::new(),
             instance_type: String::new(),
             created_at: Timestamp(0),
-            created_in: self.world.revision().next(),
+            state: InstanceState::Running,
+            state_since: self.world.revision().next(),
         };
         let last = index as u16 + 1;
         let mut addresses = vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8))];
@@ -446,6 +448,10 @@ impl Universe {
             timeouts: Timeouts::of(Dialect::Ecs),
             source_check: !self.chooser.one_in(5),
             created_at: Timestamp(0),
+            name: String::new(),
+            description: String::new(),
+            delete_on_release: true,
+            moved_in: self.world.revision().next(),
         };
         vec![Change::PutInstance(Arc::new(instance)), Change::PutEni(Arc::new(eni))]
     }
@@ -465,11 +471,31 @@ impl Universe {
         let id = InstanceId::from(format!("i-{index}"));
         if self.world.instance(&id).is_some() {
             let eni = EniId::from(format!("eni-{index}"));
-            return vec![Change::DeleteEni(eni), Change::DeleteInstance(id)];
+            let others = self.world.enis_of(&id).filter(|other| other.id != eni);
+            let mut changes: Vec<Change> = others.map(|other| placed(other, None)).collect();
+            changes.extend([Change::DeleteEni(eni), Change::DeleteInstance(id)]);
+            return changes;
         }
         let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
         let vpc = self.chooser.pick(&vpcs);
         self.instance(index, &vpc)
+    }
+
+    fn regroup_or_move(&mut self) -> Option<Change> {
+        if self.chooser.one_in(2) { self.regroup() } else { self.move_eni() }
+    }
+
+    /// Detaches an attached ENI, or attaches a free one to some instance of its VPC.
+    fn move_eni(&mut self) -> Option<Change> {
+        let enis = self.enis();
+        let eni = enis.get(self.chooser.below(enis.len()))?;
+        if eni.instance.is_some() {
+            return Some(placed(eni, None));
+        }
+        let instances: Vec<InstanceId> =
+            self.world.instances().filter(|one| one.vpc == eni.vpc).map(|one| one.id.clone()).collect();
+        let instance = instances.get(self.chooser.below(instances.len()))?;
+        Some(placed(eni, Some(instance.clone())))
     }
 
     fn regroup(&mut self) -> Option<Change> {
@@ -498,6 +524,7 @@ impl Universe {
             tags: Default::default(),
             managed_by: None,
             is_protected: false,
+            is_default: false,
             created_at: Timestamp(0),
             rules: Default::default(),
         }))
@@ -616,4 +643,11 @@ fn prefix_list_id(index: usize) -> PrefixListId {
 
 fn port_list_id(index: usize) -> PortListId {
     PortListId::from(format!("prl-{index}"))
+}
+
+/// The fact that an ENI is attached to an instance, at a place that no other ENI takes, or to none.
+fn placed(eni: &Eni, instance: Option<InstanceId>) -> Change {
+    let [.., number] = eni.mac.0;
+    let device_index = if instance.is_some() { number + 1 } else { 0 };
+    Change::PutEni(Arc::new(Eni { instance, device_index, ..eni.clone() }))
 }

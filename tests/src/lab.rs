@@ -9,6 +9,7 @@ pub mod fixture;
 pub mod flood;
 pub mod frames;
 pub mod host;
+pub mod interfaces;
 pub mod names;
 pub mod observe;
 pub mod probe;

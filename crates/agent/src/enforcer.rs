@@ -164,6 +164,9 @@ impl Enforcer {
         for port in &report.ports {
             self.closed_by_local.remove(&port.eni);
         }
+        // What is detached or stopped is not missed.
+        let (world, host) = (&self.world, &self.host);
+        self.closed_by_local.retain(|eni, _| LocalCompute::wants(world, host, eni));
         self.note_local(report);
     }
 

@@ -17,7 +17,9 @@ use sekimori_core::{
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     tags::Tags,
     time::Timestamp,
-    world::{Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, Revision, Timeouts, Vpc, World},
+    world::{
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Revision, Timeouts, Vpc, World,
+    },
 };
 
 /// The account of every fixture.
@@ -99,7 +101,8 @@ impl Fixture {
             image: String::new(),
             instance_type: String::new(),
             created_at: Timestamp(0),
-            created_in: Revision(1),
+            state: InstanceState::Running,
+            state_since: Revision(1),
         };
         let eni = Eni {
             resource_group: String::new(),
@@ -117,6 +120,10 @@ impl Fixture {
             timeouts: Timeouts::of(Dialect::Ecs),
             source_check: true,
             created_at: Timestamp(0),
+            name: String::new(),
+            description: String::new(),
+            delete_on_release: true,
+            moved_in: Revision(0),
         };
         self.put(Change::PutInstance(Arc::new(instance)));
         self.put(Change::PutEni(Arc::new(eni)));
@@ -200,6 +207,7 @@ fn group_named(name: &str) -> Group {
         tags: Default::default(),
         managed_by: None,
         is_protected: false,
+        is_default: false,
         created_at: Timestamp(0),
         rules: Default::default(),
     }

@@ -1,9 +1,10 @@
 //! What can be asked of the world: each request of either cloud that changes something becomes one command.
 
+mod interface;
 mod lists;
 mod rules;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ use crate::{
     token::Ticket,
     world::{Dialect, Flavor, InnerAccess, Revision, Treatment},
 };
+
+pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
 
 /// What a command needs from outside.
 #[derive(Clone, Debug)]
@@ -138,15 +141,17 @@ pub struct NewSubnet {
     pub tags: Tags,
 }
 
-/// Instances to be started, each with a primary ENI.
+/// Instances to be started, each with a primary ENI and perhaps more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewInstances {
     /// The owner.
     pub account: AccountId,
-    /// Where.
-    pub subnet: SubnetId,
-    /// Groups of the primary ENI; never empty.
-    pub groups: Vec<GroupId>,
+    /// The primary ENI of each. A primary address is for a single instance.
+    pub primary: EniSpec,
+    /// Further ENIs that are made for each.
+    pub secondary: Vec<EniSpec>,
+    /// Further ENIs that exist, for a single instance.
+    pub attached: Vec<EniId>,
     /// How many.
     pub amount: u32,
     /// The owner's name for them.
@@ -157,10 +162,6 @@ pub struct NewInstances {
     pub image: String,
     /// Instance type, kept as given.
     pub instance_type: String,
-    /// The primary IPv4 address, for a single instance; `None` takes a free one.
-    pub address: Option<Ipv4Addr>,
-    /// How many IPv6 addresses each gets.
-    pub ipv6_count: u32,
     /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// Tags of the instances.
@@ -232,12 +233,14 @@ pub enum Command {
     },
     /// Starts instances, each with a primary ENI.
     RunInstances(NewInstances),
-    /// Deletes instances with their ENIs. All or none.
+    /// Deletes instances with those of their ENIs that are not kept. All or none.
     DeleteInstances {
         /// The owner.
         account: AccountId,
         /// Which.
         instances: Vec<InstanceId>,
+        /// Also running ones.
+        is_forced: bool,
     },
     /// Makes a group, with the rules that its flavor is born with.
     CreateGroup(NewGroup),
@@ -439,6 +442,107 @@ pub enum Command {
         /// Whether what uses it is taken away first: rules of other groups that name it, and memberships.
         force: bool,
     },
+    /// Makes an ENI that is attached to no instance.
+    CreateEni {
+        /// The owner.
+        account: AccountId,
+        /// What it is.
+        spec: EniSpec,
+    },
+    /// Deletes an ENI that is attached to no instance.
+    DeleteEni {
+        /// The owner.
+        account: AccountId,
+        /// The ENI.
+        eni: EniId,
+    },
+    /// Attaches an ENI to an instance of its VPC and zone.
+    AttachEni {
+        /// The owner.
+        account: AccountId,
+        /// The ENI.
+        eni: EniId,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// Detaches a secondary ENI from its instance.
+    DetachEni {
+        /// The owner.
+        account: AccountId,
+        /// The ENI.
+        eni: EniId,
+        /// The instance that it must be attached to.
+        instance: InstanceId,
+    },
+    /// Changes an ENI.
+    ModifyEni {
+        /// The owner.
+        account: AccountId,
+        /// The ENI.
+        eni: EniId,
+        /// What changes.
+        patch: EniPatch,
+    },
+    /// Gives an ENI further private addresses, all or none.
+    AssignAddresses {
+        /// The owner.
+        account: AccountId,
+        /// The ENI.
+        eni: EniId,
+        /// The addresses.
+        addresses: NewAddresses,
+    },
+    /// Takes private addresses, not the primary one, from an ENI, all or none.
+    UnassignAddresses {
+        /// The owner.
+        account: AccountId,
+        /// The ENI.
+        eni: EniId,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// Changes an instance.
+    ModifyInstance {
+        /// The owner.
+        account: AccountId,
+        /// The instance.
+        instance: InstanceId,
+        /// What changes.
+        patch: InstancePatch,
+    },
+    /// Starts, stops or reboots instances.
+    SetPower {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        instances: Vec<InstanceId>,
+        /// What becomes of them.
+        power: Power,
+        /// Whether one that cannot is a reason to leave all as they are.
+        is_all_or_none: bool,
+    },
+    /// Changes a VPC.
+    ModifyVpc {
+        /// The owner.
+        account: AccountId,
+        /// The VPC.
+        vpc: VpcId,
+        /// What changes.
+        patch: NetworkPatch,
+        /// An IPv6 block for a VPC without one.
+        ipv6: VpcIpv6,
+    },
+    /// Changes a subnet.
+    ModifySubnet {
+        /// The owner.
+        account: AccountId,
+        /// The subnet.
+        subnet: SubnetId,
+        /// What changes.
+        patch: NetworkPatch,
+        /// Which /64 of the VPC's IPv6 block, for a subnet without one.
+        ipv6_index: Option<u8>,
+    },
 }
 
 /// What a client is told about a command that was carried out.
@@ -471,4 +575,15 @@ pub enum Outcome {
         /// Interfaces that carried it.
         enis: Vec<EniId>,
     },
+    /// The new ENI.
+    Eni(EniId),
+    /// The addresses that an ENI got.
+    Addresses {
+        /// The ENI.
+        eni: EniId,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// What became of each instance, in the request's order.
+    Power(Vec<PowerChange>),
 }

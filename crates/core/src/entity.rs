@@ -126,7 +126,32 @@ pub struct Timeouts {
     pub other_s: u32,
 }
 
+/// Idle timeouts that an owner chooses; what is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutChoice {
+    /// TCP with a complete handshake, in seconds.
+    pub tcp_established_s: Option<u32>,
+    /// TCP after both FINs or a RST, in seconds.
+    pub tcp_closed_s: Option<u32>,
+    /// UDP seen in one direction, or a single request and reply, in seconds.
+    pub udp_s: Option<u32>,
+    /// UDP seen in both directions more than once, in seconds.
+    pub udp_stream_s: Option<u32>,
+}
+
 impl Timeouts {
+    /// These, with what was chosen.
+    #[must_use]
+    pub fn with(self, choice: TimeoutChoice) -> Self {
+        Self {
+            tcp_established_s: choice.tcp_established_s.unwrap_or(self.tcp_established_s),
+            tcp_closed_s: choice.tcp_closed_s.unwrap_or(self.tcp_closed_s),
+            udp_s: choice.udp_s.unwrap_or(self.udp_s),
+            udp_stream_s: choice.udp_stream_s.unwrap_or(self.udp_stream_s),
+            ..self
+        }
+    }
+
     /// The defaults of a dialect.
     #[must_use]
     pub fn of(dialect: Dialect) -> Self {
@@ -270,6 +295,25 @@ impl Subnet {
     }
 }
 
+/// Whether an instance is meant to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// Its interfaces are there.
+    Running,
+    /// Its interfaces are not there; it keeps its ENIs with their addresses.
+    Stopped,
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
 /// A virtual machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -297,8 +341,10 @@ pub struct Instance {
     pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
-    /// The revision that made it: it runs once its host has applied this.
-    pub created_in: Revision,
+    /// Whether it is meant to run.
+    pub state: InstanceState,
+    /// The revision that made, started, stopped or rebooted it last: its host has done so once it has applied this.
+    pub state_since: Revision,
 }
 
 /// An elastic network interface: what groups are attached to and what is enforced.
@@ -314,7 +360,7 @@ pub struct Eni {
     pub subnet: SubnetId,
     /// The instance it is attached to.
     pub instance: Option<InstanceId>,
-    /// Its place in the instance; 0 is the primary ENI.
+    /// Its place in the instance; 0 is the primary ENI, and one that is attached to no instance.
     pub device_index: u8,
     /// Its Ethernet address.
     pub mac: Mac,
@@ -334,6 +380,22 @@ pub struct Eni {
     pub tags: Tags,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+    /// Whether it is deleted with its instance. A primary ENI always is.
+    pub delete_on_release: bool,
+    /// The revision that attached or detached it last; zero for one that never was.
+    pub moved_in: Revision,
+}
+
+impl Eni {
+    /// Whether it is the primary ENI of an instance.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.device_index == 0 && self.instance.is_some()
+    }
 }
 
 /// What happens between ENIs that share an `EcsBasic` group.
@@ -370,6 +432,8 @@ pub struct Group {
     pub managed_by: Option<u64>,
     /// Whether it may not be deleted.
     pub is_protected: bool,
+    /// Whether it is what an ENI of its VPC gets when no group is named.
+    pub is_default: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Its rules. Stored one by one, so left out of the header.

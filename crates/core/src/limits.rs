@@ -31,6 +31,8 @@ pub const POLICY_RULES_MAX: u32 = 16_384;
 pub const ENI_GROUPS_MAX: usize = 16;
 /// Private addresses of one ENI.
 pub const ENI_ADDRESSES_MAX: usize = 64;
+/// ENIs of one instance, whatever the quota.
+pub const INSTANCE_ENIS_MAX: u32 = 32;
 /// Entries of the bypass set.
 pub const BYPASS_ENTRIES_MAX: usize = 32;
 /// Pieces that one exact set of packets may be cut into (`core::space`).
@@ -90,6 +92,12 @@ pub struct Limits {
     pub port_lists: u32,
     /// Groups whose rules name one prefix list.
     pub groups_per_prefix_list: u32,
+    /// ENIs of an instance, the primary one included.
+    pub enis_per_instance: u32,
+    /// Private IPv4 addresses of an ENI, the primary one included.
+    pub ipv4_per_eni: u32,
+    /// IPv6 addresses of an ENI.
+    pub ipv6_per_eni: u32,
 }
 
 impl Limits {
@@ -118,6 +126,9 @@ impl Limits {
         prefix_lists: 100,
         port_lists: 100,
         groups_per_prefix_list: 1_000,
+        enis_per_instance: 8,
+        ipv4_per_eni: 50,
+        ipv6_per_eni: 10,
     };
 
     const EC2: Self = Self {
@@ -135,6 +146,9 @@ impl Limits {
         prefix_lists: 100,
         port_lists: HOST_LISTS_MAX,
         groups_per_prefix_list: HOST_GROUPS_MAX,
+        enis_per_instance: 15,
+        ipv4_per_eni: 50,
+        ipv6_per_eni: 50,
     };
 
     const HOST: Self = Self {
@@ -152,6 +166,9 @@ impl Limits {
         prefix_lists: HOST_LISTS_MAX,
         port_lists: HOST_LISTS_MAX,
         groups_per_prefix_list: HOST_GROUPS_MAX,
+        enis_per_instance: INSTANCE_ENIS_MAX,
+        ipv4_per_eni: ENI_ADDRESSES_MAX as u32,
+        ipv6_per_eni: ENI_ADDRESSES_MAX as u32,
     };
 
     /// How many rules one rule that names a list counts as: EC2 and ECS count the list's capacity.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, GroupId, RuleId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, RuleId, VpcId},
     rule::{Direction, Protocol},
-    world::Revision,
+    world::{InstanceState, Revision},
 };
 
 /// What kind of thing a name belongs to.
@@ -114,6 +114,12 @@ pub enum Counted {
     EntriesOfPortList,
     /// Groups whose rules name one prefix list.
     GroupsOfPrefixList,
+    /// ENIs of an instance.
+    EnisOfInstance,
+    /// Private IPv4 addresses of an ENI.
+    Ipv4OfEni,
+    /// IPv6 addresses of an ENI.
+    Ipv6OfEni,
 }
 
 impl std::fmt::Display for Counted {
@@ -147,6 +153,9 @@ impl std::fmt::Display for Counted {
             Self::EntriesOfPrefixList => "entries of this prefix list",
             Self::EntriesOfPortList => "entries of this port list",
             Self::GroupsOfPrefixList => "security groups whose rules name one prefix list",
+            Self::EnisOfInstance => "network interfaces of one instance",
+            Self::Ipv4OfEni => "private IPv4 addresses of one network interface",
+            Self::Ipv6OfEni => "IPv6 addresses of one network interface",
         })
     }
 }
@@ -385,5 +394,63 @@ pub enum Refusal {
     TokenReused {
         /// The token.
         token: String,
+    },
+    /// Another ENI has the requested address.
+    #[error("address `{address}` of subnet `{subnet}` is another interface's; choose a free one")]
+    AddressTaken {
+        /// The address.
+        address: String,
+        /// The subnet.
+        subnet: String,
+    },
+    /// An address that the ENI does not have beside its primary one.
+    #[error("`{eni}` has no secondary address `{address}`; describe the interface to see its addresses")]
+    AddressNotAssigned {
+        /// The ENI.
+        eni: EniId,
+        /// The address.
+        address: String,
+    },
+    /// The ENI is attached.
+    #[error("`{eni}` is attached to `{instance}`; detach it first")]
+    EniAttached {
+        /// The ENI.
+        eni: EniId,
+        /// Its instance.
+        instance: InstanceId,
+    },
+    /// The ENI is not attached to that instance.
+    #[error("`{eni}` is not attached to `{instance}`; describe the interface to see its instance")]
+    EniNotAttached {
+        /// The ENI.
+        eni: EniId,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// The primary ENI lives and goes with its instance.
+    #[error("`{eni}` is the primary interface of `{instance}`; change the instance instead")]
+    PrimaryEni {
+        /// The ENI.
+        eni: EniId,
+        /// Its instance.
+        instance: InstanceId,
+    },
+    /// Interface and instance are in two zones.
+    #[error("`{eni}` is in zone `{zone}` and `{instance}` is in another; use an interface of the instance's zone")]
+    ZoneMismatch {
+        /// The ENI.
+        eni: EniId,
+        /// Its zone.
+        zone: String,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// The instance is not in the state that the command needs.
+    #[error("`{instance}` is {state}, which this cannot be done in; start or stop it first")]
+    InstanceState {
+        /// The instance.
+        instance: InstanceId,
+        /// Its state.
+        state: InstanceState,
     },
 }

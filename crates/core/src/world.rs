@@ -10,8 +10,8 @@ use std::{net::IpAddr, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 
 pub use crate::entity::{
-    AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, PortEntry, PortList, PrefixEntry,
-    PrefixList, Revision, Subnet, Timeouts, Treatment, Vpc,
+    AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, PortEntry, PortList,
+    PrefixEntry, PrefixList, Revision, Subnet, TimeoutChoice, Timeouts, Treatment, Vpc,
 };
 use crate::{
     bypass::BypassSet,

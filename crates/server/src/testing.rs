@@ -6,8 +6,8 @@ use sekimori_core::{
     apply::{State, apply},
     change::{Change, Commit},
     command::{
-        Command, Context, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome, Revocation,
-        VpcIpv6,
+        Command, Context, EniSpec, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
+        Revocation, VpcIpv6,
     },
     ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},
     limits::LimitMode,
@@ -117,15 +117,14 @@ pub(crate) fn new_instances(subnet: &SubnetId, group: &GroupId) -> Command {
         resource_group: String::new(),
         tags: Default::default(),
         account: ACCOUNT.into(),
-        subnet: subnet.clone(),
-        groups: vec![group.clone()],
+        primary: EniSpec::new(subnet.clone(), vec![group.clone()]).with_ipv6(1),
+        secondary: Vec::new(),
+        attached: Vec::new(),
         amount: 2,
         name: String::new(),
         description: String::new(),
         image: "any".to_owned(),
         instance_type: "any".to_owned(),
-        address: None,
-        ipv6_count: 1,
     })
 }
 

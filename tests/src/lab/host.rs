@@ -24,8 +24,8 @@ use super::{Lab, fail, must};
 
 /// The addresses of every outside.
 const OUTSIDE: [&str; 2] = ["198.51.100.10", "2001:db8:ffff::10"];
-/// The only link of an instance and of an outside.
-const DEVICE: &str = "eth0";
+/// The only link of an outside.
+const OUTSIDE_DEVICE: &str = "eth0";
 /// Room for frames that are looked at later.
 const FRAMES_BYTES: usize = 32 * 1024 * 1024;
 /// The largest frame that is received.
@@ -40,24 +40,28 @@ pub struct Host {
     pub eni: Option<EniId>,
     /// The Ethernet address of its link.
     pub mac: [u8; 6],
+    device: String,
     addresses: Vec<IpAddr>,
     ns: Arc<NetNs>,
 }
 
 impl Lab {
-    /// An instance, or `outside`, or `outside@VPC`.
+    /// An instance, or one of its secondary ENIs (`web#1`), or `outside`, or `outside@VPC`.
     #[must_use]
     pub fn host(&self, name: &str) -> Host {
         let (first, vpc) = name.split_once('@').unwrap_or((name, "main"));
         if first == "outside" {
             let addresses = OUTSIDE.iter().map(|text| must("read an address", text.parse())).collect();
             let ns = namespace(&format!("{}.outside", self.vpc_id(vpc)));
-            return Host { name: name.to_owned(), eni: None, mac: [2, 0, 0, 0, 0, 0x10], addresses, ns };
+            let (name, device) = (name.to_owned(), OUTSIDE_DEVICE.to_owned());
+            return Host { name, eni: None, mac: [2, 0, 0, 0, 0, 0x10], device, addresses, ns };
         }
         let eni = self.eni(name);
-        let ns = namespace(self.instance_id(name).as_str());
+        let (instance, _) = name.split_once('#').unwrap_or((name, ""));
+        let ns = namespace(self.instance_id(instance).as_str());
         let (addresses, mac) = (eni.addresses.clone(), eni.mac.0);
-        Host { name: name.to_owned(), eni: Some(eni.id.clone()), mac, addresses, ns }
+        let device = format!("eth{}", eni.device_index);
+        Host { name: name.to_owned(), eni: Some(eni.id.clone()), mac, device, addresses, ns }
     }
 }
 
@@ -130,9 +134,9 @@ impl Host {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
             setsockopt(&fd, RcvBufForce, &FRAMES_BYTES)?;
-            let mut links = getifaddrs()?.filter(|one| one.interface_name == DEVICE);
+            let mut links = getifaddrs()?.filter(|one| one.interface_name == self.device);
             let address = links.find_map(|one| one.address?.as_link_addr().copied());
-            let address = address.ok_or_else(|| io::Error::other("there is no eth0"))?;
+            let address = address.ok_or_else(|| io::Error::other(format!("there is no {}", self.device)))?;
             Ok(Link { socket: UdpSocket::from(fd), address })
         })
     }

@@ -6,8 +6,8 @@ use sekimori_core::{
     address::Cidr,
     change::Change,
     command::{
-        Command, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome, PortListEdit,
-        PrefixListEdit, Revocation, TreatmentOf, VpcIpv6,
+        Command, EniSpec, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
+        PortListEdit, PrefixListEdit, Revocation, TreatmentOf, VpcIpv6,
     },
     ids::{AccountId, GroupId, InstanceId, RuleId, SubnetId, VpcId},
     rule::{Direction, Rule},
@@ -167,15 +167,14 @@ impl Lab {
             resource_group: String::new(),
             tags: Default::default(),
             account: account.clone(),
-            subnet,
-            groups: groups.iter().map(|group| self.group_id(group)).collect(),
+            primary: EniSpec::new(subnet, groups.iter().map(|group| self.group_id(group)).collect()).with_ipv6(1),
+            secondary: Vec::new(),
+            attached: Vec::new(),
             amount: 1,
             name: name.to_owned(),
             description: String::new(),
             image: String::new(),
             instance_type: String::new(),
-            address: None,
-            ipv6_count: 1,
         };
         let outcome = self.run(&Command::RunInstances(new));
         let Outcome::Instances(made) = outcome else { fail(&format!("no instance but {outcome:?}")) };
@@ -186,7 +185,7 @@ impl Lab {
     pub fn remove_instance(&mut self, name: &str) {
         let account = self.eni(name).account.clone();
         let instances = self.names.instances.remove(name).into_iter().collect();
-        self.run(&Command::DeleteInstances { account, instances });
+        self.run(&Command::DeleteInstances { account, instances, is_forced: true });
     }
 
     /// Adds a rule to a group.
@@ -377,10 +376,12 @@ impl Lab {
         known.unwrap_or_else(|| fail(&format!("no instance `{name}`")))
     }
 
-    /// The primary ENI of an instance.
+    /// The primary ENI of an instance, or with `#1` its ENI at that place.
     #[must_use]
-    pub fn eni(&self, instance: &str) -> Arc<Eni> {
-        let eni = self.world().primary_eni(&self.instance_id(instance)).cloned();
-        eni.unwrap_or_else(|| fail(&format!("`{instance}` has no ENI")))
+    pub fn eni(&self, name: &str) -> Arc<Eni> {
+        let (instance, place) = name.split_once('#').unwrap_or((name, "0"));
+        let enis = self.world().enis_of(&self.instance_id(instance));
+        let eni = enis.into_iter().find(|eni| eni.device_index.to_string() == place).cloned();
+        eni.unwrap_or_else(|| fail(&format!("there is no ENI `{name}`")))
     }
 }

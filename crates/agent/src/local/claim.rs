@@ -103,6 +103,7 @@ impl Claims {
 
     fn record(&mut self, wanted: &WantedInstance, old: Option<&InstanceRecord>, is_afresh: bool) -> InstanceRecord {
         let mut links = old.map(|record| record.links.clone()).unwrap_or_default();
+        let earlier = old.map_or(0, |record| record.generation);
         for port in &wanted.ports {
             let before = links.get(&port.eni);
             let claim = match before {
@@ -110,16 +111,20 @@ impl Claims {
                 Some(_) if is_afresh => Claim::Again,
                 Some(_) => Claim::Known,
             };
-            let link = next(port, before, claim);
+            let link = next(port, before, claim, earlier);
             links.insert(port.eni.clone(), link);
             self.links.insert(port.eni.clone(), claim);
         }
-        InstanceRecord { id: wanted.id.clone(), vpc: wanted.vpc.id.clone(), links }
+        let (id, vpc) = (wanted.id.clone(), wanted.vpc.id.clone());
+        // Links of an earlier start that could not be removed are still to be removed.
+        let boot = old.filter(|record| !record.links.is_empty()).map_or(wanted.boot, |record| record.boot);
+        InstanceRecord { id, vpc, links, boot, generation: earlier }
     }
 }
 
-fn next(port: &WantedPort, before: Option<&LinkRecord>, claim: Claim) -> LinkRecord {
-    let generation = before.map_or(0, |link| link.generation);
+/// A link that is listed for the first time begins after the links that the instance had before.
+fn next(port: &WantedPort, before: Option<&LinkRecord>, claim: Claim, earlier: u64) -> LinkRecord {
+    let generation = before.map_or(earlier, |link| link.generation);
     let (generation, mut addresses) = match claim {
         Claim::New | Claim::Again => (generation + 1, BTreeSet::new()),
         Claim::Known => (generation, before.map(|link| link.addresses.clone()).unwrap_or_default()),

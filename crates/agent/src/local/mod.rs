@@ -8,6 +8,9 @@
 //!   that no policy has judged;
 //! * a link that is whole is adopted as it is, so that connections survive a restart.
 //!
+//! An instance that is stopped keeps its namespace and has no link; a detached ENI has none either. Both keep their
+//! addresses: others still know them by their groups, and nothing answers.
+//!
 //! Every ENI is a veth pair of its own between its instance and the router, without a bridge: what one instance
 //! sends to another of its subnet passes the router too, and is judged at both ends.
 
@@ -40,7 +43,7 @@ use self::{
     port::Place,
     registry::Registry,
     router::Router,
-    wanted::{Here, WantedInstance, WantedPort, WantedVpc},
+    wanted::{Here, TABLES, WantedInstance, WantedPort, WantedVpc},
 };
 pub use self::{
     drift::{Drift, Touched},
@@ -230,6 +233,13 @@ impl LocalCompute {
         report
     }
 
+    /// Whether an ENI is to have a port on a host.
+    #[must_use]
+    pub fn wants(world: &World, host: &HostId, eni: &EniId) -> bool {
+        let port = world.eni(eni).and_then(|eni| WantedPort::of(world, eni));
+        port.is_some_and(|port| world.instance(&port.instance).is_some_and(|instance| instance.host == *host))
+    }
+
     /// The ports that were made or adopted.
     pub fn ports(&self) -> impl Iterator<Item = &Port> {
         self.placed.values().flat_map(|placed| placed.ports.values().map(|(_, port)| port))
@@ -349,6 +359,7 @@ impl LocalCompute {
                 }
             }
         }
+        netlink.set_source_rules(TABLES, &wanted.source_rules()).await?;
         let identity = ns.identity().map_err(|error| LocalError::namespace("look up", name, &error))?;
         placed.insert(wanted.id.clone(), Placed { vpc: wanted.vpc.id.clone(), identity, ports });
         Ok(())

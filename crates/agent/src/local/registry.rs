@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use sekimori_core::ids::{EniId, InstanceId, VpcId};
+use sekimori_core::{
+    ids::{EniId, InstanceId, VpcId},
+    world::Revision,
+};
 use serde::{Deserialize, Serialize};
 
 use super::error::LocalError;
@@ -39,6 +42,12 @@ pub(super) struct InstanceRecord {
     pub(super) id: InstanceId,
     pub(super) vpc: VpcId,
     pub(super) links: BTreeMap<EniId, LinkRecord>,
+    /// The start of the instance that the links were made for.
+    #[serde(default)]
+    pub(super) boot: Revision,
+    /// How often one of its links was made, among those that are gone.
+    #[serde(default)]
+    pub(super) generation: u64,
 }
 
 /// A veth pair between the VPC's router and an instance.
@@ -304,7 +313,8 @@ mod tests {
             addresses: ["10.0.0.1".parse().unwrap()].into(),
             generation,
         };
-        InstanceRecord { id: id.into(), vpc: "vpc-1".into(), links: [(format!("eni-{id}").into(), link)].into() }
+        let links = [(format!("eni-{id}").into(), link)].into();
+        InstanceRecord { id: id.into(), vpc: "vpc-1".into(), links, boot: Revision(1), generation: 0 }
     }
 
     #[test]

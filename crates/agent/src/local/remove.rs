@@ -18,7 +18,7 @@ use crate::netlink::netns;
 struct Doomed {
     /// Whole instances.
     instances: Vec<InstanceRecord>,
-    /// The ENIs that an instance has no longer, and what is left of its record.
+    /// The ENIs that an instance has no longer, or has anew after a start, and what is left of its record.
     detached: Vec<(Vec<EniId>, InstanceRecord)>,
     /// The links, by router.
     links: BTreeMap<VpcId, Vec<String>>,
@@ -77,12 +77,15 @@ impl LocalCompute {
         }
         for wanted in &plan.instances {
             let Some(record) = self.registry.instance(&wanted.id) else { continue };
-            let mut left = record.clone();
-            left.links.retain(|eni, _| has(wanted, eni));
-            let lost: Vec<_> = record.links.iter().filter(|(eni, _)| !has(wanted, eni)).collect();
+            let stays = |eni: &EniId| record.boot == wanted.boot && has(wanted, eni);
+            let lost: Vec<_> = record.links.iter().filter(|(eni, _)| !stays(eni)).collect();
             if lost.is_empty() {
                 continue;
             }
+            let mut left = record.clone();
+            left.boot = wanted.boot;
+            left.links.retain(|eni, _| stays(eni));
+            left.generation = lost.iter().map(|(_, link)| link.generation).fold(record.generation, u64::max);
             let links = lost.iter().map(|(_, link)| link.name.clone());
             doomed.links.entry(record.vpc.clone()).or_default().extend(links);
             doomed.detached.push((lost.into_iter().map(|(eni, _)| eni.clone()).collect(), left));

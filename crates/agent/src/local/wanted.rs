@@ -1,16 +1,19 @@
 //! What the world wants on this host, as namespaces, links and settings. Pure: nothing here asks the kernel.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sekimori_core::{
     address::Mac,
     ids::{EniId, HostId, InstanceId, VpcId},
-    world::{Eni, Instance, World},
+    world::{Eni, Instance, InstanceState, Revision, World},
 };
 
 use super::error::LocalError;
-use crate::netlink::setting::Setting;
+use crate::netlink::{rules::SourceRule, setting::Setting};
 
 /// The router's Ethernet address on every link: each link is a network of its own.
 pub(super) const GATEWAY_MAC: Mac = Mac([0xee, 0xff, 0xff, 0xff, 0xff, 0xff]);
@@ -28,6 +31,9 @@ const OUTSIDE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x
 pub(super) const OUTSIDE_LINK: (&str, &str) = ("outside", "eth0");
 /// The length of an IPv6 subnet.
 const IPV6_SUBNET_LENGTH: u8 = 64;
+/// The routing tables of an instance's secondary interfaces: what leaves from one of their addresses leaves through
+/// them. Above every number that people choose by hand.
+pub(super) const TABLES: Range<u32> = 0x5345_4b00..0x5345_4c00;
 /// The default routes.
 const EVERYTHING: [IpNet; 2] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
@@ -57,7 +63,10 @@ pub(super) struct WantedVpc {
 pub(super) struct WantedInstance {
     pub(super) id: InstanceId,
     pub(super) vpc: WantedVpc,
+    /// Its interfaces; none while it is stopped.
     pub(super) ports: Vec<WantedPort>,
+    /// The revision that started it last: links of an earlier one are made anew.
+    pub(super) boot: Revision,
 }
 
 /// An ENI of an instance: a veth pair between router and instance.
@@ -106,9 +115,9 @@ impl WantedVpc {
             all.push(Setting::Neighbour { link, address: outside, mac: OUTSIDE_MAC });
         }
         let [v4, v6] = EVERYTHING;
-        all.push(Setting::Via { link, to: v4, gateway: OUTSIDE_V4[0].into() });
+        all.push(Setting::Via { link, to: v4, gateway: OUTSIDE_V4[0].into(), table: None });
         if self.has_ipv6 {
-            all.push(Setting::Via { link, to: v6, gateway: OUTSIDE_V6.into() });
+            all.push(Setting::Via { link, to: v6, gateway: OUTSIDE_V6.into(), table: None });
         }
         all
     }
@@ -120,7 +129,7 @@ impl WantedVpc {
             self.outside_addresses().into_iter().map(|outside| Setting::Address { link, address: outside.into() }),
         );
         all.push(Setting::OnLink { link, to: IpAddr::V4(OUTSIDE_GATEWAY).into(), metric: 0 });
-        all.extend(gateways(link, OUTSIDE_GATEWAY, self.has_ipv6, true));
+        all.extend(gateways(link, OUTSIDE_GATEWAY, self.has_ipv6, None));
         all
     }
 
@@ -147,8 +156,9 @@ impl WantedInstance {
             broken.extend(world.enis_of(&instance.id).map(|eni| (eni.id.clone(), error.clone())));
             return None;
         };
+        let is_running = instance.state == InstanceState::Running;
         let mut ports = Vec::new();
-        for eni in world.enis_of(&instance.id) {
+        for eni in world.enis_of(&instance.id).filter(|_| is_running) {
             match WantedPort::of(world, eni) {
                 Some(port) => ports.push(port),
                 None => {
@@ -157,18 +167,32 @@ impl WantedInstance {
                 }
             }
         }
-        Some(Self { id: instance.id.clone(), vpc, ports })
+        Some(Self { id: instance.id.clone(), vpc, ports, boot: instance.state_since })
+    }
+
+    /// The source rules of the instance: its answers leave through the interface that was asked.
+    pub(super) fn source_rules(&self) -> Vec<SourceRule> {
+        let of_port = |port: &WantedPort| {
+            let table = port.table();
+            let own = port.addresses.clone().into_iter();
+            own.filter_map(move |from| Some(SourceRule { from, table: table? })).collect::<Vec<_>>()
+        };
+        self.ports.iter().flat_map(of_port).collect()
     }
 }
 
 impl WantedPort {
-    /// What an ENI needs; `None` when it is not attached, or its subnet is unknown.
+    /// What an ENI needs; `None` when it is not attached to a running instance, or its subnet is unknown.
     pub(super) fn of(world: &World, eni: &Eni) -> Option<Self> {
         let subnet = world.subnet(&eni.subnet)?;
+        let instance = world.instance(eni.instance.as_ref()?)?;
+        if instance.state != InstanceState::Running {
+            return None;
+        }
         Some(Self {
             eni: eni.id.clone(),
             vpc: eni.vpc.clone(),
-            instance: eni.instance.clone()?,
+            instance: instance.id.clone(),
             link: link_name(&eni.id),
             device: format!("eth{}", eni.device_index),
             mac: eni.mac,
@@ -189,13 +213,14 @@ impl WantedPort {
         all
     }
 
-    /// The settings of the end in the instance. Only the primary ENI has the default route.
+    /// The settings of the end in the instance. The primary ENI has the default route; every other has one in a table
+    /// of its own.
     pub(super) fn instance_settings(&self, link: u32) -> Vec<Setting> {
         let mut all = vec![Setting::Up { link }];
         all.extend(self.addresses.iter().map(|address| self.own(link, *address)));
         let metric = u32::from(self.device_index);
         all.push(Setting::OnLink { link, to: IpAddr::V4(self.gateway).into(), metric });
-        all.extend(gateways(link, self.gateway, self.has_ipv6(), self.device_index == 0));
+        all.extend(gateways(link, self.gateway, self.has_ipv6(), self.table()));
         all
     }
 
@@ -207,6 +232,11 @@ impl WantedPort {
     /// What has to go from the instance when the ENI has lost these addresses.
     pub(super) fn stale_in_instance(&self, link: u32, lost: &[IpAddr]) -> Vec<Setting> {
         lost.iter().map(|address| self.own(link, *address)).collect()
+    }
+
+    /// The table of a secondary ENI.
+    fn table(&self) -> Option<u32> {
+        (self.device_index > 0).then(|| TABLES.start + u32::from(self.device_index))
     }
 
     fn has_ipv6(&self) -> bool {
@@ -223,19 +253,14 @@ impl WantedPort {
     }
 }
 
-/// The way out of an instance or the outside: the router's neighbour entries, and default routes.
-fn gateways(link: u32, v4: Ipv4Addr, has_ipv6: bool, is_default: bool) -> Vec<Setting> {
+/// The way out of an instance or the outside: the router's neighbour entries, and default routes in a table.
+fn gateways(link: u32, v4: Ipv4Addr, has_ipv6: bool, table: Option<u32>) -> Vec<Setting> {
     let neighbour = |address| Setting::Neighbour { link, address, mac: GATEWAY_MAC };
     let [all_v4, all_v6] = EVERYTHING;
-    let mut all = vec![neighbour(IpAddr::V4(v4))];
-    if is_default {
-        all.push(Setting::Via { link, to: all_v4, gateway: v4.into() });
-    }
+    let mut all = vec![neighbour(IpAddr::V4(v4)), Setting::Via { link, to: all_v4, gateway: v4.into(), table }];
     if has_ipv6 {
         all.push(neighbour(IpAddr::V6(GATEWAY_V6)));
-    }
-    if has_ipv6 && is_default {
-        all.push(Setting::Via { link, to: all_v6, gateway: GATEWAY_V6.into() });
+        all.push(Setting::Via { link, to: all_v6, gateway: GATEWAY_V6.into(), table });
     }
     all
 }

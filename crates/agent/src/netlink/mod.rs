@@ -4,6 +4,7 @@
 //! no change of namespace. Nothing here runs `ip`, and nothing decides what should exist: see [`crate::local`].
 
 pub mod netns;
+pub mod rules;
 pub mod setting;
 pub mod sysctl;
 

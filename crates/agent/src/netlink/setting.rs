@@ -57,6 +57,8 @@ pub enum Setting {
         to: IpNet,
         /// The gateway.
         gateway: IpAddr,
+        /// The table that the route is in; `None` is the main one.
+        table: Option<u32>,
     },
     /// What goes to the block, and has no better route, is dropped in silence.
     Blackhole {
@@ -81,7 +83,10 @@ impl fmt::Display for Setting {
             Self::Ethernet { link, mac } => write!(f, "Ethernet address {mac} of link {link}"),
             Self::Address { link, address } => write!(f, "address {address} of link {link}"),
             Self::OnLink { link, to, .. } => write!(f, "route to {to} on link {link}"),
-            Self::Via { link, to, gateway } => write!(f, "route to {to} via {gateway} on link {link}"),
+            Self::Via { link, to, gateway, table: None } => write!(f, "route to {to} via {gateway} on link {link}"),
+            Self::Via { link, to, gateway, table: Some(table) } => {
+                write!(f, "route to {to} via {gateway} on link {link} in table {table}")
+            }
             Self::Blackhole { to } => write!(f, "blackhole route to {to}"),
             Self::Neighbour { link, address, .. } => write!(f, "neighbour {address} of link {link}"),
         }
@@ -138,7 +143,11 @@ impl Setting {
         match self {
             Self::Up { .. } | Self::Ethernet { .. } | Self::Address { .. } | Self::Neighbour { .. } => None,
             Self::OnLink { link, to, metric } => Some(on_link(*link, *to, *metric)),
-            Self::Via { link, to, gateway } => via(*link, *to, *gateway),
+            Self::Via { link, to, gateway, table } => {
+                let mut message = via(*link, *to, *gateway)?;
+                message.attributes.extend(table.map(RouteAttribute::Table));
+                Some(message)
+            }
             Self::Blackhole { to } => Some(blackhole(*to)),
         }
     }

@@ -10,7 +10,7 @@ use sekimori_core::{
     limits::LimitMode,
     rule::{Peer, PortRange, Protocol, RuleSpec, Service},
     time::Timestamp,
-    world::{Account, Dialect, Group, InnerAccess, Timeouts, Vpc},
+    world::{Account, Dialect, Group, InnerAccess, Revision, Timeouts, Vpc},
 };
 
 use super::*;
@@ -113,6 +113,7 @@ fn group(id: &str, name: &str, vpc: &str) -> Change {
         tags: Default::default(),
         managed_by: None,
         is_protected: false,
+        is_default: false,
         created_at: Timestamp(0),
         rules: Default::default(),
     }))
@@ -135,6 +136,10 @@ fn eni(name: &str, vpc: &str, group: &str, addresses: &[&str]) -> Change {
         timeouts: Timeouts::of(Dialect::Ecs),
         source_check: true,
         created_at: Timestamp(0),
+        name: String::new(),
+        description: String::new(),
+        delete_on_release: true,
+        moved_in: Revision(0),
     }))
 }
 

@@ -117,8 +117,10 @@ pub enum Fault {
     },
     /// A private address that is none.
     AddressFormat,
-    /// A private address that the vSwitch does not have.
-    AddressOutside,
+    /// An IPv6 address that is none.
+    Ipv6Format,
+    /// The same address twice in one call.
+    AddressTwice,
     /// An IPv4 block that is none.
     BlockFormat,
     /// A wrong rule.
@@ -145,6 +147,8 @@ pub enum Words {
     GroupDescription,
     InstanceName,
     InstanceDescription,
+    InterfaceName,
+    InterfaceDescription,
 }
 
 /// Why a rule cannot be read. `item` is the full name of a parameter, such as `Permissions.1.SourceCidrIp`.
@@ -352,11 +356,10 @@ impl Fault {
             Self::AddressFormat => {
                 failure(400, "InvalidPrivateIpAddress.Malformed", "Specified private IP address is malformed.")
             }
-            Self::AddressOutside => failure(
-                400,
-                "InvalidPrivateIpAddress",
-                "Specified private IP address is not in the CIDR block of virtual switch.",
-            ),
+            Self::Ipv6Format => failure(403, "InvalidIp.Address", "The specified IPv6 address is not valid."),
+            Self::AddressTwice => {
+                failure(403, "InvalidIp.IpRepeated", "The specified IP address is repeated in the request.")
+            }
             Self::BlockFormat => block(action),
             Self::Rule(fault) => rule(fault, action),
             Self::Tag(fault) => tag(*fault),
@@ -415,6 +418,8 @@ fn malformed_id(action: Option<Action>, name: &str) -> Failure {
             );
         }
         "SecurityGroupId" | "SecurityGroupIds" => "InvalidSecurityGroupId.Malformed",
+        "InstanceId" if action.is_some_and(is_of_interface) => "InvalidInstanceID.Malformed",
+        "NetworkInterfaceId" if action.is_some_and(is_of_interface) => "InvalidParams.EniId",
         "InstanceId" | "InstanceIds" => "InvalidInstanceId.Malformed",
         "VpcId" => "InvalidVpcId.Malformed",
         "VSwitchId" => "InvalidVSwitchId.Malformed",
@@ -425,6 +430,24 @@ fn malformed_id(action: Option<Action>, name: &str) -> Failure {
         _ => "InvalidParameter",
     };
     failure(400, code, format!("The specified parameter {name} is not valid."))
+}
+
+/// Whether an operation is one of the interfaces' own, which share one table of errors.
+pub(super) fn is_of_interface(action: Action) -> bool {
+    matches!(
+        action,
+        Action::CreateNetworkInterface
+            | Action::AttachNetworkInterface
+            | Action::DetachNetworkInterface
+            | Action::DeleteNetworkInterface
+            | Action::DescribeNetworkInterfaces
+            | Action::DescribeNetworkInterfaceAttribute
+            | Action::ModifyNetworkInterfaceAttribute
+            | Action::AssignPrivateIpAddresses
+            | Action::UnassignPrivateIpAddresses
+            | Action::AssignIpv6Addresses
+            | Action::UnassignIpv6Addresses
+    )
 }
 
 fn words(words: Words) -> Failure {
@@ -444,7 +467,10 @@ fn words(words: Words) -> Failure {
         Words::InstanceName => {
             ("InvalidInstanceName.Malformed", "The specified parameter \"InstanceName\" is not valid.")
         }
-        Words::InstanceDescription => {
+        Words::InterfaceName => {
+            ("InvalidParameter", "The specified parameter \"NetworkInterfaceName\" is not valid.")
+        }
+        Words::InstanceDescription | Words::InterfaceDescription => {
             ("InvalidDescription.Malformed", "The specified parameter \"Description\" is not valid.")
         }
     };

@@ -40,11 +40,11 @@ pub enum Operation {
     Query(Query),
 }
 
-/// The reply to a command that was carried out. ECS names what is new and shows none of it, so the world that
-/// holds the result and the revision that the kernels enforce are not looked at: `Describe…` shows both.
+/// The reply to a command that was carried out, in the world that holds the result, of which the kernels enforce a
+/// revision.
 #[must_use]
-pub fn outcome(call: &Call, outcome: &Outcome, _world: &World, _applied: Revision) -> Reply {
-    call.success(describe::outcome(outcome))
+pub fn outcome(call: &Call, outcome: &Outcome, world: &World, applied: Revision) -> Reply {
+    call.success(describe::outcome(call.action(), outcome, world, applied))
 }
 
 /// The reply to a command that was refused.

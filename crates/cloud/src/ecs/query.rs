@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sekimori_core::{
     address::Family,
-    ids::{AccountId, GroupId, InstanceId, PortListId, PrefixListId, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, SubnetId, VpcId},
     resource::ResourceKind,
     rule::Direction,
     tags::TagFilter,
@@ -48,6 +48,22 @@ pub enum Query {
     Caller,
     /// `DescribeEndpoints`.
     Endpoints(EndpointQuery),
+    /// `DescribeNetworkInterfaces`.
+    Interfaces(Box<EniQuery>),
+    /// `DescribeNetworkInterfaceAttribute`.
+    Interface(EniId),
+    /// `DescribeInstanceStatus`.
+    Statuses(Box<InstanceQuery>),
+    /// `DescribeInstanceAttribute`.
+    Instance(InstanceId),
+    /// `DescribeZones`.
+    Zones(&'static Region),
+    /// `DescribeInstanceTypes`.
+    InstanceTypes(TypeQuery),
+    /// `DescribeVpcAttribute`.
+    Vpc(VpcId),
+    /// `DescribeVSwitchAttributes`.
+    VSwitch(SubnetId),
 }
 
 /// Which part of the result is wanted.
@@ -235,6 +251,43 @@ pub struct TagQuery {
     pub page: Page,
 }
 
+/// Filters of `DescribeNetworkInterfaces`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EniQuery {
+    /// The region.
+    pub region: Option<&'static Region>,
+    /// Any of these; `None` is all.
+    pub ids: Option<Vec<EniId>>,
+    /// The instance.
+    pub instance: Option<InstanceId>,
+    /// One of its groups.
+    pub group: Option<GroupId>,
+    /// The VPC.
+    pub vpc: Option<VpcId>,
+    /// The vSwitch.
+    pub subnet: Option<SubnetId>,
+    /// The primary address.
+    pub primary: Option<IpAddr>,
+    /// Any of these private IPv4 addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Any of these IPv6 addresses.
+    pub ipv6_addresses: Vec<IpAddr>,
+    /// `Primary` or `Secondary`.
+    pub kind: Option<String>,
+    /// The status.
+    pub status: Option<String>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
+    /// A filter is set that nothing here can pass.
+    pub is_empty: bool,
+    /// Which part.
+    pub page: Page,
+}
+
 /// `DescribeSecurityGroupReferences`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceQuery {
@@ -285,6 +338,27 @@ pub struct EndpointQuery {
     pub kind: String,
     /// Where it is; `None` is nowhere here.
     pub endpoint: Option<String>,
+}
+
+/// Filters of `DescribeInstanceTypes`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeQuery {
+    /// Any of these; empty is all.
+    pub ids: Vec<String>,
+    /// Any of these families; empty is all.
+    pub families: Vec<String>,
+    /// The fewest processors.
+    pub cpus_min: Option<u32>,
+    /// The most processors.
+    pub cpus_max: Option<u32>,
+    /// The fewest interfaces.
+    pub enis_min: Option<u32>,
+    /// The fewest private IPv4 addresses of an interface.
+    pub ipv4_min: Option<u32>,
+    /// The fewest IPv6 addresses of an interface.
+    pub ipv6_min: Option<u32>,
+    /// Which part.
+    pub page: Page,
 }
 
 /// Whether a name fits a pattern in which `*` stands for any characters. Linear in both.

@@ -10,7 +10,7 @@ use sekimori_core::{
 
 use super::{
     catalog::Action,
-    errors::{Failure, Fault, TagFault, failure, no_port_list, no_prefix_list, peer_group},
+    errors::{Failure, Fault, TagFault, failure, is_of_interface, no_port_list, no_prefix_list, peer_group},
 };
 
 /// What the client of an operation is told about a refusal.
@@ -81,8 +81,19 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             failure(400, "InvalidCidrBlock.Overlapped", "Specified CIDR block overlapped with other subnets.")
         }
         Refusal::SubnetFull { .. } => failure(403, "InvalidVSwitchId.IpNotEnough", format!("{refusal}.")),
-        // An address outside the vSwitch is refused when the request is decoded; what is left is a taken one.
-        Refusal::BadAddress { .. } => {
+        Refusal::BadAddress { .. } if action.is_some_and(is_of_interface) => {
+            failure(403, "InvalidVSwitchId.IpInvalid", format!("{refusal}."))
+        }
+        Refusal::BadAddress { .. } => failure(
+            400,
+            "InvalidPrivateIpAddress",
+            "Specified private IP address is not in the CIDR block of virtual switch.",
+        ),
+        Refusal::NoIpv6 { .. } => failure(403, "InvalidVSwitch.Ipv6NotTurnOn", format!("{refusal}.")),
+        Refusal::AddressTaken { .. } if action.is_some_and(is_of_interface) => {
+            failure(403, "InvalidIp.IpAssigned", format!("{refusal}."))
+        }
+        Refusal::AddressTaken { .. } => {
             failure(400, "InvalidPrivateIpAddress.Duplicated", "Specified private IP address is duplicated.")
         }
         Refusal::TokenReused { .. } => failure(
@@ -92,7 +103,6 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
              token with different requests, unless the requests are identical.",
         ),
         Refusal::Outdated { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
-        Refusal::NoIpv6 { .. } => failure(403, "InvalidVSwitch.Ipv6NotTurnOn", format!("{refusal}.")),
         Refusal::Managed { .. } => {
             failure(403, "InvalidOperation.ResourceManagedByCloudProduct", format!("{refusal}."))
         }
@@ -123,6 +133,22 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "The specified Protocol and address family do not match.",
         ),
         Refusal::OtherDialect { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
+        Refusal::AddressNotAssigned { .. } => failure(403, "InvalidIp.IpUnassigned", format!("{refusal}.")),
+        Refusal::EniAttached { .. } | Refusal::EniNotAttached { .. } => {
+            failure(400, "InvalidOperation.InvalidEniState", format!("{refusal}."))
+        }
+        Refusal::PrimaryEni { .. } if action == Some(Action::DetachNetworkInterface) => {
+            failure(400, "InvalidOperation.DetachPrimaryEniNotAllowed", format!("{refusal}."))
+        }
+        Refusal::PrimaryEni { .. } => failure(403, "InvalidOperation.InvalidEniType", format!("{refusal}.")),
+        Refusal::ZoneMismatch { .. } => {
+            failure(403, "InvalidOperation.AvailabilityZoneMismatch", format!("{refusal}."))
+        }
+        Refusal::InstanceState { .. } => failure(
+            403,
+            "IncorrectInstanceStatus",
+            format!("The current status of the resource does not support this operation: {refusal}."),
+        ),
     }
 }
 
@@ -131,6 +157,9 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         Kind::Account => failure(404, "InvalidAccountId.NotFound", "The specified account does not exist."),
         Kind::Vpc => failure(404, "InvalidVpcId.NotFound", "Specified VPC does not exist."),
         Kind::Subnet => failure(404, "InvalidVSwitchId.NotFound", "Specified virtual switch does not exist."),
+        Kind::Instance if action.is_some_and(is_of_interface) => {
+            failure(404, "InvalidEcsId.NotFound", "The specified EcsId is not found.")
+        }
         Kind::Instance => failure(404, "InvalidInstanceId.NotFound", "The specified InstanceId does not exist."),
         Kind::Eni => failure(404, "InvalidEniId.NotFound", "The specified EniId is not found."),
         Kind::Group if action == Some(Action::DeleteSecurityGroup) => {
@@ -215,7 +244,11 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         }
         Counted::EnisOfGroup => failure(403, "InvalidOperation.NetworkInterfaceCountExceeded", format!("{refusal}.")),
         Counted::InstancesOfCall => failure(403, "InvalidParam.Amount", format!("{refusal}.")),
-        Counted::AddressesOfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
+        Counted::AddressesOfEni | Counted::Ipv4OfEni => {
+            failure(403, "InvalidOperation.Ipv4CountExceeded", format!("{refusal}."))
+        }
+        Counted::Ipv6OfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
+        Counted::EnisOfInstance => failure(403, "EniPerInstanceLimitExceeded", format!("{refusal}.")),
         Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
         Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
@@ -267,9 +300,13 @@ fn port_list_full() -> Failure {
 fn rules_full(action: Option<Action>) -> Failure {
     let full = "The limit of authorization records in the security group reaches.";
     match action {
-        Some(Action::JoinSecurityGroup | Action::RunInstances) => {
-            failure(403, "AclLimitExceed", "The maximum number of security group rules of the instance is reached.")
-        }
+        Some(
+            Action::JoinSecurityGroup
+            | Action::RunInstances
+            | Action::ModifyInstanceAttribute
+            | Action::CreateNetworkInterface
+            | Action::ModifyNetworkInterfaceAttribute,
+        ) => failure(403, "AclLimitExceed", "The maximum number of security group rules of the instance is reached."),
         Some(Action::ModifySecurityGroupRule | Action::ModifySecurityGroupEgressRule) => {
             failure(400, "AuthorizationLimitExceed", full)
         }
@@ -304,7 +341,37 @@ fn host_full(action: Option<Action>) -> Failure {
         Action::CreateVSwitch | Action::DeleteVSwitch => {
             failure(400, "QuotaExceeded.VSwitch", "Virtual switch quota exceeded.")
         }
-        Action::DeleteInstance
+        Action::ModifyInstanceAttribute => rules_full(Some(action)),
+        Action::CreateNetworkInterface
+        | Action::AttachNetworkInterface
+        | Action::DetachNetworkInterface
+        | Action::DeleteNetworkInterface
+        | Action::ModifyNetworkInterfaceAttribute
+        | Action::AssignPrivateIpAddresses
+        | Action::UnassignPrivateIpAddresses
+        | Action::AssignIpv6Addresses
+        | Action::UnassignIpv6Addresses => failure(
+            403,
+            "MaxEniCountExceeded",
+            "The maximum number of network interfaces, or of what they need, is reached.",
+        ),
+        Action::StartInstance
+        | Action::StartInstances
+        | Action::StopInstance
+        | Action::StopInstances
+        | Action::RebootInstance
+        | Action::RebootInstances
+        | Action::ModifyVpcAttribute
+        | Action::ModifyVSwitchAttribute
+        | Action::DescribeNetworkInterfaces
+        | Action::DescribeNetworkInterfaceAttribute
+        | Action::DescribeInstanceStatus
+        | Action::DescribeInstanceAttribute
+        | Action::DescribeZones
+        | Action::DescribeInstanceTypes
+        | Action::DescribeVpcAttribute
+        | Action::DescribeVSwitchAttributes
+        | Action::DeleteInstance
         | Action::DeleteInstances
         | Action::DescribeVpcs
         | Action::DescribeVSwitches
@@ -336,7 +403,12 @@ fn vpc_mismatch(action: Option<Action>, one: &str) -> Failure {
             "InvalidOperation.VpcMismatch",
             "The specified network interface and security group are not in the same VPC.",
         ),
-        Some(Action::JoinSecurityGroup) => failure(
+        Some(action) if is_of_interface(action) => failure(
+            403,
+            "InvalidOperation.VpcMismatch",
+            "The specified network interface is not in the same VPC as the instance or security group.",
+        ),
+        Some(Action::JoinSecurityGroup | Action::ModifyInstanceAttribute) => failure(
             400,
             "InvalidInstanceId.Mismatch",
             "Specified instance and security group are not in the same VPC.",

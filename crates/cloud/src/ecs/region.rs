@@ -63,6 +63,17 @@ impl Region {
         format!("ecs.{}.aliyuncs.com", self.id)
     }
 
+    /// The zones that are shown, as id and name. Others that the region can have are taken too.
+    pub fn zones(&self) -> impl Iterator<Item = (String, String)> + use<> {
+        let region = *self;
+        // Zones of China have a hyphen before their letter, others have none.
+        let hyphen = if self.id.starts_with("cn-") { "-" } else { "" };
+        ('a'..='c').map(move |letter| {
+            let name = format!("{} Zone {}", region.local_name, letter.to_ascii_uppercase());
+            (format!("{}{hyphen}{letter}", region.id), name)
+        })
+    }
+
     /// Whether a zone id is one that the region can have: `cn-hangzhou-b`, `ap-southeast-1a`.
     #[must_use]
     pub fn has_zone(&self, zone: &str) -> bool {
@@ -89,5 +100,6 @@ mod tests {
         assert!(zones("cn-hangzhou", "cn-hangzhou-b") && zones("ap-southeast-1", "ap-southeast-1a"));
         assert!(!zones("cn-hangzhou", "cn-beijing-b") && !zones("cn-hangzhou", "cn-hangzhou"));
         assert!(!zones("cn-hangzhou", "cn-hangzhou-finance-1"));
+        assert!(REGIONS.iter().all(|region| region.zones().all(|(id, _)| region.has_zone(&id))));
     }
 }

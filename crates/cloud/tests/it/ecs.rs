@@ -162,7 +162,7 @@ fn instances_start_run_and_go() {
         "DeleteVSwitch&VSwitchId=$4",
         &expect!["400 DependencyViolation Specified object has dependent resources."],
     );
-    check(&mut estate, "DeleteInstances&InstanceId.1=$7&InstanceId.2=$8&InstanceId.3=$7", &expect!["{}"]);
+    check(&mut estate, "DeleteInstances&Force=true&InstanceId.1=$7&InstanceId.2=$8&InstanceId.3=$7", &expect!["{}"]);
     check(
         &mut estate,
         "DeleteInstance&InstanceId=$7",
@@ -176,7 +176,7 @@ fn instances_are_refused() {
     let mut told = String::new();
     for rest in [
         "SecurityGroupId=$5",
-        "VSwitchId=$4",
+        "VSwitchId=$4&SecurityGroupId=$5&Amount=2&NetworkInterface.1.NetworkInterfaceId=eni-1",
         "VSwitchId=vsw-no&SecurityGroupId=$5",
         "VSwitchId=$4&SecurityGroupId=sg-no",
         "VSwitchId=$4&SecurityGroupId=$5&SecurityGroupIds.1=$5",
@@ -188,26 +188,26 @@ fn instances_are_refused() {
         "VSwitchId=$4&SecurityGroupId=$5&PrivateIpAddress=here",
         "VSwitchId=$4&SecurityGroupId=$5&ZoneId=cn-hangzhou-c",
         "VSwitchId=$4&SecurityGroupId=$5&InstanceName=1",
-        "VSwitchId=$4&SecurityGroupId=$5&NetworkInterface.1.VSwitchId=$4",
+        "VSwitchId=$4&SecurityGroupId=$5&NetworkInterface.1.InstanceType=Tertiary",
     ] {
         told.push_str(&estate.call(&format!("RunInstances&{rest}")));
         told.push('\n');
     }
     expect![[r#"
         400 MissingParameter The input parameter "VSwitchId" that is required for processing this request is not supplied.
-        400 MissingParameter The input parameter "SecurityGroupId" that is required for processing this request is not supplied.
+        403 InvalidParam.Amount The specified parameter Amount is not valid: with addresses or interfaces that exist it must be 1.
         404 InvalidVSwitchId.NotFound Specified virtual switch does not exist.
         404 InvalidSecurityGroupId.NotFound The specified SecurityGroupId does not exist.
         400 InvalidParameter The specified parameter "SecurityGroupId" is not valid: it cannot be used together with SecurityGroupIds; give one of the two.
         400 InvalidOperation.MultiGroupType The specified instance can't join different types of security group.
         403 InvalidParam.Amount The specified parameter Amount is not valid: it must be a positive whole number.
         403 InvalidParam.Amount at most 100 instances in one call; this request would make it 101.
-        403 InvalidParam.Amount The specified parameter Amount is not valid: with PrivateIpAddress it must be 1.
+        403 InvalidParam.Amount The specified parameter Amount is not valid: with addresses or interfaces that exist it must be 1.
         400 InvalidPrivateIpAddress Specified private IP address is not in the CIDR block of virtual switch.
         400 InvalidPrivateIpAddress.Malformed Specified private IP address is malformed.
         404 InvalidZoneId.NotFound Specified zone does not exist.
         400 InvalidInstanceName.Malformed The specified parameter "InstanceName" is not valid.
-        400 InvalidParameter The specified parameter "NetworkInterface" is not valid: it is not supported; use VSwitchId, SecurityGroupIds and PrivateIpAddress.
+        400 InvalidParameter The specified parameter "NetworkInterface.N.InstanceType" is not valid: `Tertiary` is neither Primary nor Secondary.
     "#]].assert_eq(&told);
     check(
         &mut estate,

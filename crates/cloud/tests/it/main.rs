@@ -10,6 +10,7 @@ mod estate;
 mod filters;
 mod groups;
 mod identity;
+mod interfaces;
 mod lists;
 mod once;
 mod recorded;

@@ -52,7 +52,7 @@ fn what_was_refused_may_succeed_with_the_same_token() {
     let run = estate.call("RunInstances&VSwitchId=$4&SecurityGroupId=$5");
     assert!(estate.call(delete).starts_with("400 DependencyViolation"));
     let instance = run.split('"').find(|word| word.starts_with('$')).unwrap();
-    assert_eq!(estate.call(&format!("DeleteInstance&InstanceId={instance}")), "{}");
+    assert_eq!(estate.call(&format!("DeleteInstance&Force=true&InstanceId={instance}")), "{}");
     assert_eq!(estate.call(delete), "{}");
     assert_eq!(estate.call(delete), "{}");
 }

@@ -7,12 +7,16 @@ use crate::{
     address::Cidr,
     change::Change,
     command::{Member, NewGroup, NewRule, Outcome},
-    ids::{AccountId, GroupId},
+    ids::{AccountId, GroupId, VpcId},
     limits::Limits,
     refusal::{Counted, Kind, Refusal},
-    rule::{Action, Direction, Peer, Protocol, RuleSpec, Service},
-    world::{Eni, Flavor, Group, InnerAccess, Referent, Subnet, Vpc},
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    world::{Dialect, Eni, Flavor, Group, InnerAccess, Referent, Subnet, Vpc},
 };
+
+/// What the cloud calls a group that it has made itself.
+const DEFAULT_GROUP_NAME: &str = "default";
+const DEFAULT_GROUP_DESCRIPTION: &str = "System created security group.";
 
 impl Draft<'_> {
     pub(super) fn create_group(&mut self, new: &NewGroup) -> Result<Outcome, Refusal> {
@@ -31,6 +35,15 @@ impl Draft<'_> {
         inner_access: InnerAccess,
         rules: &[NewRule],
     ) -> Result<Outcome, Refusal> {
+        self.make_group(new, (inner_access, false), rules).map(Outcome::Group)
+    }
+
+    fn make_group(
+        &mut self,
+        new: &NewGroup,
+        (inner_access, is_default): (InnerAccess, bool),
+        rules: &[NewRule],
+    ) -> Result<GroupId, Refusal> {
         let NewGroup { account, vpc, flavor, name, description, resource_group, tags, managed_by } = new;
         let vpc = self.open_vpc(account, vpc)?;
         let limits = self.limits(account);
@@ -50,6 +63,7 @@ impl Draft<'_> {
             inner_access,
             resource_group: resource_group.clone(),
             tags: tags.clone(),
+            is_default,
             managed_by: *managed_by,
             is_protected: false,
             created_at: self.context.now,
@@ -61,7 +75,40 @@ impl Draft<'_> {
             self.add_rule(&group, new);
         }
         self.check_rule_limits(account, &id)?;
-        Ok(Outcome::Group(id))
+        Ok(id)
+    }
+
+    /// The groups of a new ENI: those that were named, else the default group of its VPC.
+    pub(super) fn groups_or_default(
+        &mut self,
+        account: &AccountId,
+        ids: &[GroupId],
+        subnet: &Subnet,
+    ) -> Result<Vec<GroupId>, Refusal> {
+        let named = match (ids, self.world.dialect_of(account)) {
+            ([], Dialect::Ecs) => vec![self.default_group(account, &subnet.vpc)?],
+            (ids, Dialect::Ecs | Dialect::Ec2) => ids.to_vec(),
+        };
+        self.attachable(account, &named, (subnet.id.as_str(), &subnet.vpc))
+    }
+
+    /// The default group of a VPC, made if there is none (`spec/ecs.md` A6).
+    fn default_group(&mut self, account: &AccountId, vpc: &VpcId) -> Result<GroupId, Refusal> {
+        let is_it = |group: &&Arc<Group>| group.is_default && group.vpc == *vpc && group.account == *account;
+        if let Some(group) = self.world.groups().find(is_it) {
+            return Ok(group.id.clone());
+        }
+        let new = NewGroup {
+            account: account.clone(),
+            vpc: vpc.clone(),
+            flavor: Flavor::EcsBasic,
+            name: DEFAULT_GROUP_NAME.to_owned(),
+            description: DEFAULT_GROUP_DESCRIPTION.to_owned(),
+            resource_group: String::new(),
+            tags: crate::tags::Tags::default(),
+            managed_by: None,
+        };
+        self.make_group(&new, (InnerAccess::Accept, true), &default_group_rules())
     }
 
     pub(super) fn edit_group(
@@ -170,23 +217,24 @@ impl Draft<'_> {
         Ok(Outcome::Done)
     }
 
-    /// The groups that a new ENI in a subnet will carry: owned, of its VPC, of one flavor, within limits.
+    /// The groups that an ENI will carry, each once: owned, of its VPC, of one flavor, within limits. `bearer` is what
+    /// a refusal names, with its VPC.
     pub(super) fn attachable(
         &self,
         account: &AccountId,
         ids: &[GroupId],
-        subnet: &Subnet,
+        (bearer, vpc): (&str, &VpcId),
     ) -> Result<Vec<GroupId>, Refusal> {
         let limits = self.limits(account);
         let mut chosen: Vec<GroupId> = Vec::new();
         let mut flavor = None;
         for id in ids {
             let group = self.own_group(account, id)?;
-            if group.vpc != subnet.vpc {
-                return Err(Refusal::VpcMismatch { one: subnet.id.to_string(), other: id.to_string() });
+            if group.vpc != *vpc {
+                return Err(Refusal::VpcMismatch { one: bearer.to_owned(), other: id.to_string() });
             }
             if *flavor.get_or_insert(group.flavor) != group.flavor {
-                return Err(Refusal::MixedFlavors { eni: subnet.id.to_string(), group: id.clone() });
+                return Err(Refusal::MixedFlavors { eni: bearer.to_owned(), group: id.clone() });
             }
             if !chosen.contains(id) {
                 chosen.push(id.clone());
@@ -267,6 +315,27 @@ fn rules_at_birth(flavor: Flavor, vpc: &Vpc) -> Vec<NewRule> {
             worlds.into_iter().flatten().map(egress_everything).collect()
         }
     }
+}
+
+/// ICMP, SSH and RDP from anywhere, as the cloud's console makes it.
+fn default_group_rules() -> Vec<NewRule> {
+    let services = [
+        (Protocol::ICMP, Service::Any),
+        (Protocol::TCP, Service::Ports(PortRange::one(22))),
+        (Protocol::TCP, Service::Ports(PortRange::one(3389))),
+    ];
+    let spec = |(protocol, service)| RuleSpec {
+        direction: Direction::Ingress,
+        action: Action::Allow,
+        priority: 100,
+        protocol,
+        service,
+        source_ports: None,
+        peer: Peer::Cidr(Cidr::WORLD_V4),
+        local: None,
+    };
+    let description = || DEFAULT_GROUP_DESCRIPTION.to_owned();
+    services.into_iter().map(|service| NewRule { spec: spec(service), description: description() }).collect()
 }
 
 fn egress_everything(cidr: Cidr) -> NewRule {

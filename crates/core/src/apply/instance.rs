@@ -1,53 +1,52 @@
-//! Instances and their primary ENIs.
+//! Instances: made with their ENIs, started and stopped, changed and deleted.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use super::{Draft, missing, within};
 use crate::{
-    address::Mac,
     change::Change,
-    command::{NewInstances, Outcome},
-    ids::{AccountId, EniId, GroupId, InstanceId},
-    limits::ENI_ADDRESSES_MAX,
+    command::{EniSpec, InstancePatch, NewInstances, Outcome, Power, PowerChange},
+    ids::{AccountId, InstanceId},
     refusal::{Counted, Kind, Refusal},
-    tags::Tags,
-    world::{Eni, Instance, Subnet, Timeouts},
+    world::{Eni, Instance, InstanceState, Subnet},
 };
 
 impl Draft<'_> {
     pub(super) fn run_instances(&mut self, new: &NewInstances) -> Result<Outcome, Refusal> {
-        let NewInstances { account, subnet, groups, amount, address, ipv6_count, .. } = new;
+        let NewInstances { account, primary, secondary, attached, amount, .. } = new;
         let limits = self.limits(account);
         within(Counted::Tags, limits.tags, new.tags.len())?;
         self.check_resource_group(account, &new.resource_group)?;
         within(Counted::InstancesOfCall, limits.instances_per_call, *amount as usize)?;
-        within(Counted::AddressesOfEni, ENI_ADDRESSES_MAX as u32 - 1, *ipv6_count as usize)?;
-        let subnet = self.open_subnet(account, subnet)?;
-        if *ipv6_count > 0 && subnet.ipv6.is_none() {
-            return Err(Refusal::NoIpv6 { kind: Kind::Subnet, id: subnet.id.to_string() });
-        }
-        let groups = self.attachable(account, groups, &subnet)?;
+        let subnet = self.open_subnet(account, &primary.subnet)?;
+        let primary = self.with_groups(account, primary, &subnet)?;
         let mut made = Vec::new();
         for _ in 0..*amount {
-            let v4 = self.take_ipv4(&subnet, *address)?;
-            let mut addresses = vec![IpAddr::V4(v4)];
-            addresses.extend(self.free_ipv6(&subnet, *ipv6_count).map(IpAddr::V6));
-            made.push(self.start(new, &subnet, &groups, addresses)?);
+            let id = self.start(new, &subnet);
+            self.make_eni(account, &primary, Some((&id, 0)))?;
+            for spec in secondary {
+                let eni = self.make_eni(account, spec, None)?;
+                self.attach_eni(account, &eni, &id)?;
+            }
+            for eni in attached {
+                self.attach_eni(account, eni, &id)?;
+            }
+            made.push(id);
         }
-        self.check_group_sizes(account, &groups)?;
+        self.check_group_sizes(account, &primary.groups)?;
+        for spec in secondary {
+            self.check_group_sizes(account, &spec.groups)?;
+        }
         Ok(Outcome::Instances(made))
     }
 
-    fn start(
-        &mut self,
-        new: &NewInstances,
-        subnet: &Subnet,
-        groups: &[GroupId],
-        addresses: Vec<IpAddr>,
-    ) -> Result<InstanceId, Refusal> {
+    /// The same ENI with the groups that each of several will carry: found and judged once.
+    fn with_groups(&mut self, account: &AccountId, spec: &EniSpec, subnet: &Subnet) -> Result<EniSpec, Refusal> {
+        let groups = self.groups_or_default(account, &spec.groups, subnet)?;
+        Ok(EniSpec { groups, ..spec.clone() })
+    }
+
+    fn start(&mut self, new: &NewInstances, subnet: &Subnet) -> InstanceId {
         let NewInstances { account, name, description, image, instance_type, .. } = new;
         let dialect = self.world.dialect_of(account);
         let id: InstanceId = self.context.ids.fresh(dialect, "i", |id| self.world.instance(id).is_some());
@@ -64,80 +63,95 @@ impl Draft<'_> {
             resource_group: new.resource_group.clone(),
             tags: new.tags.clone(),
             created_at: self.context.now,
-            created_in: self.world.revision().next(),
+            state: InstanceState::Running,
+            state_since: self.world.revision().next(),
         };
         self.put(Change::PutInstance(Arc::new(instance)));
-        let eni_id: EniId = self.context.ids.fresh(dialect, "eni", |id| self.world.eni(id).is_some());
-        let eni = Eni {
-            id: eni_id,
-            account: account.clone(),
-            vpc: subnet.vpc.clone(),
-            subnet: subnet.id.clone(),
-            instance: Some(id.clone()),
-            device_index: 0,
-            mac: self.fresh_mac(),
-            addresses,
-            groups: groups.to_vec(),
-            treatment: None,
-            timeouts: Timeouts::of(dialect),
-            source_check: true,
-            resource_group: new.resource_group.clone(),
-            tags: Tags::default(),
-            created_at: self.context.now,
-        };
-        self.put(Change::PutEni(Arc::new(eni)));
-        Ok(id)
+        id
     }
 
     pub(super) fn delete_instances(
         &mut self,
         account: &AccountId,
         instances: &[InstanceId],
+        is_forced: bool,
     ) -> Result<Outcome, Refusal> {
-        for id in instances {
-            let owned = self.world.instance(id).is_some_and(|instance| instance.account == *account);
-            if !owned {
-                return Err(missing(Kind::Instance, id));
+        let owned = instances.iter().map(|id| self.own_instance(account, id));
+        for instance in owned.collect::<Result<Vec<_>, _>>()? {
+            let id = &instance.id;
+            if instance.state == InstanceState::Running && !is_forced {
+                return Err(Refusal::InstanceState { instance: id.clone(), state: instance.state });
             }
-            let enis: Vec<EniId> = self.world.enis_of(id).map(|eni| eni.id.clone()).collect();
+            let enis: Vec<Arc<Eni>> = self.world.enis_of(id).cloned().collect();
             for eni in enis {
-                self.put(Change::DeleteEni(eni));
+                if eni.is_primary() || eni.delete_on_release {
+                    self.put(Change::DeleteEni(eni.id.clone()));
+                } else {
+                    self.release(&eni);
+                }
             }
             self.put(Change::DeleteInstance(id.clone()));
         }
         Ok(Outcome::Done)
     }
 
-    fn take_ipv4(&self, subnet: &Subnet, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, Refusal> {
-        let dialect = self.world.dialect_of(&subnet.account);
-        let (first, last) = subnet.assignable(dialect);
-        let free = |address: &Ipv4Addr| {
-            *address != subnet.gateway(dialect) && self.world.eni_at(&subnet.vpc, IpAddr::V4(*address)).is_none()
-        };
-        let Some(wanted) = wanted else {
-            let mut range = (u32::from(first)..=u32::from(last)).map(Ipv4Addr::from);
-            return range.find(free).ok_or_else(|| Refusal::SubnetFull { subnet: subnet.id.to_string() });
-        };
-        let refuse = |reason: &str| Refusal::BadAddress {
-            address: wanted.to_string(),
-            subnet: subnet.id.to_string(),
-            reason: reason.to_owned(),
-        };
-        if !(first..=last).contains(&wanted) {
-            return Err(refuse("it is outside the block or reserved"));
+    pub(super) fn modify_instance(
+        &mut self,
+        account: &AccountId,
+        id: &InstanceId,
+        patch: &InstancePatch,
+    ) -> Result<Outcome, Refusal> {
+        let old = self.own_instance(account, id)?;
+        let InstancePatch { groups, name, description } = patch.clone();
+        let mut instance = Instance::clone(&old);
+        instance.name = name.unwrap_or(instance.name);
+        instance.description = description.unwrap_or(instance.description);
+        if instance != *old {
+            self.put(Change::PutInstance(Arc::new(instance)));
         }
-        if free(&wanted) { Ok(wanted) } else { Err(refuse("another interface has it")) }
+        if let (Some(groups), Some(eni)) = (groups, self.world.primary_eni(id).cloned()) {
+            self.regroup(account, &eni, &groups)?;
+        }
+        Ok(Outcome::Done)
     }
 
-    fn free_ipv6(&self, subnet: &Subnet, count: u32) -> impl Iterator<Item = std::net::Ipv6Addr> {
-        let candidates = (0_u64..).map_while(|index| subnet.ipv6_at(index));
-        let free = candidates.filter(|address| self.world.eni_at(&subnet.vpc, IpAddr::V6(*address)).is_none());
-        free.take(count as usize).collect::<Vec<_>>().into_iter()
+    /// Starts, stops or reboots. One that cannot is a refusal of all, or is left as it is and told.
+    pub(super) fn set_power(
+        &mut self,
+        account: &AccountId,
+        instances: &[InstanceId],
+        power: Power,
+        is_all_or_none: bool,
+    ) -> Result<Outcome, Refusal> {
+        let mut all = Vec::with_capacity(instances.len());
+        for id in instances {
+            let before = self.own_instance(account, id).ok().map(|instance| instance.state);
+            let refused = self.switch(account, id, power).err();
+            match refused {
+                Some(refusal) if is_all_or_none => return Err(refusal),
+                Some(_) => all.push(PowerChange { instance: id.clone(), before, after: before, refused }),
+                None => {
+                    let after = Some(power.makes());
+                    all.push(PowerChange { instance: id.clone(), before, after, refused });
+                }
+            }
+        }
+        Ok(Outcome::Power(all))
     }
 
-    /// A locally administered MAC. Every ENI has a link of its own, so two may share one without harm.
-    fn fresh_mac(&mut self) -> Mac {
-        let [_, _, a, b, c, d, e, f] = self.context.ids.next_u64().to_be_bytes();
-        Mac([(a & 0xfc) | 0x02, b, c, d, e, f])
+    fn switch(&mut self, account: &AccountId, id: &InstanceId, power: Power) -> Result<(), Refusal> {
+        let old = self.own_instance(account, id)?;
+        if old.state != power.needs() {
+            return Err(Refusal::InstanceState { instance: id.clone(), state: old.state });
+        }
+        let state_since = self.world.revision().next();
+        let instance = Instance { state: power.makes(), state_since, ..Instance::clone(&old) };
+        self.put(Change::PutInstance(Arc::new(instance)));
+        Ok(())
+    }
+
+    pub(super) fn own_instance(&self, account: &AccountId, id: &InstanceId) -> Result<Arc<Instance>, Refusal> {
+        let instance = self.world.instance(id).filter(|instance| instance.account == *account);
+        instance.cloned().ok_or_else(|| missing(Kind::Instance, id))
     }
 }

@@ -5,8 +5,10 @@
 //! changes behind.
 
 mod account;
+mod addresses;
 mod group;
 mod instance;
+mod interface;
 mod lists;
 mod network;
 mod once;
@@ -107,7 +109,9 @@ impl Draft<'_> {
             Command::CreateSubnet(new) => self.create_subnet(new),
             Command::DeleteSubnet { account, subnet } => self.delete_subnet(account, subnet),
             Command::RunInstances(new) => self.run_instances(new),
-            Command::DeleteInstances { account, instances } => self.delete_instances(account, instances),
+            Command::DeleteInstances { account, instances, is_forced } => {
+                self.delete_instances(account, instances, *is_forced)
+            }
             Command::CreateGroup(new) => self.create_group(new),
             Command::DeleteGroup { account, group } => self.delete_group(account, group),
             Command::SetInnerAccess { account, group, inner_access } => {
@@ -145,6 +149,23 @@ impl Draft<'_> {
             Command::ProtectGroup { group, is_protected } => self.protect_group(group, *is_protected),
             Command::ManageGroup { group, managed_by } => self.manage_group(group, *managed_by),
             Command::RemoveGroup { group, force } => self.remove_group(group, *force),
+            Command::CreateEni { account, spec } => self.create_eni(account, spec),
+            Command::DeleteEni { account, eni } => self.delete_eni(account, eni),
+            Command::AttachEni { account, eni, instance } => self.attach_eni(account, eni, instance),
+            Command::DetachEni { account, eni, instance } => self.detach_eni(account, eni, instance),
+            Command::ModifyEni { account, eni, patch } => self.modify_eni(account, eni, patch),
+            Command::AssignAddresses { account, eni, addresses } => self.assign_addresses(account, eni, addresses),
+            Command::UnassignAddresses { account, eni, addresses } => {
+                self.unassign_addresses(account, eni, addresses)
+            }
+            Command::ModifyInstance { account, instance, patch } => self.modify_instance(account, instance, patch),
+            Command::SetPower { account, instances, power, is_all_or_none } => {
+                self.set_power(account, instances, *power, *is_all_or_none)
+            }
+            Command::ModifyVpc { account, vpc, patch, ipv6 } => self.modify_vpc(account, vpc, patch, *ipv6),
+            Command::ModifySubnet { account, subnet, patch, ipv6_index } => {
+                self.modify_subnet(account, subnet, patch, *ipv6_index)
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::{Draft, missing, within};
 use crate::{
     change::Change,
-    command::{NewSubnet, NewVpc, Outcome, VpcIpv6},
+    command::{NetworkPatch, NewSubnet, NewVpc, Outcome, VpcIpv6},
     ids::{AccountId, SubnetId, VpcId},
     refusal::{Counted, Kind, Refusal},
     world::{Subnet, Vpc},
@@ -114,9 +114,72 @@ impl Draft<'_> {
         Ok(Outcome::Done)
     }
 
+    pub(super) fn modify_vpc(
+        &mut self,
+        account: &AccountId,
+        id: &VpcId,
+        patch: &NetworkPatch,
+        ipv6: VpcIpv6,
+    ) -> Result<Outcome, Refusal> {
+        let old = self.own_vpc(account, id)?;
+        let mut vpc = Vpc::clone(&old);
+        vpc.name = patch.name.clone().unwrap_or(vpc.name);
+        vpc.description = patch.description.clone().unwrap_or(vpc.description);
+        vpc.ipv6 = match (ipv6, old.ipv6) {
+            (VpcIpv6::Off, known) | (VpcIpv6::Any, known @ Some(_)) => known,
+            (VpcIpv6::Any, None) => Some(self.fresh_ipv6_block()),
+            (VpcIpv6::Block(block), None) => Some(check_vpc_ipv6(block)?),
+            (VpcIpv6::Block(block), Some(known)) if block == known => Some(known),
+            (VpcIpv6::Block(block), Some(known)) => return Err(bad(block, &format!("the VPC has {known} already"))),
+        };
+        if vpc != *old {
+            self.put(Change::PutVpc(Arc::new(vpc)));
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn modify_subnet(
+        &mut self,
+        account: &AccountId,
+        id: &SubnetId,
+        patch: &NetworkPatch,
+        ipv6_index: Option<u8>,
+    ) -> Result<Outcome, Refusal> {
+        let old = self.own_subnet(account, id)?;
+        let vpc = self.own_vpc(account, &old.vpc)?;
+        let mut subnet = Subnet::clone(&old);
+        subnet.name = patch.name.clone().unwrap_or(subnet.name);
+        subnet.description = patch.description.clone().unwrap_or(subnet.description);
+        if let Some(block) = ipv6_index.map(|index| subnet_ipv6(&vpc, index)).transpose()? {
+            if let Some(known) = old.ipv6.filter(|known| *known != block) {
+                return Err(bad(block, &format!("the subnet has {known} already")));
+            }
+            self.check_ipv6_free(&old, block)?;
+            subnet.ipv6 = Some(block);
+        }
+        if subnet != *old {
+            self.put(Change::PutSubnet(Arc::new(subnet)));
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn check_ipv6_free(&self, subnet: &Subnet, block: Ipv6Net) -> Result<(), Refusal> {
+        let is_it =
+            |other: &&Arc<Subnet>| other.vpc == subnet.vpc && other.id != subnet.id && other.ipv6 == Some(block);
+        match self.world.subnets().find(is_it) {
+            Some(other) => Err(Refusal::Overlap { cidr: block.to_string(), other: other.id.to_string() }),
+            None => Ok(()),
+        }
+    }
+
     fn own_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
         let vpc = self.world.vpc(id).filter(|vpc| vpc.account == *account);
         vpc.cloned().ok_or_else(|| missing(Kind::Vpc, id))
+    }
+
+    fn own_subnet(&self, account: &AccountId, id: &SubnetId) -> Result<Arc<Subnet>, Refusal> {
+        let subnet = self.world.subnet(id).filter(|subnet| subnet.account == *account);
+        subnet.cloned().ok_or_else(|| missing(Kind::Subnet, id))
     }
 
     /// A VPC that an account may have groups and interfaces in: its own, or one that is shared with it.

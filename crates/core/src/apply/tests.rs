@@ -1,6 +1,7 @@
 //! Commands on a small estate: what each changes, and what is refused with nothing changed.
 
 mod edits;
+mod interfaces;
 mod lists;
 
 use expect_test::{Expect, expect};
@@ -8,7 +9,7 @@ use expect_test::{Expect, expect};
 use super::{State, apply};
 use crate::{
     command::{
-        Command, Context, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
+        Command, Context, EniSpec, Member, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
         Revocation, TreatmentOf, VpcIpv6,
     },
     ids::{AccountId, GroupId, HostId, IdSource, InstanceId, RuleId, SubnetId, VpcId},
@@ -134,15 +135,14 @@ impl Estate {
             resource_group: String::new(),
             tags: Default::default(),
             account: self.account.clone(),
-            subnet: self.subnet.clone(),
-            groups: groups.to_vec(),
+            primary: EniSpec::new(self.subnet.clone(), groups.to_vec()),
+            secondary: Vec::new(),
+            attached: Vec::new(),
             amount,
             name: String::new(),
             description: String::new(),
             image: "img".into(),
             instance_type: "t".into(),
-            address: None,
-            ipv6_count: 0,
         })
     }
 

@@ -100,6 +100,10 @@ fn said(specs: &[RuleSpec], packet: &Packet) -> bool {
         timeouts: crate::world::Timeouts::of(crate::world::Dialect::Ecs),
         source_check: true,
         created_at: crate::time::Timestamp(0),
+        name: String::new(),
+        description: String::new(),
+        delete_on_release: true,
+        moved_in: crate::world::Revision(0),
     };
     specs.iter().any(|spec| crate::verdict::matches(&World::default(), &eni, spec, packet))
 }

@@ -60,7 +60,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Rules(_)
         | Outcome::PrefixList(_)
         | Outcome::PortList(_)
-        | Outcome::Removed { .. } => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
+        | Outcome::Removed { .. }
+        | Outcome::Eni(_)
+        | Outcome::Addresses { .. }
+        | Outcome::Power(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
     }
 }
 

@@ -22,7 +22,7 @@ use nix::{
 use sekimori_core::{
     apply::{State, apply},
     change::Change,
-    command::{Command, Context, NewAccount, NewGroup, NewInstances, NewSubnet, NewVpc, Outcome, VpcIpv6},
+    command::{Command, Context, EniSpec, NewAccount, NewGroup, NewInstances, NewSubnet, NewVpc, Outcome, VpcIpv6},
     ids::{AccountId, EniId, GroupId, HostId, IdSource, InstanceId, SubnetId, VpcId},
     limits::LimitMode,
     time::Timestamp,
@@ -168,6 +168,12 @@ impl Lab {
         (applied.outcome, applied.changes)
     }
 
+    /// Numbers the world anew, as a commit does.
+    pub(super) fn count_up(&mut self) {
+        let next = self.world().revision().next();
+        self.state = std::mem::take(&mut self.state).at(next);
+    }
+
     /// Makes one change that no command makes yet.
     pub(super) fn change(&mut self, change: &Change) {
         let mut world = self.world().clone();
@@ -217,15 +223,14 @@ impl Lab {
             resource_group: String::new(),
             tags: Default::default(),
             account: self.account.clone(),
-            subnet: network.subnet.clone(),
-            groups: vec![network.group.clone()],
+            primary: EniSpec::new(network.subnet.clone(), vec![network.group.clone()]).with_ipv6(1),
+            secondary: Vec::new(),
+            attached: Vec::new(),
             amount,
             name: String::new(),
             description: String::new(),
             image: "x".to_owned(),
             instance_type: "x".to_owned(),
-            address: None,
-            ipv6_count: 1,
         };
         let (outcome, changes) = self.run(&Command::RunInstances(new));
         let Outcome::Instances(mut ids) = outcome else { panic!("no instances") };

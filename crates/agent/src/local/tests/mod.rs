@@ -1,5 +1,6 @@
 //! Local compute on the real kernel, as root: real namespaces, real packets.
 
+mod interfaces;
 mod lab;
 
 use std::{
@@ -239,7 +240,7 @@ async fn a_commit_changes_what_it_touches_only() {
     let mut enis = [lab.eni(&first[1]), lab.eni(&second[0])];
     enis.sort();
     let gone = vec![first[1].clone(), second[0].clone()];
-    let delete = Command::DeleteInstances { account: lab.account.clone(), instances: gone };
+    let delete = Command::DeleteInstances { account: lab.account.clone(), instances: gone, is_forced: true };
     let (_, changes) = lab.run(&delete);
     assert_eq!(lab.apply(&changes).await, []);
     lab.guard.forgotten.sort();
@@ -248,7 +249,8 @@ async fn a_commit_changes_what_it_touches_only() {
     assert_eq!(lab.local().ports().count(), 1);
     assert_eq!(drifts(&lab), []);
 
-    let delete = Command::DeleteInstances { account: lab.account.clone(), instances: vec![first[0].clone()] };
+    let delete =
+        Command::DeleteInstances { account: lab.account.clone(), instances: vec![first[0].clone()], is_forced: true };
     let mut changes = lab.run(&delete).1;
     changes.push(Change::DeleteVpc(network.vpc.clone()));
     lab.change(&Change::DeleteVpc(network.vpc.clone()));

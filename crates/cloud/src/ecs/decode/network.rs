@@ -2,7 +2,7 @@
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use sekimori_core::{
-    command::{Command, NewSubnet, NewVpc, VpcIpv6},
+    command::{Command, NetworkPatch, NewSubnet, NewVpc, VpcIpv6},
     ids::{SubnetId, VpcId},
     refusal::Kind,
 };
@@ -27,21 +27,18 @@ pub(super) fn create_vpc(scope: &Scope<'_>) -> Result<Command, Fault> {
         name: name(scope, "VpcName", Words::VpcName)?,
         description: scope.description(Words::VpcDescription)?,
         cidr,
-        ipv6: vpc_ipv6(scope)?,
+        ipv6: vpc_ipv6(scope, "EnableIpv6")?,
         resource_group: scope.resource_group()?,
         tags: tags::read(scope)?,
     }))
 }
 
 pub(super) fn delete_vpc(scope: &Scope<'_>) -> Result<Command, Fault> {
-    let vpc: VpcId = scope.required_id("VpcId")?;
-    scope.check_region(Some(&vpc), Kind::Vpc, vpc.as_str())?;
-    Ok(Command::DeleteVpc { account: scope.account.clone(), vpc })
+    Ok(Command::DeleteVpc { account: scope.account.clone(), vpc: own_vpc(scope)? })
 }
 
 pub(super) fn create_vswitch(scope: &Scope<'_>) -> Result<Command, Fault> {
-    let vpc: VpcId = scope.required_id("VpcId")?;
-    scope.check_region(Some(&vpc), Kind::Vpc, vpc.as_str())?;
+    let vpc = own_vpc(scope)?;
     Ok(Command::CreateSubnet(NewSubnet {
         account: scope.account.clone(),
         zone: zone(scope, &vpc)?,
@@ -56,19 +53,57 @@ pub(super) fn create_vswitch(scope: &Scope<'_>) -> Result<Command, Fault> {
 }
 
 pub(super) fn delete_vswitch(scope: &Scope<'_>) -> Result<Command, Fault> {
+    Ok(Command::DeleteSubnet { account: scope.account.clone(), subnet: own_vswitch(scope)? })
+}
+
+pub(super) fn modify_vpc(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let patch = patch(scope, ("VpcName", Words::VpcName), Words::VpcDescription)?;
+    let ipv6 = vpc_ipv6(scope, "EnableIPv6")?;
+    Ok(Command::ModifyVpc { account: scope.account.clone(), vpc: own_vpc(scope)?, patch, ipv6 })
+}
+
+pub(super) fn modify_vswitch(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let patch = patch(scope, ("VSwitchName", Words::VSwitchName), Words::VSwitchDescription)?;
+    let index = scope.integer("Ipv6CidrBlock", 0..=255)?.and_then(|index| u8::try_from(index).ok());
+    let ipv6_index = match scope.boolean("EnableIPv6")? {
+        Some(true) => Some(index.unwrap_or_default()),
+        Some(false) => {
+            return Err(invalid("EnableIPv6", "IPv6 is never taken from a vSwitch; leave it out".to_owned()));
+        }
+        None => index,
+    };
+    Ok(Command::ModifySubnet { account: scope.account.clone(), subnet: own_vswitch(scope)?, patch, ipv6_index })
+}
+
+/// The VPC that the operation is about, if it is in the request's region.
+pub(super) fn own_vpc(scope: &Scope<'_>) -> Result<VpcId, Fault> {
+    let vpc: VpcId = scope.required_id("VpcId")?;
+    scope.check_region(Some(&vpc), Kind::Vpc, vpc.as_str())?;
+    Ok(vpc)
+}
+
+/// The vSwitch that the operation is about, if it is in the request's region.
+pub(super) fn own_vswitch(scope: &Scope<'_>) -> Result<SubnetId, Fault> {
     let subnet: SubnetId = scope.required_id("VSwitchId")?;
     let vpc = scope.world.subnet(&subnet).map(|subnet| &subnet.vpc);
     scope.check_region(vpc, Kind::Subnet, subnet.as_str())?;
-    Ok(Command::DeleteSubnet { account: scope.account.clone(), subnet })
+    Ok(subnet)
 }
 
-fn vpc_ipv6(scope: &Scope<'_>) -> Result<VpcIpv6, Fault> {
-    let is_enabled = scope.boolean("EnableIpv6")?;
+/// What is given of name and description; what is not stays as it is.
+fn patch(scope: &Scope<'_>, (parameter, fault): (&str, Words), described: Words) -> Result<NetworkPatch, Fault> {
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    let name = name(scope, parameter, fault)?;
+    Ok(NetworkPatch { name: given(name), description: given(scope.description(described)?) })
+}
+
+fn vpc_ipv6(scope: &Scope<'_>, switch: &str) -> Result<VpcIpv6, Fault> {
+    let is_enabled = scope.boolean(switch)?;
     let Some(text) = scope.text("Ipv6CidrBlock") else {
         return Ok(if is_enabled == Some(true) { VpcIpv6::Any } else { VpcIpv6::Off });
     };
     if is_enabled == Some(false) {
-        return Err(invalid("Ipv6CidrBlock", "EnableIpv6 is false; set it to true".to_owned()));
+        return Err(invalid("Ipv6CidrBlock", format!("{switch} is false; set it to true")));
     }
     let block: Ipv6Net = text
         .parse()

@@ -30,10 +30,10 @@ const TOKEN_MAX: usize = 1_024;
 
 /// How an operation divides its results.
 pub(super) struct Paging {
-    size_default: u32,
-    size_max: u32,
-    results_default: u32,
-    results_max: u32,
+    pub(super) size_default: u32,
+    pub(super) size_max: u32,
+    pub(super) results_default: u32,
+    pub(super) results_max: u32,
 }
 
 impl Paging {
@@ -43,7 +43,7 @@ impl Paging {
     }
 }
 
-const PAGING: Paging = Paging { size_default: 10, size_max: 50, results_default: 10, results_max: 100 };
+pub(super) const PAGING: Paging = Paging { size_default: 10, size_max: 50, results_default: 10, results_max: 100 };
 const INSTANCE_PAGING: Paging = Paging { size_max: 100, ..PAGING };
 /// Rules have no pages by number.
 const RULE_PAGING: Paging = Paging::by_token(500, 1_000);
@@ -176,10 +176,14 @@ pub(super) fn endpoints(scope: &Scope<'_>) -> Result<EndpointQuery, Fault> {
 }
 
 /// Pages by token when the request names the parameters of that style, else by number.
-fn page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
+pub(super) fn page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
     if is_set(scope, &["MaxResults", "NextToken"]) {
         return token_page(scope, paging);
     }
+    number_page(scope, paging)
+}
+
+pub(super) fn number_page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
     let number = scope.integer("PageNumber", 1..=PAGE_NUMBER_MAX)?.unwrap_or(1);
     let size = scope.integer("PageSize", 1..=paging.size_max)?.unwrap_or(paging.size_default);
     Ok(Page::Number { number, size })
@@ -224,11 +228,11 @@ fn ipv6_addresses(scope: &Scope<'_>) -> Result<Vec<IpAddr>, Fault> {
     texts.iter().map(|text| address(text).map_err(|_| bad(text))).collect()
 }
 
-fn pattern(text: &str) -> NameFilter {
+pub(super) fn pattern(text: &str) -> NameFilter {
     if text.contains('*') { NameFilter::Pattern(text.to_owned()) } else { NameFilter::Exact(text.to_owned()) }
 }
 
-fn is_true(scope: &Scope<'_>, name: &str) -> Result<bool, Fault> {
+pub(super) fn is_true(scope: &Scope<'_>, name: &str) -> Result<bool, Fault> {
     Ok(scope.boolean(name)?.unwrap_or(false))
 }
 

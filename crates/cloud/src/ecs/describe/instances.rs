@@ -2,22 +2,95 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use sekimori_core::world::{Eni, Instance};
+use sekimori_core::{
+    command::PowerChange,
+    ids::InstanceId,
+    refusal::{Kind, Refusal},
+    world::{Eni, Instance, InstanceState, Revision, World},
+};
 
 use super::{
     View,
+    interfaces::{ipv4_sets, ipv6_sets, type_of},
     page::{Order, part},
     tags,
 };
 use crate::{
     ecs::{
-        encode::{Fields, Node, list},
+        catalog::Action,
+        encode::{Fields, Node, list, number},
+        errors::Fault,
         query::InstanceQuery,
+        refusals::of_refusal,
     },
     time::to_minutes,
 };
 
 pub(super) fn instances(query: &InstanceQuery, view: &View<'_>) -> Fields {
+    let (wanted, mut fields) = wanted(query, view);
+    fields.push(("Instances", list("Instance", wanted.into_iter().map(|instance| node(instance, view)))));
+    fields
+}
+
+/// What `DescribeInstanceStatus` answers.
+pub(super) fn statuses(query: &InstanceQuery, view: &View<'_>) -> Fields {
+    let (wanted, mut fields) = wanted(query, view);
+    let status = |instance: &Arc<Instance>| {
+        let status = status_of(instance, view.applied);
+        Node::Object(vec![("InstanceId", instance.id.as_str().into()), ("Status", status.into())])
+    };
+    fields.push(("InstanceStatuses", list("InstanceStatus", wanted.into_iter().map(status))));
+    fields
+}
+
+/// What `DescribeInstanceAttribute` answers.
+pub(super) fn instance(id: &InstanceId, view: &View<'_>) -> Result<Fields, Fault> {
+    let found = view.world.instance(id).filter(|instance| instance.account == *view.account);
+    let missing = || Fault::Refused(Refusal::Missing { kind: Kind::Instance, id: id.to_string() });
+    let mut fields = instance_fields(found.ok_or_else(missing)?, view);
+    fields.retain(|(name, _)| !matches!(*name, "NetworkInterfaces" | "Tags" | "DeletionProtection"));
+    fields.extend([
+        ("ClusterId", Node::from("")),
+        ("SerialNumber", id.as_str().into()),
+        ("VlanId", "".into()),
+        ("InternetMaxBandwidthIn", number(0)),
+        ("InternetMaxBandwidthOut", number(0)),
+    ]);
+    Ok(fields)
+}
+
+/// What starting, stopping and rebooting answer: nothing for one instance, a line for each of several.
+pub(super) fn switched(action: Action, changes: &[PowerChange], world: &World, applied: Revision) -> Fields {
+    if matches!(action, Action::StartInstances | Action::StopInstances | Action::RebootInstances) {
+        let lines = changes.iter().map(|change| line(action, change, world, applied));
+        return vec![("InstanceResponses", list("InstanceResponse", lines))];
+    }
+    Vec::new()
+}
+
+fn line(action: Action, change: &PowerChange, world: &World, applied: Revision) -> Node {
+    let name = |state: InstanceState| match state {
+        InstanceState::Running => "Running",
+        InstanceState::Stopped => "Stopped",
+    };
+    let (code, message) = match &change.refused {
+        None => ("200", "success".to_owned()),
+        Some(refusal) => {
+            let failure = of_refusal(Some(action), refusal);
+            (failure.code, failure.message)
+        }
+    };
+    let owned = world.instance(&change.instance).filter(|_| change.before.is_some());
+    Node::Object(vec![
+        ("InstanceId", change.instance.as_str().into()),
+        ("PreviousStatus", change.before.map(name).unwrap_or_default().into()),
+        ("CurrentStatus", owned.map(|instance| status_of(instance, applied)).unwrap_or_default().into()),
+        ("Code", code.into()),
+        ("Message", message.into()),
+    ])
+}
+
+fn wanted<'a>(query: &InstanceQuery, view: &View<'a>) -> (Vec<&'a Arc<Instance>>, Fields) {
     let passes = |instance: &&Arc<Instance>| instance.account == *view.account && passes(query, view, instance);
     let all: Vec<&Arc<Instance>> = match &query.ids {
         None => view.world.instances().filter(passes).collect(),
@@ -28,15 +101,14 @@ pub(super) fn instances(query: &InstanceQuery, view: &View<'_>) -> Fields {
             named
         }
     };
-    let (wanted, mut fields) = part(all, &query.page, Order::Ascending, |instance| instance.id.to_string());
-    fields.push(("Instances", list("Instance", wanted.into_iter().map(|instance| node(instance, view)))));
-    fields
+    part(all, &query.page, Order::Ascending, |instance| instance.id.to_string())
 }
 
 fn passes(query: &InstanceQuery, view: &View<'_>, instance: &Instance) -> bool {
     let eni = || view.world.primary_eni(&instance.id);
+    let enis = || view.world.enis_of(&instance.id);
     let has_one_of = |wanted: &[IpAddr]| {
-        wanted.is_empty() || eni().is_some_and(|eni| eni.addresses.iter().any(|own| wanted.contains(own)))
+        wanted.is_empty() || enis().any(|eni| eni.addresses.iter().any(|own| wanted.contains(own)))
     };
     !query.is_empty
         && view.is_in(&instance.vpc, query.region)
@@ -46,7 +118,7 @@ fn passes(query: &InstanceQuery, view: &View<'_>, instance: &Instance) -> bool {
         && query.zone.as_ref().is_none_or(|zone| zone == zone_of(instance, view))
         && query.image.as_ref().is_none_or(|image| *image == instance.image)
         && query.instance_type.as_ref().is_none_or(|kind| *kind == instance.instance_type)
-        && query.status.as_ref().is_none_or(|status| status == status_of(instance, view))
+        && query.status.as_ref().is_none_or(|status| status == status_of(instance, view.applied))
         && query.group.as_ref().is_none_or(|group| eni().is_some_and(|eni| eni.groups.contains(group)))
         && query.resource_group.as_ref().is_none_or(|wanted| *wanted == instance.resource_group)
         && instance.tags.pass(&query.tags)
@@ -54,9 +126,14 @@ fn passes(query: &InstanceQuery, view: &View<'_>, instance: &Instance) -> bool {
         && has_one_of(&query.ipv6_addresses)
 }
 
-/// A new instance runs once its host enforces the revision that made it.
-fn status_of(instance: &Instance, view: &View<'_>) -> &'static str {
-    if instance.created_in <= view.applied { "Running" } else { "Starting" }
+/// An instance is what it is meant to be once its host enforces the revision that says so.
+fn status_of(instance: &Instance, applied: Revision) -> &'static str {
+    match (instance.state, instance.state_since <= applied) {
+        (InstanceState::Running, true) => "Running",
+        (InstanceState::Running, false) => "Starting",
+        (InstanceState::Stopped, true) => "Stopped",
+        (InstanceState::Stopped, false) => "Stopping",
+    }
 }
 
 fn zone_of<'a>(instance: &Instance, view: &View<'a>) -> &'a str {
@@ -64,6 +141,10 @@ fn zone_of<'a>(instance: &Instance, view: &View<'a>) -> &'a str {
 }
 
 fn node(instance: &Instance, view: &View<'_>) -> Node {
+    Node::Object(instance_fields(instance, view))
+}
+
+fn instance_fields(instance: &Instance, view: &View<'_>) -> Fields {
     let enis: Vec<&Arc<Eni>> = view.world.enis_of(&instance.id).collect();
     let primary = enis.first();
     let groups = primary.map(|eni| eni.groups.as_slice()).unwrap_or_default();
@@ -75,14 +156,14 @@ fn node(instance: &Instance, view: &View<'_>) -> Node {
         ("NatIpAddress", "".into()),
     ];
     let no_eip = vec![("AllocationId", "".into()), ("IpAddress", "".into()), ("InternetChargeType", "".into())];
-    Node::Object(vec![
+    vec![
         ("InstanceId", instance.id.as_str().into()),
         ("InstanceName", instance.name.as_str().into()),
         ("Description", instance.description.as_str().into()),
         ("HostName", instance.id.as_str().into()),
         ("RegionId", view.region_of(&instance.vpc).into()),
         ("ZoneId", zone_of(instance, view).into()),
-        ("Status", status_of(instance, view).into()),
+        ("Status", status_of(instance, view.applied).into()),
         ("ImageId", instance.image.as_str().into()),
         ("InstanceType", instance.instance_type.as_str().into()),
         ("CreationTime", to_minutes(instance.created_at).into()),
@@ -100,24 +181,17 @@ fn node(instance: &Instance, view: &View<'_>) -> Node {
         ("EipAddress", no_eip.into()),
         ("OperationLocks", list::<&str>("LockReason", [])),
         ("Tags", tags::node(&instance.tags)),
-    ])
+    ]
 }
 
 fn eni_node(eni: &Eni) -> Node {
-    let v4 = || eni.addresses.iter().filter(|address| address.is_ipv4());
-    let v6 = eni.addresses.iter().filter(|address| address.is_ipv6());
-    let primary = v4().next().map(ToString::to_string).unwrap_or_default();
-    let private = v4().enumerate().map(|(place, address): (usize, &IpAddr)| {
-        Node::Object(vec![("PrivateIpAddress", address.to_string().into()), ("Primary", (place == 0).into())])
-    });
-    let ipv6 = v6.map(|address| Node::Object(vec![("Ipv6Address", address.to_string().into())]));
-    let kind = if eni.device_index == 0 { "Primary" } else { "Secondary" };
+    let primary = eni.addresses.first().map(ToString::to_string).unwrap_or_default();
     Node::Object(vec![
         ("NetworkInterfaceId", eni.id.as_str().into()),
-        ("Type", kind.into()),
+        ("Type", type_of(eni).into()),
         ("MacAddress", eni.mac.to_string().into()),
         ("PrimaryIpAddress", primary.into()),
-        ("PrivateIpSets", list("PrivateIpSet", private)),
-        ("Ipv6Sets", list("Ipv6Set", ipv6)),
+        ("PrivateIpSets", ipv4_sets(eni)),
+        ("Ipv6Sets", ipv6_sets(eni)),
     ])
 }

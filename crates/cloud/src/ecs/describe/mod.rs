@@ -4,12 +4,14 @@
 
 mod groups;
 mod instances;
+mod interfaces;
 mod lists;
 mod network;
 mod page;
 mod references;
 mod rules;
 mod tags;
+mod types;
 
 use sekimori_core::{
     command::Outcome,
@@ -18,6 +20,7 @@ use sekimori_core::{
 };
 
 use super::{
+    catalog::Action,
     encode::{Fields, Node, list},
     errors::Fault,
     query::{EndpointQuery, Query},
@@ -63,11 +66,19 @@ pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
         Query::PortLists(query) => Ok(lists::port_lists(query, view)),
         Query::PortList(query) => lists::port_list(query, view),
         Query::PortListUsers(query) => lists::port_list_users(query, view),
+        Query::Interfaces(query) => Ok(interfaces::interfaces(query, view)),
+        Query::Interface(id) => interfaces::interface(id, view),
+        Query::Statuses(query) => Ok(instances::statuses(query, view)),
+        Query::Instance(id) => instances::instance(id, view),
+        Query::Zones(region) => Ok(types::zones(region)),
+        Query::InstanceTypes(query) => Ok(types::instance_types(query)),
+        Query::Vpc(id) => network::vpc(id, view),
+        Query::VSwitch(id) => network::vswitch(id, view),
     }
 }
 
 /// What a client is told about a command that was carried out.
-pub(super) fn outcome(outcome: &Outcome) -> Fields {
+pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied: Revision) -> Fields {
     match outcome {
         Outcome::Vpc(id) => network::new_vpc(id),
         Outcome::Subnet(id) => vec![("VSwitchId", id.as_str().into())],
@@ -83,6 +94,9 @@ pub(super) fn outcome(outcome: &Outcome) -> Fields {
         | Outcome::Removed { .. } => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],
+        Outcome::Eni(id) => interfaces::created(id, world, applied),
+        Outcome::Addresses { eni, addresses } => interfaces::assigned(action, eni, addresses),
+        Outcome::Power(changes) => instances::switched(action, changes, world, applied),
     }
 }
 

@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sekimori_core::{
     ids::{SubnetId, VpcId},
-    world::{Dialect, Subnet, Vpc},
+    refusal::{Kind, Refusal},
+    world::{Dialect, Eni, Subnet, Vpc},
 };
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     ecs::{
         encode::{Fields, Node, list, number},
+        errors::Fault,
         query::{VSwitchQuery, VpcQuery},
     },
     time::to_seconds,
@@ -73,8 +75,7 @@ pub(super) fn vswitches(query: &VSwitchQuery, view: &View<'_>) -> Fields {
     let (wanted, mut fields) = part(all, &query.page, Order::Ascending, |subnet| subnet.id.to_string());
     let mut taken: BTreeMap<&SubnetId, u64> = BTreeMap::new();
     for eni in view.world.enis() {
-        let addresses = eni.addresses.iter().filter(|address| address.is_ipv4()).count() as u64;
-        *taken.entry(&eni.subnet).or_default() += addresses;
+        *taken.entry(&eni.subnet).or_default() += ipv4_count(eni);
     }
     let vswitches =
         wanted.into_iter().map(|subnet| vswitch_node(subnet, taken.get(&subnet.id).copied().unwrap_or(0)));
@@ -82,12 +83,47 @@ pub(super) fn vswitches(query: &VSwitchQuery, view: &View<'_>) -> Fields {
     fields
 }
 
+/// What `DescribeVpcAttribute` answers.
+pub(super) fn vpc(id: &VpcId, view: &View<'_>) -> Result<Fields, Fault> {
+    let vpc = view.world.vpc(id).filter(|vpc| vpc.account == *view.account);
+    let vpc = vpc.ok_or_else(|| missing(Kind::Vpc, id.as_str()))?;
+    let subnets = view.world.subnets().filter(|subnet| subnet.vpc == *id).map(|subnet| subnet.id.as_str());
+    let mut fields = vpc_fields(vpc, subnets.collect());
+    fields.push(("ClassicLinkEnabled", false.into()));
+    fields.push(("AssociatedCens", list::<&str>("AssociatedCen", [])));
+    fields.push(("CloudResources", list::<&str>("CloudResourceSetType", [])));
+    Ok(fields)
+}
+
+/// What `DescribeVSwitchAttributes` answers.
+pub(super) fn vswitch(id: &SubnetId, view: &View<'_>) -> Result<Fields, Fault> {
+    let subnet = view.world.subnet(id).filter(|subnet| subnet.account == *view.account);
+    let subnet = subnet.ok_or_else(|| missing(Kind::Subnet, id.as_str()))?;
+    let inside = view.world.enis().filter(|eni| eni.subnet == *id);
+    let taken = inside.map(|eni| ipv4_count(eni)).sum();
+    let mut fields = vswitch_fields(subnet, taken);
+    fields.push(("CloudResources", list::<&str>("CloudResourceSetType", [])));
+    Ok(fields)
+}
+
+fn missing(kind: Kind, id: &str) -> Fault {
+    Fault::Refused(Refusal::Missing { kind, id: id.to_owned() })
+}
+
+fn ipv4_count(eni: &Eni) -> u64 {
+    eni.addresses.iter().filter(|address| address.is_ipv4()).count() as u64
+}
+
 fn vpc_node(vpc: &Vpc, subnets: Vec<&str>) -> Node {
+    Node::Object(vpc_fields(vpc, subnets))
+}
+
+fn vpc_fields(vpc: &Vpc, subnets: Vec<&str>) -> Fields {
     let ipv6 = vpc.ipv6.map(|block| block.to_string()).unwrap_or_default();
     let ipv6_blocks = vpc
         .ipv6
         .map(|block| Node::Object(vec![("Ipv6CidrBlock", block.to_string().into()), ("Ipv6Isp", "BGP".into())]));
-    Node::Object(vec![
+    vec![
         ("VpcId", vpc.id.as_str().into()),
         ("VpcName", vpc.name.as_str().into()),
         ("Description", vpc.description.as_str().into()),
@@ -108,14 +144,18 @@ fn vpc_node(vpc: &Vpc, subnets: Vec<&str>) -> Node {
         ("SecondaryCidrBlocks", list::<&str>("SecondaryCidrBlock", [])),
         ("NatGatewayIds", list::<&str>("NatGatewayIds", [])),
         ("Tags", tags::node(&vpc.tags)),
-    ])
+    ]
 }
 
 fn vswitch_node(subnet: &Subnet, taken: u64) -> Node {
+    Node::Object(vswitch_fields(subnet, taken))
+}
+
+fn vswitch_fields(subnet: &Subnet, taken: u64) -> Fields {
     let (first, last) = subnet.assignable(Dialect::Ecs);
     let total = u64::from(u32::from(last).saturating_sub(u32::from(first))) + 1;
     let table = vec![("RouteTableId", named_after("vtb", &subnet.vpc).into()), ("RouteTableType", "System".into())];
-    Node::Object(vec![
+    vec![
         ("VSwitchId", subnet.id.as_str().into()),
         ("VpcId", subnet.vpc.as_str().into()),
         ("VSwitchName", subnet.name.as_str().into()),
@@ -133,7 +173,7 @@ fn vswitch_node(subnet: &Subnet, taken: u64) -> Node {
         ("NetworkAclId", "".into()),
         ("RouteTable", table.into()),
         ("Tags", tags::node(&subnet.tags)),
-    ])
+    ]
 }
 
 /// `vrt-…` or `vtb-…` of `vpc-…`.

@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::{Estate, from, group_peer, port};
 use crate::{
-    command::{Command, NewAccount, NewGroup, NewInstances, Outcome, RuleEdit},
+    command::{Command, EniSpec, NewAccount, NewGroup, NewInstances, Outcome, RuleEdit},
     ids::{AccountId, GroupId, RuleId, VpcId},
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     world::{Dialect, Flavor},
@@ -242,15 +242,14 @@ fn a_shared_vpc_takes_groups_and_instances_of_another_account() {
     let start = |groups: &GroupId, subnet: &crate::ids::SubnetId| {
         Command::RunInstances(NewInstances {
             account: account.clone(),
-            subnet: subnet.clone(),
-            groups: vec![groups.clone()],
+            primary: EniSpec::new(subnet.clone(), vec![groups.clone()]),
+            secondary: Vec::new(),
+            attached: Vec::new(),
             amount: 1,
             name: String::new(),
             description: String::new(),
             image: String::new(),
             instance_type: String::new(),
-            address: None,
-            ipv6_count: 0,
             resource_group: String::new(),
             tags: Default::default(),
         })
