@@ -52,6 +52,7 @@ struct Index {
     group_sets_by_group: OrdMap<GroupId, OrdSet<GroupSet>>,
     enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
     referrers: OrdMap<Referent, OrdSet<(GroupId, RuleId)>>,
+    group_counts: OrdMap<AccountId, usize>,
 }
 
 /// What a rule may name.
@@ -183,6 +184,12 @@ impl World {
         self.enis_of(instance).next()
     }
 
+    /// How many groups an account owns.
+    #[must_use]
+    pub fn group_count(&self, account: &AccountId) -> usize {
+        self.index.group_counts.get(account).copied().unwrap_or_default()
+    }
+
     /// The distinct group sets that hold a group: one for each policy that the group is part of.
     pub fn group_sets_with(&self, group: &GroupId) -> impl Iterator<Item = &GroupSet> + use<'_> {
         self.index.group_sets_by_group.get(group).into_iter().flatten()
@@ -304,7 +311,11 @@ impl World {
     }
 
     fn put_group(&mut self, group: &Arc<Group>) {
-        let rules = self.groups.get(&group.id).map(|old| old.rules.clone()).unwrap_or_default();
+        let old = self.groups.get(&group.id);
+        if old.is_none() {
+            *self.index.group_counts.entry(group.account.clone()).or_default() += 1;
+        }
+        let rules = old.map(|old| old.rules.clone()).unwrap_or_default();
         let mut group = Group::clone(group);
         group.rules = rules;
         self.groups.insert(group.id.clone(), Arc::new(group));
@@ -312,6 +323,9 @@ impl World {
 
     fn delete_group(&mut self, id: &GroupId) {
         let Some(group) = self.groups.remove(id) else { return };
+        if let Some(count) = self.index.group_counts.get_mut(&group.account) {
+            *count -= 1;
+        }
         for rule in group.rules.values() {
             self.forget_references(id, rule);
         }

@@ -47,8 +47,7 @@ impl Draft<'_> {
         let NewGroup { account, vpc, flavor, name, description, resource_group, tags, managed_by } = new;
         let vpc = self.open_vpc(account, vpc)?;
         let limits = self.limits(account);
-        let owned = self.world.groups().filter(|group| group.account == *account).count();
-        within(Counted::Groups, limits.groups, owned + 1)?;
+        within(Counted::Groups, limits.groups, self.world.group_count(account) + 1)?;
         within(Counted::Tags, limits.tags, tags.len())?;
         self.check_resource_group(account, resource_group)?;
         let dialect = self.world.dialect_of(account);
