@@ -1,10 +1,11 @@
 //! The exact judgement of a rule: which packets reach it, and what would become of them without it.
 
+use std::collections::BTreeSet;
+
 use sekimori_core::{
-    change::Change,
     ids::{GroupId, RuleId},
     platform::PlatformPolicy,
-    rule::{Direction, Peer, RuleSpec},
+    rule::{Action, Direction, Peer, RuleSpec},
     space::{Set, TooComplex},
     world::{Group, GroupSet, World, group_set},
 };
@@ -67,7 +68,7 @@ pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Resul
         let Decider::Rule(_, rule) = &line.decider else { continue };
         let mut places = Vec::with_capacity(policies.len());
         for (groups, enis, portions) in &policies {
-            let (state, covered_by) = judge(portions, &group.id, rule)?;
+            let (state, covered_by) = judge(portions, &group.id, rule, &Gone::new())?;
             places.push(JudgedPlace { groups: groups.clone(), enis: *enis, state, covered_by });
         }
         let cloud = covered_by_one(alone, group, rule)?;
@@ -78,11 +79,7 @@ pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Resul
 }
 
 /// The group by itself, then every set of groups that an ENI carries it with.
-fn policies(
-    world: &World,
-    group: &GroupId,
-    direction: Direction,
-) -> Result<Vec<(GroupSet, usize, Portions)>, TooComplex> {
+fn policies(world: &World, group: &GroupId, direction: Direction) -> Result<Vec<Policy>, TooComplex> {
     let alone = group_set(std::slice::from_ref(group));
     let others = world.group_sets_with(group).filter(|set| **set != alone).cloned();
     let sets: Vec<GroupSet> = std::iter::once(alone.clone()).chain(others).collect();
@@ -105,14 +102,33 @@ fn overall(places: &[JudgedPlace]) -> State {
     }
 }
 
-/// What a rule does in one policy, and what decides in its stead.
-fn judge(portions: &Portions, group: &GroupId, rule: &RuleId) -> Result<(State, Vec<Covering>), TooComplex> {
+/// The groups of a policy, the number of interfaces that carry exactly these, and its lines.
+type Policy = (GroupSet, usize, Portions);
+
+/// Rules that are taken as deleted.
+type Gone = BTreeSet<(GroupId, RuleId)>;
+
+fn is_left(line: &Portion, gone: &Gone) -> bool {
+    match &line.decider {
+        Decider::Rule(group, rule) => !gone.contains(&(group.clone(), rule.clone())),
+        Decider::Bypass | Decider::Platform(_) | Decider::IntraGroup(_) => true,
+    }
+}
+
+/// What a rule does in one policy without the rules that are gone, and what decides in its stead.
+fn judge(
+    portions: &Portions,
+    group: &GroupId,
+    rule: &RuleId,
+    gone: &Gone,
+) -> Result<(State, Vec<Covering>), TooComplex> {
     let Some(place) = portions.position(group, rule) else { return Ok((State::Decides, Vec::new())) };
     let (before, rest) = portions.lines.split_at(place);
     let Some((line, after)) = rest.split_first() else { return Ok((State::Decides, Vec::new())) };
     let mut reaching = line.matched.clone();
     let mut covering = Vec::new();
-    for earlier in before.iter().filter(|earlier| earlier.matched.meets(&line.matched)) {
+    let earlier = before.iter().filter(|earlier| is_left(earlier, gone));
+    for earlier in earlier.filter(|earlier| earlier.matched.meets(&line.matched)) {
         if reaching.meets(&earlier.matched) {
             reaching = reaching.difference(&earlier.matched)?;
             covering.push(earlier);
@@ -121,21 +137,22 @@ fn judge(portions: &Portions, group: &GroupId, rule: &RuleId) -> Result<(State, 
     if reaching.is_empty() {
         return Ok((State::DecidesNothing, named(pruned(&line.matched, covering)?)));
     }
-    match without(reaching, line, after, portions)? {
+    let after = after.iter().filter(|later| is_left(later, gone));
+    match without(reaching, line, after, portions.default)? {
         Some(instead) => Ok((State::ChangesNothing, instead)),
         None => Ok((State::Decides, Vec::new())),
     }
 }
 
 /// What would decide about packets if their line were not there, when it would decide alike.
-fn without(
+fn without<'a>(
     mut packets: Set,
     line: &Portion,
-    after: &[Portion],
-    portions: &Portions,
+    after: impl Iterator<Item = &'a Portion>,
+    default: Action,
 ) -> Result<Option<Vec<Covering>>, TooComplex> {
     let mut instead = Vec::new();
-    for later in after.iter().filter(|later| later.matched.meets(&line.matched)) {
+    for later in after.filter(|later| later.matched.meets(&line.matched)) {
         if !packets.meets(&later.matched) {
             continue;
         }
@@ -147,7 +164,7 @@ fn without(
     }
     let mut instead = named(instead);
     if !packets.is_empty() {
-        if portions.default != line.action {
+        if default != line.action {
             return Ok(None);
         }
         instead.push(Covering::Default);
@@ -237,28 +254,35 @@ fn names_group(spec: &RuleSpec) -> bool {
     }
 }
 
-/// Marks the findings that can be deleted together: each is judged again in the world without those before it.
+/// Marks the findings that can be deleted together: each is judged again without those that are deleted before it.
 /// The last in decision order go first, so that of two rules that say the same the one that decides stays.
 pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
-    let mut left = world.clone();
+    let mut gone = Gone::new();
+    // Findings of one group and direction stand together, and deleting rules changes no other line.
+    let mut known: Option<(GroupId, Direction, Vec<Policy>)> = None;
     for finding in findings.iter_mut().rev() {
         if !matches!(finding.state, State::DecidesNothing | State::ChangesNothing) {
             continue;
         }
-        if is_redundant(&left, finding) {
-            left.apply(&Change::DeleteRule { group: finding.group.id.clone(), rule: finding.rule.clone() });
+        let (group, direction) = (finding.group.id.clone(), finding.direction);
+        let is_known = known.as_ref().is_some_and(|(own, way, _)| *own == group && *way == direction);
+        if !is_known {
+            known = policies(world, &group, direction).ok().map(|policies| (group, direction, policies));
+        }
+        let Some((_, _, policies)) = &known else { continue };
+        if is_redundant(policies, finding, &gone) {
+            gone.insert((finding.group.id.clone(), finding.rule.clone()));
             finding.removable = true;
         }
     }
 }
 
 /// Whether a rule can be deleted now. One that cannot be judged stays.
-fn is_redundant(world: &World, finding: &Finding) -> bool {
-    let Ok(policies) = policies(world, &finding.group.id, finding.direction) else { return false };
+fn is_redundant(policies: &[Policy], finding: &Finding, gone: &Gone) -> bool {
     let is_used = policies.iter().any(|(_, enis, _)| *enis > 0);
     let mut counted = policies.iter().filter(|(_, enis, _)| !is_used || *enis > 0);
     counted.all(|(_, _, portions)| {
-        let judged = judge(portions, &finding.group.id, &finding.rule);
+        let judged = judge(portions, &finding.group.id, &finding.rule, gone);
         matches!(judged, Ok((State::DecidesNothing | State::ChangesNothing, _)))
     })
 }
