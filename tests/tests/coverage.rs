@@ -22,7 +22,9 @@ const TABLES_OF_CASES: [&str; 2] = ["tests/clients/refusals.py", "tests/clients/
 const TESTS_IN: [&str; 5] =
     ["crates/cloud/tests/it", "crates/cloud/src/ecs", "crates/cloud/src/sign", "crates/server/src", "tests/clients"];
 /// Rows of the specification that the code does not have. Lower it with every one that goes; never raise it.
-const MISSING_MAX: usize = 32;
+const MISSING_MAX: usize = 11;
+/// Rows of the code that no test speaks about yet; the same.
+const UNTESTED_MAX: usize = 16;
 
 /// A line of the list, by what it is about: `operation`, `parameter` or `error`, and the name.
 type Rows = BTreeMap<(String, String), Row>;
@@ -51,7 +53,7 @@ fn listed() -> Rows {
         let cells: Vec<&str> = line.split('\t').collect();
         let [what, name, state, test, why] = cells[..] else { panic!("`{line}` has not five columns") };
         let row = Row { state: state.to_owned(), test: test.to_owned(), why: why.to_owned() };
-        assert!(["done", "different", "missing"].contains(&state), "`{line}` has no known state");
+        assert!(["done", "different", "untested", "missing"].contains(&state), "`{line}` has no known state");
         assert!(rows.insert((what.to_owned(), name.to_owned()), row).is_none(), "`{what} {name}` is there twice");
     }
     rows
@@ -216,8 +218,10 @@ fn the_list_is_true() {
             wrong.push(format!("{what} {name} names `{}`, which is not there", row.test));
         }
     }
-    let missing = rows.values().filter(|row| row.state == "missing").count();
-    println!("{} rows, {missing} missing", rows.len());
+    let count = |state: &str| rows.values().filter(|row| row.state == state).count();
+    let (missing, untested) = (count("missing"), count("untested"));
+    println!("{} rows, {missing} missing, {untested} untested", rows.len());
     assert!(wrong.is_empty(), "{} things are wrong with `{LIST}`:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(untested <= UNTESTED_MAX, "{untested} rows are untested, more than {UNTESTED_MAX}");
     assert!(missing <= MISSING_MAX, "{missing} rows are missing, more than {MISSING_MAX}");
 }
