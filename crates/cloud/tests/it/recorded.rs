@@ -155,7 +155,7 @@ fn node_acs3() {
     check(
         "node-acs3-run-instances",
         &expect![[
-            r#"Command(RunInstances(NewInstances { account: 1234567890123456, subnet: vsw-1, groups: [sg-1, sg-2], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", address: None, ipv6_count: 0, resource_group: "", tags: Tags({"env": "prod"}) }))"#
+            r#"Command(RunInstances(NewInstances { account: 1234567890123456, primary: EniSpec { subnet: vsw-1, groups: [sg-1, sg-2], primary: None, more: NewAddresses { ipv4: [], ipv4_count: 0, ipv6: [], ipv6_count: 0 }, name: "", description: "", timeouts: TimeoutChoice { tcp_established_s: None, tcp_closed_s: None, udp_s: None, udp_stream_s: None }, source_check: true, delete_on_release: true, resource_group: "", tags: Tags({}) }, secondary: [], attached: [], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", resource_group: "", tags: Tags({"env": "prod"}) }))"#
         ]],
     );
     check(
