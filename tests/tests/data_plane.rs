@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sekimori_compile::abi::Reason;
 use sekimori_core::{
+    change::Row,
     flow::{Segment, TcpFlags, Tracker},
     ids::EniId,
     packet::{Decision, Why},
@@ -159,13 +160,14 @@ fn the_program_agrees_with_the_tracker_while_the_world_changes() {
             );
             let changes = universe.change();
             changes.iter().cloned().for_each(|change| universe.put(change));
-            for change in &changes {
-                if let sekimori_core::change::Change::DeleteEni(eni) = change {
-                    tracker.forget(eni);
-                }
-            }
             let delta = plane.tables.update(&universe.world, &changes);
             plane.plane.write(&delta).expect("the kernel follows");
+            // An ENI that is gone, or has left the host, takes its flows with it.
+            let gone = changes.iter().filter_map(|change| match change.row() {
+                Row::Eni(eni) if plane.tables.eni_slot(&eni).is_none() => Some(eni),
+                _ => None,
+            });
+            gone.for_each(|eni| tracker.forget(&eni));
         }
         if seed % 16 == 15 {
             plane.rest().expect("the plane rests");
