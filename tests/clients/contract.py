@@ -20,6 +20,12 @@ def names_of(items, field):
     return [item[field] for item in items]
 
 
+def links_of(instance):
+    """The links in the namespace of an instance."""
+    shown = subprocess.run(["ip", "-n", instance, "-o", "link"], capture_output=True, text=True, check=True)
+    return [line.split(": ")[1].split("@")[0] for line in shown.stdout.splitlines()]
+
+
 class Networks:
     """VPCs and vSwitches."""
 
@@ -248,78 +254,6 @@ class Rules:
         sdk.call("DeleteSecurityGroup", SecurityGroupId=peer)
 
 
-class Instances:
-    """Instances, and who is in which group."""
-
-    def test_an_instance_runs_with_its_address_and_group(self, sdk, server, vpc):
-        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
-        [instance] = sdk.instances(vswitch, group, InstanceName="db-1", PrivateIpAddress="10.1.0.50")
-        assert instance.startswith("i-") and len(instance) == len("i-") + ID_SIZE
-        server.wait_applied()
-        one = sdk.instance(instance)
-        assert (one["InstanceName"], one["Status"], one["InstanceType"]) == ("db-1", "Running", "ecs.any")
-        assert one["VpcAttributes"]["PrivateIpAddress"]["IpAddress"] == ["10.1.0.50"]
-        assert one["SecurityGroupIds"]["SecurityGroupId"] == [group]
-        [eni] = one["NetworkInterfaces"]["NetworkInterface"]
-        assert (eni["PrimaryIpAddress"], eni["Type"]) == ("10.1.0.50", "Primary")
-        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
-        answer = sdk.call("DescribeInstances", InstanceIds=json.dumps([instance]))
-        assert answer["Instances"]["Instance"] == []
-
-    def test_instances_come_in_pages_of_both_styles(self, sdk, vpc):
-        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
-        made = sorted(sdk.instances(vswitch, group, 5))
-        by_number = []
-        for page in (1, 2, 3):
-            answer = sdk.call("DescribeInstances", VSwitchId=vswitch, PageNumber=page, PageSize=2)
-            assert answer["TotalCount"] == 5
-            by_number += names_of(answer["Instances"]["Instance"], "InstanceId")
-        assert by_number == made
-        by_token, token = [], None
-        while True:
-            answer = sdk.call("DescribeInstances", VSwitchId=vswitch, MaxResults=2, NextToken=token)
-            by_token += names_of(answer["Instances"]["Instance"], "InstanceId")
-            token = answer["NextToken"]
-            if not token:
-                break
-        assert by_token == made
-        sdk.call("DeleteInstances", InstanceId=made, Force=True)
-        assert sdk.call("DescribeInstances", VSwitchId=vswitch)["TotalCount"] == 0
-
-    def test_instances_are_found_by_what_they_have(self, sdk, vpc):
-        vswitch, group, other = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
-        [instance] = sdk.instances(vswitch, group, InstanceName="needle-1")
-        [second] = sdk.instances(vswitch, other, InstanceName="other")
-        address = sdk.instance(instance)["VpcAttributes"]["PrivateIpAddress"]["IpAddress"]
-        for chosen in ({"SecurityGroupId": group}, {"InstanceName": "needle*"}, {"InstanceIds": f'["{instance}"]'},
-                       {"PrivateIpAddresses": json.dumps(address)}):
-            found = sdk.call("DescribeInstances", VpcId=vpc, **chosen)["Instances"]["Instance"]
-            assert names_of(found, "InstanceId") == [instance], chosen
-        assert sdk.call("DescribeInstances", VpcId=vpc, InstanceIds="[]")["Instances"]["Instance"] == []
-        sdk.call("DeleteInstances", InstanceId=[instance, second], Force=True)
-
-    def test_joining_and_leaving_by_instance_and_by_interface(self, sdk, vpc):
-        vswitch, first, second, third = sdk.vswitch(vpc, "10.1.0.0/24"), *(sdk.group(vpc) for _ in range(3))
-        [instance] = sdk.instances(vswitch, first)
-        eni = sdk.instance(instance)["NetworkInterfaces"]["NetworkInterface"][0]["NetworkInterfaceId"]
-        groups = lambda: sdk.instance(instance)["SecurityGroupIds"]["SecurityGroupId"]
-        sdk.call("JoinSecurityGroup", RegionId=None, SecurityGroupId=second, InstanceId=instance)
-        sdk.call("JoinSecurityGroup", SecurityGroupId=third, NetworkInterfaceId=eni)
-        assert groups() == [first, second, third]
-        sdk.call("LeaveSecurityGroup", SecurityGroupId=first, NetworkInterfaceId=eni)
-        sdk.call("LeaveSecurityGroup", RegionId=None, SecurityGroupId=second, InstanceId=instance)
-        assert groups() == [third]
-        sdk.call("DeleteSecurityGroup", SecurityGroupId=first)
-        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
-
-    def test_a_full_vswitch_says_so_after_its_last_address(self, sdk, vpc):
-        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/29"), sdk.group(vpc)
-        made = sdk.instances(vswitch, group, 4)
-        refused = sdk.refused("RunInstances", VSwitchId=vswitch, SecurityGroupId=group, **ANY)
-        assert refused.told == (403, "InvalidVSwitchId.IpNotEnough")
-        sdk.call("DeleteInstances", InstanceId=made, Force=True)
-
-
 class Interfaces:
     """Network interfaces of their own, and the state of instances."""
 
@@ -502,10 +436,76 @@ class Interfaces:
         assert one["VSwitchName"] == "db"
 
 
-def links_of(instance):
-    """The links in the namespace of an instance."""
-    shown = subprocess.run(["ip", "-n", instance, "-o", "link"], capture_output=True, text=True, check=True)
-    return [line.split(": ")[1].split("@")[0] for line in shown.stdout.splitlines()]
+class Instances:
+    """Instances, and who is in which group."""
+
+    def test_an_instance_runs_with_its_address_and_group(self, sdk, server, vpc):
+        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
+        [instance] = sdk.instances(vswitch, group, InstanceName="db-1", PrivateIpAddress="10.1.0.50")
+        assert instance.startswith("i-") and len(instance) == len("i-") + ID_SIZE
+        server.wait_applied()
+        one = sdk.instance(instance)
+        assert (one["InstanceName"], one["Status"], one["InstanceType"]) == ("db-1", "Running", "ecs.any")
+        assert one["VpcAttributes"]["PrivateIpAddress"]["IpAddress"] == ["10.1.0.50"]
+        assert one["SecurityGroupIds"]["SecurityGroupId"] == [group]
+        [eni] = one["NetworkInterfaces"]["NetworkInterface"]
+        assert (eni["PrimaryIpAddress"], eni["Type"]) == ("10.1.0.50", "Primary")
+        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
+        answer = sdk.call("DescribeInstances", InstanceIds=json.dumps([instance]))
+        assert answer["Instances"]["Instance"] == []
+
+    def test_instances_come_in_pages_of_both_styles(self, sdk, vpc):
+        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
+        made = sorted(sdk.instances(vswitch, group, 5))
+        by_number = []
+        for page in (1, 2, 3):
+            answer = sdk.call("DescribeInstances", VSwitchId=vswitch, PageNumber=page, PageSize=2)
+            assert answer["TotalCount"] == 5
+            by_number += names_of(answer["Instances"]["Instance"], "InstanceId")
+        assert by_number == made
+        by_token, token = [], None
+        while True:
+            answer = sdk.call("DescribeInstances", VSwitchId=vswitch, MaxResults=2, NextToken=token)
+            by_token += names_of(answer["Instances"]["Instance"], "InstanceId")
+            token = answer["NextToken"]
+            if not token:
+                break
+        assert by_token == made
+        sdk.call("DeleteInstances", InstanceId=made, Force=True)
+        assert sdk.call("DescribeInstances", VSwitchId=vswitch)["TotalCount"] == 0
+
+    def test_instances_are_found_by_what_they_have(self, sdk, vpc):
+        vswitch, group, other = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+        [instance] = sdk.instances(vswitch, group, InstanceName="needle-1")
+        [second] = sdk.instances(vswitch, other, InstanceName="other")
+        address = sdk.instance(instance)["VpcAttributes"]["PrivateIpAddress"]["IpAddress"]
+        for chosen in ({"SecurityGroupId": group}, {"InstanceName": "needle*"}, {"InstanceIds": f'["{instance}"]'},
+                       {"PrivateIpAddresses": json.dumps(address)}):
+            found = sdk.call("DescribeInstances", VpcId=vpc, **chosen)["Instances"]["Instance"]
+            assert names_of(found, "InstanceId") == [instance], chosen
+        assert sdk.call("DescribeInstances", VpcId=vpc, InstanceIds="[]")["Instances"]["Instance"] == []
+        sdk.call("DeleteInstances", InstanceId=[instance, second], Force=True)
+
+    def test_joining_and_leaving_by_instance_and_by_interface(self, sdk, vpc):
+        vswitch, first, second, third = sdk.vswitch(vpc, "10.1.0.0/24"), *(sdk.group(vpc) for _ in range(3))
+        [instance] = sdk.instances(vswitch, first)
+        eni = sdk.instance(instance)["NetworkInterfaces"]["NetworkInterface"][0]["NetworkInterfaceId"]
+        groups = lambda: sdk.instance(instance)["SecurityGroupIds"]["SecurityGroupId"]
+        sdk.call("JoinSecurityGroup", RegionId=None, SecurityGroupId=second, InstanceId=instance)
+        sdk.call("JoinSecurityGroup", SecurityGroupId=third, NetworkInterfaceId=eni)
+        assert groups() == [first, second, third]
+        sdk.call("LeaveSecurityGroup", SecurityGroupId=first, NetworkInterfaceId=eni)
+        sdk.call("LeaveSecurityGroup", RegionId=None, SecurityGroupId=second, InstanceId=instance)
+        assert groups() == [third]
+        sdk.call("DeleteSecurityGroup", SecurityGroupId=first)
+        sdk.call("DeleteInstance", RegionId=None, InstanceId=instance, Force=True)
+
+    def test_a_full_vswitch_says_so_after_its_last_address(self, sdk, vpc):
+        vswitch, group = sdk.vswitch(vpc, "10.1.0.0/29"), sdk.group(vpc)
+        made = sdk.instances(vswitch, group, 4)
+        refused = sdk.refused("RunInstances", VSwitchId=vswitch, SecurityGroupId=group, **ANY)
+        assert refused.told == (403, "InvalidVSwitchId.IpNotEnough")
+        sdk.call("DeleteInstances", InstanceId=made, Force=True)
 
 
 class Refusals:

@@ -139,7 +139,7 @@ class V2(Sdk):
         request = getattr(models, f"{operation}Request")().from_map(parameters)
         snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).lower()
         # The SDK's generator counts a digit as the end of a word.
-        snake = snake.replace("ipv6_addresses", "ipv_6addresses")
+        snake = snake.replace("ipv6addresses", "ipv_6addresses")
         try:
             answer = getattr(client, f"{snake}_with_options")(request, self.runtime)
         except AlibabaCloudException as error:

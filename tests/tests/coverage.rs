@@ -24,7 +24,7 @@ const TESTS_IN: [&str; 5] =
 /// Rows of the specification that the code does not have. Lower it with every one that goes; never raise it.
 const MISSING_MAX: usize = 11;
 /// Rows of the code that no test speaks about yet; the same.
-const UNTESTED_MAX: usize = 16;
+const UNTESTED_MAX: usize = 0;
 
 /// A line of the list, by what it is about: `operation`, `parameter` or `error`, and the name.
 type Rows = BTreeMap<(String, String), Row>;

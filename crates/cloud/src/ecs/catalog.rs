@@ -879,7 +879,13 @@ pub const OPERATIONS: &[Entry] = &[
         "DescribeNetworkInterfaceAttribute",
         ECS,
         false,
-        &join::<7>(&[&[takes("RegionId", Id), needs("NetworkInterfaceId", Id), ignores("Attribute", Choice)], &TAGS]),
+        &[
+            takes("RegionId", Id),
+            needs("NetworkInterfaceId", Id),
+            ignores("Attribute", Choice),
+            ignores("Tag.N.Key", Text),
+            ignores("Tag.N.Value", Text),
+        ],
     ),
     entry(
         Action::ModifyNetworkInterfaceAttribute,

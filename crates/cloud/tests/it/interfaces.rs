@@ -154,3 +154,57 @@ fn unsupported_kinds_are_refused_and_not_ignored() {
         ]],
     );
 }
+
+#[test]
+fn types_are_found_by_names_with_dots() {
+    let mut estate = Estate::new();
+    let shown = estate.call("DescribeInstanceTypes&InstanceTypes.1=ecs.g7.large&InstanceTypeFamilies.1=ecs.g7");
+    assert_eq!(shown.matches("InstanceTypeId").count(), 1, "{shown}");
+    assert!(shown.contains("\"InstanceTypeId\":\"ecs.g7.large\""), "{shown}");
+}
+
+#[test]
+fn what_is_asked_for_is_filtered() {
+    let mut estate = with_interface();
+    let shown = |estate: &mut Estate, call: &str| estate.call(call).matches("InstanceTypeId").count();
+    let all = shown(&mut estate, "DescribeInstanceTypes");
+    assert_eq!(shown(&mut estate, "DescribeInstanceTypes&InstanceTypeFamily=ecs.g7"), 2);
+    assert_eq!(shown(&mut estate, "DescribeInstanceTypes&MinimumCpuCoreCount=3&MaximumCpuCoreCount=4"), all / 2);
+    let enough = "MinimumEniPrivateIpAddressQuantity=50&MinimumEniIpv6AddressQuantity=10";
+    assert_eq!(shown(&mut estate, &format!("DescribeInstanceTypes&{enough}")), all);
+    assert_eq!(shown(&mut estate, "DescribeInstanceTypes&MinimumEniIpv6AddressQuantity=11"), 0);
+    let first = estate.call("DescribeInstanceTypes&MaxResults=4");
+    let token = first.split('"').skip_while(|word| *word != "NextToken").nth(2).unwrap().to_owned();
+    assert_eq!(shown(&mut estate, &format!("DescribeInstanceTypes&MaxResults=4&NextToken={token}")), all - 4);
+    assert!(estate.call("DescribeInstanceStatus&ClusterId=c-1").contains("\"TotalCount\":0"));
+}
+
+#[test]
+fn tags_and_prefixes_of_interfaces() {
+    let mut estate = with_interface();
+    let create = "CreateNetworkInterface&VSwitchId=$4&SecurityGroupId=$5";
+    for name in ["Ipv6PrefixCount", "Ipv4Prefix.1", "Ipv6Prefix.1"] {
+        let told = estate.call(&format!("{create}&{name}=1"));
+        assert!(told.starts_with("400 InvalidParameter"), "{told}");
+    }
+    for call in [
+        "AssignIpv6Addresses&Ipv6PrefixCount=1",
+        "AssignIpv6Addresses&Ipv6Prefix.1=::",
+        "AssignPrivateIpAddresses&Ipv4PrefixCount=1",
+        "AssignPrivateIpAddresses&Ipv4Prefix.1=1",
+        "UnassignPrivateIpAddresses&Ipv4Prefix.1=1",
+        "UnassignIpv6Addresses&Ipv6Prefix.1=::",
+    ] {
+        let told = estate.call(&format!("{call}&NetworkInterfaceId=$7"));
+        assert!(told.starts_with("400 InvalidParameter"), "{told}");
+    }
+    estate.call(&format!("{create}&Tag.1.key=env&Tag.1.value=test"));
+    let found = estate.call("DescribeNetworkInterfaces&Tag.1.key=env&Tag.1.value=test");
+    assert!(found.contains("\"TotalCount\":1") && found.contains("\"TagKey\":\"env\""), "{found}");
+    assert!(estate.call("DescribeNetworkInterfaces&Tag.1.Key=env&Tag.1.Value=prod").contains("\"TotalCount\":0"));
+    let item = "NetworkInterface.1.InstanceType=Primary&NetworkInterface.1.VSwitchId=$4&NetworkInterface.1.SecurityGroupIds.1=$5";
+    let more = "NetworkInterface.1.SourceDestCheck=false&NetworkInterface.1.Description=first&NetworkInterface.1.SecondaryPrivateIpAddressCount=1\
+                &NetworkInterface.1.Ipv6Address.1=fe80::1";
+    let told = estate.call(&format!("RunInstances&{item}&{more}"));
+    assert!(told.starts_with("400 InvalidPrivateIpAddress"), "{told}");
+}

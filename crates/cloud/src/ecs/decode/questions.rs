@@ -7,7 +7,7 @@ use sekimori_core::ids::{EniId, InstanceId};
 use super::{
     interfaces, network,
     queries::{PAGING, Paging, is_set, is_true, number_page, page, pattern, token_page},
-    scope::Scope,
+    scope::{IDS_MAX, Scope, invalid},
     tags,
 };
 use crate::ecs::{
@@ -79,7 +79,7 @@ pub(super) fn zones(scope: &Scope<'_>) -> Result<Query, Fault> {
 }
 
 pub(super) fn instance_types(scope: &Scope<'_>) -> Result<Query, Fault> {
-    let named = |name: &'static str| scope.id_list::<&str>(name).map(owned);
+    let named = |name: &'static str| label_list(scope, name);
     let mut families = named("InstanceTypeFamilies")?;
     families.extend(scope.text("InstanceTypeFamily").map(str::to_owned));
     let number = |name: &str| scope.integer(name, 0..=u32::MAX);
@@ -104,6 +104,12 @@ pub(super) fn vswitch(scope: &Scope<'_>) -> Result<Query, Fault> {
     network::own_vswitch(scope).map(Query::VSwitch)
 }
 
-fn owned(texts: Vec<&str>) -> Vec<String> {
-    texts.into_iter().map(str::to_owned).collect()
+/// Names of types and families, which have dots and so are no ids.
+fn label_list(scope: &Scope<'_>, name: &str) -> Result<Vec<String>, Fault> {
+    debug_assert!(scope.call.entry().accepts(&format!("{name}.1")), "`{name}.N` is not in the catalog");
+    let texts = scope.call.params().list(name);
+    if texts.len() > IDS_MAX {
+        return Err(invalid(name, format!("it has more than {IDS_MAX} items; ask several times")));
+    }
+    Ok(texts.into_iter().map(str::to_owned).collect())
 }
