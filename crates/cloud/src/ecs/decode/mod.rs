@@ -1,4 +1,4 @@
-//! From parameters to meaning: a [`Call`] becomes a command for `core` or a [`Query`].
+//! From parameters to meaning: a [`Call`] becomes a command for `core` or a [`Query`](super::Query).
 //!
 //! What needs no world is judged here: forms, ranges, contradictions. Whether a thing exists and may be
 //! changed is judged by `core`, with one exception: a thing in another region than the request names does
