@@ -95,7 +95,13 @@ def test_a_group_needs_a_vpc(driver, unchanged):
     assert code_of(refused) == "InvalidVpcId.NotFound"
 
 
-@pytest.mark.parametrize("call", ["ex_list_zones", "list_sizes", "list_images", "list_volumes"])
+def test_zones_and_sizes(driver):
+    zones, sizes = driver.ex_list_zones(), driver.list_sizes()
+    assert zones and all(zone.id.startswith(REGION) for zone in zones)
+    assert sizes and all(size.ram > 0 for size in sizes)
+
+
+@pytest.mark.parametrize("call", ["list_images", "list_volumes"])
 def test_what_is_not_there_is_said_in_xml(driver, unchanged, call):
     with pytest.raises(BaseHTTPError) as refused:
         getattr(driver, call)()

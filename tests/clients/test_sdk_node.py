@@ -66,7 +66,9 @@ def test_tags_and_resource_groups(n2, server):
     n2.call("UntagResources", **tagged, TagKey=["team"])
     shown = n2.call("ListTagResources", **tagged)["TagResources"]["TagResource"]
     assert [(one["TagKey"], one["TagValue"]) for one in shown] == [("env", "prod")]
-    resource_group = server.native("POST", "/v1/resource-groups", {"name": "node"})[1]["id"]
+    _, accounts = server.native("GET", "/v1/accounts")
+    [account] = [one["id"] for one in accounts if n2.key_id in one["keys"]]
+    resource_group = server.native("POST", "/v1/resource-groups", {"name": "node", "account": account})[1]["id"]
     move = {"ResourceType": "securitygroup", "ResourceId": group}
     n2.call("JoinResourceGroup", **move, ResourceGroupId=resource_group)
     assert [one["SecurityGroupId"] for one in n2.groups(ResourceGroupId=resource_group)] == [group]

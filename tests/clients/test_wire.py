@@ -144,12 +144,12 @@ class TestOperations:
     """What is asked for."""
 
     @schemes()
-    @pytest.mark.parametrize("action", ["DescribeZones", "describeregions", "x" * 5_000, "../etc", "名前"])
+    @pytest.mark.parametrize("action", ["DescribeDisks", "describeregions", "x" * 5_000, "../etc", "名前"])
     def test_an_unknown_action(self, signer, make, action):
         assert signer.send(make(signer, action)).told == (404, "InvalidAction.NotFound")
 
     @schemes()
-    @pytest.mark.parametrize("version", ["2014-05-27", "2016-11-15", "2015-04-01", "x"])
+    @pytest.mark.parametrize("version", ["2014-05-27", "2016-11-15", "2015-04-02", "x"])
     def test_an_unknown_version(self, signer, make, version):
         assert signer.send(make(signer, "DescribeRegions", version=version)).told == (400, "InvalidParameter")
 
@@ -306,8 +306,8 @@ class TestHttp:
         assert signer.send(Request("POST", path, {}, {"Content-Type": "application/json"}, b"{}")).status == 404
 
     @pytest.mark.parametrize(("action", "version"), [
-        ("GetCallerIdentity", "2015-04-01"), ("GetCallerIdentity", "2011-06-15"), ("DescribeVpcs", "2016-11-15"),
-        ("DescribeEndpoints", "2015-06-12"), ("ListBuckets", "2013-10-15"),
+        ("GetCallerIdentity", "2011-06-15"), ("DescribeVpcs", "2016-11-15"), ("DescribeDBInstances", "2014-08-15"),
+        ("ListBuckets", "2013-10-15"),
     ])
     def test_the_operation_of_another_service(self, signer, action, version):
         assert signer.send(signer.v1(action, version=version)).told == (400, "InvalidParameter")
