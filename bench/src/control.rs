@@ -109,7 +109,7 @@ fn side_by_side<T: Send>(
         let work = &work;
         let begun: Vec<_> = (0..count)
             .map(|number| {
-                let own = client.sibling(number as u32);
+                let own = client.sibling();
                 scope.spawn(move || work(number, own))
             })
             .collect();

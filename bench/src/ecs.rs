@@ -1,7 +1,10 @@
 //! A client of the ECS API as small as one can be: signature version 1 (HMAC-SHA1 over the parameters).
 
 use std::{
-    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -33,7 +36,7 @@ pub struct Client {
     token: String,
     region: String,
     key: Key,
-    nonce: Cell<u64>,
+    nonces: Arc<AtomicU64>,
 }
 
 impl Client {
@@ -42,16 +45,22 @@ impl Client {
     pub fn new(endpoint: String, token: String, region: String, key: Key) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).build();
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        Self { agent: config.into(), endpoint, token, region, key, nonce: Cell::new(seed) }
+        Self { agent: config.into(), endpoint, token, region, key, nonces: Arc::new(AtomicU64::new(seed)) }
     }
 
-    /// Another client of the same server with the same key, over a connection of its own. Its nonces are others.
+    /// Another client of the same server with the same key, over a connection of its own.
     #[must_use]
-    pub fn sibling(&self, number: u32) -> Self {
+    pub fn sibling(&self) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).build();
-        let nonce = Cell::new(self.nonce.get() ^ (u64::from(number) + 1) << 40);
         let (endpoint, token, region) = (self.endpoint.clone(), self.token.clone(), self.region.clone());
-        Self { agent: config.into(), endpoint, token, region, key: self.key.clone(), nonce }
+        Self {
+            agent: config.into(),
+            endpoint,
+            token,
+            region,
+            key: self.key.clone(),
+            nonces: Arc::clone(&self.nonces),
+        }
     }
 
     /// The server's region.
@@ -66,8 +75,7 @@ impl Client {
     /// The server's refusal.
     pub fn call(&self, version: &str, action: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
         let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let nonce = self.nonce.get().to_string();
-        self.nonce.set(self.nonce.get() + 1);
+        let nonce = self.nonces.fetch_add(1, Ordering::Relaxed).to_string();
         let mut all = vec![
             ("AccessKeyId", self.key.id.as_str()),
             ("Action", action),
