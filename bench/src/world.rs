@@ -305,5 +305,5 @@ fn rule(peer: Peer, protocol: Protocol, port: u16, priority: u8) -> NewRule {
         peer,
         local: None,
     };
-    NewRule { spec, description: String::new() }
+    NewRule::new(spec, "")
 }

@@ -428,6 +428,7 @@ impl Universe {
             created_at: Timestamp(0),
             state: InstanceState::Running,
             state_since: self.world.revision().next(),
+            launch: None,
         };
         let last = index as u16 + 1;
         let mut addresses = vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8))];
@@ -577,7 +578,7 @@ impl Universe {
         self.next_rule += 1;
         let id = RuleId::from(format!("sgr-{}", self.next_rule));
         let spec = self.spec(&groups);
-        let rule = Rule { id, spec, description: String::new(), created_at: Timestamp(0) };
+        let rule = Rule { id, spec, description: String::new(), tags: Default::default(), created_at: Timestamp(0) };
         Change::PutRule { group, rule: Arc::new(rule) }
     }
 

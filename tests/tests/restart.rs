@@ -273,6 +273,7 @@ fn some_changes(world: &World, chooser: &mut Chooser, number: u64) -> Vec<Change
             id: format!("sgr-victim-{}", chooser.below(8)).into(),
             spec: noise(chooser),
             description: number.to_string(),
+            tags: Default::default(),
             created_at: Timestamp(0),
         };
         changes.push(match chooser.one_in(3) {

@@ -76,7 +76,13 @@ impl Fixture {
     fn rule(&mut self, group: &str, words: &[&str]) {
         self.rules += 1;
         let id = format!("r{}", self.rules).as_str().into();
-        let rule = Rule { id, spec: spec(words), description: String::new(), created_at: Timestamp(self.rules) };
+        let rule = Rule {
+            id,
+            spec: spec(words),
+            description: String::new(),
+            tags: Default::default(),
+            created_at: Timestamp(self.rules),
+        };
         self.put(Change::PutRule { group: group_id(group), rule: Arc::new(rule) });
     }
 
@@ -103,6 +109,7 @@ impl Fixture {
             created_at: Timestamp(0),
             state: InstanceState::Running,
             state_since: Revision(1),
+            launch: None,
         };
         let eni = Eni {
             resource_group: String::new(),

@@ -257,7 +257,7 @@ impl Builder<'_> {
                 peer: peer.clone(),
                 local: None,
             };
-            NewRule { spec, description: format!("preset {}", self.request.preset) }
+            NewRule::new(spec, format!("preset {}", self.request.preset))
         };
         match opened {
             Opened::Tcp(port) => vec![rule(Protocol::TCP, Service::Ports(PortRange::one(port)))],

@@ -170,7 +170,13 @@ mod tests {
     }
 
     fn line(spec: RuleSpec, flavor: Flavor) -> String {
-        let made = Rule { id: "sgr-1".into(), spec, description: String::new(), created_at: Timestamp(0) };
+        let made = Rule {
+            id: "sgr-1".into(),
+            spec,
+            description: String::new(),
+            tags: Default::default(),
+            created_at: Timestamp(0),
+        };
         rule(&World::default(), flavor, &made)
     }
 

@@ -4,7 +4,7 @@ mod interface;
 mod lists;
 mod rules;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -22,11 +22,11 @@ use crate::{
     limits::LimitMode,
     platform::PlatformPolicy,
     resource::Resource,
-    rule::{Direction, RuleSpec},
+    rule::{Direction, Rule, RuleSpec},
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{Dialect, Flavor, InnerAccess, Revision, Treatment},
+    world::{Dialect, Flavor, InnerAccess, InstanceState, Revision, Treatment},
 };
 
 pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
@@ -586,4 +586,8 @@ pub enum Outcome {
     },
     /// What became of each instance, in the request's order.
     Power(Vec<PowerChange>),
+    /// The rules that were revoked, as they were.
+    Revoked(Vec<Arc<Rule>>),
+    /// The instances that were deleted, with the state that each had.
+    Deleted(Vec<(InstanceId, InstanceState)>),
 }

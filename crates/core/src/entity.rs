@@ -345,6 +345,17 @@ pub struct Instance {
     pub state: InstanceState,
     /// The revision that made, started, stopped or rebooted it last: its host has done so once it has applied this.
     pub state_since: Revision,
+    /// The call that it was started by (EC2).
+    pub launch: Option<Launch>,
+}
+
+/// The call that an instance was started by, and its place in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The reservation, common to all instances of one call.
+    pub reservation: String,
+    /// Counted from zero.
+    pub index: u32,
 }
 
 /// An elastic network interface: what groups are attached to and what is enforced.

@@ -76,6 +76,8 @@ pub struct Limits {
     pub rules_per_eni: u32,
     /// Rules of a group in one direction.
     pub rules_per_group_direction: u32,
+    /// Rules of a group in one direction that concern one family (EC2).
+    pub rules_per_group_family: u32,
     /// Rules of a group whose peer is a group.
     pub group_peer_rules: u32,
     /// Private addresses in an `EcsBasic` group.
@@ -118,6 +120,7 @@ impl Limits {
         groups_per_eni: 10,
         rules_per_eni: 1_000,
         rules_per_group_direction: 1_000,
+        rules_per_group_family: u32::MAX,
         group_peer_rules: 20,
         addresses_per_basic_group: 6_000,
         enis_per_group: 65_536,
@@ -138,7 +141,8 @@ impl Limits {
         groups_per_eni: 5,
         rules_per_eni: 1_000,
         rules_per_group_direction: 120,
-        group_peer_rules: 60,
+        rules_per_group_family: 60,
+        group_peer_rules: 120,
         addresses_per_basic_group: u32::MAX,
         enis_per_group: u32::MAX,
         instances_per_call: 100,
@@ -158,6 +162,7 @@ impl Limits {
         groups_per_eni: ENI_GROUPS_MAX as u32,
         rules_per_eni: HOST_RULES_MAX,
         rules_per_group_direction: POLICY_RULES_MAX - 64,
+        rules_per_group_family: u32::MAX,
         group_peer_rules: POLICY_RULES_MAX - 64,
         addresses_per_basic_group: HOST_ADDRESSES_MAX,
         enis_per_group: HOST_ENIS_MAX,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{AccountId, EniId, GroupId, InstanceId, RuleId, VpcId},
-    rule::{Direction, Protocol},
+    rule::{Direction, Protocol, RuleSpec},
     world::{InstanceState, Revision},
 };
 
@@ -444,6 +444,30 @@ pub enum Refusal {
         zone: String,
         /// The instance.
         instance: InstanceId,
+    },
+    /// A rule that an EC2 group has already.
+    #[error("`{group}` has a rule that says this already; leave it, or revoke it first")]
+    RuleExists {
+        /// The group.
+        group: GroupId,
+        /// What both say.
+        spec: Box<RuleSpec>,
+    },
+    /// The default group of a VPC lives and goes with it.
+    #[error("`{group}` is the default security group of its VPC; it goes with the VPC")]
+    DefaultGroup {
+        /// The group.
+        group: GroupId,
+        /// Its name.
+        name: String,
+    },
+    /// Another group of the VPC has the name.
+    #[error("`{vpc}` has a security group of the name `{name}` already; choose another name")]
+    GroupNameTaken {
+        /// The name.
+        name: String,
+        /// The VPC.
+        vpc: VpcId,
     },
     /// The instance is not in the state that the command needs.
     #[error("`{instance}` is {state}, which this cannot be done in; start or stop it first")]

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     change::Change,
-    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
     refusal::Kind,
+    rule::Rule,
     tags::Tags,
     world::{Eni, Group, Instance, PortList, PrefixList, Subnet, Vpc, World},
 };
@@ -29,6 +30,8 @@ pub enum Resource {
     PrefixList(PrefixListId),
     /// A port list.
     PortList(PortListId),
+    /// A rule.
+    Rule(RuleId),
 }
 
 /// The kind of such a thing.
@@ -48,6 +51,8 @@ pub enum ResourceKind {
     PrefixList,
     /// Port lists.
     PortList,
+    /// Rules.
+    Rule,
 }
 
 impl ResourceKind {
@@ -62,6 +67,7 @@ impl ResourceKind {
             Self::Group => Resource::Group(id.into()),
             Self::PrefixList => Resource::PrefixList(id.into()),
             Self::PortList => Resource::PortList(id.into()),
+            Self::Rule => Resource::Rule(id.into()),
         }
     }
 
@@ -76,6 +82,10 @@ impl ResourceKind {
             Self::Group => world.groups().map(|one| Resource::Group(one.id.clone())).collect(),
             Self::PrefixList => world.prefix_lists().map(|one| Resource::PrefixList(one.id.clone())).collect(),
             Self::PortList => world.port_lists().map(|one| Resource::PortList(one.id.clone())).collect(),
+            Self::Rule => {
+                let own = world.groups().filter(|group| group.account == *account);
+                own.flat_map(|group| group.rules.keys().cloned().map(Resource::Rule)).collect()
+            }
         };
         all.retain(|one| world.labels(one).is_some_and(|labels| labels.account == account));
         all
@@ -107,6 +117,7 @@ impl Resource {
             Self::Group(id) => id.as_str(),
             Self::PrefixList(id) => id.as_str(),
             Self::PortList(id) => id.as_str(),
+            Self::Rule(id) => id.as_str(),
         }
     }
 
@@ -121,6 +132,7 @@ impl Resource {
             Self::Group(_) => Kind::Group,
             Self::PrefixList(_) => Kind::PrefixList,
             Self::PortList(_) => Kind::PortList,
+            Self::Rule(_) => Kind::Rule,
         }
     }
 }
@@ -154,6 +166,12 @@ impl World {
             Resource::Group(id) => labels!(self.group(id), one, Some(&one.vpc)),
             Resource::PrefixList(id) => labels!(self.prefix_list(id), one, None),
             Resource::PortList(id) => labels!(self.port_list(id), one, None),
+            Resource::Rule(id) => self.rule(id).map(|(group, rule)| Labels {
+                account: &group.account,
+                vpc: Some(&group.vpc),
+                resource_group: &group.resource_group,
+                tags: &rule.tags,
+            }),
         }
     }
 
@@ -170,6 +188,11 @@ impl World {
                 relabelled!(self.prefix_list(id), PutPrefixList, PrefixList, tags, resource_group)
             }
             Resource::PortList(id) => relabelled!(self.port_list(id), PutPortList, PortList, tags, resource_group),
+            // A rule is where its group is.
+            Resource::Rule(id) => self.rule(id).map(|(group, old)| Change::PutRule {
+                group: group.id.clone(),
+                rule: Arc::new(Rule { tags, ..Rule::clone(old) }),
+            }),
         }
     }
 }

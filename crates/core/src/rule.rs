@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::{Cidr, Family},
     ids::{AccountId, GroupId, PortListId, PrefixListId, RuleId},
+    tags::Tags,
     time::Timestamp,
     world::Flavor,
 };
@@ -242,6 +243,8 @@ pub struct Rule {
     pub spec: RuleSpec,
     /// The owner's words about it; not part of its identity.
     pub description: String,
+    /// The owner's tags (EC2); not part of its identity.
+    pub tags: Tags,
     /// When it was authorized.
     pub created_at: Timestamp,
 }

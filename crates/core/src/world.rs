@@ -10,8 +10,8 @@ use std::{net::IpAddr, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 
 pub use crate::entity::{
-    AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, PortEntry, PortList,
-    PrefixEntry, PrefixList, Revision, Subnet, TimeoutChoice, Timeouts, Treatment, Vpc,
+    AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Launch, PortEntry,
+    PortList, PrefixEntry, PrefixList, Revision, Subnet, TimeoutChoice, Timeouts, Treatment, Vpc,
 };
 use crate::{
     bypass::BypassSet,
@@ -53,6 +53,7 @@ struct Index {
     enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
     referrers: OrdMap<Referent, OrdSet<(GroupId, RuleId)>>,
     group_counts: OrdMap<AccountId, usize>,
+    groups_by_rule: OrdSet<(RuleId, GroupId)>,
 }
 
 /// What a rule may name.
@@ -215,6 +216,15 @@ impl World {
         self.index.referrers.get(referent).into_iter().flatten()
     }
 
+    /// A rule by its id alone, with its group.
+    #[must_use]
+    pub fn rule(&self, id: &RuleId) -> Option<(&Arc<Group>, &Arc<Rule>)> {
+        let first = (id.clone(), GroupId::from(""));
+        let (_, group) = self.index.groups_by_rule.range(first..).next().filter(|(rule, _)| rule == id)?;
+        let group = self.groups.get(group)?;
+        Some((group, group.rules.get(id)?))
+    }
+
     /// How a change treats live flows at an ENI: its own choice, else its account's, else its flavor's.
     #[must_use]
     pub fn treatment_of(&self, eni: &Eni) -> Treatment {
@@ -327,7 +337,7 @@ impl World {
             *count -= 1;
         }
         for rule in group.rules.values() {
-            self.forget_references(id, rule);
+            self.forget_rule(id, rule);
         }
     }
 
@@ -335,6 +345,7 @@ impl World {
         self.delete_rule(group, &rule.id);
         let Some(owner) = self.groups.get_mut(group) else { return };
         Arc::make_mut(owner).rules.insert(rule.id.clone(), Arc::clone(rule));
+        self.index.groups_by_rule.insert((rule.id.clone(), group.clone()));
         for referent in referents(rule) {
             let referrers = self.index.referrers.entry(referent).or_default();
             referrers.insert((group.clone(), rule.id.clone()));
@@ -344,11 +355,12 @@ impl World {
     fn delete_rule(&mut self, group: &GroupId, rule: &RuleId) {
         let Some(owner) = self.groups.get_mut(group) else { return };
         if let Some(old) = Arc::make_mut(owner).rules.remove(rule) {
-            self.forget_references(group, &old);
+            self.forget_rule(group, &old);
         }
     }
 
-    fn forget_references(&mut self, group: &GroupId, rule: &Rule) {
+    fn forget_rule(&mut self, group: &GroupId, rule: &Rule) {
+        self.index.groups_by_rule.remove(&(rule.id.clone(), group.clone()));
         for referent in referents(rule) {
             remove_from(&mut self.index.referrers, &referent, &(group.clone(), rule.id.clone()));
         }

@@ -143,7 +143,7 @@ fn spec(port: u16) -> RuleSpec {
 
 /// Opens a port of a group to the world.
 pub(crate) fn authorize(group: &GroupId, port: u16) -> Command {
-    let rules = vec![NewRule { spec: spec(port), description: String::new() }];
+    let rules = vec![NewRule::new(spec(port), "")];
     Command::Authorize { account: ACCOUNT.into(), group: group.clone(), rules }
 }
 

@@ -191,7 +191,7 @@ impl Lab {
     /// Adds a rule to a group.
     pub fn allow(&mut self, group: &str, text: &str) {
         let text: RuleText = must("read a rule", RuleText::from_str(text));
-        let new = |spec| NewRule { spec, description: String::new() };
+        let new = |spec| NewRule::new(spec, "");
         let rules = text.specs(self).into_iter().map(new).collect();
         let (account, group) = (self.owner_of(group), self.group_id(group));
         let outcome = self.run(&Command::Authorize { account, group: group.clone(), rules });
@@ -274,7 +274,8 @@ impl Lab {
         let make = |spec| {
             let id: RuleId = self.context.ids.fresh(Dialect::Ecs, "sgr", |_| false);
             self.names.labels.insert((group.clone(), id.clone()), text.label.clone());
-            let rule = Rule { id, spec, description: String::new(), created_at: Timestamp(0) };
+            let rule =
+                Rule { id, spec, description: String::new(), tags: Default::default(), created_at: Timestamp(0) };
             Change::PutRule { group: group.clone(), rule: Arc::new(rule) }
         };
         specs.into_iter().map(make).collect()

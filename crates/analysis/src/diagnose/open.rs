@@ -153,8 +153,8 @@ fn rule_for(
         }
         let wanted = next_priority(world, &before, priority)?;
         priority = Some(wanted);
-        let NewRule { spec, description } = new_rule(world, eni, request, (local, peer, transport), wanted);
-        let rule = Rule { id: RuleId::from(TRIED), spec, description, created_at: Timestamp(0) };
+        let NewRule { spec, description, tags } = new_rule(world, eni, request, (local, peer, transport), wanted);
+        let rule = Rule { id: RuleId::from(TRIED), spec, description, tags, created_at: Timestamp(0) };
         world.apply(&Change::PutRule { group: group.clone(), rule: Arc::new(rule) });
     }
 }
@@ -202,7 +202,7 @@ fn new_rule(world: &World, eni: &Eni, request: &Request, of: (IpAddr, Cidr, Tran
         peer: Peer::Cidr(peer),
         local: own,
     };
-    NewRule { spec, description: format!("opened for {}", request.target) }
+    NewRule::new(spec, format!("opened for {}", request.target))
 }
 
 /// Own address and peer, for each family that is asked for.

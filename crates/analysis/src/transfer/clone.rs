@@ -130,7 +130,7 @@ fn copy_rules(world: &World, group: &Group, vpc: &Vpc, plan: &mut Plan) {
         let mut spec = rule.spec.clone();
         spec.priority = spec.priority.min(PRIORITY_MAX);
         let said = text::spec(world, group.flavor, &spec);
-        let new = NewRule { spec, description: rule.description.clone() };
+        let new = NewRule::new(spec, rule.description.clone());
         match foreign(&new).filter(|_| vpc.id != group.vpc) {
             None => {
                 plan.texts.push(said);

@@ -236,7 +236,7 @@ impl Record {
             peer,
             local,
         };
-        Ok(NewRule { spec, description: self.description()? })
+        Ok(NewRule::new(spec, self.description()?))
     }
 
     fn direction(&self) -> Result<Direction, String> {

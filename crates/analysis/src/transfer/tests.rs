@@ -207,7 +207,7 @@ proptest! {
         for (index, (spec, description)) in specs.iter().enumerate() {
             let id = format!("x{index}").as_str().into();
             let description = description.trim().to_owned();
-            let rule = Rule { id, spec: spec.clone(), description, created_at: Timestamp(0) };
+            let rule = Rule { id, spec: spec.clone(), description, tags: Default::default(), created_at: Timestamp(0) };
             world.apply(&Change::PutRule { group: "sg-web".into(), rule: Arc::new(rule) });
         }
         let format = if is_csv { Format::Csv } else { Format::Json };

@@ -55,7 +55,7 @@ fn authorize(state: &State, group: GroupId, action: Action, service: (u16, Peer)
         peer,
         local: None,
     };
-    let rules = vec![NewRule { spec, description: String::new() }];
+    let rules = vec![NewRule::new(spec, "")];
     let command = Command::Authorize { account: "1".into(), group, rules };
     // The seed fixes the id, and with it the place among rules that decide alike.
     let mut context = Context {

@@ -132,7 +132,11 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "InvalidParam.ProtocolAndAddressFamilyMismatch",
             "The specified Protocol and address family do not match.",
         ),
-        Refusal::OtherDialect { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
+        // What only EC2's groups are refused is told in words.
+        Refusal::OtherDialect { .. }
+        | Refusal::RuleExists { .. }
+        | Refusal::DefaultGroup { .. }
+        | Refusal::GroupNameTaken { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
         Refusal::AddressNotAssigned { .. } => failure(403, "InvalidIp.IpUnassigned", format!("{refusal}.")),
         Refusal::EniAttached { .. } | Refusal::EniNotAttached { .. } => {
             failure(400, "InvalidOperation.InvalidEniState", format!("{refusal}."))

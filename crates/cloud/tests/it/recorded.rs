@@ -64,7 +64,7 @@ fn acs3_rules() {
     check(
         "acs3-authorize-security-group",
         &expect![[
-            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 5, protocol: Number(6), service: Ports(PortRange { first: 443, last: 443 }), source_ports: None, peer: Cidr(10.159.6.18/12), local: None }, description: "https" }, NewRule { spec: RuleSpec { direction: Ingress, action: Deny, priority: 1, protocol: Any, service: Any, source_ports: None, peer: Group { group: sg-2, account: 1234567890123456 }, local: None }, description: "" }] })"#
+            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 5, protocol: Number(6), service: Ports(PortRange { first: 443, last: 443 }), source_ports: None, peer: Cidr(10.159.6.18/12), local: None }, description: "https", tags: Tags({}) }, NewRule { spec: RuleSpec { direction: Ingress, action: Deny, priority: 1, protocol: Any, service: Any, source_ports: None, peer: Group { group: sg-2, account: 1234567890123456 }, local: None }, description: "", tags: Tags({}) }] })"#
         ]],
     );
     check(
@@ -80,13 +80,13 @@ fn rpc_version_1_in_the_query() {
     check(
         "v1-authorize-security-group-egress",
         &expect![[
-            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Egress, action: Allow, priority: 1, protocol: Number(17), service: Ports(PortRange { first: 53, last: 53 }), source_ports: None, peer: Cidr(2001:db8::1), local: None }, description: "名前 *~ +/" }] })"#
+            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Egress, action: Allow, priority: 1, protocol: Number(17), service: Ports(PortRange { first: 53, last: 53 }), source_ports: None, peer: Cidr(2001:db8::1), local: None }, description: "名前 *~ +/", tags: Tags({}) }] })"#
         ]],
     );
     check(
         "v1-authorize-permissions",
         &expect![[
-            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Egress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 1, last: 65535 }), source_ports: Some(PortRange { first: 1024, last: 65535 }), peer: Cidr(0.0.0.0/0), local: None }, description: "" }] })"#
+            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Egress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 1, last: 65535 }), source_ports: Some(PortRange { first: 1024, last: 65535 }), peer: Cidr(0.0.0.0/0), local: None }, description: "", tags: Tags({}) }] })"#
         ]],
     );
     check(
@@ -106,7 +106,7 @@ fn rpc_version_1_in_a_form() {
     check(
         "v1-form-authorize-security-group",
         &expect![[
-            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 22, last: 22 }), source_ports: None, peer: Cidr(10.0.0.1), local: None }, description: "a b+c*~名" }] })"#
+            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 22, last: 22 }), source_ports: None, peer: Cidr(10.0.0.1), local: None }, description: "a b+c*~名", tags: Tags({}) }] })"#
         ]],
     );
 }
@@ -132,7 +132,7 @@ fn pop_core() {
     check(
         "node-pop-authorize-security-group",
         &expect![[
-            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 22, last: 22 }), source_ports: None, peer: Cidr(10.0.0.1), local: None }, description: "a b+c*~名" }] })"#
+            r#"Command(Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 1, protocol: Number(6), service: Ports(PortRange { first: 22, last: 22 }), source_ports: None, peer: Cidr(10.0.0.1), local: None }, description: "a b+c*~名", tags: Tags({}) }] })"#
         ]],
     );
     check("node-pop-get-caller-identity", &expect!["Query(Caller)"]);
@@ -149,7 +149,7 @@ fn node_acs3() {
     check(
         "node-acs3-authorize-security-group",
         &expect![[
-            r#"Command(Once { ticket: Ticket { account: 1234567890123456, text: "t-1", request: "e03902e2dd85dbc170895468547a6dd31df90aed92204614e471790b0c577c1d" }, command: Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 5, protocol: Number(6), service: Ports(PortRange { first: 443, last: 443 }), source_ports: None, peer: Cidr(10.159.6.18/12), local: None }, description: "東京 *~+/=&" }] } })"#
+            r#"Command(Once { ticket: Ticket { account: 1234567890123456, text: "t-1", request: "e03902e2dd85dbc170895468547a6dd31df90aed92204614e471790b0c577c1d" }, command: Authorize { account: 1234567890123456, group: sg-1, rules: [NewRule { spec: RuleSpec { direction: Ingress, action: Allow, priority: 5, protocol: Number(6), service: Ports(PortRange { first: 443, last: 443 }), source_ports: None, peer: Cidr(10.159.6.18/12), local: None }, description: "東京 *~+/=&", tags: Tags({}) }] } })"#
         ]],
     );
     check(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Draft, lists::replace, missing, operator::check_unprotected, within};
 use crate::{
-    address::Cidr,
+    address::{Cidr, Family},
     change::Change,
     command::{Member, NewGroup, NewRule, Outcome},
     ids::{AccountId, GroupId, VpcId},
@@ -17,13 +17,19 @@ use crate::{
 /// What the cloud calls a group that it has made itself.
 const DEFAULT_GROUP_NAME: &str = "default";
 const DEFAULT_GROUP_DESCRIPTION: &str = "System created security group.";
+/// What EC2 says about one (`spec/ec2.md` A1, 7).
+const EC2_DEFAULT_GROUP_DESCRIPTION: &str = "default VPC security group";
 
 impl Draft<'_> {
     pub(super) fn create_group(&mut self, new: &NewGroup) -> Result<Outcome, Refusal> {
         let vpc = self.open_vpc(&new.account, &new.vpc)?;
         let inner_access = match new.flavor {
             Flavor::EcsBasic => InnerAccess::Accept,
-            Flavor::EcsEnterprise | Flavor::Ec2 => InnerAccess::Drop,
+            Flavor::EcsEnterprise => InnerAccess::Drop,
+            Flavor::Ec2 => {
+                self.check_name_free(&new.name, &vpc)?;
+                InnerAccess::Drop
+            }
         };
         self.clone_group(new, inner_access, &rules_at_birth(new.flavor, &vpc))
     }
@@ -84,30 +90,49 @@ impl Draft<'_> {
         ids: &[GroupId],
         subnet: &Subnet,
     ) -> Result<Vec<GroupId>, Refusal> {
-        let named = match (ids, self.world.dialect_of(account)) {
-            ([], Dialect::Ecs) => vec![self.default_group(account, &subnet.vpc)?],
-            (ids, Dialect::Ecs | Dialect::Ec2) => ids.to_vec(),
-        };
+        let named = if ids.is_empty() { vec![self.default_group(account, &subnet.vpc)?] } else { ids.to_vec() };
         self.attachable(account, &named, (subnet.id.as_str(), &subnet.vpc))
     }
 
-    /// The default group of a VPC, made if there is none (`spec/ecs.md` A6).
-    fn default_group(&mut self, account: &AccountId, vpc: &VpcId) -> Result<GroupId, Refusal> {
+    /// Names are unique in a VPC, whatever their case (`spec/ec2.md` B2).
+    fn check_name_free(&self, name: &str, vpc: &Vpc) -> Result<(), Refusal> {
+        let mut others = self.world.groups().filter(|group| group.vpc == vpc.id);
+        if others.any(|group| group.name.to_lowercase() == name.to_lowercase()) {
+            return Err(Refusal::GroupNameTaken { name: name.to_owned(), vpc: vpc.id.clone() });
+        }
+        Ok(())
+    }
+
+    /// The default group of a VPC, made if there is none: by ECS when it is first needed (`spec/ecs.md` A6), by EC2 with
+    /// the VPC (`spec/ec2.md` A1, 7).
+    pub(super) fn default_group(&mut self, account: &AccountId, vpc: &VpcId) -> Result<GroupId, Refusal> {
         let is_it = |group: &&Arc<Group>| group.is_default && group.vpc == *vpc && group.account == *account;
         if let Some(group) = self.world.groups().find(is_it) {
             return Ok(group.id.clone());
         }
+        let (flavor, inner_access, description) = match self.world.dialect_of(account) {
+            Dialect::Ecs => (Flavor::EcsBasic, InnerAccess::Accept, DEFAULT_GROUP_DESCRIPTION),
+            Dialect::Ec2 => (Flavor::Ec2, InnerAccess::Drop, EC2_DEFAULT_GROUP_DESCRIPTION),
+        };
         let new = NewGroup {
             account: account.clone(),
             vpc: vpc.clone(),
-            flavor: Flavor::EcsBasic,
+            flavor,
             name: DEFAULT_GROUP_NAME.to_owned(),
-            description: DEFAULT_GROUP_DESCRIPTION.to_owned(),
+            description: description.to_owned(),
             resource_group: String::new(),
             tags: crate::tags::Tags::default(),
             managed_by: None,
         };
-        self.make_group(&new, (InnerAccess::Accept, true), &default_group_rules())
+        let rules = match flavor {
+            Flavor::EcsBasic | Flavor::EcsEnterprise => default_group_rules(),
+            Flavor::Ec2 => rules_at_birth(flavor, &*self.open_vpc(account, vpc)?),
+        };
+        let id = self.make_group(&new, (inner_access, true), &rules)?;
+        if let (Flavor::Ec2, Some(group)) = (flavor, self.world.group(&id).cloned()) {
+            self.add_rule(&group, &everything_from(&group));
+        }
+        Ok(id)
     }
 
     pub(super) fn edit_group(
@@ -128,6 +153,9 @@ impl Draft<'_> {
     pub(super) fn delete_group(&mut self, account: &AccountId, id: &GroupId) -> Result<Outcome, Refusal> {
         let group = self.own_group(account, id)?;
         check_unprotected(&group)?;
+        if group.is_default && group.flavor == Flavor::Ec2 {
+            return Err(Refusal::DefaultGroup { group: id.clone(), name: group.name.clone() });
+        }
         self.check_unused(id)?;
         self.drop_group(&group);
         Ok(Outcome::Done)
@@ -274,6 +302,17 @@ impl Draft<'_> {
         group.rules.values().map(|rule| self.weight(&rule.spec)).sum()
     }
 
+    /// What a rule counts for against the quota of one family: one that names a group counts in both
+    /// (`spec/ec2.md` A4).
+    pub(super) fn weight_in(&self, spec: &RuleSpec, family: Family) -> usize {
+        let own = match &spec.peer {
+            Peer::Cidr(cidr) => Some(cidr.family()),
+            Peer::PrefixList(id) => self.world.prefix_list(id).map(|list| list.family),
+            Peer::Group { .. } => None,
+        };
+        if own.is_none_or(|own| own == family) { self.weight(spec) } else { 0 }
+    }
+
     fn weight(&self, spec: &RuleSpec) -> usize {
         let prefixes = match &spec.peer {
             Peer::PrefixList(id) => {
@@ -333,20 +372,29 @@ fn default_group_rules() -> Vec<NewRule> {
         peer: Peer::Cidr(Cidr::WORLD_V4),
         local: None,
     };
-    let description = || DEFAULT_GROUP_DESCRIPTION.to_owned();
-    services.into_iter().map(|service| NewRule { spec: spec(service), description: description() }).collect()
+    services.into_iter().map(|service| NewRule::new(spec(service), DEFAULT_GROUP_DESCRIPTION)).collect()
+}
+
+/// What the members of an EC2 default group may send each other.
+fn everything_from(group: &Group) -> NewRule {
+    let peer = Peer::Group { group: group.id.clone(), account: group.account.clone() };
+    everything(Direction::Ingress, peer)
 }
 
 fn egress_everything(cidr: Cidr) -> NewRule {
+    everything(Direction::Egress, Peer::Cidr(cidr))
+}
+
+fn everything(direction: Direction, peer: Peer) -> NewRule {
     let spec = RuleSpec {
-        direction: Direction::Egress,
+        direction,
         action: Action::Allow,
         priority: 1,
         protocol: Protocol::Any,
         service: Service::Any,
         source_ports: None,
-        peer: Peer::Cidr(cidr),
+        peer,
         local: None,
     };
-    NewRule { spec, description: String::new() }
+    NewRule::new(spec, "")
 }

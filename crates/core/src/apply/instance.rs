@@ -8,7 +8,7 @@ use crate::{
     command::{EniSpec, InstancePatch, NewInstances, Outcome, Power, PowerChange},
     ids::{AccountId, InstanceId},
     refusal::{Counted, Kind, Refusal},
-    world::{Eni, Instance, InstanceState, Subnet},
+    world::{Dialect, Eni, Instance, InstanceState, Launch, Subnet},
 };
 
 impl Draft<'_> {
@@ -21,8 +21,10 @@ impl Draft<'_> {
         let subnet = self.open_subnet(account, &primary.subnet)?;
         let primary = self.with_groups(account, primary, &subnet)?;
         let mut made = Vec::new();
-        for _ in 0..*amount {
-            let id = self.start(new, &subnet);
+        let reservation = self.reservation(account);
+        for index in 0..*amount {
+            let launch = reservation.clone().map(|reservation| Launch { reservation, index });
+            let id = self.start(new, &subnet, launch);
             self.make_eni(account, &primary, Some((&id, 0)))?;
             for spec in secondary {
                 let eni = self.make_eni(account, spec, None)?;
@@ -46,7 +48,15 @@ impl Draft<'_> {
         Ok(EniSpec { groups, ..spec.clone() })
     }
 
-    fn start(&mut self, new: &NewInstances, subnet: &Subnet) -> InstanceId {
+    /// A name for the call, which EC2 groups instances by.
+    fn reservation(&mut self, account: &AccountId) -> Option<String> {
+        match self.world.dialect_of(account) {
+            Dialect::Ecs => None,
+            Dialect::Ec2 => Some(self.context.ids.fresh(Dialect::Ec2, "r", |_: &String| false)),
+        }
+    }
+
+    fn start(&mut self, new: &NewInstances, subnet: &Subnet, launch: Option<Launch>) -> InstanceId {
         let NewInstances { account, name, description, image, instance_type, .. } = new;
         let dialect = self.world.dialect_of(account);
         let id: InstanceId = self.context.ids.fresh(dialect, "i", |id| self.world.instance(id).is_some());
@@ -65,6 +75,7 @@ impl Draft<'_> {
             created_at: self.context.now,
             state: InstanceState::Running,
             state_since: self.world.revision().next(),
+            launch,
         };
         self.put(Change::PutInstance(Arc::new(instance)));
         id
@@ -77,6 +88,7 @@ impl Draft<'_> {
         is_forced: bool,
     ) -> Result<Outcome, Refusal> {
         let owned = instances.iter().map(|id| self.own_instance(account, id));
+        let mut deleted = Vec::with_capacity(instances.len());
         for instance in owned.collect::<Result<Vec<_>, _>>()? {
             let id = &instance.id;
             if instance.state == InstanceState::Running && !is_forced {
@@ -91,8 +103,9 @@ impl Draft<'_> {
                 }
             }
             self.put(Change::DeleteInstance(id.clone()));
+            deleted.push((id.clone(), instance.state));
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Deleted(deleted))
     }
 
     pub(super) fn modify_instance(

@@ -10,7 +10,7 @@ use crate::{
     command::{NetworkPatch, NewSubnet, NewVpc, Outcome, VpcIpv6},
     ids::{AccountId, SubnetId, VpcId},
     refusal::{Counted, Kind, Refusal},
-    world::{Subnet, Vpc},
+    world::{Dialect, Flavor, Group, Subnet, Vpc},
 };
 
 /// Blocks that no VPC may use: loopback, link-local, shared address space, multicast and reserved. The
@@ -33,13 +33,13 @@ impl Draft<'_> {
         self.check_resource_group(account, resource_group)?;
         let owned = self.world.vpcs().filter(|vpc| vpc.account == *account && vpc.region == *region).count();
         within(Counted::Vpcs, self.limits(account).vpcs, owned + 1)?;
-        check_vpc_block(*cidr)?;
+        let dialect = self.world.dialect_of(account);
+        check_vpc_block(*cidr, dialect)?;
         let ipv6 = match ipv6 {
             VpcIpv6::Off => None,
             VpcIpv6::Any => Some(self.fresh_ipv6_block()),
             VpcIpv6::Block(block) => Some(check_vpc_ipv6(*block)?),
         };
-        let dialect = self.world.dialect_of(account);
         let id: VpcId = self.context.ids.fresh(dialect, "vpc", |id| self.world.vpc(id).is_some());
         let vpc = Vpc {
             id: id.clone(),
@@ -55,16 +55,24 @@ impl Draft<'_> {
             created_at: self.context.now,
         };
         self.put(Change::PutVpc(Arc::new(vpc)));
+        match dialect {
+            Dialect::Ecs => {}
+            Dialect::Ec2 => drop(self.default_group(account, &id)?),
+        }
         Ok(Outcome::Vpc(id))
     }
 
     pub(super) fn delete_vpc(&mut self, account: &AccountId, id: &VpcId) -> Result<Outcome, Refusal> {
         self.own_vpc(account, id)?;
         let subnet = self.world.subnets().find(|subnet| subnet.vpc == *id).map(|subnet| subnet.id.to_string());
-        let group = || self.world.groups().find(|group| group.vpc == *id).map(|group| group.id.to_string());
+        // What EC2 made with the VPC goes with it.
+        let goes = |group: &Group| group.is_default && group.flavor == Flavor::Ec2;
+        let inside: Vec<_> = self.world.groups().filter(|group| group.vpc == *id).cloned().collect();
+        let group = || inside.iter().find(|group| !goes(group)).map(|group| group.id.to_string());
         if let Some(by) = subnet.or_else(group) {
             return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
         }
+        inside.iter().for_each(|group| self.drop_group(group));
         self.put(Change::DeleteVpc(id.clone()));
         Ok(Outcome::Done)
     }
@@ -75,13 +83,13 @@ impl Draft<'_> {
         let vpc = self.own_vpc(account, vpc)?;
         let siblings = self.world.subnets().filter(|subnet| subnet.vpc == vpc.id).count();
         within(Counted::Subnets, self.limits(account).subnets_per_vpc, siblings + 1)?;
-        check_subnet_block(*cidr, &vpc)?;
+        let dialect = self.world.dialect_of(account);
+        check_subnet_block(*cidr, &vpc, dialect)?;
         let ipv6 = ipv6_index.map(|index| subnet_ipv6(&vpc, index)).transpose()?;
         self.check_free(&vpc, *cidr, ipv6)?;
-        let dialect = self.world.dialect_of(account);
         let prefix = match dialect {
-            crate::world::Dialect::Ecs => "vsw",
-            crate::world::Dialect::Ec2 => "subnet",
+            Dialect::Ecs => "vsw",
+            Dialect::Ec2 => "subnet",
         };
         let id: SubnetId = self.context.ids.fresh(dialect, prefix, |id| self.world.subnet(id).is_some());
         let subnet = Subnet {
@@ -227,12 +235,16 @@ fn bad(cidr: impl ToString, reason: &str) -> Refusal {
     Refusal::BadCidr { cidr: cidr.to_string(), reason: reason.to_owned() }
 }
 
-fn check_vpc_block(cidr: Ipv4Net) -> Result<(), Refusal> {
+fn check_vpc_block(cidr: Ipv4Net, dialect: Dialect) -> Result<(), Refusal> {
     if cidr.addr() != cidr.network() {
         return Err(bad(cidr, "its host bits are not zero"));
     }
-    if !(8..=28).contains(&cidr.prefix_len()) {
-        return Err(bad(cidr, "a VPC is between /8 and /28"));
+    let (largest, smallest) = match dialect {
+        Dialect::Ecs => (8, 28),
+        Dialect::Ec2 => (16, 28),
+    };
+    if !(largest..=smallest).contains(&cidr.prefix_len()) {
+        return Err(bad(cidr, &format!("a VPC is between /{largest} and /{smallest}")));
     }
     let reserved = RESERVED.iter().filter_map(|text| text.parse::<Ipv4Net>().ok());
     if reserved.into_iter().any(|block| overlaps(cidr, block)) {
@@ -253,12 +265,16 @@ fn check_vpc_ipv6(block: Ipv6Net) -> Result<Ipv6Net, Refusal> {
     Ok(block)
 }
 
-fn check_subnet_block(cidr: Ipv4Net, vpc: &Vpc) -> Result<(), Refusal> {
+fn check_subnet_block(cidr: Ipv4Net, vpc: &Vpc, dialect: Dialect) -> Result<(), Refusal> {
     if cidr.addr() != cidr.network() {
         return Err(bad(cidr, "its host bits are not zero"));
     }
-    if !(16..=29).contains(&cidr.prefix_len()) {
-        return Err(bad(cidr, "a subnet is between /16 and /29"));
+    let smallest = match dialect {
+        Dialect::Ecs => 29,
+        Dialect::Ec2 => 28,
+    };
+    if !(16..=smallest).contains(&cidr.prefix_len()) {
+        return Err(bad(cidr, &format!("a subnet is between /16 and /{smallest}")));
     }
     if !vpc.cidr.contains(&cidr) {
         return Err(bad(cidr, &format!("it is not within {} of its VPC", vpc.cidr)));

@@ -25,9 +25,12 @@ impl Draft<'_> {
             let group = self.own_group(account, id)?;
             self.check_spec(&group, &new.spec)?;
             let known = group.rules.values().find(|rule| rule.spec == new.spec);
-            ids.push(match known {
-                Some(rule) => rule.id.clone(),
-                None => self.add_rule(&group, new),
+            ids.push(match (known, group.flavor) {
+                (None, _) => self.add_rule(&group, new),
+                (Some(rule), Flavor::EcsBasic | Flavor::EcsEnterprise) => rule.id.clone(),
+                (Some(_), Flavor::Ec2) => {
+                    return Err(Refusal::RuleExists { group: id.clone(), spec: Box::new(new.spec.clone()) });
+                }
             });
         }
         self.check_rule_limits(account, id)?;
@@ -36,9 +39,9 @@ impl Draft<'_> {
 
     pub(super) fn add_rule(&mut self, group: &Group, new: &NewRule) -> RuleId {
         let dialect = self.world.dialect_of(&group.account);
-        let id: RuleId = self.context.ids.fresh(dialect, "sgr", |id| group.rules.contains_key(id));
-        let (spec, description) = (new.spec.clone(), new.description.clone());
-        let rule = Rule { id: id.clone(), spec, description, created_at: self.context.now };
+        let id: RuleId = self.context.ids.fresh(dialect, "sgr", |id| self.world.rule(id).is_some());
+        let NewRule { spec, description, tags } = new.clone();
+        let rule = Rule { id: id.clone(), spec, description, tags, created_at: self.context.now };
         self.put(Change::PutRule { group: group.id.clone(), rule: Arc::new(rule) });
         id
     }
@@ -53,12 +56,12 @@ impl Draft<'_> {
         let group = self.own_group(account, id)?;
         let doomed = match rules {
             Revocation::Ids(ids) => named(&group, direction, ids)?,
-            Revocation::Specs(specs) => said(&group, specs),
+            Revocation::Specs(specs) => said(&group, specs)?,
         };
         for rule in &doomed {
-            self.put(Change::DeleteRule { group: id.clone(), rule: rule.clone() });
+            self.put(Change::DeleteRule { group: id.clone(), rule: rule.id.clone() });
         }
-        Ok(Outcome::Rules(doomed))
+        Ok(Outcome::Revoked(doomed))
     }
 
     /// Changes one rule, and keeps its name, its birthday and its counter.
@@ -173,8 +176,12 @@ impl Draft<'_> {
         let limits = self.limits(account);
         let Some(group) = self.world.group(id) else { return Ok(()) };
         for direction in [Direction::Ingress, Direction::Egress] {
-            let count = group.rules.values().filter(|rule| rule.spec.direction == direction).count();
-            within(Counted::RulesOfGroup, limits.rules_per_group_direction, count)?;
+            let rules = || group.rules.values().filter(|rule| rule.spec.direction == direction);
+            within(Counted::RulesOfGroup, limits.rules_per_group_direction, rules().count())?;
+            for family in [Family::V4, Family::V6] {
+                let weight = rules().map(|rule| self.weight_in(&rule.spec, family)).sum();
+                within(Counted::RulesOfGroup, limits.rules_per_group_family, weight)?;
+            }
         }
         let peers = group.rules.values().filter(|rule| matches!(rule.spec.peer, Peer::Group { .. })).count();
         within(Counted::GroupPeerRules, limits.group_peer_rules, peers)?;
@@ -235,16 +242,20 @@ fn check_fit(rule: &Rule) -> Result<(), Refusal> {
     if families.len() > 1 { Err(Refusal::RuleFamily { rule: rule.id.clone() }) } else { Ok(()) }
 }
 
-fn named(group: &Group, direction: Direction, ids: &[RuleId]) -> Result<Vec<RuleId>, Refusal> {
-    for id in ids {
-        let known = group.rules.get(id).is_some_and(|rule| rule.spec.direction == direction);
-        if !known {
-            return Err(Refusal::RuleMissing { group: group.id.clone(), rule: id.clone() });
-        }
-    }
-    Ok(ids.to_vec())
+fn named(group: &Group, direction: Direction, ids: &[RuleId]) -> Result<Vec<Arc<Rule>>, Refusal> {
+    let find = |id: &RuleId| {
+        let known = group.rules.get(id).filter(|rule| rule.spec.direction == direction);
+        known.cloned().ok_or_else(|| Refusal::RuleMissing { group: group.id.clone(), rule: id.clone() })
+    };
+    ids.iter().map(find).collect()
 }
 
-fn said(group: &Group, specs: &[RuleSpec]) -> Vec<RuleId> {
-    group.rules.values().filter(|rule| specs.contains(&rule.spec)).map(|rule| rule.id.clone()).collect()
+fn said(group: &Group, specs: &[RuleSpec]) -> Result<Vec<Arc<Rule>>, Refusal> {
+    let found: Vec<_> = group.rules.values().filter(|rule| specs.contains(&rule.spec)).cloned().collect();
+    let is_said = |spec: &RuleSpec| found.iter().any(|rule| rule.spec == *spec);
+    match group.flavor {
+        Flavor::EcsBasic | Flavor::EcsEnterprise => Ok(found),
+        Flavor::Ec2 if specs.iter().all(is_said) => Ok(found),
+        Flavor::Ec2 => Err(Refusal::NoSuchRule { group: group.id.clone() }),
+    }
 }

@@ -1,5 +1,6 @@
 //! Commands on a small estate: what each changes, and what is refused with nothing changed.
 
+mod ec2;
 mod edits;
 mod interfaces;
 mod lists;
@@ -19,7 +20,7 @@ use crate::{
     world::{Dialect, Flavor, InnerAccess, Treatment},
 };
 
-/// An account with a VPC 10.0.0.0/8 (and an IPv6 block), a subnet 10.1.0.0/24 and two basic groups.
+/// An account with a VPC 10.0.0.0/8, in EC2 10.1.0.0/16 (and an IPv6 block), a subnet 10.1.0.0/24 and two basic groups.
 struct Estate {
     state: State,
     context: Context,
@@ -55,7 +56,8 @@ impl Estate {
             sealed_secret: "s".into(),
         };
         estate.run(Command::CreateAccount(account));
-        let Outcome::Vpc(vpc) = estate.run(estate.new_vpc("10.0.0.0/8", VpcIpv6::Any)) else { panic!() };
+        let block = if dialect == Dialect::Ecs { "10.0.0.0/8" } else { "10.1.0.0/16" };
+        let Outcome::Vpc(vpc) = estate.run(estate.new_vpc(block, VpcIpv6::Any)) else { panic!() };
         estate.vpc = vpc;
         let Outcome::Subnet(subnet) = estate.run(estate.new_subnet("10.1.0.0/24")) else { panic!() };
         estate.subnet = subnet;
@@ -120,7 +122,7 @@ impl Estate {
             account: self.account.clone(),
             vpc: self.vpc.clone(),
             flavor,
-            name: "g".into(),
+            name: format!("g{}", self.state.world().groups().count()),
             description: String::new(),
             resource_group: String::new(),
             tags: Default::default(),
@@ -152,7 +154,7 @@ impl Estate {
     }
 
     fn authorize(&self, group: &GroupId, specs: impl IntoIterator<Item = RuleSpec>) -> Command {
-        let rules = specs.into_iter().map(|spec| NewRule { spec, description: String::new() }).collect();
+        let rules = specs.into_iter().map(|spec| NewRule::new(spec, "")).collect();
         Command::Authorize { account: self.account.clone(), group: group.clone(), rules }
     }
 
@@ -215,7 +217,7 @@ fn revoking_what_is_not_there_changes_nothing_unless_it_was_named() {
         direction: Direction::Ingress,
         rules,
     };
-    assert_eq!(estate.run(revoke(Revocation::Specs(vec![port(1, from("::/0"))]))), Outcome::Rules(vec![]));
+    assert_eq!(estate.run(revoke(Revocation::Specs(vec![port(1, from("::/0"))]))), Outcome::Revoked(vec![]));
     estate.refused(
         revoke(Revocation::Ids(vec![RuleId::from("sgr-no")])),
         &expect!["`A` has no rule `sgr-no` in this direction; list the rules to find the id"],

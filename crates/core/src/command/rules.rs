@@ -6,6 +6,7 @@ use crate::{
     address::Cidr,
     ids::RuleId,
     rule::{Action, Peer, PortRange, Protocol, RuleSpec, Service},
+    tags::Tags,
 };
 
 /// A rule to be made.
@@ -15,12 +16,23 @@ pub struct NewRule {
     pub spec: RuleSpec,
     /// The owner's words about it; may be empty.
     pub description: String,
+    /// Its tags (EC2).
+    pub tags: Tags,
+}
+
+impl NewRule {
+    /// A rule without tags.
+    #[must_use]
+    pub fn new(spec: RuleSpec, description: impl Into<String>) -> Self {
+        Self { spec, description: description.into(), tags: Tags::default() }
+    }
 }
 
 /// Which rules to revoke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Revocation {
-    /// The rules that say exactly this. One that no rule says is no error (`spec/ecs.md` A5).
+    /// The rules that say exactly this. One that no rule says is no error in ECS (`spec/ecs.md` A5); in EC2 it is, and
+    /// nothing is revoked then (`spec/ec2.md` B2).
     Specs(Vec<RuleSpec>),
     /// The rules of these names, each of which must exist.
     Ids(Vec<RuleId>),

@@ -63,7 +63,9 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Removed { .. }
         | Outcome::Eni(_)
         | Outcome::Addresses { .. }
-        | Outcome::Power(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
+        | Outcome::Power(_)
+        | Outcome::Revoked(_)
+        | Outcome::Deleted(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
     }
 }
 

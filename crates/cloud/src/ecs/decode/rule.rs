@@ -81,7 +81,7 @@ impl Item<'_> {
             peer: self.peer(&peer_end, peer_cidr)?.ok_or_else(|| self.peer_missing())?,
             local,
         };
-        Ok(NewRule { spec, description: self.description()?.unwrap_or_default() })
+        Ok(NewRule::new(spec, self.description()?.unwrap_or_default()))
     }
 
     /// The other end, and the group's own.

@@ -91,6 +91,8 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Account(_)
         | Outcome::ResourceGroup(_)
         | Outcome::Rules(_)
+        | Outcome::Revoked(_)
+        | Outcome::Deleted(_)
         | Outcome::Removed { .. } => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],
