@@ -1,13 +1,22 @@
 //! What a console does, shown on real packets: a port opened as narrowly as it was asked for, presets, and
 //! platform policies that no group can undo.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 use sekimori_analysis::{attach, diagnose::open, preset};
 use sekimori_core::{
-    command::Command, limits::LimitMode, platform::PlatformPolicy, resource::Resource, rule::Direction, tags::Tags,
+    address::Family,
+    command::{Command, NewRule, NewSnapshotPolicy, Outcome, Revocation},
+    limits::LimitMode,
+    platform::PlatformPolicy,
+    resource::Resource,
+    rule::{Action, Direction, Rule, RuleSpec},
+    snapshot::Retention,
+    tags::Tags,
     world::Dialect,
 };
-use sekimori_tests::lab::Lab;
+use sekimori_tests::lab::{Lab, observe::Answer, wire::Wire};
 
 #[test]
 fn an_opened_port_is_open_to_whom_it_was_opened_and_to_nobody_else() {
@@ -132,4 +141,51 @@ fn an_instance_joins_the_group_with_its_tag_and_is_judged_by_it() {
         outside -> a tcp/80: passes [a: allow web-in]
         outside -> b tcp/80: dropped [b: default deny]
     "#]]);
+}
+
+#[test]
+fn a_restore_changes_what_passes() {
+    let Some(mut lab) = Lab::of(
+        "group client enterprise
+           out allow all to any as out
+         group server basic isolated
+           in allow tcp/443 from any as web
+           in deny tcp/22 from any prio 1 as no-ssh
+         instance a client
+         instance b server",
+    ) else {
+        return;
+    };
+    let (account, group) = (lab.eni("b").account.clone(), lab.group_id("server"));
+    let (name, retention) = ("daily".to_owned(), Retention::default());
+    let new = NewSnapshotPolicy { account: account.clone(), name, is_enabled: true, retention };
+    let Outcome::SnapshotPolicy(policy) = lab.run(&Command::CreateSnapshotPolicy(new)) else { panic!("no policy") };
+    lab.run(&Command::AttachSnapshotPolicy { policy, groups: vec![group.clone()] });
+    let before: Vec<Arc<Rule>> = lab.world().group(&group).unwrap().rules.values().cloned().collect();
+    // Everything is turned round: what was open is closed, and the other way.
+    let rules = Revocation::Ids(before.iter().map(|rule| rule.id.clone()).collect());
+    let direction = Direction::Ingress;
+    lab.run(&Command::Revoke { account: account.clone(), group: group.clone(), direction, rules });
+    let turned = |rule: &&Arc<Rule>| rule.spec.action == Action::Deny;
+    let allow = |rule: &Arc<Rule>| RuleSpec { action: Action::Allow, ..rule.spec.clone() };
+    let rules = before.iter().filter(turned).map(allow);
+    let rules = rules.map(|spec| NewRule::new(spec, "")).collect();
+    lab.run(&Command::Authorize { account, group: group.clone(), rules });
+    lab.check(expect![[r#"
+        a -> b tcp/443: dropped [a: allow out] [b: default deny]
+        a -> b tcp/22: passes [a: allow out] [b: allow ]
+    "#]]);
+    let mut ssh: Vec<Wire> = [Family::V4, Family::V6].map(|family| lab.connect("a", "b", 22, family)).into();
+    for wire in &mut ssh {
+        assert_eq!(lab.talk(wire).answer, Answer::Passes);
+    }
+    let snapshot = lab.world().snapshots().of_group(&group).next().unwrap().id.clone();
+    lab.run(&Command::RestoreSnapshot { snapshot });
+    lab.check(expect![[r#"
+        a -> b tcp/443: passes [a: allow out] [b: allow web]
+        a -> b tcp/22: dropped [a: allow out] [b: deny no-ssh]
+    "#]]);
+    for wire in &mut ssh {
+        assert_eq!(lab.talk(wire).to_string(), "dropped [a: known-flow] [b: flow-ended-by-change]");
+    }
 }

@@ -17,6 +17,7 @@ pub mod planning;
 mod portions;
 pub mod preset;
 mod resolve;
+pub mod snapshot;
 pub mod text;
 pub mod transfer;
 mod trial;

@@ -326,7 +326,11 @@ impl Tables {
             | Change::PutPortList(_)
             | Change::DeletePortList(_)
             | Change::PutToken(_)
-            | Change::DeleteToken { .. } => {}
+            | Change::DeleteToken { .. }
+            | Change::PutSnapshotPolicy(_)
+            | Change::DeleteSnapshotPolicy(_)
+            | Change::PutSnapshot(_)
+            | Change::DeleteSnapshot(_) => {}
         }
     }
 
@@ -542,7 +546,11 @@ impl Touched {
             | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)
             | Change::PutToken(_)
-            | Change::DeleteToken { .. } => {}
+            | Change::DeleteToken { .. }
+            | Change::PutSnapshotPolicy(_)
+            | Change::DeleteSnapshotPolicy(_)
+            | Change::PutSnapshot(_)
+            | Change::DeleteSnapshot(_) => {}
         }
     }
 

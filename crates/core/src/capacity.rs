@@ -163,7 +163,11 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::PutInstance(_)
         | Change::DeleteInstance(_)
         | Change::PutToken(_)
-        | Change::DeleteToken { .. } => Vec::new(),
+        | Change::DeleteToken { .. }
+        | Change::PutSnapshotPolicy(_)
+        | Change::DeleteSnapshotPolicy(_)
+        | Change::PutSnapshot(_)
+        | Change::DeleteSnapshot(_) => Vec::new(),
     }
 }
 

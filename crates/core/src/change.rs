@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bypass::BypassSet,
-    ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    ids::{
+        AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SnapshotId, SnapshotPolicyId,
+        SubnetId, VpcId,
+    },
     platform::Platform,
     rule::Rule,
+    snapshot::{Snapshot, SnapshotPolicy},
     time::Timestamp,
     token::Token,
     world::{AccessKey, Account, Eni, Group, Instance, PortList, PrefixList, Revision, Subnet, Vpc, World},
@@ -82,6 +86,14 @@ pub enum Change {
         /// The client's text.
         text: String,
     },
+    /// The snapshot policy is this.
+    PutSnapshotPolicy(Arc<SnapshotPolicy>),
+    /// The snapshot policy is gone.
+    DeleteSnapshotPolicy(SnapshotPolicyId),
+    /// The snapshot is this.
+    PutSnapshot(Arc<Snapshot>),
+    /// The snapshot is gone.
+    DeleteSnapshot(SnapshotId),
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -114,6 +126,10 @@ pub enum Row {
     Eni(EniId),
     /// A client token of an account.
     Token(AccountId, String),
+    /// A snapshot policy.
+    SnapshotPolicy(SnapshotPolicyId),
+    /// A snapshot of a group's rules.
+    Snapshot(SnapshotId),
 }
 
 impl Row {
@@ -131,6 +147,8 @@ impl Row {
             Self::Instance(id) => Change::DeleteInstance(id),
             Self::Eni(id) => Change::DeleteEni(id),
             Self::Token(account, text) => Change::DeleteToken { account, text },
+            Self::SnapshotPolicy(id) => Change::DeleteSnapshotPolicy(id),
+            Self::Snapshot(id) => Change::DeleteSnapshot(id),
         })
     }
 
@@ -151,6 +169,8 @@ impl Row {
             Self::Instance(id) => format!("j/instance/{id}"),
             Self::Eni(id) => format!("k/eni/{id}"),
             Self::Token(account, text) => format!("l/token/{account}/{text}"),
+            Self::SnapshotPolicy(id) => format!("m/snapshot-policy/{id}"),
+            Self::Snapshot(id) => format!("n/snapshot/{id}"),
         }
     }
 }
@@ -183,6 +203,10 @@ impl Change {
             Self::DeletePortList(id) => Row::PortList(id.clone()),
             Self::PutToken(token) => Row::Token(token.ticket.account.clone(), token.ticket.text.clone()),
             Self::DeleteToken { account, text } => Row::Token(account.clone(), text.clone()),
+            Self::PutSnapshotPolicy(policy) => Row::SnapshotPolicy(policy.id.clone()),
+            Self::DeleteSnapshotPolicy(id) => Row::SnapshotPolicy(id.clone()),
+            Self::PutSnapshot(snapshot) => Row::Snapshot(snapshot.id.clone()),
+            Self::DeleteSnapshot(id) => Row::Snapshot(id.clone()),
         }
     }
 
@@ -199,7 +223,9 @@ impl Change {
             | Self::DeleteRule { .. }
             | Self::DeletePrefixList(_)
             | Self::DeletePortList(_)
-            | Self::DeleteToken { .. } => true,
+            | Self::DeleteToken { .. }
+            | Self::DeleteSnapshotPolicy(_)
+            | Self::DeleteSnapshot(_) => true,
             Self::PutBypass(_)
             | Self::PutPlatform(_)
             | Self::PutAccount(_)
@@ -212,7 +238,9 @@ impl Change {
             | Self::PutRule { .. }
             | Self::PutPrefixList(_)
             | Self::PutPortList(_)
-            | Self::PutToken(_) => false,
+            | Self::PutToken(_)
+            | Self::PutSnapshotPolicy(_)
+            | Self::PutSnapshot(_) => false,
         }
     }
 }
@@ -262,6 +290,8 @@ impl World {
         all.extend(self.instances.values().cloned().map(Change::PutInstance));
         all.extend(self.enis.values().cloned().map(Change::PutEni));
         all.extend(self.tokens.iter().cloned().map(Change::PutToken));
+        all.extend(self.snapshots.policies().cloned().map(Change::PutSnapshotPolicy));
+        all.extend(self.snapshots.iter().cloned().map(Change::PutSnapshot));
         all
     }
 

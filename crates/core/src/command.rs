@@ -3,6 +3,7 @@
 mod interface;
 mod lists;
 mod rules;
+mod snapshots;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -12,12 +13,13 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
     rules::{NewRule, Revocation, RuleEdit},
+    snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
 };
 use crate::{
     bypass::BypassSet,
     ids::{
-        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId,
-        VpcId,
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SnapshotId,
+        SnapshotPolicyId, SubnetId, VpcId,
     },
     limits::LimitMode,
     platform::PlatformPolicy,
@@ -543,6 +545,36 @@ pub enum Command {
         /// Which /64 of the VPC's IPv6 block, for a subnet without one.
         ipv6_index: Option<u8>,
     },
+    /// Makes a snapshot policy that is attached to nothing.
+    CreateSnapshotPolicy(NewSnapshotPolicy),
+    /// Changes a snapshot policy.
+    EditSnapshotPolicy(SnapshotPolicyEdit),
+    /// Deletes a snapshot policy. The snapshots stay for as long as they were to be kept.
+    DeleteSnapshotPolicy {
+        /// The policy.
+        policy: SnapshotPolicyId,
+    },
+    /// Attaches a snapshot policy to groups of its owner, and takes a snapshot of each.
+    AttachSnapshotPolicy {
+        /// The policy.
+        policy: SnapshotPolicyId,
+        /// The groups.
+        groups: Vec<GroupId>,
+    },
+    /// Detaches a snapshot policy from groups.
+    DetachSnapshotPolicy {
+        /// The policy.
+        policy: SnapshotPolicyId,
+        /// The groups.
+        groups: Vec<GroupId>,
+    },
+    /// Takes the snapshots that are due, and deletes those that were kept long enough.
+    KeepSnapshots,
+    /// Makes the rules of a group what they were in a snapshot.
+    RestoreSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
 }
 
 /// What a client is told about a command that was carried out.
@@ -590,4 +622,6 @@ pub enum Outcome {
     Revoked(Vec<Arc<Rule>>),
     /// The instances that were deleted, with the state that each had.
     Deleted(Vec<(InstanceId, InstanceState)>),
+    /// The new snapshot policy.
+    SnapshotPolicy(SnapshotPolicyId),
 }

@@ -95,6 +95,14 @@ id!(
     /// A machine that runs an agent.
     HostId
 );
+id!(
+    /// A policy of snapshots of group rules.
+    SnapshotPolicyId
+);
+id!(
+    /// A snapshot of a group's rules.
+    SnapshotId
+);
 
 /// A source of fresh ids: a deterministic stream seeded by the caller's entropy.
 ///

@@ -27,6 +27,7 @@ pub mod platform;
 pub mod refusal;
 pub mod resource;
 pub mod rule;
+pub mod snapshot;
 pub mod space;
 pub mod tags;
 pub mod time;

@@ -33,6 +33,10 @@ pub enum Kind {
     PortList,
     /// A resource group.
     ResourceGroup,
+    /// A snapshot policy.
+    SnapshotPolicy,
+    /// A snapshot of a group's rules.
+    Snapshot,
 }
 
 impl std::fmt::Display for Kind {
@@ -49,6 +53,8 @@ impl std::fmt::Display for Kind {
             Self::PrefixList => "prefix list",
             Self::PortList => "port list",
             Self::ResourceGroup => "resource group",
+            Self::SnapshotPolicy => "snapshot policy",
+            Self::Snapshot => "snapshot",
         })
     }
 }
@@ -120,6 +126,10 @@ pub enum Counted {
     Ipv4OfEni,
     /// IPv6 addresses of an ENI.
     Ipv6OfEni,
+    /// Snapshot policies of an account.
+    SnapshotPolicies,
+    /// Groups that a snapshot policy is attached to.
+    GroupsOfSnapshotPolicy,
 }
 
 impl std::fmt::Display for Counted {
@@ -156,6 +166,8 @@ impl std::fmt::Display for Counted {
             Self::EnisOfInstance => "network interfaces of one instance",
             Self::Ipv4OfEni => "private IPv4 addresses of one network interface",
             Self::Ipv6OfEni => "IPv6 addresses of one network interface",
+            Self::SnapshotPolicies => "snapshot policies of one account",
+            Self::GroupsOfSnapshotPolicy => "security groups of one snapshot policy",
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
     platform::Platform,
     rule::{Peer, Rule, Service},
+    snapshot::Snapshots,
     token::Tokens,
 };
 
@@ -41,6 +42,7 @@ pub struct World {
     pub(crate) prefix_lists: OrdMap<PrefixListId, Arc<PrefixList>>,
     pub(crate) port_lists: OrdMap<PortListId, Arc<PortList>>,
     pub(crate) tokens: Tokens,
+    pub(crate) snapshots: Snapshots,
     index: Index,
 }
 
@@ -254,6 +256,12 @@ impl World {
         &self.tokens
     }
 
+    /// Snapshots of group rules, and the policies that they are taken by.
+    #[must_use]
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
     /// Makes one change. Indexes follow.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -282,6 +290,10 @@ impl World {
             Change::DeletePortList(id) => drop(self.port_lists.remove(id)),
             Change::PutToken(token) => self.tokens.put(token),
             Change::DeleteToken { account, text } => self.tokens.delete(account, text),
+            Change::PutSnapshotPolicy(policy) => self.snapshots.put_policy(policy),
+            Change::DeleteSnapshotPolicy(id) => self.snapshots.delete_policy(id),
+            Change::PutSnapshot(snapshot) => self.snapshots.put(snapshot),
+            Change::DeleteSnapshot(id) => self.snapshots.delete(id),
         }
     }
 
@@ -368,7 +380,7 @@ impl World {
 }
 
 /// Takes a member out of one set of a map, and the set with its last member.
-fn remove_from<K: Ord + Clone, V: Ord + Clone>(map: &mut OrdMap<K, OrdSet<V>>, key: &K, member: &V) {
+pub(crate) fn remove_from<K: Ord + Clone, V: Ord + Clone>(map: &mut OrdMap<K, OrdSet<V>>, key: &K, member: &V) {
     let Some(set) = map.get_mut(key) else { return };
     set.remove(member);
     if set.is_empty() {

@@ -2,6 +2,8 @@
 //!
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
+mod snapshots;
+
 use std::{fmt, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,10 @@ use sekimori_core::{
     limits::LimitMode,
     platform::PlatformPolicy,
     world::{Dialect, Revision, Treatment},
+};
+
+pub use self::snapshots::{
+    AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot,
 };
 
 /// The answer of `GET /healthz`.

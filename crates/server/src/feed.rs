@@ -252,7 +252,7 @@ async fn send_snapshot(outgoing: &mut Outgoing, world: &World) -> Result<Revisio
     let revision = world.revision();
     let mut part = Part::default();
     for change in world.to_changes() {
-        if is_secret(&change) {
+        if is_kept_back(&change) {
             continue;
         }
         if part.changes.len() >= SNAPSHOT_PART_CHANGES || part.bytes >= SNAPSHOT_PART_BYTES {
@@ -273,15 +273,23 @@ struct Part {
     bytes: usize,
 }
 
-/// A commit without what agents must not know. Its revision stays, so that there is no gap.
+/// A commit without what is kept back. Its revision stays, so that there is no gap.
 fn for_agents(mut commit: Commit) -> Commit {
-    commit.changes.retain(|change| !is_secret(change));
+    commit.changes.retain(|change| !is_kept_back(change));
     commit
 }
 
-fn is_secret(change: &Change) -> bool {
+/// What agents must not know, or have no use for.
+fn is_kept_back(change: &Change) -> bool {
     match change {
-        Change::PutKey(_) | Change::DeleteKey(_) | Change::PutToken(_) | Change::DeleteToken { .. } => true,
+        Change::PutKey(_)
+        | Change::DeleteKey(_)
+        | Change::PutToken(_)
+        | Change::DeleteToken { .. }
+        | Change::PutSnapshotPolicy(_)
+        | Change::DeleteSnapshotPolicy(_)
+        | Change::PutSnapshot(_)
+        | Change::DeleteSnapshot(_) => true,
         Change::PutBypass(_)
         | Change::PutPlatform(_)
         | Change::PutAccount(_)

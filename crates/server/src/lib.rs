@@ -29,6 +29,7 @@ mod outside;
 pub mod replay;
 mod run;
 pub mod secrets;
+mod snapshots;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -29,6 +29,7 @@ use crate::{
     outside,
     replay::Replay,
     secrets::{self, Secrets},
+    snapshots,
     store::{self, RedbStore, Store},
     usage::{self, Usage},
 };
@@ -57,9 +58,11 @@ pub async fn run(config: ServerConfig, shutdown: impl Future) -> anyhow::Result<
     let agents = tokio::spawn(feed.serve(feed_socket, stopped));
     let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
     let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
+    let snapshots = tokio::spawn(snapshots::keep(app.committer.clone()));
     let usage = Arc::clone(&app.usage);
     http::serve(listener, tls.map(|tls| tls.acceptor), http::router(app), shutdown).await;
     control.abort();
+    snapshots.abort();
     drop(stop);
     let agents = agents.await;
     writer.stop().await;

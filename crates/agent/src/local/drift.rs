@@ -58,7 +58,11 @@ impl Touched {
             | Change::PutPortList(_)
             | Change::DeletePortList(_)
             | Change::PutToken(_)
-            | Change::DeleteToken { .. } => None,
+            | Change::DeleteToken { .. }
+            | Change::PutSnapshotPolicy(_)
+            | Change::DeleteSnapshotPolicy(_)
+            | Change::PutSnapshot(_)
+            | Change::DeleteSnapshot(_) => None,
         }
     }
 }

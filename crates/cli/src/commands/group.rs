@@ -6,6 +6,7 @@ mod attach;
 mod clone;
 mod files;
 mod preset;
+mod snapshot;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, Row};
@@ -44,6 +45,9 @@ pub(crate) enum GroupCommand {
     Import(files::ImportArgs),
     /// Add the rules of a common purpose: web, ssh, mysql, ping and others
     Preset(preset::PresetArgs),
+    /// Snapshots of rules: policies, what each holds, and going back to one
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
 }
 
 /// A group.
@@ -92,6 +96,7 @@ pub(crate) fn run(common: &Common, command: GroupCommand) -> Outcome {
         GroupCommand::Export(args) => files::export(common, &client, args),
         GroupCommand::Import(args) => files::import(common, &client, args),
         GroupCommand::Preset(args) => preset::run(common, &client, args),
+        GroupCommand::Snapshot(command) => snapshot::run(common, &client, command),
     }
 }
 

@@ -184,6 +184,10 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         }
         Kind::PrefixList => no_prefix_list(),
         Kind::PortList => no_port_list(),
+        // No operation names one; the native API does.
+        Kind::SnapshotPolicy | Kind::Snapshot => {
+            failure(404, "InvalidParameter", "The specified snapshot or snapshot policy does not exist.")
+        }
     }
 }
 
@@ -213,9 +217,14 @@ fn in_use(kind: Kind, by: &str) -> Failure {
             "InvalidPortRangeListId.AssociationExist",
             "The specified port range list has association resources.",
         ),
-        Kind::Account | Kind::Instance | Kind::Eni | Kind::PeerGroup | Kind::Rule | Kind::ResourceGroup => {
-            failure(403, "DependencyViolation", format!("{dependent}: {by}."))
-        }
+        Kind::Account
+        | Kind::Instance
+        | Kind::Eni
+        | Kind::PeerGroup
+        | Kind::Rule
+        | Kind::ResourceGroup
+        | Kind::SnapshotPolicy
+        | Kind::Snapshot => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
 }
 
@@ -257,6 +266,8 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
         Counted::CommandsTogether
+        | Counted::SnapshotPolicies
+        | Counted::GroupsOfSnapshotPolicy
         | Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis

@@ -9,7 +9,7 @@ use sekimori_cloud::{
 use sekimori_core::{
     apply::{State, apply},
     change::Change,
-    command::Context,
+    command::{Command, Context, Outcome},
     ids::{AccountId, HostId, IdSource},
     limits::LimitMode,
     time::Timestamp,
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 const SIGNED: &str = "AccessKeyId=k&Signature=s&SignatureMethod=HMAC-SHA1&SignatureVersion=1.0\
     &SignatureNonce=n&Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 9] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-"];
+const PREFIXES: [&str; 10] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-", "sgsp-"];
 
 pub(crate) struct Estate {
     state: State,
@@ -71,6 +71,19 @@ impl Estate {
     pub(crate) fn as_account(&mut self, account: &str) -> &mut Self {
         self.account = AccountId::from(account);
         self
+    }
+
+    /// Carries out what no call asks for.
+    pub(crate) fn run(&mut self, command: &Command) -> Outcome {
+        let applied = apply(&self.state, command, &mut self.context).unwrap();
+        self.revision = self.revision.next();
+        self.state = applied.state.at(self.revision);
+        applied.outcome
+    }
+
+    /// The id that is shown as `$n`.
+    pub(crate) fn id(&self, place: usize) -> &str {
+        &self.ids[place - 1]
     }
 
     /// As if this many seconds had passed.

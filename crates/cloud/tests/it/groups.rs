@@ -2,6 +2,10 @@
 
 use crate::{ecs::check, estate::Estate};
 use expect_test::expect;
+use sekimori_core::{
+    command::{Command, NewSnapshotPolicy, Outcome},
+    snapshot::Retention,
+};
 
 /// The rules of a group, one a line: the fields that are not empty.
 fn rules(estate: &mut Estate, group: &str) -> String {
@@ -369,5 +373,24 @@ fn enterprise_groups_name_no_groups_and_revocations_have_codes_of_their_own() {
         &mut estate,
         "RevokeSecurityGroup&SecurityGroupId=sg-no&SecurityGroupRuleId.1=a",
         &expect!["404 InvalidSecurityGroupId.NotFound The specified SecurityGroupId does not exist."],
+    );
+}
+
+#[test]
+fn the_snapshot_policies_of_a_group_are_told() {
+    let mut estate = Estate::furnished();
+    let groups = vec![estate.id(5).into()];
+    for name in ["daily", "monthly"] {
+        let (account, name) = ("1234567890123456".into(), name.to_owned());
+        let new = NewSnapshotPolicy { account, name, is_enabled: true, retention: Retention::default() };
+        let Outcome::SnapshotPolicy(policy) = estate.run(&Command::CreateSnapshotPolicy(new)) else { panic!() };
+        estate.run(&Command::AttachSnapshotPolicy { policy, groups: groups.clone() });
+    }
+    check(
+        &mut estate,
+        "DescribeSecurityGroupAttribute&SecurityGroupId=$5&Attribute=snapshotPolicyIds",
+        &expect![[
+            r#"{"SecurityGroupId":"$5","SecurityGroupName":"web","Description":"","VpcId":"$1","RegionId":"cn-hangzhou","InnerAccessPolicy":"Accept","SnapshotPolicyIds":{"SnapshotPolicyId":["$7","$8"]},"NextToken":"","Permissions":{"Permission":[]}}"#
+        ]],
     );
 }

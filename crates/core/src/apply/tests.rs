@@ -4,6 +4,7 @@ mod ec2;
 mod edits;
 mod interfaces;
 mod lists;
+mod snapshots;
 
 use expect_test::{Expect, expect};
 

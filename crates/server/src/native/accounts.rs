@@ -65,7 +65,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Addresses { .. }
         | Outcome::Power(_)
         | Outcome::Revoked(_)
-        | Outcome::Deleted(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
+        | Outcome::Deleted(_)
+        | Outcome::SnapshotPolicy(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
     }
 }
 

@@ -38,7 +38,7 @@ fn group_id(path: Result<Path<String>, PathRejection>) -> Result<GroupId, ApiErr
 }
 
 /// Has commands carried out together, if the world is still the one that they were planned in.
-async fn carry_out(
+pub(super) async fn carry_out(
     app: &App,
     origin: Origin,
     world: &World,

@@ -11,6 +11,7 @@ use sekimori_analysis::{
     effective::EffectiveError,
     health::HealthError,
     preset::PresetError,
+    snapshot::UnknownSnapshot,
     transfer::{TransferError, clone::CloneError},
     why::WhyError,
 };
@@ -141,6 +142,12 @@ impl From<CloneError> for ApiError {
             CloneError::OtherRegion { .. } | CloneError::WhichVpc { .. } => ErrorCode::Invalid,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<UnknownSnapshot> for ApiError {
+    fn from(error: UnknownSnapshot) -> Self {
+        Self::new(ErrorCode::NotFound, error.to_string())
     }
 }
 

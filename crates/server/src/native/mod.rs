@@ -11,6 +11,7 @@ mod groups;
 mod questions;
 mod resource_groups;
 mod settings;
+mod snapshots;
 mod status;
 
 use std::sync::Arc;
@@ -68,6 +69,13 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/groups/{group}/preset", post(console::preset))
         .route("/v1/groups/attach-by-tag", post(console::attach))
         .route("/v1/plan-check", post(console::plan_check))
+        .route("/v1/snapshot-policies", get(snapshots::policies).post(snapshots::create_policy))
+        .route("/v1/snapshot-policies/{policy}", put(snapshots::edit_policy).delete(snapshots::delete_policy))
+        .route("/v1/snapshot-policies/{policy}/groups", put(snapshots::attach))
+        .route("/v1/snapshots", get(snapshots::list))
+        .route("/v1/snapshots/{snapshot}", get(snapshots::show))
+        .route("/v1/snapshots/{snapshot}/difference", get(snapshots::difference))
+        .route("/v1/snapshots/{snapshot}/restore", post(snapshots::restore))
         .route("/v1/treatment", put(settings::set_treatment))
         .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
         .route("/v1/groups/{group}", delete(groups::remove))

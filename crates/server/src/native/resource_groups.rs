@@ -45,7 +45,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
 }
 
 /// The account that is meant when none is named.
-fn only_account(world: &World) -> Result<AccountId, ApiError> {
+pub(super) fn only_account(world: &World) -> Result<AccountId, ApiError> {
     let mut accounts = world.accounts().map(|account| account.id.clone());
     match (accounts.next(), accounts.next()) {
         (Some(only), None) => Ok(only),

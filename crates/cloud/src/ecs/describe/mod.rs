@@ -93,7 +93,8 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Rules(_)
         | Outcome::Revoked(_)
         | Outcome::Deleted(_)
-        | Outcome::Removed { .. } => Vec::new(),
+        | Outcome::Removed { .. }
+        | Outcome::SnapshotPolicy(_) => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],
         Outcome::Eni(id) => interfaces::created(id, world, applied),

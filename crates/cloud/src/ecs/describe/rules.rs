@@ -50,6 +50,7 @@ fn header(group: &Group, view: &View<'_>) -> Fields {
         InnerAccess::Accept => "Accept",
         InnerAccess::Drop => "Drop",
     };
+    let policies = view.world.snapshots().policies_of(&group.id).map(|policy| policy.id.as_str());
     vec![
         ("SecurityGroupId", group.id.as_str().into()),
         ("SecurityGroupName", group.name.as_str().into()),
@@ -57,7 +58,7 @@ fn header(group: &Group, view: &View<'_>) -> Fields {
         ("VpcId", group.vpc.as_str().into()),
         ("RegionId", view.region_of(&group.vpc).into()),
         ("InnerAccessPolicy", inner_access.into()),
-        ("SnapshotPolicyIds", list::<&str>("SnapshotPolicyId", [])),
+        ("SnapshotPolicyIds", list("SnapshotPolicyId", policies)),
     ]
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use sekimori_analysis::{
     diagnose::{self, Access},
     health,
+    snapshot::{Contents, Difference, Effect, Entry, Policy},
     transfer::{self, Verdict},
 };
 use sekimori_core::{
@@ -15,7 +16,7 @@ use sekimori_core::{
 };
 
 use super::*;
-use crate::api::{CloneAnswer, FixedHealth, ImportAnswer, OpenAnswer, PresetAnswer};
+use crate::api::{CloneAnswer, FixedHealth, ImportAnswer, OpenAnswer, PresetAnswer, RestoreAnswer};
 
 impl Lab {
     fn group(&self) -> Group {
@@ -193,4 +194,64 @@ async fn instances_are_attached_by_tag_and_plans_are_checked() {
     assert_eq!(content.findings, vec![]);
     assert_eq!(lab.refused(Method::POST, "/v1/plan-check", r#"{"group":"sg-0"}"#).await.0, 404);
     assert_eq!(lab.refused(Method::POST, "/v1/groups/attach-by-tag", "{}").await.0, 400);
+}
+
+#[tokio::test]
+async fn rules_go_back_to_what_they_were_in_a_snapshot() {
+    let lab = Lab::new();
+    let group = lab.group();
+    let policy: Policy = lab.post("/v1/snapshot-policies", json!({ "name": "daily" })).await;
+    assert_eq!((policy.retention_days.days(), policy.enabled, policy.groups.len()), (1, true, 0));
+    let path = format!("/v1/snapshot-policies/{}", policy.id);
+    let put = async |path: &str, body: serde_json::Value| lab.call(Method::PUT, path, &body.to_string()).await;
+    let (status, body) = put(&path, json!({ "retention_days": 3, "name": "three" })).await;
+    assert!(status == StatusCode::OK && body.contains(r#""retention_days":3"#) && body.contains("three"), "{body}");
+    let groups = format!("{path}/groups");
+    assert_eq!(put(&groups, json!({ "groups": [group.id], "attached": true })).await.0, StatusCode::OK);
+    lab.add(&group.id, "in,tcp,8080,0.0.0.0/0,5").await;
+    let listed: Vec<Entry> = lab.get(&format!("/v1/snapshots?group={}", group.id)).await;
+    assert_eq!((listed.len(), listed.iter().filter(|one| one.taken_at.is_some()).count()), (2, 1));
+    let snapshot = format!("/v1/snapshots/{}", listed[1].id);
+    let held: Contents = lab.get(&snapshot).await;
+    assert_eq!((held.rules.len(), held.snapshot.policies), (1, vec![policy.id.clone()]));
+    let shown: Difference = lab.get(&format!("{snapshot}/difference")).await;
+    assert_eq!(shown.lines.iter().map(|line| line.effect).collect::<Vec<_>>(), [Effect::Keep, Effect::Remove]);
+    let dry: RestoreAnswer = lab.post(&format!("{snapshot}/restore"), json!({ "dry_run": true })).await;
+    assert_eq!((dry.restored, dry.difference, lab.group().rules.len()), (false, shown, 2));
+    let done: RestoreAnswer = lab.post(&format!("{snapshot}/restore"), json!({})).await;
+    assert_eq!((done.restored, lab.group().rules), (true, group.rules));
+    let again: Difference = lab.get(&format!("{snapshot}/difference")).await;
+    assert!(again.is_empty());
+    assert_eq!(put(&groups, json!({ "groups": [group.id], "attached": false })).await.0, StatusCode::OK);
+    let policies: Vec<Policy> = lab.get("/v1/snapshot-policies").await;
+    assert!(policies.len() == 1 && policies[0].groups.is_empty());
+    assert_eq!(lab.call(Method::DELETE, &path, "").await.0, StatusCode::OK);
+    assert_eq!(lab.get::<Vec<Policy>>("/v1/snapshot-policies").await, []);
+    assert_eq!(lab.get::<Vec<Entry>>("/v1/snapshots").await.len(), 2, "snapshots outlive their policy");
+}
+
+#[tokio::test]
+async fn snapshots_that_make_no_sense_are_refused_and_change_nothing() {
+    let lab = Lab::new();
+    let revision = lab.bench.committer.world().revision();
+    let policies = "/v1/snapshot-policies";
+    for (method, path, body, status) in [
+        (Method::POST, policies, r#"{"name":""}"#, 400),
+        (Method::POST, policies, r#"{"name":"a","retention_days":0}"#, 400),
+        (Method::POST, policies, r#"{"name":"a","retention_days":31}"#, 400),
+        (Method::POST, policies, r#"{"name":"a","account":"17"}"#, 404),
+        (Method::PUT, "/v1/snapshot-policies/sgsp-0", r#"{"name":"b"}"#, 404),
+        (Method::PUT, "/v1/snapshot-policies/sgsp-0", r#"{"name":""}"#, 400),
+        (Method::PUT, "/v1/snapshot-policies/sgsp-0/groups", r#"{"groups":[],"attached":true}"#, 404),
+        (Method::DELETE, "/v1/snapshot-policies/sgsp-0", "", 404),
+        (Method::GET, "/v1/snapshots?group=sg-0", "", 404),
+        (Method::GET, "/v1/snapshots/sgss-0", "", 404),
+        (Method::GET, "/v1/snapshots/sgss-0/difference", "", 404),
+        (Method::POST, "/v1/snapshots/sgss-0/restore", "{}", 404),
+        (Method::POST, "/v1/snapshots/sgss-0/restore", r#"{"force":true}"#, 400),
+    ] {
+        let (found, _, message) = lab.refused(method, path, body).await;
+        assert_eq!(found, status, "{path} {body}: {message}");
+    }
+    assert_eq!(lab.bench.committer.world().revision(), revision);
 }

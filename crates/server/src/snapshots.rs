@@ -1,0 +1,105 @@
+//! The timer of snapshots: has what is due done by the writer, like every other change.
+//!
+//! It only decides when to ask. What is due, and what is done about it, is `core`'s; a timer that comes late, because
+//! the server was down, finds the same work and does it then.
+
+use std::time::Duration;
+
+use sekimori_core::{command::Command, world::World};
+
+use crate::{app::system, commit::Committer, outside};
+
+/// How often it is looked whether something is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps snapshots for as long as the server runs.
+pub(crate) async fn keep(committer: Committer) {
+    loop {
+        if is_due(&committer.world()) {
+            keep_once(&committer).await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Does what is due. A failure is told, and tried again at the next look.
+async fn keep_once(committer: &Committer) {
+    while is_due(&committer.world()) {
+        if let Err(error) = committer.commit(system("KeepSnapshots"), Command::KeepSnapshots).await {
+            tracing::warn!(%error, "snapshots that are due cannot be kept");
+            return;
+        }
+    }
+}
+
+fn is_due(world: &World) -> bool {
+    world.snapshots().next_due().is_some_and(|due| due <= outside::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sekimori_core::{
+        change::{Change, Commit},
+        snapshot::{Retention, SNAPSHOTS_AT_ONCE_MAX, Snapshot},
+        time::Timestamp,
+    };
+
+    use super::*;
+    use crate::{
+        store::{MemStore, Store},
+        testing::{ACCOUNT, Bench, small_world},
+    };
+
+    /// A bench whose only group has snapshots that were begun, and taken, at these times.
+    fn bench(snapshots: impl Iterator<Item = (i64, Option<i64>)>) -> Bench {
+        let (mut commits, world) = small_world();
+        let group = world.groups().next().unwrap().id.clone();
+        let snapshot = |(number, (of, taken_at)): (usize, (i64, Option<i64>))| Snapshot {
+            id: format!("sgss-{number}").into(),
+            account: ACCOUNT.into(),
+            group: group.clone(),
+            policies: Vec::new(),
+            retention: Retention::default(),
+            rules: Vec::new(),
+            of: Timestamp(of),
+            taken_at: taken_at.map(Timestamp),
+        };
+        let changes = snapshots.enumerate().map(snapshot).map(|one| Change::PutSnapshot(Arc::new(one))).collect();
+        let (revision, at) = (world.revision().next(), Timestamp(0));
+        commits.push(Commit { revision, at, actor: system("Test"), changes });
+        let store = MemStore::default();
+        store.append(sekimori_core::world::Revision(0), &commits).unwrap();
+        Bench::on(Arc::new(store))
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_done_and_nothing_else() {
+        let now = outside::now().0;
+        let bench = bench([(now - 400, None), (9, Some(10)), (now - 400, Some(now - 100))].into_iter());
+        keep_once(&bench.committer).await;
+        let world = bench.committer.world();
+        let taken: Vec<(String, bool)> = world
+            .snapshots()
+            .iter()
+            .map(|one| (one.id.to_string(), one.taken_at.is_some_and(|at| at.0 >= now)))
+            .collect();
+        assert_eq!(taken, [("sgss-0".to_owned(), true), ("sgss-2".to_owned(), false)]);
+        let revision = world.revision();
+        keep_once(&bench.committer).await;
+        assert_eq!(bench.committer.world().revision(), revision, "nothing is due, so nothing is written");
+        let log = bench.store.log(sekimori_core::world::Revision(revision.0 - 1), 1).unwrap().remove(0);
+        assert_eq!((log.actor.who.as_str(), log.actor.operation.as_str()), ("system", "KeepSnapshots"));
+    }
+
+    #[tokio::test]
+    async fn many_at_a_time_take_several_commands() {
+        let many = 2 * SNAPSHOTS_AT_ONCE_MAX + 1;
+        let bench = bench((0..many).map(|_| (9, Some(10))));
+        let before = bench.committer.world().revision().0;
+        keep_once(&bench.committer).await;
+        let world = bench.committer.world();
+        assert_eq!((world.snapshots().iter().count(), world.revision().0), (0, before + 3));
+    }
+}
