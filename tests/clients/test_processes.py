@@ -1,6 +1,7 @@
 """Who runs as whom, and what is there after anything was killed."""
 
 import base64
+import itertools
 import os
 import socket
 import threading
@@ -149,6 +150,31 @@ class Writers:
             lost -= {group["SecurityGroupId"] for group in groups}
 
 
+class TokenWriters(Writers):
+    """Clients that make groups under tokens. What is not answered is sent again, signed anew."""
+
+    def __init__(self, one):
+        self.repeated, self.numbers = 0, itertools.count()
+        super().__init__(one)
+
+    def write(self):
+        while not self.done.is_set():
+            token = f"token-{next(self.numbers)}"
+            asked = {"RegionId": REGION, "VpcId": self.vpc, "SecurityGroupName": token, "ClientToken": token}
+            self.acknowledged.append((token, self.repeat(asked)))
+
+    def repeat(self, asked):
+        for attempt in itertools.count():
+            self.repeated += attempt > 0
+            try:
+                answer = self.signer.send(self.signer.v3("CreateSecurityGroup", asked))
+                if answer.status == 200:
+                    return answer.json()["SecurityGroupId"]
+            except OSError:
+                pass
+            time.sleep(0.005)
+
+
 class TestKilled:
     """kill -9, while changes are being made."""
 
@@ -189,6 +215,28 @@ class TestKilled:
         one.process.wait()
         until("the end of the server", lambda: not Path(f"/proc/{server_pid}").exists())
         one.start()
+
+    def test_a_token_makes_one_group_however_often_the_server_dies(self, new_server):
+        """Each request is repeated under its token until it is answered; none has made a second group."""
+        one = new_server().start()
+        writers = TokenWriters(one)
+        for round_number in range(1, 5):
+            writers.wait_for(80 * round_number)
+            before = one.server_pid()
+            kill(before)
+            until("another server", lambda: one.server_pids() not in ([], [before]))
+            until("health", one.is_healthy)
+        writers.stop()
+        sdk = V2(one)
+        made = {}
+        for page in range(1, 1_000):
+            groups = sdk.groups(VpcId=writers.vpc, PageSize=50, PageNumber=page)
+            for group in groups:
+                made.setdefault(group["SecurityGroupName"], []).append(group["SecurityGroupId"])
+            if not groups:
+                break
+        assert writers.repeated > 0, "no request was cut off, so nothing was shown"
+        assert made == {token: [group] for token, group in writers.acknowledged}
 
     def test_a_copied_request_is_refused_after_a_restart(self, new_server):
         one = new_server().start()
