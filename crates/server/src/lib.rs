@@ -48,7 +48,7 @@ pub use self::{
         REQUEST_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
     },
     native::{NATIVE_BODY_BYTES_MAX, WAIT_S_MAX},
-    run::run,
+    run::{run, run_on},
     store::LockError,
 };
 

@@ -30,7 +30,7 @@ use crate::{
     replay::Replay,
     secrets::{self, Secrets},
     snapshots,
-    store::{self, RedbStore, Store},
+    store::{self, RedbStore, Store, StoreError},
     usage::{self, Usage},
 };
 
@@ -43,12 +43,24 @@ const FIRST_ACCOUNT: &str = "default";
 /// # Errors
 /// When the configuration or the directory cannot be used. The message names what, and the remedy.
 pub async fn run(config: ServerConfig, shutdown: impl Future) -> anyhow::Result<()> {
+    run_on(config, |dir| Ok(Arc::new(RedbStore::open(dir)?)), shutdown).await
+}
+
+/// As [`run`], on a store that the caller opens in the server's directory.
+///
+/// # Errors
+/// As [`run`], and when the store cannot be opened.
+pub async fn run_on(
+    config: ServerConfig,
+    open: impl FnOnce(&Path) -> Result<Arc<dyn Store>, StoreError>,
+    shutdown: impl Future,
+) -> anyhow::Result<()> {
     check_exposure(&config)?;
     let bypass = config.bypass.as_deref().map(parse_bypass).transpose()?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on `{}`", config.listen))?;
     let Open { app, feed, feed_socket, control_socket, tls, writer, lock } =
-        Open::dir(&config, listener.local_addr()?)?;
+        Open::dir(&config, open, listener.local_addr()?)?;
     prepare(&app, bypass).await?;
     let told = bootstrap(&config, &app, listener.local_addr()?, tls.as_ref())?;
     tracing::info!(
@@ -119,12 +131,16 @@ struct Open {
 
 impl Open {
     /// Opens the directory. The lock first: it keeps a second server from everything else.
-    fn dir(config: &ServerConfig, listen: SocketAddr) -> anyhow::Result<Self> {
+    fn dir(
+        config: &ServerConfig,
+        open: impl FnOnce(&Path) -> Result<Arc<dyn Store>, StoreError>,
+        listen: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let dir: &Path = &config.dir;
         files::create_private_dir(dir).with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
         let lock = store::lock(dir)?;
         let secrets = Secrets::open(dir, RedbStore::is_expected_in(dir))?;
-        let store: Arc<dyn Store> = Arc::new(RedbStore::open(dir)?);
+        let store = open(dir)?;
         let state = State::new(store.read()?);
         let replay = Arc::new(Replay::open(dir, outside::now())?);
         let tls = http::prepare(&config.tls, dir, listen)?;
