@@ -1,7 +1,7 @@
 //! The lines of a policy as exact sets of packets, in the order in which they decide.
 //!
 //! A policy here is that of a set of groups at any ENI which carries them: the ENI's own addresses are left
-//! open, so what is said holds for every ENI of the set.
+//! open, so what is said holds for every ENI of the set, until [`Portions::at`] narrows them.
 
 use sekimori_core::{
     ids::{GroupId, RuleId},
@@ -56,6 +56,15 @@ impl Portions {
             lines.push(Portion { decider, action: rule.spec.action, matched: reader.rule(&rule.spec)? });
         }
         Ok(Self { lines, default })
+    }
+
+    /// The same lines for some packets only.
+    pub(crate) fn at(&self, packets: &Set) -> Result<Self, TooComplex> {
+        let narrowed = |line: &Portion| {
+            let matched = line.matched.intersection(packets)?;
+            Ok(Portion { decider: line.decider.clone(), action: line.action, matched })
+        };
+        Ok(Self { lines: self.lines.iter().map(narrowed).collect::<Result<_, _>>()?, default: self.default })
     }
 
     /// The place of a rule.

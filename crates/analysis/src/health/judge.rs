@@ -1,12 +1,13 @@
 //! The exact judgement of a rule: which packets reach it, and what would become of them without it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use sekimori_core::{
+    address::Cidr,
     ids::{GroupId, RuleId},
     platform::PlatformPolicy,
     rule::{Action, Direction, Peer, RuleSpec},
-    space::{Set, TooComplex},
+    space::{Set, TooComplex, resolve},
     world::{Group, GroupSet, World, group_set},
 };
 
@@ -46,6 +47,8 @@ pub(super) enum Covering {
     IntraGroup(GroupId),
     Rule(GroupId, RuleId),
     Default,
+    /// Nobody has an address of the rule's own block.
+    Nobody(Cidr),
 }
 
 impl JudgedPlace {
@@ -62,17 +65,19 @@ impl JudgedPlace {
 /// Every rule of a group in one direction, in decision order.
 pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Result<Vec<Judged>, TooComplex> {
     let policies = policies(world, &group.id, direction)?;
-    let Some((_, _, alone)) = policies.first() else { return Ok(Vec::new()) };
+    let Some(Policy { open: alone, .. }) = policies.first() else { return Ok(Vec::new()) };
     let mut judged = Vec::new();
     for line in &alone.lines {
         let Decider::Rule(_, rule) = &line.decider else { continue };
         let mut places = Vec::with_capacity(policies.len());
-        for (groups, enis, portions) in &policies {
-            let (state, covered_by) = judge(portions, &group.id, rule, &Gone::new())?;
-            places.push(JudgedPlace { groups: groups.clone(), enis: *enis, state, covered_by });
+        let mut rests_on_addresses = false;
+        for policy in &policies {
+            let (state, covered_by) = policy.judge(world, (&group.id, rule), &Gone::new())?;
+            rests_on_addresses |= policy.rests_on_addresses(&group.id, rule, state)?;
+            places.push(JudgedPlace { groups: policy.groups.clone(), enis: policy.enis, state, covered_by });
         }
         let cloud = covered_by_one(alone, group, rule)?;
-        let depends_on_members = names_members(world, group, rule, &places);
+        let depends_on_members = rests_on_addresses || names_members(world, group, rule, &places);
         judged.push(Judged { rule: rule.clone(), state: overall(&places), places, cloud, depends_on_members });
     }
     Ok(judged)
@@ -83,12 +88,22 @@ fn policies(world: &World, group: &GroupId, direction: Direction) -> Result<Vec<
     let alone = group_set(std::slice::from_ref(group));
     let others = world.group_sets_with(group).filter(|set| **set != alone).cloned();
     let sets: Vec<GroupSet> = std::iter::once(alone.clone()).chain(others).collect();
-    let policy = |set: GroupSet| {
-        let portions = Portions::of(world, &set, direction)?;
-        let enis = world.enis_with(&set).count();
-        Ok((set, enis, portions))
-    };
-    sets.into_iter().map(policy).collect()
+    sets.into_iter().map(|set| Policy::of(world, set, direction)).collect()
+}
+
+/// The own addresses of the interfaces that carry exactly these groups; nothing when there is none, or one that may use
+/// any address.
+fn own_addresses(world: &World, set: &GroupSet) -> Option<BTreeSet<IpAddr>> {
+    let enis: Vec<_> = world.enis_with(set).filter_map(|id| world.eni(id)).collect();
+    let is_known = !enis.is_empty() && enis.iter().all(|eni| eni.source_check);
+    is_known.then(|| enis.iter().flat_map(|eni| eni.addresses.iter().copied()).collect())
+}
+
+/// The blocks of own addresses that rules of these groups name.
+fn own_blocks(world: &World, set: &GroupSet, direction: Direction) -> Vec<Cidr> {
+    let groups = set.iter().filter_map(|id| world.group(id));
+    let specs = groups.flat_map(|group| group.rules.values()).map(|rule| &rule.spec);
+    specs.filter(|spec| spec.direction == direction).filter_map(|spec| spec.local).collect()
 }
 
 /// What a rule does over all the policies in use; in one that is not in use, by itself.
@@ -102,8 +117,52 @@ fn overall(places: &[JudgedPlace]) -> State {
     }
 }
 
-/// The groups of a policy, the number of interfaces that carry exactly these, and its lines.
-type Policy = (GroupSet, usize, Portions);
+/// The policy of a set of groups.
+struct Policy {
+    groups: GroupSet,
+    /// How many interfaces carry exactly these.
+    enis: usize,
+    /// Its lines, at whatever address.
+    open: Portions,
+    /// Its lines at the addresses of these interfaces, if they are known and a line asks for them.
+    owned: Option<Portions>,
+}
+
+impl Policy {
+    fn of(world: &World, groups: GroupSet, direction: Direction) -> Result<Self, TooComplex> {
+        let open = Portions::of(world, &groups, direction)?;
+        let blocks = own_blocks(world, &groups, direction);
+        let own = own_addresses(world, &groups).filter(|_| !blocks.is_empty());
+        let owned = own.map(|own| open.at(&resolve::owned(direction, &own, &blocks)?)).transpose()?;
+        Ok(Self { enis: world.enis_with(&groups).count(), groups, open, owned })
+    }
+
+    /// What a rule does here without the rules that are gone, and what decides in its stead.
+    fn judge(
+        &self,
+        world: &World,
+        (group, rule): (&GroupId, &RuleId),
+        gone: &Gone,
+    ) -> Result<(State, Vec<Covering>), TooComplex> {
+        let Some(owned) = &self.owned else { return judge(&self.open, group, rule, gone) };
+        let (state, covered_by) = judge(owned, group, rule, gone)?;
+        let says = |portions: &Portions| {
+            let place = portions.position(group, rule).and_then(|place| portions.lines.get(place));
+            place.is_some_and(|line| !line.matched.is_empty())
+        };
+        let local = world.group(group).and_then(|group| group.rules.get(rule)).and_then(|rule| rule.spec.local);
+        match local.filter(|_| says(&self.open) && !says(owned)) {
+            Some(local) => Ok((state, vec![Covering::Nobody(local)])),
+            None => Ok((state, covered_by)),
+        }
+    }
+
+    /// Whether a rule would do something else here if interfaces with other addresses came.
+    fn rests_on_addresses(&self, group: &GroupId, rule: &RuleId, state: State) -> Result<bool, TooComplex> {
+        let is_narrowed = self.owned.is_some() && state != State::Decides;
+        Ok(is_narrowed && judge(&self.open, group, rule, &Gone::new())?.0 != state)
+    }
+}
 
 /// Rules that are taken as deleted.
 type Gone = BTreeSet<(GroupId, RuleId)>;
@@ -115,7 +174,7 @@ fn is_left(line: &Portion, gone: &Gone) -> bool {
     }
 }
 
-/// What a rule does in one policy without the rules that are gone, and what decides in its stead.
+/// What a rule does among some lines without the rules that are gone, and what decides in its stead.
 fn judge(
     portions: &Portions,
     group: &GroupId,
@@ -239,7 +298,7 @@ fn names_members(world: &World, group: &Group, rule: &RuleId, places: &[JudgedPl
         rule.is_some_and(|rule| names_group(&rule.spec))
     };
     let covers = |covering: &Covering| match covering {
-        Covering::IntraGroup(_) => true,
+        Covering::IntraGroup(_) | Covering::Nobody(_) => true,
         Covering::Rule(group, rule) => by_group(group, rule),
         Covering::Bypass | Covering::Platform(_) | Covering::Default => false,
     };
@@ -270,7 +329,7 @@ pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
             known = policies(world, &group, direction).ok().map(|policies| (group, direction, policies));
         }
         let Some((_, _, policies)) = &known else { continue };
-        if is_redundant(policies, finding, &gone) {
+        if is_redundant(world, policies, finding, &gone) {
             gone.insert((finding.group.id.clone(), finding.rule.clone()));
             finding.removable = true;
         }
@@ -278,11 +337,11 @@ pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
 }
 
 /// Whether a rule can be deleted now. One that cannot be judged stays.
-fn is_redundant(policies: &[Policy], finding: &Finding, gone: &Gone) -> bool {
-    let is_used = policies.iter().any(|(_, enis, _)| *enis > 0);
-    let mut counted = policies.iter().filter(|(_, enis, _)| !is_used || *enis > 0);
-    counted.all(|(_, _, portions)| {
-        let judged = judge(portions, &finding.group.id, &finding.rule, gone);
+fn is_redundant(world: &World, policies: &[Policy], finding: &Finding, gone: &Gone) -> bool {
+    let is_used = policies.iter().any(|policy| policy.enis > 0);
+    let mut counted = policies.iter().filter(|policy| !is_used || policy.enis > 0);
+    counted.all(|policy| {
+        let judged = policy.judge(world, (&finding.group.id, &finding.rule), gone);
         matches!(judged, Ok((State::DecidesNothing | State::ChangesNothing, _)))
     })
 }

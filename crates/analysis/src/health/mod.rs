@@ -1,7 +1,8 @@
 //! Health of rules: which ones decide nothing any more, which ones change nothing, and which ones nobody uses.
 //!
 //! A rule is judged exactly, as the set of packets that reach it, in every policy that it is part of: a group
-//! may be merged with others at an ENI, and what is redundant there need not be redundant in the group itself.
+//! may be merged with others at an ENI, and what is redundant there need not be redundant in the group itself. Where
+//! the own addresses of a policy's interfaces are known, only packets at these count.
 //! The cloud's own check is weaker and is told beside it: it compares a rule with one other rule of the group
 //! and does not ask what becomes of the packets (`spec/ecs.md` E, health check).
 
@@ -75,7 +76,8 @@ pub struct Finding {
     pub cloud: Option<Cover>,
     /// Set when nothing has used it since the date of the question.
     pub unused: Option<Unused>,
-    /// Whether this holds only as long as the members of the named groups stay as they are.
+    /// Whether this holds only as long as the members of the named groups, or the addresses of the interfaces that
+    /// carry the rule, stay as they are.
     pub depends_on_members: bool,
     /// Whether it can be deleted, with every other rule marked so, without any packet being decided otherwise.
     pub removable: bool,
@@ -85,7 +87,8 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// No packet reaches it: earlier lines decide about everything that it speaks about.
+    /// No packet reaches it: earlier lines decide about everything that it speaks about, or it speaks about addresses
+    /// that no interface has.
     DecidesNothing,
     /// It decides about packets, and each of them would be decided alike without it.
     ChangesNothing,
@@ -207,6 +210,9 @@ fn cover(world: &World, covering: &Covering) -> Cover {
     match covering {
         Covering::Bypass => Cover { group: None, rule: None, text: "the bypass set".to_owned() },
         Covering::Platform(policy) => Cover { group: None, rule: None, text: format!("platform policy {policy}") },
+        Covering::Nobody(block) => {
+            Cover { group: None, rule: None, text: format!("no interface has an address in {block}") }
+        }
         Covering::Default => Cover { group: None, rule: None, text: "the default".to_owned() },
         Covering::IntraGroup(id) => {
             let group = group_name(world, id);

@@ -164,3 +164,41 @@ fn a_group_that_does_not_exist_is_named() {
     let question = Question { group: Some("sg-0".into()), unused_since: None };
     assert!(ask("sg web", &question, &|_, _| None).contains("`sg-0`"));
 }
+
+const OWN_BLOCKS: &str = "
+    sg web drop
+    web: in allow tcp 80 from 0.0.0.0/0 at 10.9.0.0/16
+    web: in deny tcp 443 from 0.0.0.0/0 at 10.0.0.0/24 priority 1
+    web: in allow tcp 443 from 0.0.0.0/0 priority 2
+    web: in allow tcp 22 from 0.0.0.0/0 at 10.0.0.2
+    web: in allow tcp 23 from ::/0 at fd00::/8";
+
+#[test]
+fn only_the_addresses_that_interfaces_have_count() {
+    let text = format!("{OWN_BLOCKS}\neni a 10.0.0.1 in web\neni b 10.0.0.2 in web");
+    check_text(
+        &text,
+        expect![[r#"
+            r1 of web: DecidesNothing, removable, while members stay
+              web (2 enis): DecidesNothing: no interface has an address in 10.9.0.0/16
+            r3 of web: DecidesNothing, removable, while members stay
+              web (2 enis): DecidesNothing: rule r2 of sg-web (web): deny tcp 443 from 0.0.0.0/0, own address in 10.0.0.0/24, priority 1"#]],
+    );
+}
+
+#[test]
+fn addresses_that_are_not_known_are_left_open() {
+    // Nobody carries the group; a third member, elsewhere, is spoken about; one may use any address.
+    check_text(OWN_BLOCKS, expect![""]);
+    check_text(&format!("{OWN_BLOCKS}\neni a 10.0.0.2 in web\neni c 10.9.0.1 in web"), expect![""]);
+    let mut world = fixture::world(&format!("{OWN_BLOCKS}\neni a 10.0.0.2 in web"));
+    let findings = |world: &World| {
+        let uses = Uses { watched_since: Timestamp(100), last: &|_, _| None };
+        check(world, &Question::default(), &uses).unwrap().findings.len()
+    };
+    assert_eq!(findings(&world), 2);
+    let mut eni = sekimori_core::world::Eni::clone(world.enis().next().unwrap());
+    eni.source_check = false;
+    world.apply(&sekimori_core::change::Change::PutEni(std::sync::Arc::new(eni)));
+    assert_eq!(findings(&world), 0);
+}

@@ -26,8 +26,11 @@ pub(crate) type Span = (u128, u128);
 /// either takes its whole run of 65,536 numbers, which every set holds wholly or not at all.
 const SERVICE: usize = 0;
 /// The axis of the peer's address. Between the two lies that of the source port, of which packets without ports take
-/// the whole; the last one is that of the ENI's own address.
+/// the whole.
 const PEER: usize = 2;
+
+/// The axis of the ENI's own address.
+const OWN: usize = 3;
 
 /// On which line the peer's addresses of a piece lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

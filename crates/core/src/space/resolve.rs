@@ -9,7 +9,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 
 use super::{
-    EVERY_SERVICE, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, fibre, service_value, whole,
+    EVERY_SERVICE, OWN, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, every_address, fibre,
+    service_value, whole,
 };
 use crate::{
     address::{Cidr, Family, number},
@@ -210,6 +211,38 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The packets whose own address is one of these, as far as blocks tell addresses apart: an address stands for all that
+/// lie between the same ends of blocks. A family that has none is left whole: its rules wait for the first one.
+///
+/// # Errors
+/// When they are too many pieces.
+pub fn owned(direction: Direction, own: &BTreeSet<IpAddr>, blocks: &[Cidr]) -> Result<Set, TooComplex> {
+    let mut pieces = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        let spans = classes(family, own, blocks);
+        for realm in [Realm::Known(family), Realm::Absent(family)] {
+            pieces.extend(spans.iter().map(|span| whole(direction, realm).with(OWN, *span)));
+        }
+    }
+    bounded(pieces)
+}
+
+/// The runs of addresses of a family between the ends of blocks that hold one of these addresses.
+fn classes(family: Family, own: &BTreeSet<IpAddr>, blocks: &[Cidr]) -> BTreeSet<Span> {
+    let every = every_address(family);
+    let spans = blocks.iter().filter(|block| block.family() == family).map(|block| net_span(block.network()));
+    let starts = spans.flat_map(|(first, last)| [Some(first), last.checked_add(1)]).flatten();
+    let starts: BTreeSet<u128> = starts.filter(|start| *start <= every.1).chain([every.0]).collect();
+    let class = |address: &IpAddr| {
+        let at = number(*address);
+        let first = starts.range(..=at).next_back().copied().unwrap_or(every.0);
+        let last = at.checked_add(1).and_then(|next| starts.range(next..).next()).map_or(every.1, |next| next - 1);
+        (first, last)
+    };
+    let classes: BTreeSet<Span> = own.iter().filter(|address| Family::of(**address) == family).map(class).collect();
+    if classes.is_empty() { BTreeSet::from([every]) } else { classes }
+}
+
 fn net_span(net: IpNet) -> Span {
     (number(net.network()), number(net.broadcast()))
 }
@@ -243,7 +276,7 @@ fn source_span(range: Option<PortRange>) -> Span {
 }
 
 fn local_span(local: Option<&Cidr>, family: Family) -> Option<Span> {
-    let Some(cidr) = local else { return Some(super::every_address(family)) };
+    let Some(cidr) = local else { return Some(every_address(family)) };
     let net = cidr.network();
     (cidr.family() == family).then(|| (number(net.network()), number(net.broadcast())))
 }
