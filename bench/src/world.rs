@@ -195,8 +195,9 @@ impl Builder {
             description: String::new(),
             image: "bench".to_owned(),
             instance_type: "bench".to_owned(),
+            disk: Default::default(),
         };
-        let outcome = self.run(&Command::RunInstances(instances))?;
+        let outcome = self.run(&Command::RunInstances(Box::new(instances)))?;
         let Outcome::Instances(made) = outcome else { bail!("no instance was made") };
         let Some(instance) = made.into_iter().next() else { bail!("no instance was made") };
         let Some(eni) = self.world().primary_eni(&instance) else { bail!("{instance} has no interface") };

@@ -10,6 +10,7 @@ import pytest
 
 import refusals
 from contract_lists import Edits, Lists
+from contract_reports import Reports
 from estate import ANY, egress, fill_in, rule
 from server import REGION
 
@@ -519,7 +520,7 @@ class Refusals:
         assert server.revision() == before, "a refused request changed something"
 
 
-class Contract(Networks, Groups, Rules, Lists, Edits, Instances, Interfaces, Refusals):
+class Contract(Networks, Groups, Rules, Lists, Edits, Instances, Interfaces, Reports, Refusals):
     """The whole suite. The subclass's module has the fixture `sdk`."""
 
 

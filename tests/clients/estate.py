@@ -48,7 +48,9 @@ def furnish(sdk):
 
 
 def interfaces(sdk, names):
-    """A free interface, one that is attached, one in another zone, an instance that is full, and a stopped one."""
+    """A free interface, one that is attached, one in another zone, one that a product manages, an instance that is full,
+    and a stopped one.
+    """
     names["free"] = sdk.eni(names["vsw"], names["web"])
     names["far_vsw"] = sdk.call(
         "CreateVSwitch", VpcId=names["vpc"], ZoneId=f"{REGION}-c", CidrBlock="10.4.0.0/24"
@@ -60,6 +62,9 @@ def interfaces(sdk, names):
     for eni in attached:
         sdk.call("AttachNetworkInterface", NetworkInterfaceId=eni, InstanceId=names["laden"])
     names["attached"] = attached[0]
+    names["managed_eni"] = sdk.eni(names["vsw"], names["web"])
+    done = sdk.server.command("interface", "manage", names["managed_eni"], "--service", "7")
+    assert done.returncode == 0, done.stderr
     sdk.call("StopInstance", RegionId=None, InstanceId=names["stopped"])
 
 

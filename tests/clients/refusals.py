@@ -64,7 +64,7 @@ EVERY_OPERATION = [
        SecurityGroupId="$web", Permissions=[rule()]),
     no(400, "InvalidClientToken.ValueNotSupported", "CreateSecurityGroup", VpcId="$vpc", ClientToken="x" * 65),
     no(400, "DryRunOperation", "RunInstances", VSwitchId="$vsw", SecurityGroupId="$web", DryRun=True, **ANY),
-    no(404, "InvalidAction.NotFound", "DescribeDisks"),
+    no(404, "InvalidAction.NotFound", "DescribeImages"),
     no(404, "InvalidAction.NotFound", "AllocateEipAddress"),
 ]
 
@@ -544,8 +544,24 @@ INTERFACES = [
     no(404, "InvalidRegionId.NotFound", "DescribeZones", RegionId="mars-1"),
 ]
 
+ON_MANAGED = {"NetworkInterfaceId": "$managed_eni"}
+REPORTS = [
+    no(400, "InvalidResource.NotExists", "CreateDiagnosticReport", ResourceId="i-none"),
+    no(400, "InvalidParameter", "CreateDiagnosticReport", ResourceId="$i", MetricSetId="dms-none"),
+    no(400, "InvalidParameter", "CreateDiagnosticReport", ResourceId="$i", StartTime="yesterday"),
+    no(400, "InvalidReport.NotExists", "DescribeDiagnosticReportAttributes", ReportId="dr-none"),
+    no(400, "InvalidParameter.AttributeNotSupported", "DescribeSecurityGroupAttribute", SecurityGroupId="$web",
+       Attribute="colour"),
+    no(403, "InvalidOperation.EniServiceManaged", ATTACH, **ON_MANAGED, InstanceId="$i"),
+    no(403, "InvalidOperation.EniServiceManaged", CHANGE, **ON_MANAGED, NetworkInterfaceName="mine"),
+    no(403, "InvalidOperation.EniServiceManaged", ASSIGN, **ON_MANAGED, SecondaryPrivateIpAddressCount=1),
+    no(403, "InvalidOperation.EniServiceManaged", "DeleteNetworkInterface", **ON_MANAGED),
+    no(403, "InvalidOperation.EniServiceManaged", "JoinSecurityGroup", **ON_MANAGED, SecurityGroupId="$db"),
+    no(403, "InvalidOperation.EniServiceManaged", "LeaveSecurityGroup", **ON_MANAGED, SecurityGroupId="$web"),
+]
+
 REFUSALS = [
-    *EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS, *EDITS, *LISTS, *TAGS, *INTERFACES,
+    *EVERY_OPERATION, *NETWORKS, *INSTANCES, *GROUPS, *RULES, *MEMBERS, *EDITS, *LISTS, *TAGS, *INTERFACES, *REPORTS,
 ]
 
 

@@ -19,7 +19,7 @@ NOT_PROVOKED = {
     "QuotaExceed.SecurityGroup": "takes 20,000 groups; tests of core",
     "SecurityGroupInstanceLimitExceeded": "takes 6,000 addresses; tests of core",
     "SecurityGroupInstanceLimitExceed": "takes 6,000 addresses; tests of core",
-    "MaxEniCountExceeded": "takes a full data plane; tests of core",
+    "MaxEniCountExceeded": "takes 5,000 interfaces, or a full data plane; tests of core",
     "InvalidOperation.NetworkInterfaceCountExceeded": "takes 65,536 interfaces; tests of core",
     "QuotaExceed.ElasticQuota": "takes a full data plane; tests of core",
     "QuotaExceed.ResourceGroup": "this API does not make resource groups",

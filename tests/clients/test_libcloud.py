@@ -101,10 +101,16 @@ def test_zones_and_sizes(driver):
     assert sizes and all(size.ram > 0 for size in sizes)
 
 
-@pytest.mark.parametrize("call", ["list_images", "list_volumes"])
-def test_what_is_not_there_is_said_in_xml(driver, unchanged, call):
+def test_the_volume_of_an_instance(driver, sdk, vpc):
+    [instance] = sdk.instances(sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc))
+    [volume] = driver.list_volumes(ex_filters={"InstanceId": instance})
+    assert (volume.size, volume.state, volume.extra["type"]) == (40, "inuse", "system")
+    sdk.call("DeleteInstance", InstanceId=instance, Force=True)
+
+
+def test_what_is_not_there_is_said_in_xml(driver, unchanged):
     with pytest.raises(BaseHTTPError) as refused:
-        getattr(driver, call)()
+        driver.list_images()
     assert code_of(refused) == "InvalidAction.NotFound"
 
 

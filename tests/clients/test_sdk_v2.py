@@ -65,6 +65,32 @@ def test_timeouts_and_ipv6_of_an_interface(v2):
     v2.call("DeleteNetworkInterface", NetworkInterfaceId=eni)
 
 
+def test_a_system_disk_is_as_it_was_asked_for(v2):
+    vpc = v2.vpc()
+    wanted = {"Category": "cloud_auto", "Size": "100", "PerformanceLevel": "PL1", "DiskName": "root",
+              "Description": "for the system"}
+    [instance] = v2.instances(v2.vswitch(vpc, "10.1.0.0/24"), v2.group(vpc), SystemDisk=wanted)
+    [disk] = v2.call("DescribeDisks", InstanceId=instance, DiskType="system", Category="cloud_auto")["Disks"]["Disk"]
+    assert {name: disk[name] for name in wanted} == {**wanted, "Size": 100}
+    assert v2.call("DescribeDisks", InstanceId=instance, DiskType="data")["Disks"]["Disk"] == []
+    v2.call("DeleteInstance", InstanceId=instance, Force=True)
+
+
+def test_a_resource_group_goes_when_it_is_empty(v2, server):
+    _, accounts = server.native("GET", "/v1/accounts")
+    [account] = [one["id"] for one in accounts if v2.key_id in one["keys"]]
+    made = server.command("resource-group", "create", "short-lived", "--account", account, "--output", "json")
+    resource_group = json.loads(made.stdout)["id"]
+    group = v2.group(v2.vpc(), ResourceGroupId=resource_group)
+    done = server.command("resource-group", "delete", resource_group)
+    assert done.returncode == 1 and f"still used by `{group}`" in done.stderr, done
+    v2.call("DeleteSecurityGroup", SecurityGroupId=group)
+    done = server.command("resource-group", "delete", resource_group)
+    assert done.returncode == 0 and "is deleted" in done.stdout, done
+    refused = v2.refused("CreateVpc", ResourceGroupId=resource_group)
+    assert refused.told == (404, "InvalidResourceGroup.NotFound")
+
+
 def test_rules_come_in_parts_when_asked_for(v2):
     group = v2.group(v2.vpc())
     v2.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(port) for port in range(1, 26)])

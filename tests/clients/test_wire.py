@@ -144,7 +144,7 @@ class TestOperations:
     """What is asked for."""
 
     @schemes()
-    @pytest.mark.parametrize("action", ["DescribeDisks", "describeregions", "x" * 5_000, "../etc", "名前"])
+    @pytest.mark.parametrize("action", ["DescribeImages", "describeregions", "x" * 5_000, "../etc", "名前"])
     def test_an_unknown_action(self, signer, make, action):
         assert signer.send(make(signer, action)).told == (404, "InvalidAction.NotFound")
 

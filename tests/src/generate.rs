@@ -425,6 +425,7 @@ impl Universe {
             description: String::new(),
             image: String::new(),
             instance_type: String::new(),
+            disk: Default::default(),
             created_at: Timestamp(0),
             state: InstanceState::Running,
             state_since: self.world.revision().next(),
@@ -452,6 +453,7 @@ impl Universe {
             name: String::new(),
             description: String::new(),
             delete_on_release: true,
+            managed_by: None,
             moved_in: self.world.revision().next(),
         };
         vec![Change::PutInstance(Arc::new(instance)), Change::PutEni(Arc::new(eni))]

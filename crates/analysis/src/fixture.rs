@@ -106,6 +106,7 @@ impl Fixture {
             description: String::new(),
             image: String::new(),
             instance_type: String::new(),
+            disk: Default::default(),
             created_at: Timestamp(0),
             state: InstanceState::Running,
             state_since: Revision(1),
@@ -130,6 +131,7 @@ impl Fixture {
             name: String::new(),
             description: String::new(),
             delete_on_release: true,
+            managed_by: None,
             moved_in: Revision(0),
         };
         self.put(Change::PutInstance(Arc::new(instance)));

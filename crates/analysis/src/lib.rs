@@ -16,6 +16,7 @@ mod merge;
 pub mod planning;
 mod portions;
 pub mod preset;
+pub mod report;
 mod resolve;
 pub mod snapshot;
 pub mod text;

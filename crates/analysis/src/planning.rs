@@ -203,7 +203,7 @@ fn management(world: &World, group: &Group, advice: &Advice) -> Result<Found, To
     let mut open = Vec::new();
     for port in &advice.management_ports {
         for family in [Cidr::WORLD_V4, Cidr::WORLD_V6] {
-            let Some(text) = opening(world, group, &portions, (*port, family))? else { continue };
+            let Some(text) = opening(world, &portions, (*port, family))? else { continue };
             let whom = if family.family() == Family::V4 { "IPv4" } else { "IPv6" };
             open.push(format!("{port} to all of {whom} by {text}"));
         }
@@ -217,18 +217,19 @@ fn management(world: &World, group: &Group, advice: &Advice) -> Result<Found, To
 }
 
 /// The rule for everyone that opens a port, if one does.
-fn opening(world: &World, group: &Group, portions: &Portions, of: (u16, Cidr)) -> Result<Option<String>, TooComplex> {
+pub(crate) fn opening(world: &World, portions: &Portions, of: (u16, Cidr)) -> Result<Option<String>, TooComplex> {
     let (port, family) = of;
     let mut left: Set = Reader::everyone(Direction::Ingress, port, &family);
     for line in &portions.lines {
         if !left.meets(&line.matched) {
             continue;
         }
-        if let Decider::Rule(_, id) = &line.decider
+        if let Decider::Rule(group, id) = &line.decider
             && line.action == Action::Allow
-            && group.rules.get(id).is_some_and(|rule| is_for_everyone(rule))
+            && let Some(rule) = world.group(group).and_then(|group| group.rules.get(id))
+            && is_for_everyone(rule)
         {
-            return Ok(Some(text::rule_of(world, &group.id, id)));
+            return Ok(Some(text::rule_of(world, group, id)));
         }
         left = left.difference(&line.matched)?;
     }

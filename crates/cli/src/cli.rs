@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, diagnose, down, group, health, man, plan_check, platform, policy,
-    resource_group, server, treatment, up, vpc, wait, why,
+    account, bypass, completions, counters, diagnose, down, group, health, interface, man, plan_check, platform,
+    policy, resource_group, server, treatment, up, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -78,7 +78,7 @@ pub(crate) enum Command {
     /// Make and list accounts
     #[command(subcommand)]
     Account(account::AccountCommand),
-    /// Make and list resource groups
+    /// Make, list and delete resource groups
     #[command(subcommand)]
     ResourceGroup(resource_group::ResourceGroupCommand),
     /// Show revision, hosts, counts and capacity
@@ -107,6 +107,9 @@ pub(crate) enum Command {
     /// Share VPCs between accounts
     #[command(subcommand)]
     Vpc(vpc::VpcCommand),
+    /// Give network interfaces to cloud products to manage
+    #[command(subcommand)]
+    Interface(interface::InterfaceCommand),
     /// Compare groups with the cloud's advice about names, sharing, purposes and open management ports
     PlanCheck(plan_check::PlanCheckArgs),
     /// Show and set what comes before every group, as on the cloud's platform

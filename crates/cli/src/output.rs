@@ -9,6 +9,7 @@ use std::{
 
 use comfy_table::{Cell, Color, ContentArrangement, Row, Table, presets};
 use sekimori_core::rule::Action;
+use sekimori_server::api::Revised;
 use serde::Serialize;
 
 use crate::{cli::Format, exit::Failure};
@@ -86,6 +87,14 @@ pub(crate) fn show<T: Serialize>(format: Format, value: &T, page: impl FnOnce(&T
         Format::Table => print(&page(value).render(terminal_width())),
         Format::Json => print(&(json(value)? + "\n")),
     }
+}
+
+/// Prints the state that a change has brought a thing to.
+///
+/// # Errors
+/// As [`show`].
+pub(crate) fn state(format: Format, what: &str, state: &str, revised: &Revised) -> Result<(), Failure> {
+    show(format, revised, |revised| Page::default().line(format!("{what} is {state}, revision {}", revised.revision)))
 }
 
 /// Prints text.

@@ -9,7 +9,8 @@
 //! 2. [`ecs::Call::parse`]; an error is the reply to send;
 //! 3. [`ecs::Call::key_id`] names the key; [`ecs::Call::verify`] proves that the caller has its secret;
 //! 4. [`ecs::decode`] gives the operation: a command for the writer, or a query for a snapshot;
-//! 5. [`ecs::outcome`], [`ecs::refused`], [`ecs::answer`] or [`ecs::Call::fault`] makes the reply.
+//! 5. what a diagnosis finds is written into its command ([`sekimori_core::command::Command::report_mut`]);
+//! 6. [`ecs::outcome`], [`ecs::refused`], [`ecs::answer`] or [`ecs::Call::fault`] makes the reply.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

@@ -331,6 +331,7 @@ impl Tables {
             | Change::DeleteSnapshotPolicy(_)
             | Change::PutSnapshot(_)
             | Change::DeleteSnapshot(_) => {}
+            Change::PutReport(_) | Change::DeleteReport { .. } => {}
         }
     }
 
@@ -551,6 +552,7 @@ impl Touched {
             | Change::DeleteSnapshotPolicy(_)
             | Change::PutSnapshot(_)
             | Change::DeleteSnapshot(_) => {}
+            Change::PutReport(_) | Change::DeleteReport { .. } => {}
         }
     }
 

@@ -167,7 +167,9 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::PutSnapshotPolicy(_)
         | Change::DeleteSnapshotPolicy(_)
         | Change::PutSnapshot(_)
-        | Change::DeleteSnapshot(_) => Vec::new(),
+        | Change::DeleteSnapshot(_)
+        | Change::PutReport(_)
+        | Change::DeleteReport { .. } => Vec::new(),
     }
 }
 

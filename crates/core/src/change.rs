@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bypass::BypassSet,
+    diagnosis::Report,
     ids::{
-        AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SnapshotId, SnapshotPolicyId,
-        SubnetId, VpcId,
+        AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId,
+        SnapshotPolicyId, SubnetId, VpcId,
     },
     platform::Platform,
     rule::Rule,
@@ -94,6 +95,15 @@ pub enum Change {
     PutSnapshot(Arc<Snapshot>),
     /// The snapshot is gone.
     DeleteSnapshot(SnapshotId),
+    /// The diagnostic report is this.
+    PutReport(Arc<Report>),
+    /// The diagnostic report is gone.
+    DeleteReport {
+        /// Whose it was.
+        account: AccountId,
+        /// The report.
+        id: ReportId,
+    },
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -130,6 +140,8 @@ pub enum Row {
     SnapshotPolicy(SnapshotPolicyId),
     /// A snapshot of a group's rules.
     Snapshot(SnapshotId),
+    /// A diagnostic report of an account.
+    Report(AccountId, ReportId),
 }
 
 impl Row {
@@ -149,6 +161,7 @@ impl Row {
             Self::Token(account, text) => Change::DeleteToken { account, text },
             Self::SnapshotPolicy(id) => Change::DeleteSnapshotPolicy(id),
             Self::Snapshot(id) => Change::DeleteSnapshot(id),
+            Self::Report(account, id) => Change::DeleteReport { account, id },
         })
     }
 
@@ -171,6 +184,7 @@ impl Row {
             Self::Token(account, text) => format!("l/token/{account}/{text}"),
             Self::SnapshotPolicy(id) => format!("m/snapshot-policy/{id}"),
             Self::Snapshot(id) => format!("n/snapshot/{id}"),
+            Self::Report(account, id) => format!("o/report/{account}/{id}"),
         }
     }
 }
@@ -207,6 +221,8 @@ impl Change {
             Self::DeleteSnapshotPolicy(id) => Row::SnapshotPolicy(id.clone()),
             Self::PutSnapshot(snapshot) => Row::Snapshot(snapshot.id.clone()),
             Self::DeleteSnapshot(id) => Row::Snapshot(id.clone()),
+            Self::PutReport(report) => Row::Report(report.account.clone(), report.id.clone()),
+            Self::DeleteReport { account, id } => Row::Report(account.clone(), id.clone()),
         }
     }
 
@@ -225,7 +241,8 @@ impl Change {
             | Self::DeletePortList(_)
             | Self::DeleteToken { .. }
             | Self::DeleteSnapshotPolicy(_)
-            | Self::DeleteSnapshot(_) => true,
+            | Self::DeleteSnapshot(_)
+            | Self::DeleteReport { .. } => true,
             Self::PutBypass(_)
             | Self::PutPlatform(_)
             | Self::PutAccount(_)
@@ -240,7 +257,8 @@ impl Change {
             | Self::PutPortList(_)
             | Self::PutToken(_)
             | Self::PutSnapshotPolicy(_)
-            | Self::PutSnapshot(_) => false,
+            | Self::PutSnapshot(_)
+            | Self::PutReport(_) => false,
         }
     }
 }
@@ -292,6 +310,7 @@ impl World {
         all.extend(self.tokens.iter().cloned().map(Change::PutToken));
         all.extend(self.snapshots.policies().cloned().map(Change::PutSnapshotPolicy));
         all.extend(self.snapshots.iter().cloned().map(Change::PutSnapshot));
+        all.extend(self.reports.values().cloned().map(Change::PutReport));
         all
     }
 

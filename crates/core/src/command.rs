@@ -17,9 +17,10 @@ pub use self::{
 };
 use crate::{
     bypass::BypassSet,
+    diagnosis::MetricResult,
     ids::{
-        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SnapshotId,
-        SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId,
+        SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
     limits::LimitMode,
     platform::PlatformPolicy,
@@ -28,7 +29,7 @@ use crate::{
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{Dialect, Flavor, InnerAccess, InstanceState, Revision, Treatment},
+    world::{Dialect, Flavor, InnerAccess, InstanceState, Revision, SystemDisk, Treatment},
 };
 
 pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
@@ -164,10 +165,29 @@ pub struct NewInstances {
     pub image: String,
     /// Instance type, kept as given.
     pub instance_type: String,
+    /// The system disk of each, kept as given.
+    pub disk: SystemDisk,
     /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// Tags of the instances.
     pub tags: Tags,
+}
+
+/// A diagnostic report to be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewReport {
+    /// The owner.
+    pub account: AccountId,
+    /// The instance that was looked at.
+    pub instance: InstanceId,
+    /// The beginning of the time that the owner asks about.
+    pub from: Option<Timestamp>,
+    /// The end of it.
+    pub until: Option<Timestamp>,
+    /// The world that was looked at.
+    pub revision: Revision,
+    /// What was found. Empty in a request: whoever carries it out looks first.
+    pub results: Vec<MetricResult>,
 }
 
 /// A group to be made.
@@ -234,7 +254,7 @@ pub enum Command {
         subnet: SubnetId,
     },
     /// Starts instances, each with a primary ENI.
-    RunInstances(NewInstances),
+    RunInstances(Box<NewInstances>),
     /// Deletes instances with those of their ENIs that are not kept. All or none.
     DeleteInstances {
         /// The owner.
@@ -575,6 +595,32 @@ pub enum Command {
         /// The snapshot.
         snapshot: SnapshotId,
     },
+    /// Keeps a diagnostic report.
+    CreateReport(NewReport),
+    /// Deletes a resource group that nothing is in.
+    DeleteResourceGroup {
+        /// The owner.
+        account: AccountId,
+        /// The resource group.
+        resource_group: String,
+    },
+    /// Gives an ENI to a cloud product to manage, or back to its owner.
+    ManageEni {
+        /// The ENI.
+        eni: EniId,
+        /// The product; `None` is the owner.
+        managed_by: Option<u64>,
+    },
+}
+
+impl Command {
+    /// The report that the command keeps, if that is what it does, also under a client's token.
+    pub fn report_mut(&mut self) -> Option<&mut NewReport> {
+        if let Self::Once { command, .. } = self {
+            return command.report_mut();
+        }
+        if let Self::CreateReport(new) = self { Some(new) } else { None }
+    }
 }
 
 /// What a client is told about a command that was carried out.
@@ -624,4 +670,6 @@ pub enum Outcome {
     Deleted(Vec<(InstanceId, InstanceState)>),
     /// The new snapshot policy.
     SnapshotPolicy(SnapshotPolicyId),
+    /// The new diagnostic report.
+    Report(ReportId),
 }

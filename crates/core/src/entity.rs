@@ -314,6 +314,33 @@ impl fmt::Display for InstanceState {
     }
 }
 
+/// The disk that an instance starts from, as requested: local compute has no disks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemDisk {
+    /// Its category, in the owner's dialect.
+    pub category: String,
+    /// Its performance level, in the owner's dialect; may be empty.
+    pub performance_level: String,
+    /// Its size in GiB.
+    pub size_gib: u32,
+    /// The owner's name for it; may be empty.
+    pub name: String,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+}
+
+impl Default for SystemDisk {
+    fn default() -> Self {
+        Self {
+            category: "cloud_essd".to_owned(),
+            performance_level: String::new(),
+            size_gib: 40,
+            name: String::new(),
+            description: String::new(),
+        }
+    }
+}
+
 /// A virtual machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -335,6 +362,8 @@ pub struct Instance {
     pub image: String,
     /// Instance type as requested; local compute does not read it.
     pub instance_type: String,
+    /// Its system disk.
+    pub disk: SystemDisk,
     /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// The owner's tags.
@@ -397,6 +426,8 @@ pub struct Eni {
     pub description: String,
     /// Whether it is deleted with its instance. A primary ENI always is.
     pub delete_on_release: bool,
+    /// The cloud product that manages it: its owner may look at it and change nothing.
+    pub managed_by: Option<u64>,
     /// The revision that attached or detached it last; zero for one that never was.
     pub moved_in: Revision,
 }

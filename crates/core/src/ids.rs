@@ -92,6 +92,10 @@ id!(
     PortListId
 );
 id!(
+    /// A diagnostic report.
+    ReportId
+);
+id!(
     /// A machine that runs an agent.
     HostId
 );

@@ -17,6 +17,7 @@ pub mod bypass;
 pub mod capacity;
 pub mod change;
 pub mod command;
+pub mod diagnosis;
 pub mod entity;
 pub mod feed;
 pub mod flow;

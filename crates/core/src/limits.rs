@@ -47,6 +47,14 @@ pub const PORT_LIST_ENTRIES_MAX: u32 = 2_000;
 pub const HOST_LISTS_MAX: u32 = 4_096;
 /// Commands that are carried out as one.
 pub const COMMANDS_TOGETHER_MAX: u32 = 1_024;
+/// Diagnostic reports of one account; a newer one takes the place of the oldest.
+pub const REPORTS_PER_ACCOUNT_MAX: usize = 100;
+/// Findings of one metric in a report.
+pub const FINDINGS_MAX: usize = 50;
+/// Characters of one finding.
+pub const FINDING_CHARACTERS_MAX: usize = 1_024;
+/// The smallest and largest system disk of an instance, in GiB.
+pub const SYSTEM_DISK_GIB: std::ops::RangeInclusive<u32> = 1..=2_048;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 
@@ -100,6 +108,8 @@ pub struct Limits {
     pub ipv4_per_eni: u32,
     /// IPv6 addresses of an ENI.
     pub ipv6_per_eni: u32,
+    /// Secondary ENIs of an account in a region, attached or not.
+    pub secondary_enis: u32,
 }
 
 impl Limits {
@@ -132,6 +142,7 @@ impl Limits {
         enis_per_instance: 8,
         ipv4_per_eni: 50,
         ipv6_per_eni: 10,
+        secondary_enis: 5_000,
     };
 
     const EC2: Self = Self {
@@ -153,6 +164,7 @@ impl Limits {
         enis_per_instance: 15,
         ipv4_per_eni: 50,
         ipv6_per_eni: 50,
+        secondary_enis: 5_000,
     };
 
     const HOST: Self = Self {
@@ -174,6 +186,7 @@ impl Limits {
         enis_per_instance: INSTANCE_ENIS_MAX,
         ipv4_per_eni: ENI_ADDRESSES_MAX as u32,
         ipv6_per_eni: ENI_ADDRESSES_MAX as u32,
+        secondary_enis: HOST_ENIS_MAX,
     };
 
     /// How many rules one rule that names a list counts as: EC2 and ECS count the list's capacity.

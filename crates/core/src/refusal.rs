@@ -130,6 +130,8 @@ pub enum Counted {
     SnapshotPolicies,
     /// Groups that a snapshot policy is attached to.
     GroupsOfSnapshotPolicy,
+    /// Secondary ENIs of an account in a region.
+    SecondaryEnis,
 }
 
 impl std::fmt::Display for Counted {
@@ -168,6 +170,7 @@ impl std::fmt::Display for Counted {
             Self::Ipv6OfEni => "IPv6 addresses of one network interface",
             Self::SnapshotPolicies => "snapshot policies of one account",
             Self::GroupsOfSnapshotPolicy => "security groups of one snapshot policy",
+            Self::SecondaryEnis => "secondary network interfaces in this region",
         })
     }
 }
@@ -488,5 +491,11 @@ pub enum Refusal {
         instance: InstanceId,
         /// Its state.
         state: InstanceState,
+    },
+    /// A cloud product manages the ENI.
+    #[error("interface `{eni}` is managed by a cloud product; look at it, and change another")]
+    ManagedEni {
+        /// The ENI.
+        eni: EniId,
     },
 }

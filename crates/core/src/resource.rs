@@ -56,6 +56,18 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Vpc,
+        Self::Subnet,
+        Self::Instance,
+        Self::Eni,
+        Self::Group,
+        Self::PrefixList,
+        Self::PortList,
+        Self::Rule,
+    ];
+
     /// The resource of this kind that an id names, whether it is there or not.
     #[must_use]
     pub fn named(self, id: &str) -> Resource {
@@ -97,8 +109,8 @@ impl ResourceKind {
 pub struct Labels<'a> {
     /// Its owner.
     pub account: &'a AccountId,
-    /// The VPC it is, or is in; lists are in none.
-    pub vpc: Option<&'a VpcId>,
+    /// The region it is in, in the owner's dialect.
+    pub region: &'a str,
     /// Its resource group; empty is the account's default one.
     pub resource_group: &'a str,
     /// Its tags.
@@ -138,10 +150,10 @@ impl Resource {
 }
 
 macro_rules! labels {
-    ($found:expr, $one:ident, $vpc:expr) => {
+    ($found:expr, $one:ident, $region:expr) => {
         $found.map(|$one| Labels {
             account: &$one.account,
-            vpc: $vpc,
+            region: $region,
             resource_group: &$one.resource_group,
             tags: &$one.tags,
         })
@@ -159,20 +171,26 @@ impl World {
     #[must_use]
     pub fn labels(&self, resource: &Resource) -> Option<Labels<'_>> {
         match resource {
-            Resource::Vpc(id) => labels!(self.vpc(id), one, Some(&one.id)),
-            Resource::Subnet(id) => labels!(self.subnet(id), one, Some(&one.vpc)),
-            Resource::Instance(id) => labels!(self.instance(id), one, Some(&one.vpc)),
-            Resource::Eni(id) => labels!(self.eni(id), one, Some(&one.vpc)),
-            Resource::Group(id) => labels!(self.group(id), one, Some(&one.vpc)),
-            Resource::PrefixList(id) => labels!(self.prefix_list(id), one, None),
-            Resource::PortList(id) => labels!(self.port_list(id), one, None),
             Resource::Rule(id) => self.rule(id).map(|(group, rule)| Labels {
                 account: &group.account,
-                vpc: Some(&group.vpc),
+                region: self.region_of(&group.vpc),
                 resource_group: &group.resource_group,
                 tags: &rule.tags,
             }),
+            Resource::Vpc(id) => labels!(self.vpc(id), one, &one.region),
+            Resource::Subnet(id) => labels!(self.subnet(id), one, self.region_of(&one.vpc)),
+            Resource::Instance(id) => labels!(self.instance(id), one, self.region_of(&one.vpc)),
+            Resource::Eni(id) => labels!(self.eni(id), one, self.region_of(&one.vpc)),
+            Resource::Group(id) => labels!(self.group(id), one, self.region_of(&one.vpc)),
+            Resource::PrefixList(id) => labels!(self.prefix_list(id), one, &one.region),
+            Resource::PortList(id) => labels!(self.port_list(id), one, &one.region),
         }
+    }
+
+    /// The region of a VPC; empty for one that is not there.
+    #[must_use]
+    pub fn region_of(&self, vpc: &VpcId) -> &str {
+        self.vpc(vpc).map_or("", |vpc| &vpc.region)
     }
 
     /// The change that gives a resource other tags and another resource group.

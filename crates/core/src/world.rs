@@ -11,12 +11,15 @@ use imbl::{OrdMap, OrdSet};
 
 pub use crate::entity::{
     AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Launch, PortEntry,
-    PortList, PrefixEntry, PrefixList, Revision, Subnet, TimeoutChoice, Timeouts, Treatment, Vpc,
+    PortList, PrefixEntry, PrefixList, Revision, Subnet, SystemDisk, TimeoutChoice, Timeouts, Treatment, Vpc,
 };
 use crate::{
     bypass::BypassSet,
     change::Change,
-    ids::{AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    diagnosis::Report,
+    ids::{
+        AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId, SubnetId, VpcId,
+    },
     platform::Platform,
     rule::{Peer, Rule, Service},
     snapshot::Snapshots,
@@ -43,6 +46,7 @@ pub struct World {
     pub(crate) port_lists: OrdMap<PortListId, Arc<PortList>>,
     pub(crate) tokens: Tokens,
     pub(crate) snapshots: Snapshots,
+    pub(crate) reports: OrdMap<(AccountId, ReportId), Arc<Report>>,
     index: Index,
 }
 
@@ -294,6 +298,10 @@ impl World {
             Change::DeleteSnapshotPolicy(id) => self.snapshots.delete_policy(id),
             Change::PutSnapshot(snapshot) => self.snapshots.put(snapshot),
             Change::DeleteSnapshot(id) => self.snapshots.delete(id),
+            Change::PutReport(report) => {
+                self.reports.insert((report.account.clone(), report.id.clone()), Arc::clone(report));
+            }
+            Change::DeleteReport { account, id } => drop(self.reports.remove(&(account.clone(), id.clone()))),
         }
     }
 

@@ -239,11 +239,11 @@ pub struct SetProtection {
     pub is_protected: bool,
 }
 
-/// The request of `PUT /v1/groups/{group}/manager`.
+/// The request of `PUT /v1/groups/{group}/manager` and `PUT /v1/interfaces/{eni}/manager`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetManager {
-    /// The number of the cloud product that manages the group; null gives it back to its owner.
+    /// The number of the cloud product that manages it; null gives it back to its owner.
     #[serde(rename = "service")]
     pub managed_by: Option<u64>,
 }

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
+use tokio::sync::Semaphore;
 
 use crate::{busy::Busy, commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets, usage::Usage};
+
+/// Diagnostic reports that are made at a time; a client that asks for more is told to try again.
+pub(crate) const DIAGNOSES_MAX: usize = 4;
 
 /// See the module.
 pub(crate) struct App {
@@ -18,6 +22,8 @@ pub(crate) struct App {
     pub(crate) replay: Arc<Replay>,
     /// Client tokens in use.
     pub(crate) busy: Busy,
+    /// Turns to make a diagnostic report: [`DIAGNOSES_MAX`].
+    pub(crate) diagnoses: Semaphore,
     /// When rules were last used.
     pub(crate) usage: Arc<Usage>,
     /// The region that new credentials name.

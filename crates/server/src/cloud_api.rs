@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use sekimori_analysis::report;
 use sekimori_cloud::{
     RawRequest, Reply,
     ecs::{self, Call, Fault, Operation},
@@ -99,6 +100,25 @@ fn enter(app: &App, command: &Command) -> Result<Option<Entered>, Fault> {
     app.busy.enter(&ticket.account, &ticket.text).map(Some).ok_or(Fault::TokenBusy)
 }
 
+/// Fills a report in, of the world as it is now. Many rules take a while, so other calls do not wait for it, and only
+/// a few are made at a time.
+async fn examined(app: &App, mut command: Command) -> Result<Command, Fault> {
+    let Some(new) = command.report_mut() else { return Ok(command) };
+    let world = app.committer.world();
+    new.revision = world.revision();
+    if world.instance(&new.instance).is_none_or(|instance| instance.account != new.account) {
+        return Ok(command);
+    }
+    let _turn = app.diagnoses.try_acquire().map_err(|_| Fault::Throttled)?;
+    let instance = new.instance.clone();
+    let found = tokio::task::spawn_blocking(move || report::examine(&world, &instance)).await;
+    new.results = found.map_err(|error| {
+        tracing::error!(%error, "a diagnosis broke off");
+        Fault::Internal
+    })?;
+    Ok(command)
+}
+
 /// Writes the nonce down, has the command carried out, and reports what it did.
 async fn carry_out(
     app: &App,
@@ -107,6 +127,7 @@ async fn carry_out(
     from: IpAddr,
 ) -> Result<Reply, Fault> {
     let _busy = enter(app, &command)?;
+    let command = examined(app, command).await?;
     app.replay.keep(ticket, outside::now()).map_err(|error| {
         tracing::error!(%error, "a nonce cannot be kept, so nothing is changed");
         Fault::Unavailable
@@ -123,5 +144,34 @@ async fn carry_out(
         Err(CommitError::Overloaded) => Err(Fault::Throttled),
         Err(CommitError::Store(_) | CommitError::Stopped) => Err(Fault::Unavailable),
         Err(CommitError::Entropy(_)) => Err(Fault::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sekimori_core::{command::NewReport, diagnosis::Metric};
+
+    use super::*;
+    use crate::{
+        app::DIAGNOSES_MAX,
+        testing::{ACCOUNT, Bench},
+    };
+
+    #[tokio::test]
+    async fn a_report_is_filled_in_for_its_owner_and_few_are_made_at_a_time() {
+        let bench = Bench::on_small_world();
+        let (app, world) = (bench.app(), bench.committer.world());
+        let instance = world.instances().next().unwrap().id.clone();
+        let wanted = |account: &str| {
+            let (account, instance, revision) = (account.into(), instance.clone(), Default::default());
+            Command::CreateReport(NewReport { account, instance, from: None, until: None, revision, results: vec![] })
+        };
+        let mut own = examined(&app, wanted(ACCOUNT)).await.unwrap();
+        let report = own.report_mut().unwrap();
+        assert_eq!((report.results.len(), report.revision), (Metric::ALL.len(), world.revision()));
+        let mut others = examined(&app, wanted("2")).await.unwrap();
+        assert!(others.report_mut().unwrap().results.is_empty(), "who asks about others' instances is not answered");
+        let _turns = app.diagnoses.acquire_many(DIAGNOSES_MAX as u32).await.unwrap();
+        assert_eq!(examined(&app, wanted(ACCOUNT)).await, Err(Fault::Throttled));
     }
 }

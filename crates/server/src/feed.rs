@@ -289,7 +289,9 @@ fn is_kept_back(change: &Change) -> bool {
         | Change::PutSnapshotPolicy(_)
         | Change::DeleteSnapshotPolicy(_)
         | Change::PutSnapshot(_)
-        | Change::DeleteSnapshot(_) => true,
+        | Change::DeleteSnapshot(_)
+        | Change::PutReport(_)
+        | Change::DeleteReport { .. } => true,
         Change::PutBypass(_)
         | Change::PutPlatform(_)
         | Change::PutAccount(_)

@@ -5,7 +5,7 @@ use std::{fs::File, future::Future, net::SocketAddr, path::Path, sync::Arc};
 use anyhow::{Context as _, bail};
 use tokio::{
     net::{TcpListener, UnixListener},
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
 };
 
 use sekimori_core::{
@@ -18,7 +18,7 @@ use sekimori_core::{
 use crate::{
     ServerConfig, TlsConfig,
     api::Bootstrap,
-    app::{App, system},
+    app::{App, DIAGNOSES_MAX, system},
     bootstrap,
     busy::Busy,
     commit::{self, Writer, Writing},
@@ -162,7 +162,18 @@ impl Open {
             usage: Arc::clone(&usage),
             agent_uid,
         };
-        let app = Arc::new(App { committer, hosts, secrets, replay, busy: Busy::default(), usage, region, limits });
+        let diagnoses = Semaphore::new(DIAGNOSES_MAX);
+        let app = Arc::new(App {
+            committer,
+            hosts,
+            secrets,
+            replay,
+            busy: Busy::default(),
+            diagnoses,
+            usage,
+            region,
+            limits,
+        });
         Ok(Self { app, feed, feed_socket, control_socket, tls, writer, lock })
     }
 }

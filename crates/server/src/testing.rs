@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use sekimori_core::{
     apply::{State, apply},
     change::{Change, Commit},
@@ -17,10 +19,11 @@ use sekimori_core::{
 };
 
 use crate::{
-    app::system,
+    app::{App, DIAGNOSES_MAX, system},
     commit::{self, Committer, Writer, Writing},
     hosts::Hosts,
     replay::Replay,
+    secrets::Secrets,
     store::{MemStore, Store},
     usage::Usage,
 };
@@ -39,7 +42,7 @@ pub(crate) struct Bench {
     pub(crate) replay: Arc<Replay>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) writer: Writer,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
@@ -55,7 +58,29 @@ impl Bench {
         let (at, by) = (Arc::clone(&store), Arc::clone(&replay));
         let writing = Writing { store: at, replay: by, hosts: Arc::clone(&hosts), limits: LimitMode::Cloud };
         let (committer, writer) = commit::start(writing, State::new(store.read().unwrap())).unwrap();
-        Self { store, committer, hosts, replay, usage, writer, _dir: dir }
+        Self { store, committer, hosts, replay, usage, writer, dir }
+    }
+
+    /// A writer on the small world.
+    pub(crate) fn on_small_world() -> Self {
+        let store = Arc::new(MemStore::default());
+        store.append(Revision(0), &small_world().0).unwrap();
+        Self::on(store)
+    }
+
+    /// What request handlers share.
+    pub(crate) fn app(&self) -> App {
+        App {
+            committer: self.committer.clone(),
+            hosts: Arc::clone(&self.hosts),
+            secrets: Secrets::open(self.dir.path(), false).unwrap(),
+            replay: Arc::clone(&self.replay),
+            busy: Default::default(),
+            diagnoses: Semaphore::new(DIAGNOSES_MAX),
+            usage: Arc::clone(&self.usage),
+            region: "cn-hangzhou".to_owned(),
+            limits: LimitMode::Cloud,
+        }
     }
 
     pub(crate) async fn commit(&self, command: Command) -> Outcome {
@@ -113,7 +138,7 @@ pub(crate) fn new_group(vpc: &VpcId) -> Command {
 }
 
 pub(crate) fn new_instances(subnet: &SubnetId, group: &GroupId) -> Command {
-    Command::RunInstances(NewInstances {
+    Command::RunInstances(Box::new(NewInstances {
         resource_group: String::new(),
         tags: Default::default(),
         account: ACCOUNT.into(),
@@ -125,7 +150,8 @@ pub(crate) fn new_instances(subnet: &SubnetId, group: &GroupId) -> Command {
         description: String::new(),
         image: "any".to_owned(),
         instance_type: "any".to_owned(),
-    })
+        disk: Default::default(),
+    }))
 }
 
 fn spec(port: u16) -> RuleSpec {

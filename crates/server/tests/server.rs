@@ -56,6 +56,31 @@ async fn a_signed_call_changes_the_world_and_a_restart_keeps_it() {
 }
 
 #[tokio::test]
+async fn a_diagnostic_report_tells_of_the_world_that_it_was_made_in_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let (vpc, group) = new_group(&server).await;
+    let place = [("VpcId", vpc.as_str()), ("ZoneId", "cn-hangzhou-b"), ("CidrBlock", "10.1.0.0/24")];
+    let vswitch = server.call("CreateVSwitch", &place).await.field("VSwitchId");
+    let run = server.call("RunInstances", &[("VSwitchId", &vswitch), ("SecurityGroupId", &group)]).await;
+    let instance = run.json()["InstanceIdSets"]["InstanceIdSet"][0].as_str().unwrap().to_owned();
+    let diagnosed = server.call("CreateDiagnosticReport", &[("ResourceId", &instance)]).await;
+    let report = diagnosed.field("ReportId");
+    let read = [("ReportId", report.as_str())];
+    let before = server.call("DescribeDiagnosticReportAttributes", &read).await;
+    let told = before.json()["MetricResults"].clone();
+    assert!(told.to_string().contains("tcp/443 from 0.0.0.0/0 is closed"), "{told}");
+    server.call("AuthorizeSecurityGroup", &rule(&group)).await;
+    server.stop().await;
+    let server = Server::start(dir.path()).await;
+    let after = server.call("DescribeDiagnosticReportAttributes", &read).await;
+    assert_eq!(after.json()["MetricResults"], told);
+    let list = server.call("DescribeDiagnosticReports", &[]).await;
+    assert_eq!(list.json()["Reports"]["Report"].as_array().unwrap().len(), 1, "{}", list.body);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_nonce_passes_once_even_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path()).await;

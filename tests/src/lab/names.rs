@@ -175,8 +175,9 @@ impl Lab {
             description: String::new(),
             image: String::new(),
             instance_type: String::new(),
+            disk: Default::default(),
         };
-        let outcome = self.run(&Command::RunInstances(new));
+        let outcome = self.run(&Command::RunInstances(Box::new(new)));
         let Outcome::Instances(made) = outcome else { fail(&format!("no instance but {outcome:?}")) };
         self.names.instances.extend(made.into_iter().map(|id| (name.to_owned(), id)));
     }

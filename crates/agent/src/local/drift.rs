@@ -62,7 +62,9 @@ impl Touched {
             | Change::PutSnapshotPolicy(_)
             | Change::DeleteSnapshotPolicy(_)
             | Change::PutSnapshot(_)
-            | Change::DeleteSnapshot(_) => None,
+            | Change::DeleteSnapshot(_)
+            | Change::PutReport(_)
+            | Change::DeleteReport { .. } => None,
         }
     }
 }

@@ -139,6 +139,7 @@ fn eni(name: &str, vpc: &str, group: &str, addresses: &[&str]) -> Change {
         name: String::new(),
         description: String::new(),
         delete_on_release: true,
+        managed_by: None,
         moved_in: Revision(0),
     }))
 }

@@ -10,8 +10,9 @@ mod snapshot;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, Row};
-use sekimori_server::api::{RemovedGroup, RemovedRule, Revised, SetManager, SetProtection};
+use sekimori_server::api::{RemovedGroup, RemovedRule, Revised, SetProtection};
 
+use super::interface::manage;
 use crate::{
     cli::Common,
     client::{Client, path_part},
@@ -88,8 +89,8 @@ pub(crate) fn run(common: &Common, command: GroupCommand) -> Outcome {
     match command {
         GroupCommand::Protect(args) => protect(common, &client, &args.group, true),
         GroupCommand::Unprotect(args) => protect(common, &client, &args.group, false),
-        GroupCommand::Manage(args) => manage(common, &client, &args.group, Some(args.service)),
-        GroupCommand::Unmanage(args) => manage(common, &client, &args.group, None),
+        GroupCommand::Manage(args) => manage(common, &client, ("groups", &args.group), Some(args.service)),
+        GroupCommand::Unmanage(args) => manage(common, &client, ("groups", &args.group), None),
         GroupCommand::Delete(args) => delete(common, &client, &args),
         GroupCommand::AttachByTag(args) => attach::run(common, &client, args),
         GroupCommand::Clone(args) => clone::run(common, &client, args),
@@ -104,19 +105,7 @@ fn protect(common: &Common, client: &Client, group: &str, is_protected: bool) ->
     let path = format!("/v1/groups/{}/protection", path_part(group));
     let revised: Revised = client.put(&path, &SetProtection { is_protected })?;
     let state = if is_protected { "protected from deletion" } else { "not protected from deletion" };
-    show(common, group, state, &revised)
-}
-
-fn manage(common: &Common, client: &Client, group: &str, managed_by: Option<u64>) -> Outcome {
-    let path = format!("/v1/groups/{}/manager", path_part(group));
-    let revised: Revised = client.put(&path, &SetManager { managed_by })?;
-    let state = managed_by.map_or("its owner's to change".to_owned(), |service| format!("managed by {service}"));
-    show(common, group, &state, &revised)
-}
-
-fn show(common: &Common, group: &str, state: &str, revised: &Revised) -> Outcome {
-    let line = |revised: &Revised| Page::default().line(format!("{group} is {state}, revision {}", revised.revision));
-    output::show(common.output, revised, line)?;
+    output::state(common.output, group, state, &revised)?;
     Ok(Answer::Yes)
 }
 

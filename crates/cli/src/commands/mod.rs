@@ -8,6 +8,7 @@ pub(crate) mod diagnose;
 pub(crate) mod down;
 pub(crate) mod group;
 pub(crate) mod health;
+pub(crate) mod interface;
 pub(crate) mod man;
 pub(crate) mod plan_check;
 pub(crate) mod platform;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Bypass(command) => bypass::run(&common, command),
         Command::Group(command) => group::run(&common, command),
         Command::Vpc(command) => vpc::run(&common, command),
+        Command::Interface(command) => interface::run(&common, command),
         Command::PlanCheck(args) => plan_check::run(&common, args),
         Command::Platform(command) => platform::run(&common, command),
         Command::Completions(args) => completions::run(args),

@@ -1,12 +1,12 @@
-//! `sekimori resource-group`: makes and lists the resource groups that `ResourceGroupId` may name.
+//! `sekimori resource-group`: makes, lists and deletes the resource groups that `ResourceGroupId` may name.
 
 use clap::{Args, Subcommand};
 use comfy_table::Row;
-use sekimori_server::api::{NewResourceGroup, ResourceGroup};
+use sekimori_server::api::{NewResourceGroup, ResourceGroup, Revised};
 
 use crate::{
     cli::Common,
-    client::Client,
+    client::{Client, path_part},
     exit::{Answer, Outcome},
     output::{self, Page},
 };
@@ -19,6 +19,8 @@ pub(crate) enum ResourceGroupCommand {
     /// List the resource groups; rg-default is always there
     #[command(after_help = "Example:\n  sekimori resource-group list")]
     List,
+    /// Delete a resource group that nothing is in
+    Delete(DeleteArgs),
 }
 
 /// The arguments of `create`.
@@ -32,7 +34,16 @@ pub(crate) struct CreateArgs {
     account: Option<String>,
 }
 
-/// Makes or lists.
+/// The arguments of `delete`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sekimori resource-group delete rg-0a1b2c")]
+pub(crate) struct DeleteArgs {
+    /// The resource group (rg-…)
+    #[arg(value_name = "RESOURCE-GROUP")]
+    resource_group: String,
+}
+
+/// Makes, lists or deletes.
 pub(crate) fn run(common: &Common, command: ResourceGroupCommand) -> Outcome {
     let client = Client::connect(common)?;
     match command {
@@ -44,6 +55,11 @@ pub(crate) fn run(common: &Common, command: ResourceGroupCommand) -> Outcome {
         ResourceGroupCommand::List => {
             let groups: Vec<ResourceGroup> = client.get("/v1/resource-groups", &[])?;
             output::show(common.output, &groups, |groups| page(groups))?;
+        }
+        ResourceGroupCommand::Delete(DeleteArgs { resource_group }) => {
+            let path = format!("/v1/resource-groups/{}", path_part(&resource_group));
+            let revised: Revised = client.delete(&path, &[])?;
+            output::state(common.output, &resource_group, "deleted", &revised)?;
         }
     }
     Ok(Answer::Yes)

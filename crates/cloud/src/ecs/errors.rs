@@ -131,6 +131,13 @@ pub enum Fault {
     List(ListFault),
     /// Groups whose references are asked for: none, too many, or one whose id cannot be one.
     References,
+    /// An attribute of a group that cannot be asked for.
+    Attribute {
+        /// Its name.
+        name: String,
+    },
+    /// A diagnostic report that does not exist.
+    Report,
     /// The command was refused.
     Refused(Refusal),
 }
@@ -369,6 +376,12 @@ impl Fault {
                 "InvalidSecurityGroupId.Malformed",
                 "The specified parameter SecurityGroupId is essential and size should less than 10",
             ),
+            Self::Attribute { name } => failure(
+                400,
+                "InvalidParameter.AttributeNotSupported",
+                format!("The specified attribute \"{name}\" is not supported; use snapshotPolicyIds."),
+            ),
+            Self::Report => failure(400, "InvalidReport.NotExists", "The specified report not exists."),
             Self::Refused(refusal) => refusals::of_refusal(action, refusal),
         }
     }

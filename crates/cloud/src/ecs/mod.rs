@@ -10,9 +10,11 @@ mod decode;
 mod describe;
 mod encode;
 pub mod errors;
+mod metrics;
 pub mod query;
 pub mod refusals;
 pub mod region;
+pub mod token;
 
 use sekimori_core::{
     command::{Command, Outcome},

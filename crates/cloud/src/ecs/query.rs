@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use sekimori_core::{
     address::Family,
-    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, ReportId, SubnetId, VpcId},
     resource::ResourceKind,
     rule::Direction,
     tags::TagFilter,
     world::Flavor,
 };
 
-use super::region::Region;
+use super::{region::Region, token::Mark};
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,26 @@ pub enum Query {
     Vpc(VpcId),
     /// `DescribeVSwitchAttributes`.
     VSwitch(SubnetId),
+    /// `DescribeDisks`.
+    Disks(Box<DiskQuery>),
+    /// `DescribeDiagnosticReports`.
+    Reports(ReportsQuery),
+    /// `DescribeDiagnosticReportAttributes`.
+    Report {
+        /// The region.
+        region: &'static Region,
+        /// The report.
+        id: ReportId,
+    },
+    /// `DescribeDiagnosticMetrics`.
+    Metrics(MetricQuery),
+    /// `DescribeDiagnosticMetricSets`.
+    MetricSets {
+        /// Whether sets are wanted that everybody has.
+        wants_common: bool,
+        /// Which of them.
+        query: MetricQuery,
+    },
 }
 
 /// Which part of the result is wanted.
@@ -82,6 +102,8 @@ pub enum Page {
         results_max: u32,
         /// The last item of the part before, as its key; `None` starts.
         after: Option<String>,
+        /// What the token of the next part is bound to.
+        mark: Mark,
     },
     /// Everything.
     All,
@@ -282,8 +304,8 @@ pub struct EniQuery {
     pub resource_group: Option<String>,
     /// Tags, each with a value or any.
     pub tags: Vec<TagFilter>,
-    /// A filter is set that nothing here can pass.
-    pub is_empty: bool,
+    /// Whether a cloud product manages it.
+    pub is_managed: Option<bool>,
     /// Which part.
     pub page: Page,
 }
@@ -357,6 +379,61 @@ pub struct TypeQuery {
     pub ipv4_min: Option<u32>,
     /// The fewest IPv6 addresses of an interface.
     pub ipv6_min: Option<u32>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeDisks`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskQuery {
+    /// The region.
+    pub region: &'static Region,
+    /// Any of these; `None` is all, an empty list is none.
+    pub ids: Option<Vec<String>>,
+    /// The instance.
+    pub instance: Option<InstanceId>,
+    /// The zone.
+    pub zone: Option<String>,
+    /// The category.
+    pub category: Option<String>,
+    /// The performance level.
+    pub performance_level: Option<String>,
+    /// The name.
+    pub name: Option<NameFilter>,
+    /// The resource group of the instance.
+    pub resource_group: Option<String>,
+    /// Tags of the instance, each with a value or any.
+    pub tags: Vec<TagFilter>,
+    /// A filter is set that nothing here can pass.
+    pub is_empty: bool,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeDiagnosticReports`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportsQuery {
+    /// The region.
+    pub region: &'static Region,
+    /// Any of these; empty is all.
+    pub ids: Vec<ReportId>,
+    /// About any of these; empty is all.
+    pub instances: Vec<InstanceId>,
+    /// The state.
+    pub status: Option<&'static str>,
+    /// The gravest of what was found.
+    pub severity: Option<&'static str>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeDiagnosticMetrics` and `DescribeDiagnosticMetricSets`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricQuery {
+    /// Any of these; empty is all.
+    pub ids: Vec<String>,
+    /// What they are about.
+    pub resource_type: Option<String>,
     /// Which part.
     pub page: Page,
 }

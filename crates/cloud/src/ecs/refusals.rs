@@ -153,6 +153,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "IncorrectInstanceStatus",
             format!("The current status of the resource does not support this operation: {refusal}."),
         ),
+        Refusal::ManagedEni { .. } => failure(403, "InvalidOperation.EniServiceManaged", format!("{refusal}.")),
     }
 }
 
@@ -161,6 +162,9 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         Kind::Account => failure(404, "InvalidAccountId.NotFound", "The specified account does not exist."),
         Kind::Vpc => failure(404, "InvalidVpcId.NotFound", "Specified VPC does not exist."),
         Kind::Subnet => failure(404, "InvalidVSwitchId.NotFound", "Specified virtual switch does not exist."),
+        Kind::Instance if action == Some(Action::CreateDiagnosticReport) => {
+            failure(400, "InvalidResource.NotExists", "The specified resource not exists.")
+        }
         Kind::Instance if action.is_some_and(is_of_interface) => {
             failure(404, "InvalidEcsId.NotFound", "The specified EcsId is not found.")
         }
@@ -262,6 +266,7 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         }
         Counted::Ipv6OfEni => failure(403, "InvalidOperation.Ipv6CountExceeded", format!("{refusal}.")),
         Counted::EnisOfInstance => failure(403, "EniPerInstanceLimitExceeded", format!("{refusal}.")),
+        Counted::SecondaryEnis => failure(403, "MaxEniCountExceeded", format!("{refusal}.")),
         Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
         Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
@@ -407,7 +412,13 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::DescribePortRangeListEntries
         | Action::DescribePortRangeListAssociations
         | Action::GetCallerIdentity
-        | Action::DescribeEndpoints => failure(403, "QuotaExceed", "The quota is exceeded."),
+        | Action::DescribeEndpoints
+        | Action::DescribeDisks
+        | Action::CreateDiagnosticReport
+        | Action::DescribeDiagnosticReports
+        | Action::DescribeDiagnosticReportAttributes
+        | Action::DescribeDiagnosticMetrics
+        | Action::DescribeDiagnosticMetricSets => failure(403, "QuotaExceed", "The quota is exceeded."),
     }
 }
 

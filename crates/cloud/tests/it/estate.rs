@@ -10,6 +10,7 @@ use sekimori_core::{
     apply::{State, apply},
     change::Change,
     command::{Command, Context, Outcome},
+    diagnosis::MetricResult,
     ids::{AccountId, HostId, IdSource},
     limits::LimitMode,
     time::Timestamp,
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 const SIGNED: &str = "AccessKeyId=k&Signature=s&SignatureMethod=HMAC-SHA1&SignatureVersion=1.0\
     &SignatureNonce=n&Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 10] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-", "sgsp-"];
+const PREFIXES: [&str; 11] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-", "sgsp-", "dr-"];
 
 pub(crate) struct Estate {
     state: State,
@@ -28,6 +29,8 @@ pub(crate) struct Estate {
     revision: Revision,
     applied: Revision,
     ids: Vec<String>,
+    /// What the next diagnosis finds.
+    findings: Vec<MetricResult>,
 }
 
 impl Estate {
@@ -53,7 +56,15 @@ impl Estate {
             host: HostId::from("h-1"),
         };
         let revision = Revision::default();
-        Self { state: State::new(world), context, account, revision, applied: revision, ids: Vec::new() }
+        Self {
+            state: State::new(world),
+            context,
+            account,
+            revision,
+            applied: revision,
+            ids: Vec::new(),
+            findings: Vec::new(),
+        }
     }
 
     /// An estate with a VPC `$1`, a vSwitch `$4`, and groups `$5` (basic) and `$6` (enterprise).
@@ -84,6 +95,11 @@ impl Estate {
     /// The id that is shown as `$n`.
     pub(crate) fn id(&self, place: usize) -> &str {
         &self.ids[place - 1]
+    }
+
+    /// Lets diagnoses find this from now on.
+    pub(crate) fn find(&mut self, findings: Vec<MetricResult>) {
+        self.findings = findings;
     }
 
     /// As if this many seconds had passed.
@@ -125,14 +141,21 @@ impl Estate {
                 Err(refusal) => ecs::refused(call, &refusal),
                 Ok(_) => call.fault(&Fault::DryRun),
             },
-            Ok(Operation::Command(command)) => match apply(&self.state, &command, &mut self.context) {
-                Err(refusal) => ecs::refused(call, &refusal),
-                Ok(applied) => {
-                    self.revision = self.revision.next();
-                    self.state = applied.state.at(self.revision);
-                    ecs::outcome(call, &applied.outcome, self.state.world(), self.applied)
-                }
-            },
+            Ok(Operation::Command(command)) => self.carry_out(call, command),
+        }
+    }
+
+    fn carry_out(&mut self, call: &Call, mut command: Command) -> Reply {
+        if let Some(report) = command.report_mut() {
+            report.results.clone_from(&self.findings);
+        }
+        match apply(&self.state, &command, &mut self.context) {
+            Err(refusal) => ecs::refused(call, &refusal),
+            Ok(applied) => {
+                self.revision = self.revision.next();
+                self.state = applied.state.at(self.revision);
+                ecs::outcome(call, &applied.outcome, self.state.world(), self.applied)
+            }
         }
     }
 

@@ -84,6 +84,20 @@ fn every_list_comes_in_parts_of_both_styles() {
     }
 }
 
+#[test]
+fn a_token_leads_on_in_the_list_and_for_the_account_that_it_was_given_to() {
+    let mut estate = Estate::furnished();
+    estate.call("CreateVpc&Version=2016-04-28");
+    let part: serde_json::Value = serde_json::from_str(&estate.call("DescribeVpcs&MaxResults=1")).unwrap();
+    let token = part["NextToken"].as_str().unwrap();
+    let next = format!("DescribeVpcs&MaxResults=1&NextToken={token}");
+    assert!(estate.call(&next).starts_with('{'));
+    let told = estate.call(&format!("DescribeVSwitches&NextToken={token}"));
+    assert!(told.starts_with("400 InvalidParameter ") && told.contains("NextToken"), "{told}");
+    let told = estate.as_account("3").call(&next);
+    assert!(told.starts_with("400 InvalidParameter ") && told.contains("NextToken"), "{told}");
+}
+
 /// The creation order of ids does not matter: what is compared is the text of every item.
 fn by_token(estate: &mut Estate, call: &str) -> Vec<String> {
     let (mut items, mut token) = (Vec::new(), String::new());

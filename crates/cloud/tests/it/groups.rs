@@ -83,7 +83,7 @@ fn groups_are_divided_into_parts_in_both_styles() {
         &mut estate,
         "DescribeSecurityGroups&NextToken=%",
         &expect![[
-            r#"400 InvalidParameter The specified parameter "NextToken" is not valid: it was not returned by this operation."#
+            r#"400 InvalidParameter The specified parameter "NextToken" is not valid: this operation has not returned it to this account."#
         ]],
     );
 }

@@ -2,6 +2,7 @@
 
 use crate::{ecs::check, estate::Estate};
 use expect_test::expect;
+use sekimori_core::command::Command;
 
 /// An estate with a free interface `$7` and an instance `$8` with its primary interface.
 fn with_interface() -> Estate {
@@ -30,6 +31,26 @@ fn a_new_interface_is_shown_as_it_is() {
             r#"{"NetworkInterfaceId":"$7","NetworkInterfaceName":"backup","Description":"","Status":"Available","Type":"Secondary","VpcId":"$1","VSwitchId":"$4","ZoneId":"cn-hangzhou-b","MacAddress":"02:9d:db:f5:56:df","PrivateIpAddress":"10.1.0.9","PrivateIpSets":{"PrivateIpSet":[{"PrivateIpAddress":"10.1.0.9","Primary":true},{"PrivateIpAddress":"10.1.0.8","Primary":false}]},"Ipv6Sets":{"Ipv6Set":[]},"Ipv4PrefixSets":{"Ipv4PrefixSet":[]},"Ipv6PrefixSets":{"Ipv6PrefixSet":[]},"SecurityGroupIds":{"SecurityGroupId":["$5"]},"InstanceId":"","Attachment":{},"AssociatedPublicIp":{},"SourceDestCheck":true,"DeleteOnRelease":true,"ServiceManaged":false,"NetworkInterfaceTrafficMode":"Standard","QueueNumber":1,"ResourceGroupId":"","CreationTime":"2018-12-12T07:28:38Z","Tags":{"Tag":[]},"ConnectionTrackingConfiguration":{"TcpEstablishedTimeout":910,"TcpClosedAndTimeWaitTimeout":3,"UdpTimeout":80}}"#
         ]],
     );
+}
+
+#[test]
+fn a_managed_interface_says_so_and_is_not_changed() {
+    let mut estate = with_interface();
+    let list = "DescribeNetworkInterfaces&ServiceManaged";
+    assert!(!estate.call(&format!("{list}=true")).contains("$7"));
+    estate.run(&Command::ManageEni { eni: estate.id(7).into(), managed_by: Some(42) });
+    let shown = estate.call(&format!("{list}=true"));
+    assert!(shown.contains("$7") && shown.contains(r#""ServiceManaged":true"#), "{shown}");
+    assert!(shown.contains(r#""ServiceID":42"#) && !estate.call(&format!("{list}=false")).contains("$7"));
+    for call in [
+        "AttachNetworkInterface&NetworkInterfaceId=$7&InstanceId=$8",
+        "DeleteNetworkInterface&NetworkInterfaceId=$7",
+        "ModifyNetworkInterfaceAttribute&NetworkInterfaceId=$7&NetworkInterfaceName=mine",
+        "JoinSecurityGroup&NetworkInterfaceId=$7&SecurityGroupId=$6",
+    ] {
+        let told = estate.call(call);
+        assert!(told.starts_with("403 InvalidOperation.EniServiceManaged "), "{call}: {told}");
+    }
 }
 
 #[test]

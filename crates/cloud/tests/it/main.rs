@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod arbitrary;
+mod disks;
 mod ecs;
 mod edits;
 mod estate;
@@ -14,6 +15,7 @@ mod interfaces;
 mod lists;
 mod once;
 mod recorded;
+mod reports;
 mod requests;
 mod tags;
 mod tamper;

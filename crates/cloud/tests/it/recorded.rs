@@ -54,7 +54,7 @@ fn acs3_groups_and_instances() {
     check(
         "acs3-run-instances",
         &expect![[
-            r#"Command(RunInstances(NewInstances { account: 1234567890123456, primary: EniSpec { subnet: vsw-1, groups: [sg-1, sg-2], primary: None, more: NewAddresses { ipv4: [], ipv4_count: 0, ipv6: [], ipv6_count: 1 }, name: "", description: "", timeouts: TimeoutChoice { tcp_established_s: None, tcp_closed_s: None, udp_s: None, udp_stream_s: None }, source_check: true, delete_on_release: true, resource_group: "", tags: Tags({}) }, secondary: [], attached: [], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", resource_group: "", tags: Tags({}) }))"#
+            r#"Command(RunInstances(NewInstances { account: 1234567890123456, primary: EniSpec { subnet: vsw-1, groups: [sg-1, sg-2], primary: None, more: NewAddresses { ipv4: [], ipv4_count: 0, ipv6: [], ipv6_count: 1 }, name: "", description: "", timeouts: TimeoutChoice { tcp_established_s: None, tcp_closed_s: None, udp_s: None, udp_stream_s: None }, source_check: true, delete_on_release: true, resource_group: "", tags: Tags({}) }, secondary: [], attached: [], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", disk: SystemDisk { category: "cloud_essd", performance_level: "", size_gib: 40, name: "", description: "" }, resource_group: "", tags: Tags({}) }))"#
         ]],
     );
 }
@@ -155,13 +155,13 @@ fn node_acs3() {
     check(
         "node-acs3-run-instances",
         &expect![[
-            r#"Command(RunInstances(NewInstances { account: 1234567890123456, primary: EniSpec { subnet: vsw-1, groups: [sg-1, sg-2], primary: None, more: NewAddresses { ipv4: [], ipv4_count: 0, ipv6: [], ipv6_count: 0 }, name: "", description: "", timeouts: TimeoutChoice { tcp_established_s: None, tcp_closed_s: None, udp_s: None, udp_stream_s: None }, source_check: true, delete_on_release: true, resource_group: "", tags: Tags({}) }, secondary: [], attached: [], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", resource_group: "", tags: Tags({"env": "prod"}) }))"#
+            r#"Command(RunInstances(NewInstances { account: 1234567890123456, primary: EniSpec { subnet: vsw-1, groups: [sg-1, sg-2], primary: None, more: NewAddresses { ipv4: [], ipv4_count: 0, ipv6: [], ipv6_count: 0 }, name: "", description: "", timeouts: TimeoutChoice { tcp_established_s: None, tcp_closed_s: None, udp_s: None, udp_stream_s: None }, source_check: true, delete_on_release: true, resource_group: "", tags: Tags({}) }, secondary: [], attached: [], amount: 2, name: "db", description: "", image: "aliyun_3", instance_type: "ecs.g7.large", disk: SystemDisk { category: "cloud_essd", performance_level: "", size_gib: 40, name: "", description: "" }, resource_group: "", tags: Tags({"env": "prod"}) }))"#
         ]],
     );
     check(
         "node-acs3-describe-security-groups",
         &expect![[
-            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([sg-1]), name: None, vpc: None, flavor: None, resource_group: None, tags: [TagFilter { key: "env", value: None }], is_managed: None, counts: false, is_empty: false, page: Token { results_max: 50, after: None } }))"#
+            r#"Query(Groups(GroupQuery { region: Some(Region { id: "cn-hangzhou", local_name: "China (Hangzhou)" }), ids: Some([sg-1]), name: None, vpc: None, flavor: None, resource_group: None, tags: [TagFilter { key: "env", value: None }], is_managed: None, counts: false, is_empty: false, page: Token { results_max: 50, after: None, mark: Mark([82, 205, 30, 245, 211, 133, 172, 117, 65]) } }))"#
         ]],
     );
 }

@@ -49,6 +49,26 @@ fn tags_are_listed_by_resource_and_by_tag_in_parts() {
 }
 
 #[test]
+fn tags_are_those_of_the_region_that_is_asked_about() {
+    let mut estate = Estate::furnished();
+    for make in [
+        "CreatePrefixList&PrefixListName=offices&AddressFamily=IPv4&MaxEntries=1&Tag.1.Key=env",
+        "CreatePortRangeList&PortRangeListName=ports&MaxEntries=1&Tag.1.Key=env",
+    ] {
+        estate.call(make);
+    }
+    estate.call("TagResources&ResourceType=securitygroup&ResourceId.1=$5&Tag.1.Key=env");
+    for (kind, id) in [("prefixlist", "$7"), ("portrangelist", "$8"), ("securitygroup", "$5")] {
+        let list = format!("ListTagResources&ResourceType={kind}&Tag.1.Key=env");
+        assert!(estate.call(&list).contains(id), "{kind}");
+        let elsewhere = estate.call(&format!("{list}&RegionId=cn-beijing"));
+        assert!(elsewhere.contains(r#""TagResource":[]"#), "{elsewhere}");
+        let tag = format!("TagResources&ResourceType={kind}&ResourceId.1={id}&Tag.1.Key=k&RegionId=cn-beijing");
+        assert!(estate.call(&tag).starts_with("404 InvalidResourceId.NotFound"), "{kind}");
+    }
+}
+
+#[test]
 fn tags_are_replaced_and_taken_away() {
     let mut estate = tagged();
     estate.call("TagResources&ResourceType=securitygroup&ResourceId.1=$5&Tag.1.Key=env&Tag.1.Value=test");
@@ -156,7 +176,7 @@ fn wrong_requests_about_tags_are_refused_and_change_nothing() {
         404 MissingParameter.Tags The parameter - Tags should not be null.
         400 NumberExceed.Tags The maximum number of Tags is exceeded.
         404 MissingParameter.ResourceIds The parameter - ResourceIds should not be null.
-        400 InvalidParameter The specified parameter "NextToken" is not valid: it was not returned by this operation.
+        400 InvalidParameter The specified parameter "NextToken" is not valid: this operation has not returned it to this account.
         404 InvalidAction.NotFound Specified api is not found, please check your url and method.
     "#]]
     .assert_eq(&told);

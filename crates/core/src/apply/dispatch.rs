@@ -82,6 +82,11 @@ impl Draft<'_> {
             Command::DetachSnapshotPolicy { policy, groups } => self.detach_snapshot_policy(policy, groups),
             Command::KeepSnapshots => Ok(self.keep_snapshots()),
             Command::RestoreSnapshot { snapshot } => self.restore_snapshot(snapshot),
+            Command::CreateReport(new) => self.create_report(new),
+            Command::DeleteResourceGroup { account, resource_group } => {
+                self.delete_resource_group(account, resource_group)
+            }
+            Command::ManageEni { eni, managed_by } => self.manage_eni(eni, *managed_by),
         }
     }
 }

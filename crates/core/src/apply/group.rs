@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Draft, lists::replace, missing, operator::check_unprotected, within};
+use super::{Draft, interface::check_unmanaged, lists::replace, missing, operator::check_unprotected, within};
 use crate::{
     address::{Cidr, Family},
     change::Change,
@@ -333,8 +333,9 @@ impl Draft<'_> {
             Member::Instance(id) => (Kind::Instance, self.world.primary_eni(id)),
             Member::Eni(id) => (Kind::Eni, self.world.eni(id)),
         };
-        let owned = eni.filter(|eni| eni.account == *account);
-        owned.cloned().ok_or_else(|| missing(kind, member.as_str()))
+        let owned = eni.filter(|eni| eni.account == *account).ok_or_else(|| missing(kind, member.as_str()))?;
+        check_unmanaged(owned)?;
+        Ok(Arc::clone(owned))
     }
 
     fn check_flavor(&self, eni: &Eni, group: &Group) -> Result<(), Refusal> {

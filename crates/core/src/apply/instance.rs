@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Draft, missing, within};
+use super::{Draft, interface::check_unmanaged, missing, within};
 use crate::{
     change::Change,
     command::{EniSpec, InstancePatch, NewInstances, Outcome, Power, PowerChange},
@@ -37,6 +37,7 @@ impl Draft<'_> {
         }
         self.check_group_sizes(account, &primary.groups)?;
         for spec in secondary {
+            self.check_secondary_enis(account, &spec.subnet)?;
             self.check_group_sizes(account, &spec.groups)?;
         }
         Ok(Outcome::Instances(made))
@@ -70,6 +71,7 @@ impl Draft<'_> {
             description: description.clone(),
             image: image.clone(),
             instance_type: instance_type.clone(),
+            disk: new.disk.clone(),
             resource_group: new.resource_group.clone(),
             tags: new.tags.clone(),
             created_at: self.context.now,
@@ -123,6 +125,7 @@ impl Draft<'_> {
             self.put(Change::PutInstance(Arc::new(instance)));
         }
         if let (Some(groups), Some(eni)) = (groups, self.world.primary_eni(id).cloned()) {
+            check_unmanaged(&eni)?;
             self.regroup(account, &eni, &groups)?;
         }
         Ok(Outcome::Done)

@@ -20,6 +20,7 @@ impl Draft<'_> {
         within(Counted::Tags, self.limits(account).tags, spec.tags.len())?;
         self.check_resource_group(account, &spec.resource_group)?;
         let id = self.make_eni(account, spec, None)?;
+        self.check_secondary_enis(account, &spec.subnet)?;
         self.check_sizes_of(account, &id)?;
         Ok(Outcome::Eni(id))
     }
@@ -54,6 +55,7 @@ impl Draft<'_> {
             name: spec.name.clone(),
             description: spec.description.clone(),
             delete_on_release: spec.delete_on_release,
+            managed_by: None,
             resource_group: spec.resource_group.clone(),
             tags: spec.tags.clone(),
             moved_in: place.map_or(Revision::default(), |_| self.world.revision().next()),
@@ -192,9 +194,22 @@ impl Draft<'_> {
         Ok(Outcome::Done)
     }
 
+    /// An ENI that its owner may change: one that a cloud product manages is only looked at.
     pub(super) fn own_eni(&self, account: &AccountId, id: &EniId) -> Result<Arc<Eni>, Refusal> {
         let eni = self.world.eni(id).filter(|eni| eni.account == *account);
-        eni.cloned().ok_or_else(|| missing(Kind::Eni, id))
+        let eni = eni.ok_or_else(|| missing(Kind::Eni, id))?;
+        check_unmanaged(eni)?;
+        Ok(Arc::clone(eni))
+    }
+
+    /// Refuses more secondary ENIs than an account may have in the region of a subnet.
+    pub(super) fn check_secondary_enis(&self, account: &AccountId, subnet: &SubnetId) -> Result<(), Refusal> {
+        let region_of = |id: &SubnetId| self.world.subnet(id).map(|subnet| self.world.region_of(&subnet.vpc));
+        let region = region_of(subnet);
+        let is_counted =
+            |eni: &&Arc<Eni>| eni.account == *account && !eni.is_primary() && region_of(&eni.subnet) == region;
+        let count = self.world.enis().filter(is_counted).count();
+        within(Counted::SecondaryEnis, self.limits(account).secondary_enis, count)
     }
 
     /// A locally administered MAC. Every ENI has a link of its own, so two may share one without harm.
@@ -202,6 +217,10 @@ impl Draft<'_> {
         let [_, _, a, b, c, d, e, f] = self.context.ids.next_u64().to_be_bytes();
         Mac([(a & 0xfc) | 0x02, b, c, d, e, f])
     }
+}
+
+pub(super) fn check_unmanaged(eni: &Eni) -> Result<(), Refusal> {
+    if eni.managed_by.is_some() { Err(Refusal::ManagedEni { eni: eni.id.clone() }) } else { Ok(()) }
 }
 
 fn must_be_free(eni: &Eni) -> Result<(), Refusal> {

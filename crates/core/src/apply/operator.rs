@@ -42,6 +42,14 @@ impl Draft<'_> {
         Ok(Outcome::Done)
     }
 
+    pub(super) fn manage_eni(&mut self, id: &EniId, managed_by: Option<u64>) -> Result<Outcome, Refusal> {
+        let old = self.world.eni(id).cloned().ok_or_else(|| missing(Kind::Eni, id))?;
+        if old.managed_by != managed_by {
+            self.put(Change::PutEni(Arc::new(Eni { managed_by, ..Eni::clone(&old) })));
+        }
+        Ok(Outcome::Done)
+    }
+
     /// Deletes a group, protected ones never. With `force`, first what uses it: an interface that carries no
     /// other group keeps it from being deleted even then, for an interface is never without a group.
     pub(super) fn remove_group(&mut self, id: &GroupId, force: bool) -> Result<Outcome, Refusal> {

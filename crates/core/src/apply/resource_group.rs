@@ -9,7 +9,7 @@ use crate::{
     ids::AccountId,
     limits::RESOURCE_GROUPS_MAX,
     refusal::{Counted, Kind, Refusal},
-    resource::Resource,
+    resource::{Resource, ResourceKind},
     world::Account,
 };
 
@@ -22,6 +22,23 @@ impl Draft<'_> {
         let resource_groups = account.resource_groups.update(group.clone(), name.to_owned());
         self.put(Change::PutAccount(Arc::new(Account { resource_groups, ..Account::clone(&account) })));
         Ok(Outcome::ResourceGroup(group))
+    }
+
+    pub(super) fn delete_resource_group(&mut self, id: &AccountId, group: &str) -> Result<Outcome, Refusal> {
+        let account = self.world.account(id).cloned().ok_or_else(|| missing(Kind::Account, id))?;
+        if !account.resource_groups.contains_key(group) {
+            return Err(missing(Kind::ResourceGroup, group));
+        }
+        let is_inside =
+            |resource: &Resource| self.world.labels(resource).is_some_and(|labels| labels.resource_group == group);
+        let mut all = ResourceKind::ALL.into_iter().flat_map(|kind| kind.of(&self.world, id));
+        if let Some(inside) = all.find(is_inside) {
+            let (id, by) = (group.to_owned(), inside.as_str().to_owned());
+            return Err(Refusal::InUse { kind: Kind::ResourceGroup, id, by });
+        }
+        let resource_groups = account.resource_groups.without(group);
+        self.put(Change::PutAccount(Arc::new(Account { resource_groups, ..Account::clone(&account) })));
+        Ok(Outcome::Done)
     }
 
     pub(super) fn join_resource_group(

@@ -4,6 +4,7 @@ mod ec2;
 mod edits;
 mod interfaces;
 mod lists;
+mod reports;
 mod snapshots;
 
 use expect_test::{Expect, expect};
@@ -134,7 +135,7 @@ impl Estate {
     }
 
     fn instances(&self, groups: &[GroupId], amount: u32) -> Command {
-        Command::RunInstances(NewInstances {
+        Command::RunInstances(Box::new(NewInstances {
             resource_group: String::new(),
             tags: Default::default(),
             account: self.account.clone(),
@@ -146,7 +147,8 @@ impl Estate {
             description: String::new(),
             image: "img".into(),
             instance_type: "t".into(),
-        })
+            disk: Default::default(),
+        }))
     }
 
     fn instance(&mut self, groups: &[GroupId]) -> InstanceId {
@@ -433,7 +435,8 @@ fn replaying_the_changes_of_a_world_gives_it_back() {
     let mut estate = Estate::new(Dialect::Ecs);
     let (a, b) = (estate.a.clone(), estate.b.clone());
     estate.run(estate.authorize(&a, [port(1, group_peer(&b)), port(2, from("10.0.0.1"))]));
-    estate.instance(&[a, b]);
+    let instance = estate.instance(&[a, b]);
+    estate.run(estate.report(&instance));
     let facts = estate.state.world().to_changes();
     let json = serde_json::to_string(&facts).expect("facts are JSON");
     let mut again = crate::world::World::default();

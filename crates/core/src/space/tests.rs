@@ -103,6 +103,7 @@ fn said(specs: &[RuleSpec], packet: &Packet) -> bool {
         name: String::new(),
         description: String::new(),
         delete_on_release: true,
+        managed_by: None,
         moved_in: crate::world::Revision(0),
     };
     specs.iter().any(|spec| crate::verdict::matches(&World::default(), &eni, spec, packet))

@@ -67,6 +67,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Revoked(_)
         | Outcome::Deleted(_)
         | Outcome::SnapshotPolicy(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
+        Outcome::Report(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
     }
 }
 

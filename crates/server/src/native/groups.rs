@@ -1,4 +1,4 @@
-//! What the operator orders about groups and VPCs of any account: protection, management, removal, sharing.
+//! What the operator orders about groups, interfaces and VPCs of any account: protection, management, removal, sharing.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use sekimori_core::{
     command::{Command, Outcome},
-    ids::{GroupId, VpcId},
+    ids::{EniId, GroupId, VpcId},
 };
 
 use super::{Answer, ApiError, Origin, commit, json, read};
@@ -26,7 +26,7 @@ pub(super) struct RemoveQuery {
     force: bool,
 }
 
-type Name = Result<Path<String>, PathRejection>;
+pub(super) type Name = Result<Path<String>, PathRejection>;
 
 /// `PUT /v1/groups/{group}/protection`.
 pub(super) async fn set_protection(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
@@ -41,6 +41,14 @@ pub(super) async fn set_manager(State(app): State<Arc<App>>, name: Name, request
     let (group, origin) = (group_of(name)?, Origin::of(&request, "ManageGroup"));
     let SetManager { managed_by } = read(request).await?;
     let (_, world) = commit(&app, origin, Command::ManageGroup { group, managed_by }).await?;
+    json(Revised { revision: world.revision() })
+}
+
+/// `PUT /v1/interfaces/{eni}/manager`.
+pub(super) async fn set_eni_manager(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+    let (eni, origin) = (EniId::from(text_of(name)?), Origin::of(&request, "ManageEni"));
+    let SetManager { managed_by } = read(request).await?;
+    let (_, world) = commit(&app, origin, Command::ManageEni { eni, managed_by }).await?;
     json(Revised { revision: world.revision() })
 }
 
@@ -76,7 +84,7 @@ fn group_of(name: Name) -> Result<GroupId, ApiError> {
     text_of(name).map(GroupId::from)
 }
 
-fn text_of(name: Name) -> Result<String, ApiError> {
+pub(super) fn text_of(name: Name) -> Result<String, ApiError> {
     let Path(name) = name.map_err(|error| {
         ApiError::new(ErrorCode::Invalid, format!("the name cannot be read: {}; give an id", error.body_text()))
     })?;

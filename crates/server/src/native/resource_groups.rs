@@ -10,9 +10,13 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, accounts, commit, json, read};
+use super::{
+    Answer, ApiError, Origin, accounts, commit,
+    groups::{Name, text_of},
+    json, read,
+};
 use crate::{
-    api::{ErrorCode, NewResourceGroup, ResourceGroup},
+    api::{ErrorCode, NewResourceGroup, ResourceGroup, Revised},
     app::App,
 };
 
@@ -42,6 +46,23 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         return Err(ApiError::new(ErrorCode::Internal, "no resource group came out of making one"));
     };
     json(ResourceGroup { account, id, name })
+}
+
+/// `DELETE /v1/resource-groups/{id}`.
+pub(super) async fn remove(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+    let (resource_group, origin) = (text_of(name)?, Origin::of(&request, "DeleteResourceGroup"));
+    let account = owner(&app.committer.world(), &resource_group)?;
+    let (_, world) = commit(&app, origin, Command::DeleteResourceGroup { account, resource_group }).await?;
+    json(Revised { revision: world.revision() })
+}
+
+/// The account that has a resource group.
+fn owner(world: &World, id: &str) -> Result<AccountId, ApiError> {
+    let owner = world.accounts().find(|account| account.resource_groups.contains_key(id));
+    owner.map(|account| account.id.clone()).ok_or_else(|| {
+        let message = format!("no resource group `{id}` that can be deleted; `resource-group list` shows them");
+        ApiError::new(ErrorCode::NotFound, message)
+    })
 }
 
 /// The account that is meant when none is named.

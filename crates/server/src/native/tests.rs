@@ -19,33 +19,19 @@ use super::*;
 use crate::{
     api::{self, ErrorBody, HealthStatus},
     http,
-    secrets::Secrets,
-    store::{MemStore, Store},
-    testing::{Bench, small_world},
+    testing::Bench,
 };
 
 struct Lab {
     bench: Bench,
     app: Arc<App>,
-    _dir: tempfile::TempDir,
 }
 
 impl Lab {
     fn new() -> Self {
-        let store = Arc::new(MemStore::default());
-        store.append(Revision(0), &small_world().0).unwrap();
-        let (bench, dir) = (Bench::on(store), tempfile::tempdir().unwrap());
-        let app = App {
-            committer: bench.committer.clone(),
-            hosts: Arc::clone(&bench.hosts),
-            secrets: Secrets::open(dir.path(), false).unwrap(),
-            replay: Arc::clone(&bench.replay),
-            usage: Arc::clone(&bench.usage),
-            region: "cn-hangzhou".to_owned(),
-            limits: LimitMode::Cloud,
-            busy: Default::default(),
-        };
-        Self { bench, app: Arc::new(app), _dir: dir }
+        let bench = Bench::on_small_world();
+        let app = Arc::new(bench.app());
+        Self { bench, app }
     }
 
     async fn send(&self, method: Method, path: &str, token: Option<&str>, body: &str) -> (StatusCode, String) {
@@ -276,6 +262,34 @@ async fn groups_are_protected_handed_over_and_removed_by_the_operator() {
     }
     assert_eq!(lab.refused(Method::DELETE, "/v1/groups/sg-none", "").await.0, 404);
     assert!(found().is_some());
+}
+
+#[tokio::test]
+async fn interfaces_are_handed_over_by_the_operator() {
+    let lab = Lab::new();
+    let eni = lab.bench.committer.world().enis().next().unwrap().id.clone();
+    let path = format!("/v1/interfaces/{eni}/manager");
+    let managed_by = || lab.bench.committer.world().eni(&eni).unwrap().managed_by;
+    assert_eq!(lab.call(Method::PUT, &path, r#"{"service":42}"#).await.1, r#"{"revision":9}"#);
+    assert_eq!(managed_by(), Some(42));
+    assert_eq!(lab.call(Method::PUT, &path, r#"{"service":null}"#).await.1, r#"{"revision":10}"#);
+    assert_eq!(managed_by(), None);
+    assert_eq!(lab.refused(Method::PUT, &path, r#"{"service":"x"}"#).await.0, 400);
+    assert_eq!(lab.refused(Method::PUT, "/v1/interfaces/eni-0/manager", r#"{"service":1}"#).await.0, 404);
+}
+
+#[tokio::test]
+async fn resource_groups_are_made_and_deleted_again() {
+    let lab = Lab::new();
+    let (_, body) = lab.call(Method::POST, "/v1/resource-groups", r#"{"name":"billing"}"#).await;
+    let made: api::ResourceGroup = serde_json::from_str(&body).unwrap();
+    let path = format!("/v1/resource-groups/{}", made.id);
+    assert_eq!(lab.call(Method::DELETE, &path, "").await, (StatusCode::OK, r#"{"revision":10}"#.to_owned()));
+    let (status, code, message) = lab.refused(Method::DELETE, &path, "").await;
+    assert_eq!((status, code), (404, ErrorCode::NotFound));
+    assert!(message.contains(&made.id), "{message}");
+    assert_eq!(lab.refused(Method::DELETE, "/v1/resource-groups/rg-default", "").await.0, 404);
+    assert!(lab.get::<Vec<api::ResourceGroup>>("/v1/resource-groups").await.is_empty());
 }
 
 #[tokio::test]

@@ -231,8 +231,9 @@ impl Lab {
             description: String::new(),
             image: "x".to_owned(),
             instance_type: "x".to_owned(),
+            disk: Default::default(),
         };
-        let (outcome, changes) = self.run(&Command::RunInstances(new));
+        let (outcome, changes) = self.run(&Command::RunInstances(Box::new(new)));
         let Outcome::Instances(mut ids) = outcome else { panic!("no instances") };
         ids.sort();
         (ids, changes)

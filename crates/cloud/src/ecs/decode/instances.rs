@@ -10,6 +10,7 @@ use sekimori_core::{
 };
 
 use super::{
+    disks,
     interfaces::{self, Place, check_groups},
     scope::{Scope, invalid, is_id, is_name, missing},
     tags,
@@ -22,7 +23,7 @@ const AMOUNT_MAX: u32 = 1_000;
 const IPV6_ADDRESSES_MAX: u32 = 10;
 /// The most interfaces that a request can describe; how many an instance may have is a quota of `core`.
 const INTERFACES_MAX: usize = 64;
-/// The longest image id or instance type.
+/// The longest image id, instance type or disk category.
 const LABEL_MAX: usize = 256;
 
 pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
@@ -36,7 +37,7 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
     for spec in secondary.iter_mut().chain([&mut primary]) {
         spec.resource_group.clone_from(&resource_group);
     }
-    Ok(Command::RunInstances(NewInstances {
+    Ok(Command::RunInstances(Box::new(NewInstances {
         account: scope.account.clone(),
         primary,
         secondary,
@@ -46,9 +47,10 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
         description: scope.description(Words::InstanceDescription)?,
         image: label(scope, "ImageId")?,
         instance_type: label(scope, "InstanceType")?,
+        disk: disks::system(scope)?,
         resource_group,
         tags: tags::read(scope)?,
-    }))
+    })))
 }
 
 pub(super) fn delete_one(scope: &Scope<'_>) -> Result<Command, Fault> {
@@ -236,7 +238,8 @@ fn name(scope: &Scope<'_>) -> Result<Option<String>, Fault> {
     if is_name(text, &['[', ']', ',']) { Ok(Some(text.to_owned())) } else { Err(Fault::Words(Words::InstanceName)) }
 }
 
-fn label(scope: &Scope<'_>, name: &str) -> Result<String, Fault> {
+/// A word that is kept as given.
+pub(super) fn label(scope: &Scope<'_>, name: &str) -> Result<String, Fault> {
     let text = scope.text(name).unwrap_or_default();
     if text.len() <= LABEL_MAX && !text.contains(char::is_control) {
         return Ok(text.to_owned());

@@ -4,6 +4,7 @@
 //! changed is judged by `core`, with one exception: a thing in another region than the request names does
 //! not exist for the request, and `core` knows no request.
 
+mod disks;
 mod groups;
 mod instances;
 mod interfaces;
@@ -11,6 +12,7 @@ mod lists;
 mod network;
 mod queries;
 mod questions;
+mod reports;
 mod rule;
 mod rule_edit;
 mod rules;

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sekimori_core::{
     ids::{AccountId, GroupId},
     rule::Direction,
@@ -19,14 +18,13 @@ use crate::ecs::{
         EndpointQuery, GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery, VpcQuery,
     },
     region::Region,
+    token::Mark,
 };
 
 /// The highest page number.
 const PAGE_NUMBER_MAX: u32 = 1_000_000;
 /// The codes of the products that are spoken here.
 const SERVICES: [&str; 3] = ["ecs", "vpc", "sts"];
-/// The longest token of a part.
-const TOKEN_MAX: usize = 1_024;
 
 /// How an operation divides its results.
 pub(super) struct Paging {
@@ -135,7 +133,7 @@ pub(super) fn rules(scope: &Scope<'_>) -> Result<RuleQuery, Fault> {
         Some(other) => return Err(invalid("Direction", format!("`{other}` is not ingress, egress or all"))),
     };
     if let Some(other) = scope.text("Attribute").filter(|name| *name != "snapshotPolicyIds") {
-        return Err(invalid("Attribute", format!("`{other}` is not snapshotPolicyIds")));
+        return Err(Fault::Attribute { name: other.to_owned() });
     }
     // Clients that do not know parts read one reply only, so without a wish for parts they get everything.
     let wants_parts = is_set(scope, &["MaxResults", "NextToken"]);
@@ -190,13 +188,22 @@ pub(super) fn number_page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fa
 }
 
 pub(super) fn token_page(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
-    let results_max = scope.integer("MaxResults", 1..=paging.results_max)?.unwrap_or(paging.results_default);
+    part_of(scope, scope.integer("MaxResults", 1..=paging.results_max)?.unwrap_or(paging.results_default))
+}
+
+/// The same, of an operation that gives the largest part to whom asks for a larger one.
+pub(super) fn page_up_to(scope: &Scope<'_>, paging: &Paging) -> Result<Page, Fault> {
+    let wanted = scope.integer("MaxResults", 1..=u32::MAX)?.unwrap_or(paging.results_default);
+    part_of(scope, wanted.min(paging.results_max))
+}
+
+fn part_of(scope: &Scope<'_>, results_max: u32) -> Result<Page, Fault> {
+    let mark = Mark::of(scope.call.entry().name, scope.account);
     let after = scope.text("NextToken").map(|token| {
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|_| token.len() <= TOKEN_MAX);
-        let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        key.ok_or_else(|| invalid("NextToken", "it was not returned by this operation".to_owned()))
+        let unknown = || invalid("NextToken", "this operation has not returned it to this account".to_owned());
+        mark.key(token).ok_or_else(unknown)
     });
-    Ok(Page::Token { results_max, after: after.transpose()? })
+    Ok(Page::Token { results_max, after: after.transpose()?, mark })
 }
 
 /// Ids with commas between them, as the VPC product takes them.

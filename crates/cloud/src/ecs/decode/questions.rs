@@ -6,7 +6,7 @@ use sekimori_core::ids::{EniId, InstanceId};
 
 use super::{
     interfaces, network,
-    queries::{PAGING, Paging, is_set, is_true, number_page, page, pattern, token_page},
+    queries::{PAGING, Paging, is_set, number_page, page, pattern, token_page},
     scope::{IDS_MAX, Scope, invalid},
     tags,
 };
@@ -37,7 +37,7 @@ pub(super) fn interfaces(scope: &Scope<'_>) -> Result<Query, Fault> {
         name: scope.text("NetworkInterfaceName").map(pattern),
         resource_group: scope.resource_group_filter()?,
         tags: tags::filters(scope)?,
-        is_empty: is_true(scope, "ServiceManaged")?,
+        is_managed: scope.boolean("ServiceManaged")?,
         page: page(scope, &ENI_PAGING)?,
     })))
 }

@@ -6,6 +6,7 @@ use sekimori_core::{
     command::Member,
     ids::{AccountId, GroupId, InstanceId, VpcId},
     refusal::{Kind, Refusal},
+    resource::Resource,
     world::World,
 };
 
@@ -171,11 +172,22 @@ impl<'a> Scope<'a> {
     /// Refuses a thing whose VPC is in another region. One that is not there at all is left to `core`.
     pub(super) fn check_region(&self, vpc: Option<&VpcId>, kind: Kind, id: &str) -> Result<(), Fault> {
         let vpc = vpc.and_then(|vpc| self.world.vpc(vpc));
-        let (Some(vpc), Some(region)) = (vpc, self.region) else { return Ok(()) };
-        if vpc.region == region.id {
-            return Ok(());
+        self.check_is_here(vpc.map(|vpc| vpc.region.as_str()), kind, id)
+    }
+
+    /// Refuses a resource of another region.
+    pub(super) fn check_resource_region(&self, resource: &Resource) -> Result<(), Fault> {
+        let region = self.world.labels(resource).map(|labels| labels.region);
+        self.check_is_here(region, resource.kind(), resource.as_str())
+    }
+
+    fn check_is_here(&self, found: Option<&str>, kind: Kind, id: &str) -> Result<(), Fault> {
+        match (found, self.region) {
+            (Some(found), Some(wanted)) if found != wanted.id => {
+                Err(Fault::Refused(Refusal::Missing { kind, id: id.to_owned() }))
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
         }
-        Err(Fault::Refused(Refusal::Missing { kind, id: id.to_owned() }))
     }
 }
 

@@ -3,7 +3,8 @@
 use sekimori_core::command::Power;
 
 use super::{
-    groups, instances, interfaces, lists, network, queries, questions, rule_edit, rules, scope::Scope, tags,
+    disks, groups, instances, interfaces, lists, network, queries, questions, reports, rule_edit, rules,
+    scope::Scope, tags,
 };
 use crate::ecs::{catalog::Action, errors::Fault, query};
 
@@ -96,5 +97,11 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::DescribeInstanceTypes => Query(questions::instance_types),
         Action::DescribeVpcAttribute => Query(questions::vpc),
         Action::DescribeVSwitchAttributes => Query(questions::vswitch),
+        Action::DescribeDisks => Query(disks::disks),
+        Action::CreateDiagnosticReport => Command(reports::create),
+        Action::DescribeDiagnosticReports => Query(reports::reports),
+        Action::DescribeDiagnosticReportAttributes => Query(reports::report),
+        Action::DescribeDiagnosticMetrics => Query(reports::metrics),
+        Action::DescribeDiagnosticMetricSets => Query(reports::metric_sets),
     }
 }

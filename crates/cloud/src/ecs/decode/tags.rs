@@ -86,8 +86,7 @@ pub(super) fn list(scope: &Scope<'_>) -> Result<TagQuery, Fault> {
 pub(super) fn join_resource_group(scope: &Scope<'_>) -> Result<Command, Fault> {
     let (_, kind) = resource_type(scope)?;
     let resource = kind.named(scope.required_id("ResourceId")?);
-    let vpc = scope.world.labels(&resource).and_then(|labels| labels.vpc);
-    scope.check_region(vpc, resource.kind(), resource.as_str())?;
+    scope.check_resource_region(&resource)?;
     let resource_group = scope.resource_group()?;
     Ok(Command::JoinResourceGroup { account: scope.account.clone(), resource, resource_group })
 }
@@ -101,8 +100,7 @@ fn resources(scope: &Scope<'_>) -> Result<Vec<Resource>, Fault> {
     }
     let mut resources: Vec<Resource> = ids.into_iter().map(|id| kind.named(id)).collect();
     for one in &resources {
-        let vpc = scope.world.labels(one).and_then(|labels| labels.vpc);
-        scope.check_region(vpc, one.kind(), one.as_str())?;
+        scope.check_resource_region(one)?;
     }
     resources.sort();
     resources.dedup();

@@ -136,7 +136,7 @@ fn status_of(instance: &Instance, applied: Revision) -> &'static str {
     }
 }
 
-fn zone_of<'a>(instance: &Instance, view: &View<'a>) -> &'a str {
+pub(super) fn zone_of<'a>(instance: &Instance, view: &View<'a>) -> &'a str {
     view.world.subnet(&instance.subnet).map_or("", |subnet| &subnet.zone)
 }
 

@@ -88,7 +88,7 @@ pub(super) fn assigned(action: Action, eni: &EniId, addresses: &[IpAddr]) -> Fie
 fn passes(query: &EniQuery, view: &View<'_>, eni: &Eni) -> bool {
     let has_one_of = |wanted: &[IpAddr]| wanted.is_empty() || eni.addresses.iter().any(|own| wanted.contains(own));
     eni.account == *view.account
-        && !query.is_empty
+        && query.is_managed.is_none_or(|wanted| wanted == eni.managed_by.is_some())
         && view.is_in(&eni.vpc, query.region)
         && query.instance.as_ref().is_none_or(|instance| Some(instance) == eni.instance.as_ref())
         && query.group.as_ref().is_none_or(|group| eni.groups.contains(group))
@@ -109,7 +109,7 @@ fn eni_fields(eni: &Eni, world: &World, applied: Revision) -> Fields {
     let zone = world.subnet(&eni.subnet).map_or("", |subnet| subnet.zone.as_str());
     let instance = eni.instance.as_ref().map_or("", |instance| instance.as_str());
     let groups = eni.groups.iter().map(|group| group.as_str());
-    vec![
+    let mut fields = vec![
         ("NetworkInterfaceId", eni.id.as_str().into()),
         ("NetworkInterfaceName", eni.name.as_str().into()),
         ("Description", eni.description.as_str().into()),
@@ -130,13 +130,15 @@ fn eni_fields(eni: &Eni, world: &World, applied: Revision) -> Fields {
         ("AssociatedPublicIp", Fields::new().into()),
         ("SourceDestCheck", eni.source_check.into()),
         ("DeleteOnRelease", (eni.is_primary() || eni.delete_on_release).into()),
-        ("ServiceManaged", false.into()),
+        ("ServiceManaged", eni.managed_by.is_some().into()),
         ("NetworkInterfaceTrafficMode", "Standard".into()),
         ("QueueNumber", number(1)),
         ("ResourceGroupId", eni.resource_group.as_str().into()),
         ("CreationTime", to_seconds(eni.created_at).into()),
         ("Tags", tags::node(&eni.tags)),
-    ]
+    ];
+    fields.extend(eni.managed_by.map(|service| ("ServiceID", number(service))));
+    fields
 }
 
 fn attachment(eni: &Eni) -> Fields {

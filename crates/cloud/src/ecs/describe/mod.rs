@@ -2,6 +2,7 @@
 //!
 //! An account sees what it owns, and nothing else.
 
+mod disks;
 mod groups;
 mod instances;
 mod interfaces;
@@ -9,6 +10,7 @@ mod lists;
 mod network;
 mod page;
 mod references;
+mod reports;
 mod rules;
 mod tags;
 mod types;
@@ -38,7 +40,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// The region of a VPC; empty for one that is not there.
     fn region_of(&self, vpc: &VpcId) -> &'a str {
-        self.world.vpc(vpc).map_or("", |vpc| &vpc.region)
+        self.world.region_of(vpc)
     }
 
     /// Whether a VPC is in the region that was asked for, if one was.
@@ -74,6 +76,11 @@ pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
         Query::InstanceTypes(query) => Ok(types::instance_types(query)),
         Query::Vpc(id) => network::vpc(id, view),
         Query::VSwitch(id) => network::vswitch(id, view),
+        Query::Disks(query) => Ok(disks::disks(query, view)),
+        Query::Reports(query) => Ok(reports::reports(query, view)),
+        Query::Report { region, id } => reports::report(id, region, view),
+        Query::Metrics(query) => Ok(reports::metrics(query)),
+        Query::MetricSets { wants_common, query } => Ok(reports::metric_sets(*wants_common, query)),
     }
 }
 
@@ -100,6 +107,7 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         Outcome::Eni(id) => interfaces::created(id, world, applied),
         Outcome::Addresses { eni, addresses } => interfaces::assigned(action, eni, addresses),
         Outcome::Power(changes) => instances::switched(action, changes, world, applied),
+        Outcome::Report(id) => vec![("ReportId", id.as_str().into())],
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::cmp::Ordering;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use crate::ecs::{
     encode::{Fields, number},
     query::Page,
@@ -32,12 +30,12 @@ pub(super) fn part<T>(all: Vec<T>, page: &Page, order: Order, key: impl Fn(&T) -
             let before = (*page as usize).saturating_sub(1).saturating_mul(*size as usize);
             (all.into_iter().skip(before).take(*size as usize).collect(), fields)
         }
-        Page::Token { results_max, after } => {
+        Page::Token { results_max, after, mark } => {
             let is_seen = |item: &T| after.as_ref().is_some_and(|after| is_at_or_before(&key(item), after, order));
             let mut rest = all.into_iter().skip_while(is_seen);
             let items: Vec<T> = rest.by_ref().take(*results_max as usize).collect();
             let last = items.last().filter(|_| rest.next().is_some());
-            let token = last.map(|item| URL_SAFE_NO_PAD.encode(key(item))).unwrap_or_default();
+            let token = last.map(|item| mark.token(&key(item))).unwrap_or_default();
             (items, vec![("NextToken", token.into())])
         }
     }
@@ -53,19 +51,20 @@ fn is_at_or_before(key: &str, after: &str, order: Order) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecs::encode::Node;
+    use crate::ecs::{encode::Node, token::Mark};
 
     fn parts(all: &[&'static str], order: Order) -> Vec<Vec<&'static str>> {
         let (mut seen, mut after) = (Vec::new(), None);
+        let mark = Mark::of("DescribeVpcs", &"1".into());
         loop {
-            let page = Page::Token { results_max: 2, after };
+            let page = Page::Token { results_max: 2, after, mark };
             let (items, fields) = part(all.to_vec(), &page, order, |item| (*item).to_owned());
             seen.push(items);
             let [("NextToken", Node::Text(token))] = fields.as_slice() else { panic!("{fields:?}") };
             if token.is_empty() {
                 return seen;
             }
-            after = Some(String::from_utf8(URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap());
+            after = Some(mark.key(token).unwrap());
         }
     }
 
@@ -79,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_token_outlives_the_item_it_names() {
-        let page = Page::Token { results_max: 9, after: Some("b".to_owned()) };
+        let mark = Mark::of("DescribeVpcs", &"1".into());
+        let page = Page::Token { results_max: 9, after: Some("b".to_owned()), mark };
         let (items, _) = part(vec!["a", "c"], &page, Order::Ascending, |item| (*item).to_owned());
         assert_eq!(items, ["c"]);
     }

@@ -60,7 +60,7 @@ fn resources(query: &TagQuery, view: &View<'_>) -> Vec<Resource> {
     all.retain(|resource| {
         view.world.labels(resource).is_some_and(|labels| {
             labels.account == view.account
-                && labels.vpc.is_none_or(|vpc| view.is_in(vpc, query.region))
+                && query.region.is_none_or(|region| region.id == labels.region)
                 && labels.tags.pass(&query.tags)
         })
     });

@@ -240,7 +240,7 @@ fn a_shared_vpc_takes_groups_and_instances_of_another_account() {
     estate.run(share(true));
     let Outcome::Group(theirs) = estate.run(new_group.clone()) else { panic!() };
     let start = |groups: &GroupId, subnet: &crate::ids::SubnetId| {
-        Command::RunInstances(NewInstances {
+        Command::RunInstances(Box::new(NewInstances {
             account: account.clone(),
             primary: EniSpec::new(subnet.clone(), vec![groups.clone()]),
             secondary: Vec::new(),
@@ -250,9 +250,10 @@ fn a_shared_vpc_takes_groups_and_instances_of_another_account() {
             description: String::new(),
             image: String::new(),
             instance_type: String::new(),
+            disk: Default::default(),
             resource_group: String::new(),
             tags: Default::default(),
-        })
+        }))
     };
     let subnet = estate.subnet.clone();
     estate.refused(

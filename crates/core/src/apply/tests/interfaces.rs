@@ -1,12 +1,13 @@
 //! Network interfaces, the state of instances, and the default group.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::*;
 use crate::{
+    change::Change,
     command::{EniPatch, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange},
     ids::EniId,
-    world::{Eni, InstanceState, TimeoutChoice},
+    world::{Eni, InstanceState, TimeoutChoice, Vpc},
 };
 
 impl Estate {
@@ -99,6 +100,74 @@ fn a_free_interface_is_attached_detached_and_deleted() {
     assert!(estate.state.world().eni_at(&estate.vpc, address).is_some(), "its address stays its own");
     estate.run(delete(&first));
     assert!(estate.state.world().eni_at(&estate.vpc, address).is_none());
+}
+
+#[test]
+fn a_managed_interface_is_only_looked_at() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let (a, b) = (estate.a.clone(), estate.b.clone());
+    let web = estate.instance(std::slice::from_ref(&a));
+    let (free, primary) = (estate.free(), estate.primary(&web));
+    for eni in [&free, &primary] {
+        estate.run(Command::ManageEni { eni: eni.clone(), managed_by: Some(7) });
+    }
+    let account = estate.account.clone();
+    let member = |group: &GroupId, member| (account.clone(), group.clone(), member);
+    let (by_eni, by_instance) = (Member::Eni(free.clone()), Member::Instance(web.clone()));
+    let join = |(account, group, member)| Command::JoinGroup { account, group, member };
+    let leave = |(account, group, member)| Command::LeaveGroup { account, group, member };
+    let one = NewAddresses { ipv4_count: 1, ..NewAddresses::default() };
+    let refused = [
+        estate.attach(&free, &web),
+        estate.modify(&free, EniPatch { name: Some("n".into()), ..EniPatch::default() }),
+        estate.assign(&free, one.clone()),
+        estate.unassign(&free, &["10.0.0.1".parse().unwrap()]),
+        Command::DeleteEni { account: account.clone(), eni: free.clone() },
+        join(member(&b, by_eni.clone())),
+        leave(member(&a, by_eni)),
+        join(member(&b, by_instance.clone())),
+        leave(member(&a, by_instance)),
+        estate.regroup(&web, std::slice::from_ref(&b)),
+    ];
+    for command in refused {
+        let told = estate.told(command.clone());
+        assert_eq!(told, "interface … is managed by a cloud product; look at it, and change another", "{command:?}");
+    }
+    estate.run(Command::ManageEni { eni: free.clone(), managed_by: None });
+    estate.run(estate.assign(&free, one));
+    let nobody = Command::ManageEni { eni: "eni-0".into(), managed_by: None };
+    assert!(estate.told(nobody).contains("does not exist"));
+}
+
+#[test]
+fn secondary_interfaces_are_counted_by_region() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let (a, first) = (estate.a.clone(), estate.free());
+    let most = crate::limits::Limits::of(LimitMode::Cloud, Dialect::Ecs).secondary_enis;
+    let (like, mut world) = (estate.eni(&first), estate.state.world().clone());
+    for number in 1..most {
+        let id = format!("eni-{number}").as_str().into();
+        let eni = Eni { id, addresses: Vec::new(), ..like.clone() };
+        world.apply(&Change::PutEni(Arc::new(eni)));
+    }
+    estate.state = State::new(world);
+    let told = "at most 5000 secondary network interfaces in this region; this request would make it 5001";
+    assert_eq!(estate.told(estate.create(estate.spec(std::slice::from_ref(&a)))), told);
+    let secondary = vec![estate.spec(std::slice::from_ref(&a))];
+    let Command::RunInstances(mut new) = estate.instances(std::slice::from_ref(&a), 1) else { panic!() };
+    estate.run(Command::RunInstances(new.clone()));
+    new.secondary = secondary;
+    assert_eq!(estate.told(Command::RunInstances(new)), told);
+    let vpc = Vpc::clone(estate.state.world().vpc(&estate.vpc).unwrap());
+    let mut world = estate.state.world().clone();
+    world.apply(&Change::PutVpc(Arc::new(Vpc { region: "cn-beijing".to_owned(), ..vpc.clone() })));
+    estate.state = State::new(world);
+    assert_eq!(estate.told(estate.create(estate.spec(&[a]))), told, "all of them are in one VPC");
+    let Outcome::Vpc(far) = estate.run(estate.new_vpc("172.16.0.0/12", VpcIpv6::Off)) else { panic!() };
+    (estate.vpc, estate.subnet) = (far, SubnetId::from(""));
+    let Outcome::Subnet(subnet) = estate.run(estate.new_subnet("172.16.0.0/24")) else { panic!() };
+    let there = estate.group(Flavor::EcsBasic);
+    estate.run(estate.create(EniSpec::new(subnet, vec![there])));
 }
 
 #[test]
