@@ -12,9 +12,9 @@ use crate::{app::system, commit::Committer, outside};
 /// How often it is looked whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps snapshots for as long as the server runs.
+/// Keeps snapshots for as long as the server writes.
 pub(crate) async fn keep(committer: Committer) {
-    loop {
+    while committer.is_writing() {
         if is_due(&committer.world()) {
             keep_once(&committer).await;
         }
