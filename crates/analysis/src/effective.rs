@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn hidden_lines_come_first_and_the_default_last() {
-        let (world, _) = two_tiers();
+        let world = two_tiers();
         let report = show(&world, "i-db").unwrap();
         expect![[r#"
             1 Bypass - allow - arp all all all all
@@ -317,13 +317,13 @@ mod tests {
 
     #[test]
     fn an_instance_is_its_primary_interface() {
-        let (world, _) = two_tiers();
+        let world = two_tiers();
         assert_eq!(show(&world, "i-db"), show(&world, "eni-db"));
     }
 
     #[test]
     fn what_does_not_exist_is_named() {
-        let error = show(&two_tiers().0, "i-nobody").unwrap_err();
+        let error = show(&two_tiers(), "i-nobody").unwrap_err();
         assert!(error.to_string().contains("`i-nobody`"), "{error}");
     }
 }

@@ -2,146 +2,24 @@
 
 use expect_test::{Expect, expect};
 
-use sekimori_core::{
-    apply::{State, apply},
-    change::Change,
-    command::{Command, Context, NewRule, Outcome},
-    ids::{GroupId, HostId, IdSource},
-    limits::LimitMode,
-    rule::{Peer, PortRange, Protocol, RuleSpec, Service},
-    time::Timestamp,
-    world::{Account, Dialect, Group, InnerAccess, Revision, Timeouts, Vpc},
-};
-
 use super::*;
+use crate::fixture;
 
 /// `i-web` (10.1.0.2) and `i-db` (10.1.0.1, fd00::1) in `vpc-1`; `i-far` (10.1.0.1) in `vpc-2`.
-pub(crate) fn two_tiers() -> (World, Vec<RuleId>) {
-    let mut world = World::default();
-    put(&mut world, account());
-    for vpc in ["vpc-1", "vpc-2"] {
-        put(&mut world, vpc_named(vpc));
-    }
-    for (id, name, vpc) in [("sg-web", "web", "vpc-1"), ("sg-db", "db", "vpc-1"), ("sg-far", "", "vpc-2")] {
-        put(&mut world, group(id, name, vpc));
-    }
-    put(&mut world, eni("web", "vpc-1", "sg-web", &["10.1.0.2"]));
-    put(&mut world, eni("db", "vpc-1", "sg-db", &["10.1.0.1", "fd00::1"]));
-    put(&mut world, eni("far", "vpc-2", "sg-far", &["10.1.0.1"]));
-    let rules = [
-        (Action::Allow, 5432, Peer::Group { group: "sg-web".into(), account: "1".into() }),
-        (Action::Allow, 22, Peer::Cidr("0.0.0.0/0".parse().unwrap())),
-        (Action::Deny, 22, Peer::Cidr("0.0.0.0/0".parse().unwrap())),
-    ];
-    let mut state = State::new(world);
-    let mut ids = Vec::new();
-    for (action, port, peer) in rules {
-        let (next, id) = authorize(&state, "sg-db".into(), action, (port, peer));
-        state = next;
-        ids.push(id);
-    }
-    (state.world().clone(), ids)
-}
+const TWO_TIERS: &str = "
+    sg web
+    sg db
+    sg far vpc-2
+    db: in allow tcp 5432 from sg-web
+    db: in allow tcp 22 from 0.0.0.0/0
+    db: in deny tcp 22 from 0.0.0.0/0
+    eni web 10.1.0.2 in web
+    eni db 10.1.0.1 fd00::1 in db
+    eni far 10.1.0.1 in far";
 
-fn authorize(state: &State, group: GroupId, action: Action, service: (u16, Peer)) -> (State, RuleId) {
-    let (port, peer) = service;
-    let spec = RuleSpec {
-        direction: Direction::Ingress,
-        action,
-        priority: 1,
-        protocol: Protocol::TCP,
-        service: Service::Ports(PortRange::one(port)),
-        source_ports: None,
-        peer,
-        local: None,
-    };
-    let rules = vec![NewRule::new(spec, "")];
-    let command = Command::Authorize { account: "1".into(), group, rules };
-    // The seed fixes the id, and with it the place among rules that decide alike.
-    let mut context = Context {
-        now: Timestamp(0),
-        ids: IdSource::new(u64::from(port)),
-        limits: LimitMode::Cloud,
-        host: HostId::from("local"),
-    };
-    let applied = apply(state, &command, &mut context).unwrap();
-    let Outcome::Rules(ids) = applied.outcome else { panic!("authorize answers with rules") };
-    (applied.state, ids[0].clone())
-}
-
-fn put(world: &mut World, change: Change) {
-    world.apply(&change);
-}
-
-fn account() -> Change {
-    Change::PutAccount(Arc::new(Account {
-        id: "1".into(),
-        dialect: Dialect::Ecs,
-        name: "default".to_owned(),
-        treatment: None,
-        resource_groups: Default::default(),
-        created_at: Timestamp(0),
-    }))
-}
-
-fn vpc_named(id: &str) -> Change {
-    Change::PutVpc(Arc::new(Vpc {
-        resource_group: String::new(),
-        tags: Default::default(),
-        id: id.into(),
-        account: "1".into(),
-        region: "cn-hangzhou".to_owned(),
-        name: String::new(),
-        description: String::new(),
-        cidr: "10.0.0.0/8".parse().unwrap(),
-        ipv6: None,
-        shared_with: Vec::new(),
-        created_at: Timestamp(0),
-    }))
-}
-
-fn group(id: &str, name: &str, vpc: &str) -> Change {
-    Change::PutGroup(Arc::new(Group {
-        id: id.into(),
-        account: "1".into(),
-        vpc: vpc.into(),
-        flavor: Flavor::EcsBasic,
-        name: name.to_owned(),
-        description: String::new(),
-        inner_access: InnerAccess::Accept,
-        resource_group: String::new(),
-        tags: Default::default(),
-        managed_by: None,
-        is_protected: false,
-        is_default: false,
-        created_at: Timestamp(0),
-        rules: Default::default(),
-    }))
-}
-
-fn eni(name: &str, vpc: &str, group: &str, addresses: &[&str]) -> Change {
-    Change::PutEni(Arc::new(Eni {
-        resource_group: String::new(),
-        tags: Default::default(),
-        id: format!("eni-{name}").into(),
-        account: "1".into(),
-        vpc: vpc.into(),
-        subnet: "vsw-1".into(),
-        instance: Some(format!("i-{name}").into()),
-        device_index: 0,
-        mac: "02:00:00:00:00:01".parse().unwrap(),
-        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-        groups: vec![group.into()],
-        treatment: None,
-        timeouts: Timeouts::of(Dialect::Ecs),
-        source_check: true,
-        created_at: Timestamp(0),
-        name: String::new(),
-        description: String::new(),
-        delete_on_release: true,
-        managed_by: None,
-        moved_in: Revision(0),
-    }))
+/// That world.
+pub(crate) fn two_tiers() -> World {
+    fixture::world(TWO_TIERS)
 }
 
 fn question(from: &str, to: &str, service: &str) -> Question {
@@ -153,22 +31,16 @@ fn check(from: &str, to: &str, service: &str, expected: Expect) {
 }
 
 fn check_question(question: &Question, expected: Expect) {
-    let (world, rules) = two_tiers();
-    let shown = match ask(&world, question) {
-        Ok(report) => shown(&report, &rules),
+    let shown = match ask(&two_tiers(), question) {
+        Ok(report) => shown(&report),
         Err(error) => format!("error: {error}"),
     };
     expected.assert_eq(&shown);
 }
 
-fn shown(report: &Report, rules: &[RuleId]) -> String {
-    let named = |reason: &str| {
-        let each = rules.iter().enumerate();
-        each.fold(reason.to_owned(), |text, (index, id)| text.replace(id.as_str(), &format!("RULE{index}")))
-    };
+fn shown(report: &Report) -> String {
     let verdict = if report.allowed { "allowed" } else { "denied" };
-    let leg =
-        |leg: &Leg| format!("{} at {}: {}, {}", leg.direction, leg.eni, leg.decision.action, named(&leg.reason));
+    let leg = |leg: &Leg| format!("{} at {}: {}, {}", leg.direction, leg.eni, leg.decision.action, leg.reason);
     let first = format!("{verdict} {} -> {} {}", report.from.address, report.to.address, report.service);
     [first].into_iter().chain(report.legs.iter().map(leg)).collect::<Vec<_>>().join("\n")
 }
@@ -182,7 +54,7 @@ fn both_ends_are_judged_and_both_must_allow() {
         expect![[r#"
         allowed 10.1.0.2 -> 10.1.0.1 tcp/5432
         egress at eni-web: allow, no rule matches; egress default of ecs basic
-        ingress at eni-db: allow, rule RULE0 of sg-db (db): allow tcp 5432 from group sg-web (web), priority 1"#]],
+        ingress at eni-db: allow, rule r1 of sg-db (db): allow tcp 5432 from group sg-web (web), priority 1"#]],
     );
     check(
         "i-web",
@@ -191,7 +63,7 @@ fn both_ends_are_judged_and_both_must_allow() {
         expect![[r#"
         denied 10.1.0.2 -> 10.1.0.1 tcp/22
         egress at eni-web: allow, no rule matches; egress default of ecs basic
-        ingress at eni-db: deny, rule RULE2 of sg-db (db): deny tcp 22 from 0.0.0.0/0, priority 1"#]],
+        ingress at eni-db: deny, rule r3 of sg-db (db): deny tcp 22 from 0.0.0.0/0, priority 1"#]],
     );
 }
 
@@ -224,7 +96,7 @@ fn an_address_is_looked_up_in_the_vpc_of_the_other_end() {
         expect![[r#"
         allowed 10.1.0.2 -> 10.1.0.1 tcp/5432
         egress at eni-web: allow, no rule matches; egress default of ecs basic
-        ingress at eni-db: allow, rule RULE0 of sg-db (db): allow tcp 5432 from group sg-web (web), priority 1"#]],
+        ingress at eni-db: allow, rule r1 of sg-db (db): allow tcp 5432 from group sg-web (web), priority 1"#]],
     );
     let named = Question { vpc: Some("vpc-2".to_owned()), ..question("10.1.0.1", "10.1.0.9", "47") };
     check_question(
