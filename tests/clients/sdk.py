@@ -56,6 +56,13 @@ class Sdk:
         self.address = found["ALIBABA_CLOUD_ENDPOINT_ECS"]
         self.scheme = found["SEKIMORI_ENDPOINT"].split(":")[0]
 
+    @property
+    def account(self):
+        """Whose key it is."""
+        _, accounts = self.server.native("GET", "/v1/accounts")
+        [account] = [one["id"] for one in accounts if self.key_id in one["keys"]]
+        return account
+
     def call(self, operation, **parameters):
         """The answer as JSON has it. `RegionId=None` leaves the region out."""
         parameters = {"RegionId": REGION, **parameters}

@@ -174,9 +174,8 @@ def test_presets_open_what_they_are_for(shop):
 def test_rules_go_back_to_a_snapshot(shop):
     group = shop.group(rule(8080))
     shop.wear(group)
-    [account] = [one["id"] for one in shop.order("account", "list") if shop.sdk.key_id in one["keys"]]
-    words = ("console", "--retention-days", "2", "--account", account)
-    [policy] = shop.order("group", "snapshot", "policy", "create", *words)
+    [policy] = shop.order("group", "snapshot", "policy", "create", "console", "--retention-days", "2",
+                          "--account", shop.sdk.account)
     assert policy["id"].startswith("sgsp-") and policy["retention_days"] == 2
     shop.order("group", "snapshot", "policy", "attach", policy["id"], group)
     described = shop.sdk.call("DescribeSecurityGroupAttribute", SecurityGroupId=group, Attribute="snapshotPolicyIds")

@@ -66,9 +66,8 @@ def test_tags_and_resource_groups(n2, server):
     n2.call("UntagResources", **tagged, TagKey=["team"])
     shown = n2.call("ListTagResources", **tagged)["TagResources"]["TagResource"]
     assert [(one["TagKey"], one["TagValue"]) for one in shown] == [("env", "prod")]
-    _, accounts = server.native("GET", "/v1/accounts")
-    [account] = [one["id"] for one in accounts if n2.key_id in one["keys"]]
-    resource_group = server.native("POST", "/v1/resource-groups", {"name": "node", "account": account})[1]["id"]
+    new = {"name": "node", "account": n2.account}
+    resource_group = server.native("POST", "/v1/resource-groups", new)[1]["id"]
     move = {"ResourceType": "securitygroup", "ResourceId": group}
     n2.call("JoinResourceGroup", **move, ResourceGroupId=resource_group)
     assert [one["SecurityGroupId"] for one in n2.groups(ResourceGroupId=resource_group)] == [group]

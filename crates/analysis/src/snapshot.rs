@@ -1,5 +1,7 @@
 //! Snapshots of group rules as people look at them: which there are, what one holds, and what a restore would change.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
@@ -155,7 +157,9 @@ pub fn list(world: &World, group: Option<&GroupId>) -> Vec<Entry> {
         Some(group) => world.snapshots().of_group(group).map(|snapshot| entry(world, snapshot)).collect(),
         None => world.snapshots().iter().map(|snapshot| entry(world, snapshot)).collect(),
     };
-    entries.sort_by(|one, other| (other.of, &other.id).cmp(&(one.of, &one.id)));
+    // Of two of one second, the one that is still to be taken is the newer one.
+    let place = |entry: &Entry| (entry.of, entry.taken_at.is_none(), entry.id.clone());
+    entries.sort_by_key(|entry| Reverse(place(entry)));
     entries
 }
 
