@@ -4,7 +4,7 @@
 //! checked-in corpus and mutations of it. A target fails by panicking; what it asserts is that answers are
 //! well-formed, that what was read can be written and read again, and that nothing is open for malformed bytes.
 
-mod ecs_call;
+mod calls;
 mod frames;
 pub mod mutate;
 
@@ -34,15 +34,19 @@ use sekimori_core::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{ecs_call::ecs_call, frames::frames};
+pub use self::{
+    calls::{ec2_call, ecs_call},
+    frames::frames,
+};
 use crate::generate::HOST;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("ecs_call", ecs_call),
+    ("ec2_call", ec2_call),
     ("addresses", addresses),
     ("feed", feed),
     ("rows", rows),

@@ -60,6 +60,11 @@ fn ecs_call() {
 }
 
 #[test]
+fn ec2_call() {
+    replay("ec2_call");
+}
+
+#[test]
 fn addresses() {
     replay("addresses");
 }

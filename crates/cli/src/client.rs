@@ -38,10 +38,9 @@ impl Client {
         Ok(Self { agent: agent(&target)?, target })
     }
 
-    /// Where the server is: `host:port`.
-    pub(crate) fn address(&self) -> &str {
-        let endpoint = &self.target.endpoint;
-        endpoint.split_once("://").map_or(endpoint.as_str(), |(_, address)| address)
+    /// Where the server is: a URL.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.target.endpoint
     }
 
     /// Asks for something.

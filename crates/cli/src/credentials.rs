@@ -14,18 +14,25 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use sekimori_server::api::Bootstrap;
+use sekimori_core::world::Dialect;
+use sekimori_server::api::{Bootstrap, KeyTold};
 
 /// The file's name in the data directory.
 pub(crate) const FILE: &str = "credentials.env";
-/// The public half of the access key.
-pub(crate) const KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
-/// The secret half.
-pub(crate) const KEY_SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
-/// The region.
-pub(crate) const REGION: &str = "ALIBABA_CLOUD_REGION_ID";
-/// Where the ECS API is: `host:port`.
-pub(crate) const ENDPOINT_ECS: &str = "ALIBABA_CLOUD_ENDPOINT_ECS";
+/// What the clients of a cloud look for in the environment: the public half of an access key, its secret half, the
+/// region, and where the API is.
+pub(crate) fn names_of(dialect: Dialect) -> [&'static str; 4] {
+    match dialect {
+        Dialect::Ecs => [
+            "ALIBABA_CLOUD_ACCESS_KEY_ID",
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+            "ALIBABA_CLOUD_REGION_ID",
+            "ALIBABA_CLOUD_ENDPOINT_ECS",
+        ],
+        Dialect::Ec2 => ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"],
+    }
+}
+
 /// Where the native API is: a URL.
 pub(crate) const ENDPOINT: &str = "SEKIMORI_ENDPOINT";
 /// The operator's token.
@@ -56,9 +63,11 @@ impl Credentials {
     /// When a value is not plain text.
     pub(crate) fn of(told: &Bootstrap, ca: Option<&Path>) -> anyhow::Result<Self> {
         let address = reachable(told.listen);
-        let mut values = key_lines(&told.access_key_id, &told.access_key_secret, &told.region, &address.to_string());
         let scheme = if told.tls { "https" } else { "http" };
-        values.push((ENDPOINT, format!("{scheme}://{address}")));
+        let endpoint = format!("{scheme}://{address}");
+        let mut values = key_lines(Dialect::Ecs, &told.ecs, &endpoint);
+        values.extend(key_lines(Dialect::Ec2, &told.ec2, &endpoint));
+        values.push((ENDPOINT, endpoint));
         values.push((TOKEN, told.token.clone()));
         if let Some(ca) = ca {
             let ca = ca.to_str().with_context(|| format!("`{}` is not text; use another path", ca.display()))?;
@@ -67,12 +76,12 @@ impl Credentials {
         Self::new(values)
     }
 
-    /// Only what a client of the ECS API needs.
+    /// Only what a client of a dialect's API needs; `endpoint` is a URL.
     ///
     /// # Errors
     /// When a value is not plain text.
-    pub(crate) fn of_key(id: &str, secret: &str, region: &str, address: &str) -> anyhow::Result<Self> {
-        Self::new(key_lines(id, secret, region, address))
+    pub(crate) fn of_key(dialect: Dialect, key: &KeyTold, endpoint: &str) -> anyhow::Result<Self> {
+        Self::new(key_lines(dialect, key, endpoint))
     }
 
     fn new(values: Vec<(&str, String)>) -> anyhow::Result<Self> {
@@ -159,9 +168,15 @@ pub(crate) fn is_plain(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(plain)
 }
 
-fn key_lines<'a>(id: &str, secret: &str, region: &str, address: &str) -> Vec<(&'a str, String)> {
-    let lines = [(KEY_ID, id), (KEY_SECRET, secret), (REGION, region), (ENDPOINT_ECS, address)];
-    lines.map(|(name, value)| (name, value.to_owned())).into()
+/// Alibaba's clients are pointed at `host:port` and told the scheme otherwise, Amazon's at a URL.
+fn key_lines(dialect: Dialect, key: &KeyTold, endpoint: &str) -> Vec<(&'static str, String)> {
+    let at = match dialect {
+        Dialect::Ecs => endpoint.split_once("://").map_or(endpoint, |(_, address)| address),
+        Dialect::Ec2 => endpoint,
+    };
+    let KeyTold { access_key_id, access_key_secret, region } = key;
+    let values = [access_key_id.as_str(), access_key_secret, region, at];
+    names_of(dialect).into_iter().zip(values.map(str::to_owned)).collect()
 }
 
 /// Where a client on this machine reaches a server that listens here.
@@ -182,11 +197,15 @@ mod tests {
 
     use super::*;
 
+    fn key(id: &str, region: &str) -> KeyTold {
+        let access_key_secret = "hush".to_owned();
+        KeyTold { access_key_id: id.to_owned(), access_key_secret, region: region.to_owned() }
+    }
+
     fn told() -> Bootstrap {
         Bootstrap {
-            access_key_id: "LTAI5t".to_owned(),
-            access_key_secret: "hush".to_owned(),
-            region: "cn-hangzhou".to_owned(),
+            ecs: key("LTAI5t", "cn-hangzhou"),
+            ec2: key("AKIA", "us-east-1"),
             token: "skm-1".to_owned(),
             listen: "0.0.0.0:8470".parse().unwrap(),
             tls_ca_pem: None,
@@ -206,6 +225,10 @@ mod tests {
             ALIBABA_CLOUD_ACCESS_KEY_SECRET=hush
             ALIBABA_CLOUD_REGION_ID=cn-hangzhou
             ALIBABA_CLOUD_ENDPOINT_ECS=127.0.0.1:8470
+            AWS_ACCESS_KEY_ID=AKIA
+            AWS_SECRET_ACCESS_KEY=hush
+            AWS_DEFAULT_REGION=us-east-1
+            AWS_ENDPOINT_URL=https://127.0.0.1:8470
             SEKIMORI_ENDPOINT=https://127.0.0.1:8470
             SEKIMORI_TOKEN=skm-1
             SEKIMORI_CA=/d/ca.pem
@@ -220,7 +243,7 @@ mod tests {
     fn an_ipv6_address_keeps_its_brackets() {
         let told = Bootstrap { listen: "[::]:1".parse().unwrap(), tls: false, ..told() };
         let credentials = Credentials::of(&told, None).unwrap();
-        assert_eq!(credentials.get(ENDPOINT_ECS), Some("[::1]:1"));
+        assert_eq!(credentials.get("ALIBABA_CLOUD_ENDPOINT_ECS"), Some("[::1]:1"));
         assert_eq!(credentials.get(ENDPOINT), Some("http://[::1]:1"));
     }
 

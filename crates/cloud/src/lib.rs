@@ -5,19 +5,31 @@
 //! keeps state: the time, the request id and the secret are arguments. Whoever serves requests does so in
 //! this order (`crates/server`):
 //!
-//! 1. [`ecs::oversized`] if the body is larger than the server reads;
-//! 2. [`ecs::Call::parse`]; an error is the reply to send;
-//! 3. [`ecs::Call::key_id`] names the key; [`ecs::Call::verify`] proves that the caller has its secret;
-//! 4. [`ecs::decode`] gives the operation: a command for the writer, or a query for a snapshot;
+//! 1. [`api::dialect_of`] tells which dialect's [`api::Api`] it is; [`api::early_fault`] answers what is not read;
+//! 2. [`api::Api::parse`]; an error is the reply to send;
+//! 3. [`api::Api::key_id`] names the key; [`api::Api::verify`] proves that the caller has its secret;
+//! 4. [`api::Api::decode`] gives the operation: a command for the writer, or a query for a snapshot;
 //! 5. what a diagnosis finds is written into its command ([`sekimori_core::command::Command::report_mut`]);
-//! 6. [`ecs::outcome`], [`ecs::refused`], [`ecs::answer`] or [`ecs::Call::fault`] makes the reply.
+//! 6. [`api::Api::outcome`], [`api::Api::answer`] or [`api::Api::fault`] makes the reply.
+//!
+//! What the dialects share, reading, listing, signing and writing, is in modules of its own; [`ecs`] and [`ec2`] hold
+//! what differs: names, forms and codes.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod api;
+pub mod catalog;
+pub mod ec2;
 pub mod ecs;
+pub mod failure;
+mod node;
+mod page;
 pub mod params;
+mod read;
 pub mod sign;
 mod time;
+pub mod token;
+pub mod wildcard;
 
 /// A request as it came over the wire, nothing decoded.
 #[derive(Clone, Copy, Debug)]

@@ -23,6 +23,37 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     text.parse::<jiff::Timestamp>().ok().map(|moment| Timestamp(moment.as_second()))
 }
 
+/// `2018-12-12T07:28:38.000Z`: how EC2 writes moments.
+pub(crate) fn to_millis(moment: Timestamp) -> String {
+    format(moment, "%Y-%m-%dT%H:%M:%S.000Z")
+}
+
+/// Reads `20181212T072838Z` and no other form.
+pub(crate) fn parse_basic(text: &str) -> Option<Timestamp> {
+    if !text.is_ascii() || text.len() != 16 {
+        return None;
+    }
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    let (day, clock) = ((part(0, 4), part(4, 6), part(6, 8)), (part(9, 11), part(11, 13), part(13, 16)));
+    let extended = format!("{}-{}-{}{}{}:{}:{}", day.0, day.1, day.2, part(8, 9), clock.0, clock.1, clock.2);
+    parse(&extended)
+}
+
+/// Reads `2018-12-12T07:28:38`, with or without a fraction of a second, and a `Z`.
+pub(crate) fn parse_loosely(text: &str) -> Option<Timestamp> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if (1..=9).contains(&fraction.len()) && is_number(fraction) => whole,
+        Some(_) => return None,
+        None => text,
+    };
+    parse(&format!("{whole}Z"))
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A moment outside the years that the clouds can write becomes an empty text.
 fn format(moment: Timestamp, form: &str) -> String {
     let moment = jiff::Timestamp::from_second(moment.0).ok();
@@ -47,6 +78,25 @@ mod tests {
             ["", "2018-12-12T07:28Z", "2018-12-12 07:28:38Z", "2018-13-12T07:28:38Z", "2018-12-12T07:28:38+00"];
         for text in others {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_forms_of_amazon_are_read_and_written() {
+        let moment = Timestamp(1_544_599_718);
+        assert_eq!(to_millis(moment), "2018-12-12T07:28:38.000Z");
+        assert_eq!(parse_basic("20181212T072838Z"), Some(moment));
+        for text in ["", "20181212T072838", "20181212T0728380", "2018-12-12T07:28", "20181212 072838Z", "東東東東東x"]
+        {
+            assert_eq!(parse_basic(text), None, "{text}");
+        }
+        for text in
+            ["2018-12-12T07:28:38", "2018-12-12T07:28:38Z", "2018-12-12T07:28:38.000Z", "2018-12-12T07:28:38.5"]
+        {
+            assert_eq!(parse_loosely(text), Some(moment), "{text}");
+        }
+        for text in ["2018-12-12T07:28:38.Z", "2018-12-12T07:28:38.xZ", "2018-12-12", "2018-12-12T07:28:38+01:00"] {
+            assert_eq!(parse_loosely(text), None, "{text}");
         }
     }
 

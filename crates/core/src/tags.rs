@@ -60,7 +60,7 @@ impl Rules {
             Dialect::Ecs => {
                 Self { key_max: 128, value_max: 128, reserved: &["aliyun", "acs:"], web_addresses: false }
             }
-            Dialect::Ec2 => Self { key_max: 127, value_max: 255, reserved: &["aws:"], web_addresses: true },
+            Dialect::Ec2 => Self { key_max: 127, value_max: 256, reserved: &["aws:"], web_addresses: true },
         }
     }
 
@@ -96,6 +96,12 @@ impl Tags {
             }
         }
         Ok(Self(tags))
+    }
+
+    /// One tag alone.
+    #[must_use]
+    pub fn one(key: &str, value: &str) -> Self {
+        Self(OrdMap::unit(key.to_owned(), value.to_owned()))
     }
 
     /// The value of a key.

@@ -438,12 +438,10 @@ pub enum ErrorCode {
 /// What a server tells the process that started it, over its control socket.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// The public half of the first account's access key.
-    pub access_key_id: String,
-    /// The secret half.
-    pub access_key_secret: String,
-    /// The region that the server answers for.
-    pub region: String,
+    /// The key of the first ECS account.
+    pub ecs: KeyTold,
+    /// The key of the first EC2 account.
+    pub ec2: KeyTold,
     /// The operator's token.
     pub token: String,
     /// Where the API listens; the port is the real one.
@@ -452,6 +450,25 @@ pub struct Bootstrap {
     pub tls_ca_pem: Option<String>,
     /// Whether the API speaks TLS.
     pub tls: bool,
+}
+
+/// An access key, as whoever may know it is told.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyTold {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half.
+    pub access_key_secret: String,
+    /// The region that its clients should name.
+    pub region: String,
+}
+
+impl fmt::Debug for KeyTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { access_key_id, access_key_secret: _, region } = self;
+        let mut shown = f.debug_struct("KeyTold");
+        shown.field("access_key_id", access_key_id).field("region", region).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for CreatedAccount {
@@ -465,10 +482,10 @@ impl fmt::Debug for CreatedAccount {
 
 impl fmt::Debug for Bootstrap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access_key_id, region, listen, tls, .. } = self;
+        let Self { ecs, ec2, listen, tls, .. } = self;
         let mut shown = f.debug_struct("Bootstrap");
-        shown.field("access_key_id", access_key_id).field("region", region).field("listen", listen);
-        shown.field("tls", tls).finish_non_exhaustive()
+        shown.field("ecs", ecs).field("ec2", ec2).field("listen", listen).field("tls", tls);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -479,9 +496,16 @@ mod tests {
     #[test]
     fn secrets_are_not_shown_by_debug() {
         let bootstrap = Bootstrap {
-            access_key_id: "LTAI".to_owned(),
-            access_key_secret: "hush".to_owned(),
-            region: "cn-hangzhou".to_owned(),
+            ecs: KeyTold {
+                access_key_id: "LTAI".to_owned(),
+                access_key_secret: "hush".to_owned(),
+                region: "cn-hangzhou".to_owned(),
+            },
+            ec2: KeyTold {
+                access_key_id: "AKIA".to_owned(),
+                access_key_secret: "hush".to_owned(),
+                region: "us-east-1".to_owned(),
+            },
             token: "hush".to_owned(),
             listen: "127.0.0.1:1".parse().unwrap(),
             tls_ca_pem: None,

@@ -83,12 +83,17 @@ async fn tell(mut stream: UnixStream, uid: u32, bootstrap: &Bootstrap) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::KeyTold;
+
+    fn key(id: &str) -> KeyTold {
+        let (access_key_secret, region) = ("hush".to_owned(), "cn-hangzhou".to_owned());
+        KeyTold { access_key_id: id.to_owned(), access_key_secret, region }
+    }
 
     fn bootstrap() -> Bootstrap {
         Bootstrap {
-            access_key_id: "LTAI".to_owned(),
-            access_key_secret: "hush".to_owned(),
-            region: "cn-hangzhou".to_owned(),
+            ecs: key("LTAI"),
+            ec2: key("AKIA"),
             token: "token".to_owned(),
             listen: "127.0.0.1:8080".parse().unwrap(),
             tls_ca_pem: None,

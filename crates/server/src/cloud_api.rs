@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use sekimori_analysis::report;
 use sekimori_cloud::{
     RawRequest, Reply,
-    ecs::{self, Call, Fault, Operation},
+    api::{self, Api, Operation, Trouble},
+    ec2, ecs,
 };
 use sekimori_core::{
     apply::apply,
@@ -29,21 +30,29 @@ use crate::{
 /// A caller that has proven to have the secret of a key.
 struct Caller {
     account: AccountId,
-    ticket: Ticket,
+    /// What makes the request one that passes once, if its scheme has that.
+    ticket: Option<Ticket>,
     world: World,
 }
 
-/// Answers a call.
+/// Answers a call of either dialect.
 pub(crate) async fn serve(app: &App, raw: &RawRequest<'_>, request_id: &str, from: IpAddr) -> Reply {
-    let call = match Call::parse(raw, request_id) {
+    match api::dialect_of(raw) {
+        Dialect::Ecs => serve_as::<ecs::Call>(app, raw, request_id, from).await,
+        Dialect::Ec2 => serve_as::<ec2::Call>(app, raw, request_id, from).await,
+    }
+}
+
+async fn serve_as<C: Api>(app: &App, raw: &RawRequest<'_>, request_id: &str, from: IpAddr) -> Reply {
+    let call = match C::parse(raw, request_id) {
         Ok(call) => call,
         Err(reply) => return *reply,
     };
     match answer(app, &call, from).await {
         Ok(reply) => reply,
         Err(fault) => {
-            let failure = fault.failure(Some(call.action()));
-            let (operation, key, code) = (call.entry().name, call.key_id(), failure.code);
+            let failure = call.failure(&fault);
+            let (operation, key, code) = (call.operation(), call.key_id(), failure.code);
             tracing::info!(operation, %key, code, status = failure.status, "a call was refused");
             tracing::debug!(operation, %from, message = failure.message, "why it was refused");
             call.fault(&fault)
@@ -51,99 +60,102 @@ pub(crate) async fn serve(app: &App, raw: &RawRequest<'_>, request_id: &str, fro
     }
 }
 
-async fn answer(app: &App, call: &Call, from: IpAddr) -> Result<Reply, Fault> {
+async fn answer<C: Api>(app: &App, call: &C, from: IpAddr) -> Result<Reply, C::Fault> {
     let caller = authenticate(app, call)?;
-    match ecs::decode(call, &caller.world, &caller.account)? {
-        Operation::Query(query) => Ok(ecs::answer(call, &query, &caller.world, &caller.account, app.applied())),
-        Operation::DryRun(command) => Err(rehearse(app, &command)),
-        Operation::Command(command) => carry_out(app, call, (command, &caller.ticket), from).await,
+    match call.decode(&caller.world, &caller.account)? {
+        Operation::Query(query) => Ok(call.answer(&query, &caller.world, &caller.account, app.applied())),
+        Operation::DryRun(command) => Err(rehearse(app, &command).into()),
+        Operation::Command(command) => carry_out(app, call, &caller, command, from).await.map_err(Into::into),
     }
 }
 
 /// Finds the key, checks the signature and the time, and lets the nonce pass once.
-fn authenticate(app: &App, call: &Call) -> Result<Caller, Fault> {
+fn authenticate<C: Api>(app: &App, call: &C) -> Result<Caller, C::Fault> {
     let world = app.committer.world();
-    let key = world.key(call.key_id()).ok_or(Fault::UnknownKey)?;
+    let key = world.key(call.key_id()).ok_or(Trouble::UnknownKey)?;
     let secret = app.secrets.unseal(&key.id, &key.sealed_secret).map_err(|error| {
         tracing::error!(%error, "an access key cannot be used");
-        Fault::Internal
+        Trouble::Internal
     })?;
     let now = outside::now();
     call.verify(secret.as_bytes(), now)?;
     let account = key.account.clone();
-    match world.dialect_of(&account) {
-        Dialect::Ecs => {}
-        Dialect::Ec2 => return Err(Fault::WrongDialect),
+    if world.dialect_of(&account) != C::DIALECT {
+        return Err(Trouble::WrongDialect.into());
     }
-    let ticket = app.replay.admit(key.id.as_str(), call.nonce(), now).map_err(|replayed| match replayed {
-        Replayed::Used => Fault::NonceUsed,
-        Replayed::Full => Fault::Throttled,
+    let admit = |nonce| app.replay.admit(key.id.as_str(), nonce, now);
+    let ticket = call.nonce().map(admit).transpose().map_err(|replayed| match replayed {
+        Replayed::Used => Trouble::NonceUsed,
+        Replayed::Full => Trouble::Throttled,
     })?;
     Ok(Caller { account, ticket, world })
 }
 
-/// What a change would come to: the fault that says so, or why it would be refused. Nothing changes.
-fn rehearse(app: &App, command: &Command) -> Fault {
+/// What a change would come to: the trouble that says so, or why it would be refused. Nothing changes.
+fn rehearse(app: &App, command: &Command) -> Trouble {
     let state = app.committer.state();
-    let Ok(ids) = outside::id_source() else { return Fault::Internal };
+    let Ok(ids) = outside::id_source() else { return Trouble::Internal };
     let host = app.hosts.placement(state.world());
     let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
     match apply(&state, command, &mut context) {
-        Ok(_) => Fault::DryRun,
-        Err(refusal) => Fault::Refused(refusal),
+        Ok(_) => Trouble::DryRun,
+        Err(refusal) => Trouble::Refused(refusal),
     }
 }
 
 /// Takes the client's token of a command that has one, until the command has been carried out.
-fn enter(app: &App, command: &Command) -> Result<Option<Entered>, Fault> {
+fn enter(app: &App, command: &Command) -> Result<Option<Entered>, Trouble> {
     let Command::Once { ticket, command: _ } = command else { return Ok(None) };
-    app.busy.enter(&ticket.account, &ticket.text).map(Some).ok_or(Fault::TokenBusy)
+    app.busy.enter(&ticket.account, &ticket.text).map(Some).ok_or(Trouble::TokenBusy)
 }
 
 /// Fills a report in, of the world as it is now. Many rules take a while, so other calls do not wait for it, and only
 /// a few are made at a time.
-async fn examined(app: &App, mut command: Command) -> Result<Command, Fault> {
+async fn examined(app: &App, mut command: Command) -> Result<Command, Trouble> {
     let Some(new) = command.report_mut() else { return Ok(command) };
     let world = app.committer.world();
     new.revision = world.revision();
     if world.instance(&new.instance).is_none_or(|instance| instance.account != new.account) {
         return Ok(command);
     }
-    let _turn = app.diagnoses.try_acquire().map_err(|_| Fault::Throttled)?;
+    let _turn = app.diagnoses.try_acquire().map_err(|_| Trouble::Throttled)?;
     let instance = new.instance.clone();
     let found = tokio::task::spawn_blocking(move || report::examine(&world, &instance)).await;
     new.results = found.map_err(|error| {
         tracing::error!(%error, "a diagnosis broke off");
-        Fault::Internal
+        Trouble::Internal
     })?;
     Ok(command)
 }
 
 /// Writes the nonce down, has the command carried out, and reports what it did.
-async fn carry_out(
+async fn carry_out<C: Api>(
     app: &App,
-    call: &Call,
-    (command, ticket): (Command, &Ticket),
+    call: &C,
+    caller: &Caller,
+    command: Command,
     from: IpAddr,
-) -> Result<Reply, Fault> {
+) -> Result<Reply, Trouble> {
     let _busy = enter(app, &command)?;
     let command = examined(app, command).await?;
-    app.replay.keep(ticket, outside::now()).map_err(|error| {
-        tracing::error!(%error, "a nonce cannot be kept, so nothing is changed");
-        Fault::Unavailable
-    })?;
+    if let Some(ticket) = &caller.ticket {
+        app.replay.keep(ticket, outside::now()).map_err(|error| {
+            tracing::error!(%error, "a nonce cannot be kept, so nothing is changed");
+            Trouble::Unavailable
+        })?;
+    }
     let actor = Actor {
         who: call.key_id().to_string(),
-        operation: call.entry().name.to_owned(),
+        operation: call.operation().to_owned(),
         from: Some(from.to_string()),
         request_id: call.request_id().to_owned(),
     };
     match app.committer.commit(actor, command).await {
-        Ok((outcome, world)) => Ok(ecs::outcome(call, &outcome, &world, app.applied())),
-        Err(CommitError::Refused(refusal)) => Err(Fault::Refused(refusal)),
-        Err(CommitError::Overloaded) => Err(Fault::Throttled),
-        Err(CommitError::Store(_) | CommitError::Stopped) => Err(Fault::Unavailable),
-        Err(CommitError::Entropy(_)) => Err(Fault::Internal),
+        Ok((outcome, world)) => Ok(call.outcome(&outcome, &world, &caller.account, app.applied())),
+        Err(CommitError::Refused(refusal)) => Err(Trouble::Refused(refusal)),
+        Err(CommitError::Overloaded) => Err(Trouble::Throttled),
+        Err(CommitError::Store(_) | CommitError::Stopped) => Err(Trouble::Unavailable),
+        Err(CommitError::Entropy(_)) => Err(Trouble::Internal),
     }
 }
 
@@ -172,6 +184,6 @@ mod tests {
         let mut others = examined(&app, wanted("2")).await.unwrap();
         assert!(others.report_mut().unwrap().results.is_empty(), "who asks about others' instances is not answered");
         let _turns = app.diagnoses.acquire_many(DIAGNOSES_MAX as u32).await.unwrap();
-        assert_eq!(examined(&app, wanted(ACCOUNT)).await, Err(Fault::Throttled));
+        assert_eq!(examined(&app, wanted(ACCOUNT)).await, Err(Trouble::Throttled));
     }
 }

@@ -17,7 +17,7 @@ use sekimori_core::{
 
 use crate::{
     ServerConfig, TlsConfig,
-    api::Bootstrap,
+    api::{Bootstrap, KeyTold},
     app::{App, DIAGNOSES_MAX, system},
     bootstrap,
     busy::Busy,
@@ -26,7 +26,7 @@ use crate::{
     files,
     hosts::Hosts,
     http::{self, Tls},
-    outside,
+    native, outside,
     replay::Replay,
     secrets::{self, Secrets},
     snapshots,
@@ -34,7 +34,7 @@ use crate::{
     usage::{self, Usage},
 };
 
-/// The account that a new server begins with.
+/// The accounts that a new server begins with, one of each dialect.
 const FIRST_ACCOUNT: &str = "default";
 
 /// Runs a server until `shutdown` is ready; then stops accepting, finishes the requests in flight and what
@@ -178,10 +178,12 @@ impl Open {
     }
 }
 
-/// Makes the first account, and sets the bypass set that was asked for.
+/// Makes the first account of each dialect, and sets the bypass set that was asked for.
 async fn prepare(app: &App, bypass: Option<BypassSet>) -> anyhow::Result<()> {
-    if app.committer.world().accounts().next().is_none() {
-        let dialect = Dialect::Ecs;
+    for dialect in [Dialect::Ecs, Dialect::Ec2] {
+        if app.committer.world().accounts().any(|account| account.dialect == dialect) {
+            continue;
+        }
         let (key, secret) = secrets::new_access_key(dialect)?;
         let sealed_secret = app.secrets.seal(&key, &secret)?;
         let first = NewAccount { id: None, dialect, name: FIRST_ACCOUNT.to_owned(), key, sealed_secret };
@@ -196,13 +198,17 @@ async fn prepare(app: &App, bypass: Option<BypassSet>) -> anyhow::Result<()> {
 /// What the parent process is told.
 fn bootstrap(config: &ServerConfig, app: &App, listen: SocketAddr, tls: Option<&Tls>) -> anyhow::Result<Bootstrap> {
     let world = app.committer.world();
-    let key =
-        first_key(&world).context("no account of dialect ecs has an access key; make one with `account create`")?;
-    let secret = app.secrets.unseal(&key.id, &key.sealed_secret)?;
+    let told = |dialect: Dialect| -> anyhow::Result<KeyTold> {
+        let key = first_key(&world, dialect).with_context(|| {
+            format!("no account of dialect {dialect} has an access key; make one with `account create`")
+        })?;
+        let secret = app.secrets.unseal(&key.id, &key.sealed_secret)?;
+        let region = native::region_of(dialect, &config.region).to_owned();
+        Ok(KeyTold { access_key_id: key.id.to_string(), access_key_secret: secret.to_string(), region })
+    };
     Ok(Bootstrap {
-        access_key_id: key.id.to_string(),
-        access_key_secret: secret.to_string(),
-        region: config.region.clone(),
+        ecs: told(Dialect::Ecs)?,
+        ec2: told(Dialect::Ec2)?,
         token: app.secrets.token().to_owned(),
         listen,
         tls_ca_pem: tls.and_then(|tls| tls.ca_pem.clone()),
@@ -210,9 +216,9 @@ fn bootstrap(config: &ServerConfig, app: &App, listen: SocketAddr, tls: Option<&
     })
 }
 
-/// The key of the account that was made first.
-fn first_key(world: &World) -> Option<&AccessKey> {
-    let accounts = world.accounts().filter(|account| account.dialect == Dialect::Ecs);
+/// The key of the account of a dialect that was made first.
+fn first_key(world: &World, dialect: Dialect) -> Option<&AccessKey> {
+    let accounts = world.accounts().filter(|account| account.dialect == dialect);
     let first = accounts.min_by_key(|account| (account.name != FIRST_ACCOUNT, account.created_at, &account.id))?;
     let keys = world.keys().filter(|key| key.account == first.id);
     keys.min_by_key(|key| (key.created_at, &key.id)).map(|key| &**key)

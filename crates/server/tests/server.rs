@@ -35,7 +35,7 @@ async fn a_signed_call_changes_the_world_and_a_restart_keeps_it() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path()).await;
     let first = server.told.clone();
-    assert!(first.access_key_id.starts_with("LTAI5t") && first.access_key_secret.len() == 30);
+    assert!(first.ecs.access_key_id.starts_with("LTAI5t") && first.ecs.access_key_secret.len() == 30);
     let (_, group) = new_group(&server).await;
     let made = server.call("AuthorizeSecurityGroup", &rule(&group)).await;
     assert_eq!(made.status, 200, "{}", made.body);
@@ -45,13 +45,13 @@ async fn a_signed_call_changes_the_world_and_a_restart_keeps_it() {
     server.stop().await;
 
     let server = Server::start(dir.path()).await;
-    assert_eq!(server.told.access_key_secret, first.access_key_secret);
+    assert_eq!(server.told.ecs.access_key_secret, first.ecs.access_key_secret);
     assert_eq!(server.told.token, first.token);
     let shown = server.call("DescribeSecurityGroupAttribute", &[("SecurityGroupId", &group)]).await;
     assert_eq!(shown.status, 200, "{}", shown.body);
     assert!(shown.body.contains("443/443"), "{}", shown.body);
     let status = server.native("/v1/status").await;
-    assert_eq!(status.json()["committed"], 4);
+    assert_eq!(status.json()["committed"], 5);
     server.stop().await;
 }
 
@@ -101,7 +101,7 @@ async fn a_nonce_passes_once_even_across_a_restart() {
 async fn calls_that_prove_nothing_are_refused_with_the_clouds_codes() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path()).await;
-    let (id, secret) = (server.told.access_key_id.as_str(), server.told.access_key_secret.as_str());
+    let (id, secret) = (server.told.ecs.access_key_id.as_str(), server.told.ecs.access_key_secret.as_str());
     let call = ("DescribeVpcs", [].as_slice());
     for (path, expected) in [
         (sign((id, "wrong"), "n1", 0, call), (400, "SignatureDoesNotMatch")),
@@ -117,7 +117,7 @@ async fn calls_that_prove_nothing_are_refused_with_the_clouds_codes() {
         assert_eq!(answer.error(), (expected.0, expected.1.to_owned()), "{path}: {}", answer.body);
         assert!(answer.head.contains("x-acs-request-id: "), "{}", answer.head);
     }
-    assert_eq!(server.native("/v1/status").await.json()["committed"], 1);
+    assert_eq!(server.native("/v1/status").await.json()["committed"], 2);
     server.stop().await;
 }
 
@@ -129,7 +129,7 @@ async fn a_refused_command_changes_nothing() {
     assert_eq!(refused.error(), (404, "InvalidSecurityGroupId.NotFound".to_owned()), "{}", refused.body);
     let refused = server.call("CreateVpc", &[("CidrBlock", "10.0.0.0/99")]).await;
     assert_eq!(refused.status / 100, 4, "{}", refused.body);
-    assert_eq!(server.native("/v1/status").await.json()["committed"], 1);
+    assert_eq!(server.native("/v1/status").await.json()["committed"], 2);
     server.stop().await;
 }
 
@@ -174,7 +174,7 @@ async fn a_request_in_flight_is_finished_when_the_server_stops() {
     timeout(lab::PATIENCE, stopping).await.unwrap().unwrap().unwrap();
     assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0);
     let server = Server::start(dir.path()).await;
-    assert_eq!(server.native("/v1/status").await.json()["committed"], 2);
+    assert_eq!(server.native("/v1/status").await.json()["committed"], 3);
     server.stop().await;
 }
 

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, Row};
 use sekimori_analysis::text;
 use sekimori_core::world::Dialect;
-use sekimori_server::api::{Account, CreatedAccount, NewAccount};
+use sekimori_server::api::{Account, CreatedAccount, KeyTold, NewAccount};
 
 use crate::{
     cli::{Common, Format},
@@ -27,11 +27,15 @@ pub(crate) enum AccountCommand {
 
 /// The arguments of `create`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sekimori account create --dialect ecs --name team-a > team-a.env")]
+#[command(after_help = "Example:\n  sekimori account create --dialect ecs --name team-a > team-a.env\n  \
+                  sekimori account create --dialect ec2 --id 123456789012 --format json")]
 pub(crate) struct CreateArgs {
     /// Which cloud's API its keys may call
     #[arg(long, value_enum)]
     dialect: DialectName,
+    /// Its number: 16 digits for ecs, 12 for ec2; without it one is made up
+    #[arg(long, value_name = "DIGITS")]
+    id: Option<String>,
     /// A name for people
     #[arg(long, default_value = "unnamed", value_name = "NAME")]
     name: String,
@@ -40,11 +44,13 @@ pub(crate) struct CreateArgs {
     format: Option<CreatedFormat>,
 }
 
-/// The dialects whose API this release serves.
+/// The dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DialectName {
     /// Alibaba Cloud ECS.
     Ecs,
+    /// Amazon EC2.
+    Ec2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,15 +76,17 @@ pub(crate) fn run(common: &Common, command: AccountCommand) -> Outcome {
 fn create(common: &Common, args: CreateArgs) -> Outcome {
     let dialect = match args.dialect {
         DialectName::Ecs => Dialect::Ecs,
+        DialectName::Ec2 => Dialect::Ec2,
     };
     let client = Client::connect(common)?;
-    let created: CreatedAccount = client.post("/v1/accounts", &NewAccount { dialect, name: args.name, id: None })?;
+    let new = NewAccount { dialect, name: args.name, id: args.id.map(Into::into) };
+    let created: CreatedAccount = client.post("/v1/accounts", &new)?;
     let format = args.format.unwrap_or(match common.output {
         Format::Table => CreatedFormat::Env,
         Format::Json => CreatedFormat::Json,
     });
     let text = match format {
-        CreatedFormat::Env => lines(&created, client.address())?,
+        CreatedFormat::Env => lines(&created, client.endpoint())?,
         CreatedFormat::Json => output::json(&created)? + "\n",
     };
     output::print(&text)?;
@@ -86,9 +94,10 @@ fn create(common: &Common, args: CreateArgs) -> Outcome {
     Ok(Answer::Yes)
 }
 
-fn lines(created: &CreatedAccount, address: &str) -> Result<String, Failure> {
-    let CreatedAccount { access_key_id, access_key_secret, region, .. } = created;
-    Ok(Credentials::of_key(access_key_id.as_str(), access_key_secret, region, address)?.render())
+fn lines(created: &CreatedAccount, endpoint: &str) -> Result<String, Failure> {
+    let CreatedAccount { account: _, dialect, access_key_id, access_key_secret, region } = created.clone();
+    let key = KeyTold { access_key_id: access_key_id.to_string(), access_key_secret, region };
+    Ok(Credentials::of_key(dialect, &key, endpoint)?.render())
 }
 
 fn page(accounts: &[Account]) -> Page {
@@ -147,6 +156,14 @@ mod tests {
             ALIBABA_CLOUD_REGION_ID=cn-hangzhou
             ALIBABA_CLOUD_ENDPOINT_ECS=127.0.0.1:8470
         "#]]
-        .assert_eq(&lines(&created, "127.0.0.1:8470").unwrap());
+        .assert_eq(&lines(&created, "http://127.0.0.1:8470").unwrap());
+        let created = CreatedAccount { dialect: Dialect::Ec2, region: "us-east-1".to_owned(), ..created };
+        expect![[r#"
+            AWS_ACCESS_KEY_ID=LTAI1
+            AWS_SECRET_ACCESS_KEY=hush
+            AWS_DEFAULT_REGION=us-east-1
+            AWS_ENDPOINT_URL=http://127.0.0.1:8470
+        "#]]
+        .assert_eq(&lines(&created, "http://127.0.0.1:8470").unwrap());
     }
 }

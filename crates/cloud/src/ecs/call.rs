@@ -1,7 +1,6 @@
 //! A request of the ECS or VPC API, read but not yet believed: what it asks for and who claims to ask.
 
 use sekimori_core::{ids::KeyId, time::Timestamp};
-use sha2::{Digest, Sha256};
 
 use super::{
     catalog::{Action, Entry, Version},
@@ -10,6 +9,7 @@ use super::{
 };
 use crate::{
     RawRequest, Reply,
+    api::fingerprint,
     params::{Params, ParamsError},
     sign::{self, Scheme, SignError, Signed},
     time,
@@ -162,15 +162,7 @@ impl Call {
     /// A digest of what is asked for: equal for a request that is sent again, whatever it is signed with.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let mut digest = Sha256::new();
-        let meant = self.params.iter().filter(|(name, _)| !ENVELOPE.contains(name));
-        for part in
-            [self.entry.name, self.version.date()].into_iter().chain(meant.flat_map(|(name, value)| [name, value]))
-        {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        fingerprint([self.entry.name, self.version.date()], &self.params, &ENVELOPE)
     }
 
     /// The parameters.
@@ -195,12 +187,6 @@ impl Call {
 #[must_use]
 pub fn early_fault(raw: &RawRequest<'_>, request_id: impl Into<String>, fault: &Fault) -> Reply {
     Envelope::of(raw, request_id.into()).fault(None, fault)
-}
-
-/// The reply to a request whose body is larger than is read; the body may be left out.
-#[must_use]
-pub fn oversized(raw: &RawRequest<'_>, request_id: impl Into<String>, bytes_max: usize) -> Reply {
-    early_fault(raw, request_id, &Fault::BodyTooLarge { bytes_max })
 }
 
 impl Envelope {
@@ -330,7 +316,7 @@ mod tests {
     #[test]
     fn an_oversized_body_is_refused_in_the_form_that_the_query_asks_for() {
         let raw = RawRequest { method: "POST", path: "/", query: "Format=JSON", headers: &[], body: &[] };
-        let reply = oversized(&raw, "R-1", 1024);
+        let reply = early_fault(&raw, "R-1", &Fault::BodyTooLarge { bytes_max: 1024 });
         assert_eq!((reply.status, reply.content_type), (413, "application/json;charset=utf-8"));
     }
 

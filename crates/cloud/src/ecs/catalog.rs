@@ -1,8 +1,11 @@
 //! Every operation that is spoken here, with every parameter it takes. A parameter that is not listed is
-//! ignored, as the real service does.
-//!
-//! Decoding reads parameters through [`Entry::accepts`] in debug builds, so a parameter cannot be read
-//! without being listed.
+//! ignored, as the real service does. The words it is written in are those of [`crate::catalog`].
+
+use crate::catalog::{
+    self,
+    Kind::{Address, Boolean, Choice, Id, Ids, Integer, Ports, Text, Token},
+    Parameter, ignores, join, needs, takes,
+};
 
 /// A version of an API, which tells the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,65 +122,8 @@ pub enum Action {
     DescribeDiagnosticMetricSets,
 }
 
-/// What the text of a parameter must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The id of a resource.
-    Id,
-    /// The ids of resources, as a JSON array.
-    Ids,
-    /// Words of the owner.
-    Text,
-    /// A decimal number.
-    Integer,
-    /// `true` or `false`.
-    Boolean,
-    /// One of a few words, in any case.
-    Choice,
-    /// An address or an address block.
-    Address,
-    /// A port range, `first/last`.
-    Ports,
-    /// An opaque token.
-    Token,
-}
-
-/// Whether a parameter is needed, and whether it has an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// The call fails without it.
-    Required,
-    /// It may be left out.
-    Optional,
-    /// It is accepted without any effect.
-    Ignored,
-}
-
-/// A parameter of an operation.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Its name; `N` stands for the number of a list item.
-    pub name: &'static str,
-    /// What its text must be.
-    pub kind: Kind,
-    /// Whether it is needed.
-    pub presence: Presence,
-}
-
 /// An operation in the table.
-#[derive(Debug)]
-pub struct Entry {
-    /// Which.
-    pub action: Action,
-    /// Its name on the wire.
-    pub name: &'static str,
-    /// The API versions that have it.
-    pub versions: &'static [Version],
-    /// Whether it changes anything.
-    pub is_mutating: bool,
-    /// Its parameters, besides [`COMMON`].
-    pub parameters: &'static [Parameter],
-}
+pub type Entry = catalog::Entry<Action, Version>;
 
 impl Entry {
     /// The operation of a name in a version.
@@ -185,36 +131,7 @@ impl Entry {
     pub fn find(name: &str, version: Version) -> Option<&'static Self> {
         OPERATIONS.iter().find(|entry| entry.name == name && entry.versions.contains(&version))
     }
-
-    /// The parameters that a call fails without.
-    pub fn required(&self) -> impl Iterator<Item = &'static str> {
-        let needed = self.parameters.iter().filter(|parameter| parameter.presence == Presence::Required);
-        needed.map(|parameter| parameter.name)
-    }
-
-    /// Whether a name on the wire, such as `Permissions.3.Policy`, is a parameter of the operation.
-    #[must_use]
-    pub fn accepts(&self, name: &str) -> bool {
-        let general: Vec<&str> =
-            name.split('.').map(|part| if part.parse::<u32>().is_ok() { "N" } else { part }).collect();
-        let general = general.join(".");
-        self.parameters.iter().chain(COMMON).any(|parameter| parameter.name == general)
-    }
 }
-
-const fn needs(name: &'static str, kind: Kind) -> Parameter {
-    Parameter { name, kind, presence: Presence::Required }
-}
-
-const fn takes(name: &'static str, kind: Kind) -> Parameter {
-    Parameter { name, kind, presence: Presence::Optional }
-}
-
-const fn ignores(name: &'static str, kind: Kind) -> Parameter {
-    Parameter { name, kind, presence: Presence::Ignored }
-}
-
-use Kind::{Address, Boolean, Choice, Id, Ids, Integer, Ports, Text, Token};
 
 /// Parameters that every operation accepts. Those that sign are read by [`crate::sign`].
 pub const COMMON: &[Parameter] = &[
@@ -260,23 +177,6 @@ macro_rules! rule_parameters {
 const FLAT_RULE: [Parameter; 20] = rule_parameters!("");
 const LISTED_RULE: [Parameter; 20] = rule_parameters!("Permissions.N.");
 
-/// Joins lists of parameters at compile time.
-const fn join<const N: usize>(lists: &[&[Parameter]]) -> [Parameter; N] {
-    let mut all = [ignores("", Text); N];
-    let (mut list, mut next) = (0, 0);
-    while list < lists.len() {
-        let mut item = 0;
-        while item < lists[list].len() {
-            all[next] = lists[list][item];
-            next += 1;
-            item += 1;
-        }
-        list += 1;
-    }
-    assert!(next == N, "the length of a parameter list is wrong");
-    all
-}
-
 const GROUP_IN_REGION: [Parameter; 2] = [needs("RegionId", Id), needs("SecurityGroupId", Id)];
 const AUTHORIZE: &[Parameter] = &join::<42>(&[&GROUP_IN_REGION, &FLAT_RULE, &LISTED_RULE]);
 const REVOKE: &[Parameter] =
@@ -321,7 +221,7 @@ const fn entry(
     is_mutating: bool,
     parameters: &'static [Parameter],
 ) -> Entry {
-    Entry { action, name, versions, is_mutating, parameters }
+    Entry { action, name, versions, is_mutating, parameters, common: COMMON }
 }
 
 /// Every operation.

@@ -1,18 +1,16 @@
 //! Replies as bytes: one tree, written as JSON or as XML (`spec/ecs.md` B4).
 //!
 //! The cloud wraps most lists twice: `"SecurityGroups": {"SecurityGroup": […]}`; those of port lists are plain
-//! arrays. An empty list is written, not left out: clients index into it.
+//! arrays.
 
-use std::fmt::Write as _;
-
-use quick_xml::escape::escape;
 use serde::{
     Serialize,
     ser::{SerializeMap, Serializer},
 };
 
 use super::errors::Failure;
-use crate::{Reply, sign::percent_encode};
+pub(super) use crate::node::{Fields, Node, array, list, number};
+use crate::{Reply, node, sign::percent_encode};
 
 /// How a client wants its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,70 +19,6 @@ pub(super) enum Format {
     Json,
     /// `text/xml`.
     Xml,
-}
-
-/// A value of a reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Node {
-    /// Text.
-    Text(String),
-    /// A number.
-    Number(i64),
-    /// True or false.
-    Boolean(bool),
-    /// Named values.
-    Object(Fields),
-    /// A wrapped list.
-    List {
-        /// The name of an item, which is also that of the wrapped list.
-        item: &'static str,
-        /// The items.
-        items: Vec<Self>,
-    },
-    /// A list that is not wrapped.
-    Array(Vec<Self>),
-}
-
-/// Named values, in the order in which they are written.
-pub(super) type Fields = Vec<(&'static str, Node)>;
-
-impl From<&str> for Node {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Node {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<bool> for Node {
-    fn from(value: bool) -> Self {
-        Self::Boolean(value)
-    }
-}
-
-/// A number; one that is too large to write is written as the largest.
-pub(super) fn number(value: impl TryInto<i64>) -> Node {
-    Node::Number(value.try_into().unwrap_or(i64::MAX))
-}
-
-/// A wrapped list.
-pub(super) fn list<T: Into<Node>>(item: &'static str, items: impl IntoIterator<Item = T>) -> Node {
-    Node::List { item, items: items.into_iter().map(Into::into).collect() }
-}
-
-/// A list that is not wrapped.
-pub(super) fn array<T: Into<Node>>(items: impl IntoIterator<Item = T>) -> Node {
-    Node::Array(items.into_iter().map(Into::into).collect())
-}
-
-impl From<Fields> for Node {
-    fn from(fields: Fields) -> Self {
-        Self::Object(fields)
-    }
 }
 
 /// The reply to an operation that succeeded.
@@ -109,18 +43,13 @@ pub(super) fn error(format: Format, request_id: &str, host: &str, failure: Failu
 }
 
 fn reply(format: Format, status: u16, root: &str, fields: Fields) -> Reply {
-    let root_node = Node::Object(fields);
     match format {
         Format::Json => Reply {
             status,
             content_type: "application/json;charset=utf-8",
-            body: serde_json::to_vec(&root_node).unwrap_or_default(),
+            body: serde_json::to_vec(&Node::Object(fields)).unwrap_or_default(),
         },
-        Format::Xml => {
-            let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
-            write_xml(&mut text, root, &root_node);
-            Reply { status, content_type: "text/xml;charset=utf-8", body: text.into_bytes() }
-        }
+        Format::Xml => Reply { status, content_type: "text/xml;charset=utf-8", body: node::xml(root, None, fields) },
     }
 }
 
@@ -139,34 +68,6 @@ impl Serialize for Node {
             Self::Array(items) => serializer.collect_seq(items),
         }
     }
-}
-
-fn write_xml(out: &mut String, name: &str, node: &Node) {
-    if let Node::Array(items) = node {
-        return items.iter().for_each(|value| write_xml(out, name, value));
-    }
-    out.push('<');
-    out.push_str(name);
-    out.push('>');
-    match node {
-        Node::Text(text) => out.push_str(&escape(legal_in_xml(text))),
-        // Writing to a String cannot fail.
-        Node::Number(number) => drop(write!(out, "{number}")),
-        Node::Boolean(value) => drop(write!(out, "{value}")),
-        Node::Object(fields) => fields.iter().for_each(|(name, value)| write_xml(out, name, value)),
-        Node::List { item, items } => items.iter().for_each(|value| write_xml(out, item, value)),
-        // An array has no element of its own: its name is that of each item.
-        Node::Array(_) => {}
-    }
-    out.push_str("</");
-    out.push_str(name);
-    out.push('>');
-}
-
-/// XML 1.0 cannot carry control characters, not even escaped; whoever sent one gets U+FFFD back.
-fn legal_in_xml(text: &str) -> String {
-    let is_legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
-    text.chars().map(|c| if is_legal(c) { c } else { '\u{fffd}' }).collect()
 }
 
 #[cfg(test)]

@@ -9,21 +9,9 @@ mod lists;
 
 pub use self::lists::ListFault;
 use super::{catalog::Action, refusals};
-
-/// What a client is told about a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The HTTP status.
-    pub status: u16,
-    /// The error code.
-    pub code: &'static str,
-    /// The message.
-    pub message: String,
-}
-
-pub(super) fn failure(status: u16, code: &'static str, message: impl Into<String>) -> Failure {
-    Failure { status, code, message: message.into() }
-}
+pub use crate::failure::Failure;
+pub(super) use crate::failure::failure;
+use crate::{api::Trouble, read::Unread};
 
 /// Why a request is not answered with success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,6 +239,38 @@ pub enum Address {
     DestCidrIp,
     Ipv6SourceCidrIp,
     Ipv6DestCidrIp,
+}
+
+impl From<Trouble> for Fault {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::UnknownKey => Self::UnknownKey,
+            Trouble::WrongDialect => Self::WrongDialect,
+            Trouble::NonceUsed => Self::NonceUsed,
+            Trouble::Throttled => Self::Throttled,
+            Trouble::Internal => Self::Internal,
+            Trouble::Unavailable => Self::Unavailable,
+            Trouble::BodyTooLarge { bytes_max } => Self::BodyTooLarge { bytes_max },
+            Trouble::DryRun => Self::DryRun,
+            Trouble::TokenBusy => Self::TokenBusy,
+            Trouble::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+impl From<Unread> for Fault {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Missing { name } => Self::Missing { name },
+            Unread::NoBoolean { name, text } => {
+                Self::Invalid { name, reason: format!("`{text}` is neither true nor false") }
+            }
+            Unread::NoInteger { name, text, range } => {
+                let reason = format!("`{text}` is not a whole number from {} to {}", range.start(), range.end());
+                Self::Invalid { name, reason }
+            }
+        }
+    }
 }
 
 impl Fault {

@@ -14,33 +14,30 @@ mod metrics;
 pub mod query;
 pub mod refusals;
 pub mod region;
-pub mod token;
+pub use crate::token;
 
 use sekimori_core::{
-    command::{Command, Outcome},
-    ids::AccountId,
+    command::Outcome,
+    ids::{AccountId, KeyId},
     refusal::Refusal,
-    world::{Revision, World},
+    time::Timestamp,
+    world::{Dialect, Revision, World},
 };
 
 pub use self::{
-    call::{Call, early_fault, oversized},
+    call::{Call, early_fault},
     decode::decode,
     errors::Fault,
     query::Query,
 };
-use crate::Reply;
+use crate::{
+    RawRequest, Reply,
+    api::{self, Api},
+    failure::Failure,
+};
 
 /// What a call asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// A change, for the writer.
-    Command(Command),
-    /// A change that is only to be judged: [`Fault::DryRun`] is the reply to one that would succeed.
-    DryRun(Command),
-    /// A question, to be answered from a snapshot with [`answer`].
-    Query(Query),
-}
+pub type Operation = api::Operation<Query>;
 
 /// The reply to a command that was carried out, in the world that holds the result, of which the kernels enforce a
 /// revision.
@@ -61,5 +58,55 @@ pub fn answer(call: &Call, query: &Query, world: &World, account: &AccountId, ap
     match describe::answer(query, &describe::View { world, account, applied }) {
         Ok(fields) => call.success(fields),
         Err(fault) => call.fault(&fault),
+    }
+}
+
+impl Api for Call {
+    const DIALECT: Dialect = Dialect::Ecs;
+    type Query = Query;
+    type Fault = Fault;
+
+    fn parse(raw: &RawRequest<'_>, request_id: &str) -> Result<Self, Box<Reply>> {
+        Self::parse(raw, request_id)
+    }
+
+    fn key_id(&self) -> &KeyId {
+        self.key_id()
+    }
+
+    fn nonce(&self) -> Option<&str> {
+        Some(self.nonce())
+    }
+
+    fn verify(&self, secret: &[u8], now: Timestamp) -> Result<(), Fault> {
+        self.verify(secret, now)
+    }
+
+    fn operation(&self) -> &'static str {
+        self.entry().name
+    }
+
+    fn request_id(&self) -> &str {
+        self.request_id()
+    }
+
+    fn decode(&self, world: &World, account: &AccountId) -> Result<Operation, Fault> {
+        decode(self, world, account)
+    }
+
+    fn answer(&self, query: &Query, world: &World, account: &AccountId, applied: Revision) -> Reply {
+        answer(self, query, world, account, applied)
+    }
+
+    fn outcome(&self, outcome: &Outcome, world: &World, _: &AccountId, applied: Revision) -> Reply {
+        self::outcome(self, outcome, world, applied)
+    }
+
+    fn failure(&self, fault: &Fault) -> Failure {
+        fault.failure(Some(self.action()))
+    }
+
+    fn fault(&self, fault: &Fault) -> Reply {
+        self.fault(fault)
     }
 }

@@ -12,6 +12,7 @@ use sekimori_core::{
 };
 
 use super::{region::Region, token::Mark};
+use crate::wildcard::Pattern;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl NameFilter {
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(wanted) => wanted == name,
-            Self::Pattern(pattern) => matches_pattern(pattern, name),
+            Self::Pattern(pattern) => Pattern::with_stars(pattern).matches(name),
         }
     }
 }
@@ -436,35 +437,4 @@ pub struct MetricQuery {
     pub resource_type: Option<String>,
     /// Which part.
     pub page: Page,
-}
-
-/// Whether a name fits a pattern in which `*` stands for any characters. Linear in both.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, name) in
-            [("web", "web"), ("w*b", "web"), ("*", ""), ("*e*", "web"), ("w**b", "wb"), ("東*", "東京")]
-        {
-            assert!(matches_pattern(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("web", "webs"), ("w*b", "wbs"), ("*ab", "b"), ("ab*ab", "ab"), ("*x*", "web")] {
-            assert!(!matches_pattern(pattern, name), "{pattern} {name}");
-        }
-    }
 }

@@ -3,15 +3,12 @@
 //! The client chooses which headers it signs. Those that decide the meaning of the request must be among
 //! them: every `x-acs-` header that is read, and the content type of a body, which says whether it is a form.
 
-use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use super::{Scheme, SignError, Signed, canonical};
+use super::{Authorization, Scheme, SignError, Signed, canonical, canonical_request, hex, hmac_sha256};
 use crate::{RawRequest, params::Params};
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
-/// Headers in `SignedHeaders`. Clients sign about ten.
-const SIGNED_HEADERS_MAX: usize = 64;
 /// The headers that are read when they are there, so that they must be signed then.
 const READ: [&str; 6] = [
     "x-acs-action",
@@ -22,23 +19,20 @@ const READ: [&str; 6] = [
     "x-acs-content-sha256",
 ];
 
-struct Authorization<'a> {
-    key_id: &'a str,
-    signed_headers: Vec<&'a str>,
-    signature: &'a str,
-}
-
 pub(super) fn read(raw: &RawRequest<'_>) -> Result<Signed, SignError> {
     let text = raw.header("authorization").ok_or(SignError::Missing("Authorization"))?;
-    let authorization = parse(&text)?;
+    let authorization = Authorization::parse(&text, ALGORITHM)?;
     check_signed(raw, &authorization.signed_headers)?;
     let header =
         |name: &'static str| raw.header(name).filter(|value| !value.is_empty()).ok_or(SignError::Missing(name));
     let body_hash = hex(&Sha256::digest(raw.body));
-    let request = canonical_request(raw, &authorization.signed_headers, &body_hash)?;
+    // The body is covered by its hash, so only the query is canonical here.
+    let query = Params::parse(raw.query, None).map_err(|_| SignError::Malformed("query"))?;
+    let query = canonical(query.iter());
+    let request = canonical_request(raw, &query, &authorization.signed_headers, &body_hash, str::to_owned)?;
     Ok(Signed {
         scheme: Scheme::Acs3,
-        key_id: authorization.key_id.to_owned(),
+        key_id: authorization.credential.to_owned(),
         nonce: header("x-acs-signature-nonce")?,
         timestamp: header("x-acs-date")?,
         security_token: raw.header("x-acs-security-token").filter(|token| !token.is_empty()),
@@ -49,28 +43,7 @@ pub(super) fn read(raw: &RawRequest<'_>) -> Result<Signed, SignError> {
 }
 
 pub(super) fn signature(secret: &[u8], string_to_sign: &str) -> String {
-    let mut mac = match Hmac::<Sha256>::new_from_slice(secret) {
-        Ok(mac) => mac,
-        // HMAC takes keys of every length. An empty signature equals no signature that was sent.
-        Err(_) => return String::new(),
-    };
-    mac.update(string_to_sign.as_bytes());
-    hex(&mac.finalize().into_bytes())
-}
-
-fn parse(text: &str) -> Result<Authorization<'_>, SignError> {
-    let malformed = SignError::Malformed("Authorization");
-    let Some((ALGORITHM, fields)) = text.trim().split_once(' ') else { return Err(malformed) };
-    let field = |name: &str| {
-        let pairs = fields.split(',').filter_map(|field| field.trim().split_once('='));
-        let mut values = pairs.filter(|(own, _)| *own == name).map(|(_, value)| value.trim());
-        values.next().filter(|value| !value.is_empty()).ok_or_else(|| malformed.clone())
-    };
-    let signed_headers: Vec<&str> = field("SignedHeaders")?.split(';').collect();
-    if signed_headers.len() > SIGNED_HEADERS_MAX {
-        return Err(malformed);
-    }
-    Ok(Authorization { key_id: field("Credential")?, signed_headers, signature: field("Signature")? })
+    hex(&hmac_sha256(secret, string_to_sign.as_bytes()))
 }
 
 fn check_signed(raw: &RawRequest<'_>, signed: &[&str]) -> Result<(), SignError> {
@@ -82,22 +55,6 @@ fn check_signed(raw: &RawRequest<'_>, signed: &[&str]) -> Result<(), SignError> 
         return Err(SignError::Unsigned("content-type"));
     }
     Ok(())
-}
-
-fn canonical_request(raw: &RawRequest<'_>, signed: &[&str], body_hash: &str) -> Result<String, SignError> {
-    // The body is covered by its hash, so only the query is canonical here.
-    let query = Params::parse(raw.query, None).map_err(|_| SignError::Malformed("query"))?;
-    let mut request = format!("{}\n{}\n{}\n", raw.method, raw.path, canonical(query.iter()));
-    for name in signed {
-        let value = raw.header(name).ok_or(SignError::Malformed("SignedHeaders"))?;
-        request.push_str(&format!("{name}:{value}\n"));
-    }
-    request.push_str(&format!("\n{}\n{body_hash}", signed.join(";")));
-    Ok(request)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
-//! Who sent a request: the signature schemes, as verifiers.
+//! Who sent a request: the signature schemes of Alibaba Cloud, and of Amazon in [`aws`], as verifiers.
 //!
 //! [`read`] finds the scheme and collects what it signs; [`Signed::verify`] compares in constant time. A
 //! request is accepted only if everything that decides its meaning is under the signature: all parameters,
 //! the body, and every header that is read. Nonces and clocks are the caller's business.
 
 mod acs3;
+pub mod aws;
 mod rpc_v1;
 
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::{RawRequest, params::Params};
@@ -106,6 +110,69 @@ pub(crate) fn percent_encode(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// HMAC takes keys of every length; were it otherwise, the empty result would equal no signature that was sent.
+fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+    Hmac::<Sha256>::new_from_slice(key)
+        .map_or(Vec::new(), |mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+}
+
+fn hmac_sha1(key: &[u8], text: &[u8]) -> Vec<u8> {
+    Hmac::<Sha1>::new_from_slice(key)
+        .map_or(Vec::new(), |mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+}
+
+/// Headers in `SignedHeaders`. Clients sign about ten.
+const SIGNED_HEADERS_MAX: usize = 64;
+
+/// An `Authorization` header: `ALGORITHM Credential=…,SignedHeaders=…,Signature=…`.
+struct Authorization<'a> {
+    credential: &'a str,
+    signed_headers: Vec<&'a str>,
+    signature: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    fn parse(text: &'a str, algorithm: &str) -> Result<Self, SignError> {
+        let malformed = SignError::Malformed("Authorization");
+        let (own, fields) = text.trim().split_once(' ').ok_or_else(|| malformed.clone())?;
+        if own != algorithm {
+            return Err(malformed);
+        }
+        let field = |name: &str| {
+            let pairs = fields.split(',').filter_map(|field| field.trim().split_once('='));
+            let mut values = pairs.filter(|(own, _)| *own == name).map(|(_, value)| value.trim());
+            values.next().filter(|value| !value.is_empty()).ok_or_else(|| malformed.clone())
+        };
+        let signed_headers: Vec<&str> = field("SignedHeaders")?.split(';').collect();
+        if signed_headers.len() > SIGNED_HEADERS_MAX {
+            return Err(malformed);
+        }
+        Ok(Self { credential: field("Credential")?, signed_headers, signature: field("Signature")? })
+    }
+}
+
+/// Method, path, query, signed headers and the hash of the body, as both clouds sign them.
+fn canonical_request(
+    raw: &RawRequest<'_>,
+    query: &str,
+    signed: &[&str],
+    body_hash: &str,
+    value: impl Fn(&str) -> String,
+) -> Result<String, SignError> {
+    let mut request = format!("{}\n{}\n{query}\n", raw.method, raw.path);
+    for name in signed {
+        let header = raw.header(name).ok_or(SignError::Malformed("SignedHeaders"))?;
+        request.push_str(&format!("{name}:{}\n", value(&header)));
+    }
+    request.push_str(&format!("\n{}\n{body_hash}", signed.join(";")));
+    Ok(request)
 }
 
 /// `name=value` pairs in the byte order of names, both percent-encoded.

@@ -5,6 +5,7 @@
 
 mod arbitrary;
 mod disks;
+mod ec2;
 mod ecs;
 mod edits;
 mod estate;

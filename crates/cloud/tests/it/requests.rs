@@ -30,9 +30,18 @@ impl Recorded {
     }
 }
 
-/// Every recorded request, by name.
+/// Every request that was recorded of a client of Alibaba Cloud, by name.
 pub(crate) fn all() -> Vec<Recorded> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
+    all_in("tests/recorded")
+}
+
+/// Every request that was recorded of a client of Amazon, by name.
+pub(crate) fn all_of_ec2() -> Vec<Recorded> {
+    all_in("tests/recorded-ec2")
+}
+
+fn all_in(folder: &str) -> Vec<Recorded> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "http"));
     files.sort();
@@ -49,7 +58,7 @@ fn read(file: &PathBuf) -> Recorded {
     Recorded {
         name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
         method: method.to_owned(),
-        query: target.strip_prefix("/?").unwrap().to_owned(),
+        query: target.strip_prefix("/?").unwrap_or_default().to_owned(),
         headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
         body: body.trim_end_matches('\n').as_bytes().to_vec(),
     }

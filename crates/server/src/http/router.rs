@@ -19,8 +19,9 @@ use tokio::time::timeout;
 
 use sekimori_cloud::{
     RawRequest, Reply,
-    ecs::{self, Fault},
+    api::{self, Trouble},
 };
+use sekimori_core::world::Dialect;
 
 use super::{BODY_BYTES_MAX, BODY_TIMEOUT, REQUEST_TIMEOUT};
 use crate::{app::App, cloud_api, native, outside};
@@ -29,7 +30,9 @@ use crate::{app::App, cloud_api, native, outside};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
+/// Where each cloud repeats the id of a request.
+const ECS_REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
+const EC2_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// The whole port.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -55,16 +58,19 @@ async fn cloud(State(app): State<Arc<App>>, request: Request) -> Response {
         body: &[],
     };
     let answered = timeout(REQUEST_TIMEOUT, read_and_answer(&app, (&parts, body), raw, &request_id)).await;
-    let reply = answered.unwrap_or_else(|_| ecs::early_fault(&raw, request_id.as_str(), &Fault::Unavailable));
-    response(reply, &request_id)
+    let reply = answered.unwrap_or_else(|_| api::early_fault(&raw, &request_id, Trouble::Unavailable));
+    response(reply, &request_id, api::dialect_of(&raw))
 }
 
 async fn read_and_answer(app: &App, (parts, body): (&Parts, Body), raw: RawRequest<'_>, request_id: &str) -> Reply {
     let limited = Limited::new(body, BODY_BYTES_MAX).collect();
     let body = match timeout(BODY_TIMEOUT, limited).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return ecs::oversized(&raw, request_id, BODY_BYTES_MAX),
-        Ok(Err(_)) | Err(_) => return ecs::early_fault(&raw, request_id, &Fault::Unavailable),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let trouble = Trouble::BodyTooLarge { bytes_max: BODY_BYTES_MAX };
+            return api::early_fault(&raw, request_id, trouble);
+        }
+        Ok(Err(_)) | Err(_) => return api::early_fault(&raw, request_id, Trouble::Unavailable),
     };
     let raw = RawRequest { body: &body, ..raw };
     cloud_api::serve(app, &raw, request_id, from(&parts.extensions)).await
@@ -79,12 +85,16 @@ fn flat(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
-fn response(reply: Reply, request_id: &str) -> Response {
+fn response(reply: Reply, request_id: &str, dialect: Dialect) -> Response {
+    let header = match dialect {
+        Dialect::Ecs => ECS_REQUEST_ID,
+        Dialect::Ec2 => EC2_REQUEST_ID,
+    };
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, reply.body).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        response.headers_mut().insert(header, value);
     }
     response
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 
+use sekimori_cloud::ec2;
 use sekimori_core::{
     command::{self, Command, Outcome},
     ids::AccountId,
@@ -49,7 +50,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
             dialect,
             access_key_id: key,
             access_key_secret: secret.to_string(),
-            region: app.region.clone(),
+            region: region_of(dialect, &app.region).to_owned(),
         }),
         Outcome::Done
         | Outcome::Vpc(_)
@@ -83,6 +84,14 @@ fn check(new: &NewAccount) -> Result<(), ApiError> {
             Err(ApiError::new(ErrorCode::Invalid, message))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+/// The region that the credentials of a dialect name: the server's, if the dialect's cloud has it.
+pub(crate) fn region_of(dialect: Dialect, region: &str) -> &str {
+    match dialect {
+        Dialect::Ecs => region,
+        Dialect::Ec2 => ec2::region::Region::find(region).map_or(ec2::region::DEFAULT_REGION, |region| region.name),
     }
 }
 

@@ -14,6 +14,8 @@ mod settings;
 mod snapshots;
 mod status;
 
+pub(crate) use self::accounts::region_of;
+
 use std::sync::Arc;
 
 use axum::{

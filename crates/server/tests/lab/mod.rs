@@ -88,7 +88,7 @@ impl Server {
     pub(crate) fn sign(&self, action: &str, params: &[(&str, &str)]) -> String {
         static NONCES: AtomicU64 = AtomicU64::new(0);
         let nonce = format!("{}-{}", std::process::id(), NONCES.fetch_add(1, Ordering::Relaxed));
-        let key = (self.told.access_key_id.as_str(), self.told.access_key_secret.as_str());
+        let key = (self.told.ecs.access_key_id.as_str(), self.told.ecs.access_key_secret.as_str());
         sign(key, &nonce, 0, (action, params))
     }
 

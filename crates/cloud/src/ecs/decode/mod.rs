@@ -21,9 +21,7 @@ mod table;
 mod tags;
 
 use sekimori_core::{
-    command::Command,
     ids::AccountId,
-    token::Ticket,
     world::{Dialect, World},
 };
 
@@ -32,6 +30,7 @@ use self::{
     table::{Decoder, decoder},
 };
 use super::{Call, Operation, errors::Fault};
+use crate::api::once;
 
 /// What a verified call asks for. The world tells regions and the accounts that peers belong to.
 ///
@@ -46,18 +45,13 @@ pub fn decode(call: &Call, world: &World, account: &AccountId) -> Result<Operati
     match operation(&scope)? {
         Operation::Query(_) if is_dry_run => Err(Fault::DryRun),
         Operation::Command(command) if is_dry_run => Ok(Operation::DryRun(command)),
-        Operation::Command(command) => Ok(Operation::Command(once(call, account, command))),
+        Operation::Command(command) => {
+            Ok(Operation::Command(once(call.client_token(), account, call.fingerprint(), command)))
+        }
         Operation::Query(query) => Ok(Operation::Query(query)),
         // `operation` makes none.
         Operation::DryRun(command) => Ok(Operation::DryRun(command)),
     }
-}
-
-/// A command that came with a client's token is carried out at most once.
-fn once(call: &Call, account: &AccountId, command: Command) -> Command {
-    let Some(text) = call.client_token() else { return command };
-    let ticket = Ticket { account: account.clone(), text: text.to_owned(), request: call.fingerprint() };
-    Command::Once { ticket, command: Box::new(command) }
 }
 
 fn operation(scope: &Scope<'_>) -> Result<Operation, Fault> {

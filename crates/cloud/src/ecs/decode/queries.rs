@@ -12,13 +12,16 @@ use super::{
     scope::{IDS_MAX, Scope, invalid, is_id},
     tags,
 };
-use crate::ecs::{
-    errors::Fault,
-    query::{
-        EndpointQuery, GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery, VpcQuery,
+use crate::{
+    ecs::{
+        errors::Fault,
+        query::{
+            EndpointQuery, GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery,
+            VpcQuery,
+        },
+        region::Region,
+        token::Mark,
     },
-    region::Region,
-    token::Mark,
 };
 
 /// The highest page number.

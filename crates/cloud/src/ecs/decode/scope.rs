@@ -10,11 +10,15 @@ use sekimori_core::{
     world::World,
 };
 
-use crate::ecs::{
-    Call,
-    call::CLIENT_TOKEN_MAX,
-    errors::{Fault, Words},
-    region::Region,
+use crate::{
+    ecs::{
+        Call,
+        call::CLIENT_TOKEN_MAX,
+        catalog::{Action, Version},
+        errors::{Fault, Words},
+        region::Region,
+    },
+    read::{self, Reader},
 };
 
 /// The longest id.
@@ -32,15 +36,15 @@ pub(super) struct Scope<'a> {
     pub(super) account: &'a AccountId,
     /// The region that the request names.
     pub(super) region: Option<&'static Region>,
+    reader: Reader<'a, Action, Version>,
 }
 
 impl<'a> Scope<'a> {
     /// Checks what every operation has: required parameters, region, client token.
     pub(super) fn new(call: &'a Call, world: &'a World, account: &'a AccountId) -> Result<Self, Fault> {
-        let mut scope = Self { call, world, account, region: None };
-        for name in call.entry().required() {
-            scope.required(name)?;
-        }
+        let reader = Reader::new(call.params(), call.entry());
+        let mut scope = Self { call, world, account, region: None, reader };
+        scope.reader.check_required()?;
         if let Some(token) = call.client_token() {
             let is_token = token.len() <= CLIENT_TOKEN_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
             if !is_token {
@@ -60,13 +64,12 @@ impl<'a> Scope<'a> {
 
     /// A parameter that is there and not empty.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        debug_assert!(self.call.entry().accepts(name), "`{name}` is not in the catalog");
-        self.call.params().filled(name)
+        self.reader.text(name)
     }
 
     /// The same, of one that the operation cannot do without.
     pub(super) fn required(&self, name: &str) -> Result<&'a str, Fault> {
-        self.text(name).ok_or_else(|| missing(name))
+        Ok(self.reader.required(name)?)
     }
 
     /// An id that is there.
@@ -82,8 +85,7 @@ impl<'a> Scope<'a> {
 
     /// Ids of a numbered list.
     pub(super) fn id_list<T: From<&'a str>>(&self, name: &'static str) -> Result<Vec<T>, Fault> {
-        debug_assert!(self.call.entry().accepts(&format!("{name}.1")), "`{name}.N` is not in the catalog");
-        let texts = self.call.params().list(name);
+        let texts = self.reader.list(name);
         if texts.len() > IDS_MAX || !texts.iter().all(|text| is_id(text)) {
             return Err(Fault::MalformedId { name });
         }
@@ -102,20 +104,12 @@ impl<'a> Scope<'a> {
 
     /// `true` or `false`, in any case.
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Fault> {
-        match self.text(name) {
-            None => Ok(None),
-            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
-            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-            Some(text) => Err(invalid(name, format!("`{text}` is neither true nor false"))),
-        }
+        Ok(self.reader.boolean(name)?)
     }
 
     /// A whole number in a range.
     pub(super) fn integer(&self, name: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.parse::<u32>().ok().filter(|number| range.contains(number));
-        let reason = || format!("`{text}` is not a whole number from {} to {}", range.start(), range.end());
-        number.map(Some).ok_or_else(|| invalid(name, reason()))
+        Ok(self.reader.integer(name, range)?)
     }
 
     /// A description: 2 to 256 characters, not the beginning of a web address.
@@ -192,7 +186,7 @@ impl<'a> Scope<'a> {
 }
 
 pub(super) fn missing(name: &str) -> Fault {
-    Fault::Missing { name: name.to_owned() }
+    read::missing(name).into()
 }
 
 pub(super) fn invalid(name: &str, reason: String) -> Fault {

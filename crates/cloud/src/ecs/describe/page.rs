@@ -1,20 +1,13 @@
 //! Parts of results: by page number, or by the key of the last item that the client has seen.
 
-use std::cmp::Ordering;
-
-use crate::ecs::{
-    encode::{Fields, number},
-    query::Page,
+pub(super) use crate::page::Order;
+use crate::{
+    ecs::{
+        encode::{Fields, number},
+        query::Page,
+    },
+    page,
 };
-
-/// The order of a result by the keys of its items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Smallest key first.
-    Ascending,
-    /// Largest key first.
-    Descending,
-}
 
 /// The wanted part of a whole result that is in order, and the fields that tell which part it is.
 pub(super) fn part<T>(all: Vec<T>, page: &Page, order: Order, key: impl Fn(&T) -> String) -> (Vec<T>, Fields) {
@@ -31,20 +24,10 @@ pub(super) fn part<T>(all: Vec<T>, page: &Page, order: Order, key: impl Fn(&T) -
             (all.into_iter().skip(before).take(*size as usize).collect(), fields)
         }
         Page::Token { results_max, after, mark } => {
-            let is_seen = |item: &T| after.as_ref().is_some_and(|after| is_at_or_before(&key(item), after, order));
-            let mut rest = all.into_iter().skip_while(is_seen);
-            let items: Vec<T> = rest.by_ref().take(*results_max as usize).collect();
-            let last = items.last().filter(|_| rest.next().is_some());
-            let token = last.map(|item| mark.token(&key(item))).unwrap_or_default();
+            let (items, last) = page::after(all, (after.as_deref(), *results_max as usize), order, key);
+            let token = last.map(|key| mark.token(&key)).unwrap_or_default();
             (items, vec![("NextToken", token.into())])
         }
-    }
-}
-
-fn is_at_or_before(key: &str, after: &str, order: Order) -> bool {
-    match (key.cmp(after), order) {
-        (Ordering::Equal, _) | (Ordering::Less, Order::Ascending) | (Ordering::Greater, Order::Descending) => true,
-        (Ordering::Greater, Order::Ascending) | (Ordering::Less, Order::Descending) => false,
     }
 }
 

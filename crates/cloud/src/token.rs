@@ -27,12 +27,12 @@ impl Mark {
     }
 
     /// The token of what comes after an item.
-    pub(super) fn token(&self, key: &str) -> String {
+    pub(crate) fn token(&self, key: &str) -> String {
         URL_SAFE_NO_PAD.encode([&self.0, key.as_bytes()].concat())
     }
 
     /// The key of the item that a token names; `None` for a token that was not given here.
-    pub(super) fn key(&self, token: &str) -> Option<String> {
+    pub(crate) fn key(&self, token: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|_| token.len() <= TOKEN_MAX)?;
         String::from_utf8(bytes.strip_prefix(&self.0)?.to_vec()).ok()
     }

@@ -1,0 +1,322 @@
+//! Every operation of EC2 that is spoken here, with every parameter it takes. A parameter that is not listed is refused,
+//! as the real service does (`spec/ec2.md` B1).
+
+use crate::catalog::{
+    self,
+    Kind::{Address, Boolean, Choice, Id, Integer, Text, Token},
+    Parameter, ignores, join, needs, refuses, takes,
+};
+
+/// A version of an API, which tells the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// EC2 2016-11-15.
+    Ec2,
+    /// STS 2011-06-15, which tells a client whose key it has.
+    Sts,
+}
+
+impl Version {
+    /// The date that names it.
+    #[must_use]
+    pub fn date(self) -> &'static str {
+        match self {
+            Self::Ec2 => "2016-11-15",
+            Self::Sts => "2011-06-15",
+        }
+    }
+
+    /// The service, as it stands in the scope of a signature.
+    #[must_use]
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The version of a date.
+    #[must_use]
+    pub fn find(date: &str) -> Option<Self> {
+        [Self::Ec2, Self::Sts].into_iter().find(|version| version.date() == date)
+    }
+}
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the cloud's")]
+pub enum Action {
+    GetCallerIdentity,
+    DescribeRegions,
+    DescribeAvailabilityZones,
+    DescribeAccountAttributes,
+    CreateVpc,
+    DescribeVpcs,
+    DeleteVpc,
+    CreateSubnet,
+    DescribeSubnets,
+    DeleteSubnet,
+    CreateSecurityGroup,
+    DescribeSecurityGroups,
+    DeleteSecurityGroup,
+    AuthorizeSecurityGroupIngress,
+    AuthorizeSecurityGroupEgress,
+    RevokeSecurityGroupIngress,
+    RevokeSecurityGroupEgress,
+    DescribeSecurityGroupRules,
+    RunInstances,
+    DescribeInstances,
+    TerminateInstances,
+    CreateTags,
+    DeleteTags,
+    DescribeTags,
+}
+
+/// An operation in the table.
+pub type Entry = catalog::Entry<Action, Version>;
+
+impl Entry {
+    /// The operation of a name in a version.
+    #[must_use]
+    pub fn find(name: &str, version: Version) -> Option<&'static Self> {
+        OPERATIONS.iter().find(|entry| entry.name == name && entry.versions.contains(&version))
+    }
+}
+
+/// Parameters that every operation accepts. Those that sign are read by [`crate::sign::aws`].
+pub const COMMON: &[Parameter] = &[takes("DryRun", Boolean)];
+
+const TAG_SPECIFICATION: [Parameter; 3] = [
+    takes("TagSpecification.N.ResourceType", Choice),
+    takes("TagSpecification.N.Tag.N.Key", Text),
+    takes("TagSpecification.N.Tag.N.Value", Text),
+];
+const FILTER: [Parameter; 2] = [takes("Filter.N.Name", Choice), takes("Filter.N.Value.N", Text)];
+const PARTS: [Parameter; 2] = [takes("MaxResults", Integer), takes("NextToken", Token)];
+/// Address pools of an address manager, which there is none of.
+const POOLS: [Parameter; 4] = [
+    refuses("Ipv4IpamPoolId", Id),
+    refuses("Ipv4NetmaskLength", Integer),
+    refuses("Ipv6IpamPoolId", Id),
+    refuses("Ipv6NetmaskLength", Integer),
+];
+const GROUP: [Parameter; 2] = [takes("GroupId", Id), takes("GroupName", Text)];
+/// The rules of a call, listed.
+const PERMISSIONS: [Parameter; 16] = [
+    takes("IpPermissions.N.IpProtocol", Choice),
+    takes("IpPermissions.N.FromPort", Integer),
+    takes("IpPermissions.N.ToPort", Integer),
+    takes("IpPermissions.N.IpRanges.N.CidrIp", Address),
+    takes("IpPermissions.N.IpRanges.N.Description", Text),
+    takes("IpPermissions.N.Ipv6Ranges.N.CidrIpv6", Address),
+    takes("IpPermissions.N.Ipv6Ranges.N.Description", Text),
+    takes("IpPermissions.N.PrefixListIds.N.PrefixListId", Id),
+    takes("IpPermissions.N.PrefixListIds.N.Description", Text),
+    takes("IpPermissions.N.Groups.N.GroupId", Id),
+    takes("IpPermissions.N.Groups.N.GroupName", Text),
+    takes("IpPermissions.N.Groups.N.UserId", Id),
+    takes("IpPermissions.N.Groups.N.Description", Text),
+    // Where a group is, is known.
+    ignores("IpPermissions.N.Groups.N.VpcId", Id),
+    ignores("IpPermissions.N.Groups.N.VpcPeeringConnectionId", Id),
+    ignores("IpPermissions.N.Groups.N.PeeringStatus", Choice),
+];
+/// One rule, flat: the form of before there were lists.
+const FLAT: [Parameter; 6] = [
+    takes("IpProtocol", Choice),
+    takes("FromPort", Integer),
+    takes("ToPort", Integer),
+    takes("CidrIp", Address),
+    takes("SourceSecurityGroupName", Text),
+    takes("SourceSecurityGroupOwnerId", Id),
+];
+const AUTHORIZE: &[Parameter] = &join::<27>(&[&GROUP, &PERMISSIONS, &FLAT, &TAG_SPECIFICATION]);
+const REVOKE: &[Parameter] = &join::<25>(&[&GROUP, &PERMISSIONS, &FLAT, &[takes("SecurityGroupRuleId.N", Id)]]);
+const TAGGED: [Parameter; 3] = [takes("ResourceId.N", Id), takes("Tag.N.Key", Text), takes("Tag.N.Value", Text)];
+
+const EC2: &[Version] = &[Version::Ec2];
+
+const fn reads(action: Action, name: &'static str, parameters: &'static [Parameter]) -> Entry {
+    Entry { action, name, versions: EC2, is_mutating: false, parameters, common: COMMON }
+}
+
+const fn changes(action: Action, name: &'static str, parameters: &'static [Parameter]) -> Entry {
+    Entry { action, name, versions: EC2, is_mutating: true, parameters, common: COMMON }
+}
+
+/// Every operation.
+pub const OPERATIONS: &[Entry] = &[
+    Entry {
+        action: Action::GetCallerIdentity,
+        name: "GetCallerIdentity",
+        versions: &[Version::Sts],
+        is_mutating: false,
+        parameters: &[],
+        common: &[],
+    },
+    reads(
+        Action::DescribeRegions,
+        "DescribeRegions",
+        &join::<4>(&[&[takes("RegionName.N", Id), takes("AllRegions", Boolean)], &FILTER]),
+    ),
+    reads(
+        Action::DescribeAvailabilityZones,
+        "DescribeAvailabilityZones",
+        &join::<5>(&[
+            // Every zone is opted in to.
+            &[takes("ZoneName.N", Id), takes("ZoneId.N", Id), ignores("AllAvailabilityZones", Boolean)],
+            &FILTER,
+        ]),
+    ),
+    reads(Action::DescribeAccountAttributes, "DescribeAccountAttributes", &[takes("AttributeName.N", Choice)]),
+    changes(
+        Action::CreateVpc,
+        "CreateVpc",
+        &join::<14>(&[
+            &[
+                takes("CidrBlock", Address),
+                takes("AmazonProvidedIpv6CidrBlock", Boolean),
+                ignores("InstanceTenancy", Choice),
+                ignores("Ipv6CidrBlockNetworkBorderGroup", Text),
+                refuses("Ipv6Pool", Id),
+                refuses("Ipv6CidrBlock", Address),
+                refuses("VpcEncryptionControl.*", Text),
+            ],
+            &POOLS,
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    reads(Action::DescribeVpcs, "DescribeVpcs", &join::<5>(&[&[takes("VpcId.N", Id)], &FILTER, &PARTS])),
+    changes(Action::DeleteVpc, "DeleteVpc", &[needs("VpcId", Id)]),
+    changes(
+        Action::CreateSubnet,
+        "CreateSubnet",
+        &join::<14>(&[
+            &[
+                needs("VpcId", Id),
+                takes("CidrBlock", Address),
+                takes("Ipv6CidrBlock", Address),
+                takes("AvailabilityZone", Choice),
+                takes("AvailabilityZoneId", Choice),
+                refuses("OutpostArn", Text),
+                refuses("Ipv6Native", Boolean),
+            ],
+            &POOLS,
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    reads(Action::DescribeSubnets, "DescribeSubnets", &join::<5>(&[&[takes("SubnetId.N", Id)], &FILTER, &PARTS])),
+    changes(Action::DeleteSubnet, "DeleteSubnet", &[needs("SubnetId", Id)]),
+    changes(
+        Action::CreateSecurityGroup,
+        "CreateSecurityGroup",
+        &join::<6>(&[
+            &[needs("GroupName", Text), needs("GroupDescription", Text), takes("VpcId", Id)],
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    reads(
+        Action::DescribeSecurityGroups,
+        "DescribeSecurityGroups",
+        &join::<6>(&[&[takes("GroupId.N", Id), takes("GroupName.N", Text)], &FILTER, &PARTS]),
+    ),
+    changes(Action::DeleteSecurityGroup, "DeleteSecurityGroup", &GROUP),
+    changes(Action::AuthorizeSecurityGroupIngress, "AuthorizeSecurityGroupIngress", AUTHORIZE),
+    changes(Action::AuthorizeSecurityGroupEgress, "AuthorizeSecurityGroupEgress", AUTHORIZE),
+    changes(Action::RevokeSecurityGroupIngress, "RevokeSecurityGroupIngress", REVOKE),
+    changes(Action::RevokeSecurityGroupEgress, "RevokeSecurityGroupEgress", REVOKE),
+    reads(
+        Action::DescribeSecurityGroupRules,
+        "DescribeSecurityGroupRules",
+        &join::<5>(&[&[takes("SecurityGroupRuleId.N", Id)], &FILTER, &PARTS]),
+    ),
+    changes(Action::RunInstances, "RunInstances", RUN_INSTANCES),
+    reads(
+        Action::DescribeInstances,
+        "DescribeInstances",
+        &join::<6>(&[&[takes("InstanceId.N", Id), ignores("IncludeManagedResources", Boolean)], &FILTER, &PARTS]),
+    ),
+    changes(
+        Action::TerminateInstances,
+        "TerminateInstances",
+        &[takes("InstanceId.N", Id), ignores("Force", Boolean), ignores("SkipOsShutdown", Boolean)],
+    ),
+    changes(Action::CreateTags, "CreateTags", &TAGGED),
+    changes(Action::DeleteTags, "DeleteTags", &TAGGED),
+    reads(Action::DescribeTags, "DescribeTags", &join::<4>(&[&FILTER, &PARTS])),
+];
+
+/// An interface of a new instance.
+const INTERFACE: [Parameter; 14] = [
+    takes("NetworkInterface.N.DeviceIndex", Integer),
+    takes("NetworkInterface.N.NetworkInterfaceId", Id),
+    takes("NetworkInterface.N.SubnetId", Id),
+    takes("NetworkInterface.N.SecurityGroupId.N", Id),
+    takes("NetworkInterface.N.PrivateIpAddress", Address),
+    takes("NetworkInterface.N.SecondaryPrivateIpAddressCount", Integer),
+    takes("NetworkInterface.N.Ipv6AddressCount", Integer),
+    takes("NetworkInterface.N.Ipv6Addresses.N.Ipv6Address", Address),
+    takes("NetworkInterface.N.Description", Text),
+    takes("NetworkInterface.N.DeleteOnTermination", Boolean),
+    // There are no public addresses.
+    ignores("NetworkInterface.N.AssociatePublicIpAddress", Boolean),
+    ignores("NetworkInterface.N.InterfaceType", Choice),
+    ignores("NetworkInterface.N.NetworkCardIndex", Integer),
+    refuses("NetworkInterface.N.*", Text),
+];
+
+/// What decides who reaches whom is read; how a virtual machine is built, is not: an instance is a namespace.
+const RUN_INSTANCES: &[Parameter] = &join::<46>(&[
+    &[
+        needs("MinCount", Integer),
+        needs("MaxCount", Integer),
+        takes("ClientToken", Token),
+        takes("ImageId", Id),
+        takes("InstanceType", Choice),
+        takes("SubnetId", Id),
+        takes("SecurityGroupId.N", Id),
+        takes("SecurityGroup.N", Text),
+        takes("PrivateIpAddress", Address),
+        takes("Ipv6AddressCount", Integer),
+        takes("Ipv6Address.N.Ipv6Address", Address),
+        takes("Placement.AvailabilityZone", Choice),
+        ignores("Placement.*", Text),
+        ignores("BlockDeviceMapping.*", Text),
+        ignores("CapacityReservationSpecification.*", Text),
+        ignores("CpuOptions.*", Text),
+        ignores("CreditSpecification.*", Text),
+        ignores("DisableApiStop", Boolean),
+        refuses("DisableApiTermination", Boolean),
+        ignores("EbsOptimized", Boolean),
+        ignores("EnclaveOptions.*", Text),
+        ignores("HibernationOptions.*", Text),
+        ignores("IamInstanceProfile.*", Text),
+        ignores("InstanceInitiatedShutdownBehavior", Choice),
+        ignores("KeyName", Text),
+        refuses("LaunchTemplate.*", Text),
+        ignores("MetadataOptions.*", Text),
+        ignores("Monitoring.*", Text),
+        ignores("UserData", Text),
+    ],
+    &INTERFACE,
+    &TAG_SPECIFICATION,
+]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_in_a_version_and_lists_are_known_by_any_number() {
+        for entry in OPERATIONS {
+            let same = OPERATIONS.iter().filter(|other| other.name == entry.name && other.versions == entry.versions);
+            assert_eq!(same.count(), 1, "{}", entry.name);
+        }
+        let authorize = Entry::find("AuthorizeSecurityGroupIngress", Version::Ec2).unwrap();
+        assert!(authorize.accepts("IpPermissions.3.IpRanges.17.CidrIp") && authorize.accepts("DryRun"));
+        assert!(!authorize.accepts("IpPermissions.3.IpRanges.CidrIp") && !authorize.accepts("IpPermissions"));
+        let run = Entry::find("RunInstances", Version::Ec2).unwrap();
+        assert!(run.accepts("BlockDeviceMapping.1.Ebs.VolumeSize") && !run.accepts("Block"));
+        assert!(Entry::find("GetCallerIdentity", Version::Ec2).is_none());
+    }
+}

@@ -1,0 +1,45 @@
+//! Which function reads the parameters of which operation: one line for each.
+
+use sekimori_core::{command, rule::Direction};
+
+use super::{groups, instances, listings, network, rules, scope::Scope, tags};
+use crate::ec2::{catalog::Action, errors::Fault, query};
+
+/// What reads an operation's parameters.
+pub(super) enum Decoder {
+    /// A change.
+    Command(fn(&Scope<'_>) -> Result<command::Command, Fault>),
+    /// A question.
+    Query(fn(&Scope<'_>) -> Result<query::Query, Fault>),
+}
+
+/// The function of an operation.
+pub(super) fn decoder(action: Action) -> Decoder {
+    use Decoder::{Command, Query};
+    match action {
+        Action::GetCallerIdentity => Query(|_| Ok(query::Query::Caller)),
+        Action::DescribeRegions => Query(listings::regions),
+        Action::DescribeAvailabilityZones => Query(listings::zones),
+        Action::DescribeAccountAttributes => Query(listings::account_attributes),
+        Action::CreateVpc => Command(network::create_vpc),
+        Action::DescribeVpcs => Query(listings::vpcs),
+        Action::DeleteVpc => Command(network::delete_vpc),
+        Action::CreateSubnet => Command(network::create_subnet),
+        Action::DescribeSubnets => Query(listings::subnets),
+        Action::DeleteSubnet => Command(network::delete_subnet),
+        Action::CreateSecurityGroup => Command(groups::create),
+        Action::DescribeSecurityGroups => Query(listings::groups),
+        Action::DeleteSecurityGroup => Command(groups::delete),
+        Action::AuthorizeSecurityGroupIngress => Command(|scope| rules::authorize(scope, Direction::Ingress)),
+        Action::AuthorizeSecurityGroupEgress => Command(|scope| rules::authorize(scope, Direction::Egress)),
+        Action::RevokeSecurityGroupIngress => Command(|scope| rules::revoke(scope, Direction::Ingress)),
+        Action::RevokeSecurityGroupEgress => Command(|scope| rules::revoke(scope, Direction::Egress)),
+        Action::DescribeSecurityGroupRules => Query(listings::rules),
+        Action::RunInstances => Command(instances::run),
+        Action::DescribeInstances => Query(listings::instances),
+        Action::TerminateInstances => Command(instances::terminate),
+        Action::CreateTags => Command(tags::create),
+        Action::DeleteTags => Command(tags::delete),
+        Action::DescribeTags => Query(listings::tags),
+    }
+}

@@ -1,0 +1,83 @@
+//! Answers: what the world looks like through the API, as trees for [`super::reply`].
+//!
+//! An account sees what it owns, in the region of its request, and nothing else.
+
+mod groups;
+mod instances;
+mod listing;
+mod network;
+mod places;
+mod rules;
+mod tags;
+
+use sekimori_core::{
+    command::Outcome,
+    ids::{AccountId, VpcId},
+    world::{Revision, World},
+};
+
+use super::{Call, catalog::Action, errors::Fault, query::Query, region::Region};
+use crate::node::Fields;
+
+/// What an answer is made from.
+pub(super) struct View<'a> {
+    pub(super) world: &'a World,
+    pub(super) account: &'a AccountId,
+    /// What the kernels enforce.
+    pub(super) applied: Revision,
+    pub(super) region: &'static Region,
+}
+
+impl View<'_> {
+    /// Whether a VPC is in the region of the request.
+    fn is_in(&self, vpc: &VpcId) -> bool {
+        self.world.vpc(vpc).is_some_and(|vpc| vpc.region == self.region.name)
+    }
+}
+
+/// The answer to a question.
+pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
+    match query {
+        Query::Caller => Ok(places::caller(view.account)),
+        Query::Regions(named) => places::regions(named),
+        Query::Zones(named) => places::zones(named, view),
+        Query::AccountAttributes(names) => places::account_attributes(names),
+        Query::Vpcs(listing) => network::vpcs(call, listing, view),
+        Query::Subnets(listing) => network::subnets(call, listing, view),
+        Query::Groups(listing) => groups::groups(call, listing, view),
+        Query::Rules(listing) => rules::rules(call, listing, view),
+        Query::Instances(listing) => instances::instances(call, listing, view),
+        Query::Tags(listing) => Ok(tags::tags(call, listing, view)),
+    }
+}
+
+/// What a client is told about a command that was carried out.
+pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields {
+    match outcome {
+        Outcome::Vpc(id) => network::created_vpc(id, view),
+        Outcome::Subnet(id) => network::created_subnet(id, view),
+        Outcome::Group(id) => groups::created(id, view),
+        Outcome::Rules(ids) => rules::authorized(ids, view),
+        Outcome::Revoked(revoked) => rules::revoked(call, revoked),
+        Outcome::Instances(ids) => instances::started(ids, view),
+        Outcome::Deleted(deleted) => instances::terminated(deleted),
+        Outcome::Done
+        | Outcome::Account(_)
+        | Outcome::ResourceGroup(_)
+        | Outcome::PrefixList(_)
+        | Outcome::PortList(_)
+        | Outcome::Removed { .. }
+        | Outcome::Eni(_)
+        | Outcome::Addresses { .. }
+        | Outcome::Power(_) => done(call),
+    }
+}
+
+/// An operation that has nothing to tell says `true`.
+fn done(call: &Call) -> Fields {
+    let mut fields: Fields = vec![("return", true.into())];
+    if call.action() == Action::DeleteSecurityGroup {
+        fields.extend(call.params().filled("GroupId").map(|id| ("groupId", id.into())));
+    }
+    fields
+}

@@ -1,0 +1,59 @@
+//! Questions: what a `Describe…` call asks, decoded and bounded.
+
+use sekimori_core::ids::{GroupId, InstanceId, RuleId, SubnetId, VpcId};
+
+use super::filters::Filters;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// `GetCallerIdentity`.
+    Caller,
+    /// `DescribeRegions`: the names that are asked for; none are all.
+    Regions(Named),
+    /// `DescribeAvailabilityZones`: names or ids.
+    Zones(Named),
+    /// `DescribeAccountAttributes`: the attributes that are asked for; none are all.
+    AccountAttributes(Vec<String>),
+    /// `DescribeVpcs`.
+    Vpcs(Listing<VpcId>),
+    /// `DescribeSubnets`.
+    Subnets(Listing<SubnetId>),
+    /// `DescribeSecurityGroups`.
+    Groups(Listing<GroupId>),
+    /// `DescribeSecurityGroupRules`.
+    Rules(Listing<RuleId>),
+    /// `DescribeInstances`.
+    Instances(Listing<InstanceId>),
+    /// `DescribeTags`: what has tags has ids of many kinds.
+    Tags(Listing<String>),
+}
+
+/// Things with names that are known beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// These; none are all.
+    pub names: Vec<String>,
+    /// What must hold.
+    pub filters: Filters,
+}
+
+/// A listing of things: by id, or those that pass, in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<I> {
+    /// These, each of which must exist; none are all.
+    pub ids: Vec<I>,
+    /// What must hold.
+    pub filters: Filters,
+    /// Which part.
+    pub page: Page,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The most items.
+    pub most: usize,
+    /// The place of the last item of the part before.
+    pub after: Option<String>,
+}
