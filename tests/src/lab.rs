@@ -4,6 +4,7 @@
 //! told from both sides: what arrived, and what the data plane counted ([`observe`]). Whatever a lab makes it
 //! removes, also when its test fails. It never touches a name that it has not made.
 
+pub mod api;
 pub mod echo;
 pub mod fixture;
 pub mod flood;

@@ -69,7 +69,7 @@ impl Lab {
         let account = self.account.clone();
         let Some((vpc, subnet)) = self.names.vpcs.remove(name) else { return };
         let groups: Vec<GroupId> =
-            self.world().groups().filter(|one| one.vpc == vpc).map(|one| one.id.clone()).collect();
+            self.world().groups().filter(|one| one.vpc == vpc && !one.is_default).map(|one| one.id.clone()).collect();
         self.run(&Command::DeleteSubnet { account: account.clone(), subnet });
         for group in groups {
             self.run(&Command::DeleteGroup { account: account.clone(), group });

@@ -139,7 +139,7 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::Rule => ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
         Kind::PrefixList => ("InvalidPrefixListID.NotFound", "prefix list ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
-        Kind::PortList | Kind::ResourceGroup => ("InvalidID", "ID"),
+        Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot => ("InvalidID", "ID"),
     };
     failure(400, code, format!("The {what} '{id}' does not exist"))
 }
@@ -155,7 +155,9 @@ fn in_use(kind: Kind, id: &str) -> Failure {
         | Kind::Rule
         | Kind::PrefixList
         | Kind::PortList
-        | Kind::ResourceGroup => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
+        | Kind::ResourceGroup
+        | Kind::SnapshotPolicy
+        | Kind::Snapshot => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
     };
     failure(400, "DependencyViolation", message.replacen("The VPC", "The vpc", 1))
 }
@@ -214,6 +216,8 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::PolicyRules
         | Counted::HostPolicyWords
         | Counted::PortLists
+        | Counted::SnapshotPolicies
+        | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };
     failure(400, code, message)

@@ -64,6 +64,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Done
         | Outcome::Account(_)
         | Outcome::ResourceGroup(_)
+        | Outcome::SnapshotPolicy(_)
         | Outcome::PrefixList(_)
         | Outcome::PortList(_)
         | Outcome::Removed { .. }

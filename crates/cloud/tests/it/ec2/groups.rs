@@ -133,62 +133,54 @@ fn groups_are_refused() {
     );
 }
 
-#[test]
-fn rules_are_refused() {
+/// An estate whose group `$3` lets SSH in, and the number of a group in another VPC.
+fn with_ssh() -> (Estate, usize) {
     let mut estate = Estate::furnished();
     estate.succeed("Action=CreateVpc&CidrBlock=10.9.0.0/16");
-    let Some(other) = estate.ids.iter().position(|id| id.starts_with("vpc-") && *id != estate.ids[0]) else {
-        panic!()
-    };
-    estate.succeed(&format!("Action=CreateSecurityGroup&GroupName=far&GroupDescription=f&VpcId=${}", other + 1));
-    let far = estate.ids.len();
-    let to = "Action=AuthorizeSecurityGroupIngress&GroupId=$3";
-    let tcp = "IpProtocol=tcp&FromPort=22&ToPort=22&IpRanges.1.CidrIp=0.0.0.0/0";
-    estate.succeed(&format!("{to}{}", permission(tcp)));
-    let wrong = [
-        tcp.to_owned(),
-        "IpProtocol=6&FromPort=22&ToPort=22&IpRanges.1.CidrIp=1.2.3.4/0&IpRanges.1.Description=other".to_owned(),
-        "FromPort=22&ToPort=22&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=all&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=tcp&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=icmp&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=tcp&FromPort=-1&ToPort=22&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=udp&FromPort=22&ToPort=65536&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=tcp&FromPort=80&ToPort=70&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=icmp&FromPort=256&ToPort=0&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=icmp&FromPort=8&ToPort=65535&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=icmp&FromPort=-1&ToPort=0&IpRanges.1.CidrIp=0.0.0.0/0".to_owned(),
-        "IpProtocol=-1&IpRanges.1.CidrIp=/32".to_owned(),
-        "IpProtocol=-1&IpRanges.1.CidrIp=10.0.0.1".to_owned(),
-        "IpProtocol=-1&IpRanges.1.CidrIp=2600:14a0::/40".to_owned(),
-        "IpProtocol=-1&Ipv6Ranges.1.CidrIpv6=10.0.0.0/8".to_owned(),
-        "IpProtocol=-1".to_owned(),
-        "IpProtocol=-1&IpRanges.1.CidrIp=10.0.0.0/8&IpRanges.2.CidrIp=10.0.0.1/8".to_owned(),
-        "IpProtocol=-1&IpRanges.1.CidrIp=10.0.0.0/8&IpRanges.1.Description=a|b".to_owned(),
-        "IpProtocol=-1&Groups.1.GroupId=sg-0123".to_owned(),
-        "IpProtocol=-1&Groups.1.GroupId=web".to_owned(),
-        "IpProtocol=-1&Groups.1.GroupName=web".to_owned(),
-        "IpProtocol=-1&Groups.1.GroupId=$3&Groups.1.UserId=210987654321".to_owned(),
-        format!("IpProtocol=-1&Groups.1.GroupId=${far}"),
-        "IpProtocol=-1&PrefixListIds.1.PrefixListId=pl-0123".to_owned(),
-        "IpProtocol=-1&IpRanges.1.Colour=red".to_owned(),
-    ];
-    let calls: String = wrong.iter().map(|fields| format!("{to}{}\n", permission(fields))).collect();
-    let others = format!(
-        "{to}
-         Action=AuthorizeSecurityGroupIngress&GroupId=sg-0123{rule}
-         Action=AuthorizeSecurityGroupIngress&GroupName=web{rule}
-         Action=AuthorizeSecurityGroupIngress{rule}
-         {to}&SourceSecurityGroupName=web
-         {to}{rule}&DryRun=true
-         Action=RevokeSecurityGroupEgress&GroupId=$3{rule}
-         Action=RevokeSecurityGroupIngress&GroupId=$3
-         Action=RevokeSecurityGroupIngress&GroupId=$3&SecurityGroupRuleId.1=sgr-0123
-         Action=RevokeSecurityGroupIngress&GroupId=$3&SecurityGroupRuleId.1=sgr-0123{rule}
-         Action=RevokeSecurityGroupIngress&GroupId=$3&SecurityGroupRuleId.1=foobar",
-        rule = permission("IpProtocol=tcp&FromPort=23&ToPort=23&IpRanges.1.CidrIp=0.0.0.0/0"),
-    );
-    estate.refused(&format!("{calls}{others}"), &expect![[r#"
+    let other = estate.ids.iter().rposition(|id| id.starts_with("vpc-")).unwrap() + 1;
+    estate.succeed(&format!("Action=CreateSecurityGroup&GroupName=far&GroupDescription=f&VpcId=${other}"));
+    let far = estate.ids.iter().rposition(|id| id.starts_with("sg-")).unwrap() + 1;
+    estate.succeed(&format!("{TO}{}", permission(SSH)));
+    (estate, far)
+}
+
+const TO: &str = "Action=AuthorizeSecurityGroupIngress&GroupId=$3";
+const SSH: &str = "IpProtocol=tcp&FromPort=22&ToPort=22&IpRanges.1.CidrIp=0.0.0.0/0";
+/// Permissions that are refused.
+const WRONG: [&str; 25] = [
+    SSH,
+    "IpProtocol=6&FromPort=22&ToPort=22&IpRanges.1.CidrIp=1.2.3.4/0&IpRanges.1.Description=other",
+    "FromPort=22&ToPort=22&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=all&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=tcp&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=icmp&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=tcp&FromPort=-1&ToPort=22&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=udp&FromPort=22&ToPort=65536&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=tcp&FromPort=80&ToPort=70&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=icmp&FromPort=256&ToPort=0&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=icmp&FromPort=8&ToPort=65535&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=icmp&FromPort=-1&ToPort=0&IpRanges.1.CidrIp=0.0.0.0/0",
+    "IpProtocol=-1&IpRanges.1.CidrIp=/32",
+    "IpProtocol=-1&IpRanges.1.CidrIp=10.0.0.1",
+    "IpProtocol=-1&IpRanges.1.CidrIp=2600:14a0::/40",
+    "IpProtocol=-1&Ipv6Ranges.1.CidrIpv6=10.0.0.0/8",
+    "IpProtocol=-1",
+    "IpProtocol=-1&IpRanges.1.CidrIp=10.0.0.0/8&IpRanges.2.CidrIp=10.0.0.1/8",
+    "IpProtocol=-1&IpRanges.1.CidrIp=10.0.0.0/8&IpRanges.1.Description=a|b",
+    "IpProtocol=-1&Groups.1.GroupId=sg-0123",
+    "IpProtocol=-1&Groups.1.GroupId=web",
+    "IpProtocol=-1&Groups.1.GroupName=web",
+    "IpProtocol=-1&Groups.1.GroupId=$3&Groups.1.UserId=210987654321",
+    "IpProtocol=-1&PrefixListIds.1.PrefixListId=pl-0123",
+    "IpProtocol=-1&IpRanges.1.Colour=red",
+];
+
+#[test]
+fn permissions_are_refused() {
+    let (mut estate, far) = with_ssh();
+    let calls: String = WRONG.iter().map(|fields| format!("{TO}{}\n", permission(fields))).collect();
+    let far = permission(&format!("IpProtocol=-1&Groups.1.GroupId=${far}"));
+    estate.refused(&format!("{calls}{TO}{far}"), &expect![[r#"
         400 InvalidPermission.Duplicate: the specified rule &quot;peer: 0.0.0.0/0, TCP, from port: 22, to port: 22, ALLOW&quot; already exists
         400 InvalidPermission.Duplicate: the specified rule &quot;peer: 0.0.0.0/0, TCP, from port: 22, to port: 22, ALLOW&quot; already exists
         400 InvalidParameterValue: Invalid value &apos;null&apos; for protocol. VPC security group rules must specify protocols explicitly.
@@ -212,9 +204,30 @@ fn rules_are_refused() {
         400 InvalidGroupId.Malformed: Invalid id: &quot;web&quot; (expecting &quot;sg-...&quot;)
         400 InvalidParameterValue: Invalid value &apos;web&apos; for groupName. You may not reference Amazon VPC security groups by name. Please use the corresponding id for this operation.
         400 InvalidGroup.NotFound: The security group &apos;$3&apos; does not exist
-        400 InvalidGroup.NotFound: You have specified two resources that belong to different networks.
         400 InvalidPrefixListID.NotFound: The prefix list ID &apos;pl-0123&apos; does not exist
         400 UnknownParameter: The parameter IpPermissions.1.IpRanges.1.Colour is not recognized
+        400 InvalidGroup.NotFound: You have specified two resources that belong to different networks.
+    "#]]);
+}
+
+#[test]
+fn changes_of_rules_are_refused() {
+    let (mut estate, _) = with_ssh();
+    let rule = permission("IpProtocol=tcp&FromPort=23&ToPort=23&IpRanges.1.CidrIp=0.0.0.0/0");
+    let calls = format!(
+        "{TO}
+         Action=AuthorizeSecurityGroupIngress&GroupId=sg-0123{rule}
+         Action=AuthorizeSecurityGroupIngress&GroupName=web{rule}
+         Action=AuthorizeSecurityGroupIngress{rule}
+         {TO}&SourceSecurityGroupName=web&SourceSecurityGroupOwnerId=123456789012
+         {TO}{rule}&DryRun=true
+         Action=RevokeSecurityGroupEgress&GroupId=$3{rule}
+         Action=RevokeSecurityGroupIngress&GroupId=$3
+         Action=RevokeSecurityGroupIngress&GroupId=$3&SecurityGroupRuleId.1=sgr-0123
+         Action=RevokeSecurityGroupIngress&GroupId=$3&SecurityGroupRuleId.1=sgr-0123{rule}
+         Action=RevokeSecurityGroupIngress&GroupId=$3&SecurityGroupRuleId.1=foobar"
+    );
+    estate.refused(&calls, &expect![[r#"
         400 MissingParameter: The request must contain the parameter ipPermissions
         400 InvalidGroup.NotFound: The security group &apos;sg-0123&apos; does not exist
         400 InvalidGroup.NotFound: The security group &apos;web&apos; does not exist

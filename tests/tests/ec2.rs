@@ -1,0 +1,79 @@
+//! The EC2 API, from the query to packets: the web server of the cloud's rule reference, and the default egress rule.
+
+use expect_test::expect;
+use sekimori_tests::lab::Lab;
+
+const WORLD: &str = "&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=::/0";
+
+#[test]
+fn a_web_server_is_opened_to_the_world_and_its_default_egress_rule_closed() {
+    let Some(mut lab) = Lab::of(
+        "group client ec2
+         group web ec2
+         instance a client
+         instance b web",
+    ) else {
+        return;
+    };
+    lab.settle_in_a_region();
+    let web = lab.group_id("web");
+    lab.check(expect![[r#"
+        a -> b tcp/80: dropped [a: allow birth] [b: default deny]
+        outside -> b tcp/443: dropped [b: default deny]
+        b -> outside tcp/443: passes [b: allow birth]
+    "#]]);
+    for port in [80, 443] {
+        let call = format!(
+            "Action=AuthorizeSecurityGroupIngress&GroupId={web}&IpPermissions.1.IpProtocol=tcp\
+             &IpPermissions.1.FromPort={port}&IpPermissions.1.ToPort={port}{WORLD}"
+        );
+        lab.ec2(&call, &format!("web-{port}"));
+    }
+    lab.check(expect![[r#"
+        a -> b tcp/80: passes [a: allow birth] [b: allow web-80]
+        outside -> b tcp/443: passes [b: allow web-443]
+        outside -> b tcp/22: dropped [b: default deny]
+        b -> outside tcp/443: passes [b: allow birth]
+        b -> a tcp/80: dropped [b: allow birth] [a: default deny]
+    "#]]);
+    let call = format!("Action=RevokeSecurityGroupEgress&GroupId={web}&IpPermissions.1.IpProtocol=-1{WORLD}");
+    let told = lab.ec2(&call, "");
+    assert_eq!(told.matches("<securityGroupRuleId>").count(), 2, "{told}");
+    lab.check(expect![[r#"
+        b -> outside tcp/443: dropped [b: default deny]
+        b -> a tcp/80: dropped [b: default deny]
+        a -> b tcp/80: passes [a: allow birth] [b: allow web-80]
+        outside -> b tcp/443: passes [b: allow web-443]
+    "#]]);
+}
+
+#[test]
+fn a_group_may_name_itself_and_ping_needs_a_rule_of_its_own() {
+    let Some(mut lab) = Lab::of(
+        "group web ec2
+         instance a web
+         instance b web",
+    ) else {
+        return;
+    };
+    lab.settle_in_a_region();
+    let web = lab.group_id("web");
+    let to = format!("Action=AuthorizeSecurityGroupIngress&GroupId={web}");
+    lab.ec2(
+        &format!(
+            "{to}&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=5432&IpPermissions.1.ToPort=5432\
+             &IpPermissions.1.Groups.1.GroupId={web}"
+        ),
+        "itself",
+    );
+    lab.check(expect![[r#"
+        a -> b tcp/5432: passes [a: allow birth] [b: allow itself]
+        outside -> b tcp/5432: dropped [b: default deny]
+        a -> b ping: dropped [a: allow birth] [b: default deny]
+    "#]]);
+    lab.ec2(&format!("{to}&IpProtocol=icmp&FromPort=8&ToPort=-1&CidrIp=0.0.0.0/0"), "ping");
+    lab.check(expect![[r#"
+        a -> b ping v4: passes [a: allow birth] [b: allow ping]
+        a -> b ping v6: dropped [a: allow birth] [b: default deny]
+    "#]]);
+}
