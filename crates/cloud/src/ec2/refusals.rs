@@ -106,7 +106,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::LastGroup { .. } => {
             failure(400, "InvalidParameterValue", "You must specify at least one security group.")
         }
-        Refusal::Managed { .. } | Refusal::Protected { .. } => {
+        Refusal::Managed { .. } | Refusal::ManagedEni { .. } | Refusal::Protected { .. } => {
             failure(400, "OperationNotPermitted", format!("{refusal}."))
         }
         Refusal::PrefixListFamily { .. } | Refusal::RuleFamily { .. } | Refusal::PortsWithoutProtocol { .. } => {
@@ -217,6 +217,7 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::HostPolicyWords
         | Counted::PortLists
         | Counted::SnapshotPolicies
+        | Counted::SecondaryEnis
         | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use sekimori_core::{
     command::{Command, EniSpec, NewInstances},
     ids::{EniId, GroupId, InstanceId, SubnetId},
+    world::SystemDisk,
 };
 
 use super::{
@@ -48,6 +49,7 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
         name: String::new(),
         description: String::new(),
         image: label(scope, "ImageId")?,
+        disk: SystemDisk::default(),
         instance_type: label(scope, "InstanceType")?,
         resource_group: String::new(),
         tags: tags::specified_of(scope, "instance", &TAGGED)?,

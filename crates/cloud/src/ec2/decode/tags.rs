@@ -138,10 +138,7 @@ fn resource(scope: &Scope<'_>, id: &str) -> Result<Resource, Fault> {
     let (_, kind) = kinds.into_iter().find(|(kind, _)| kind.prefix() == prefix).ok_or_else(unknown)?;
     let resource = kind.named(id);
     match scope.world.labels(&resource) {
-        Some(labels) if labels.account == scope.account => {
-            scope.check_region(labels.vpc, resource.kind(), id)?;
-            Ok(resource)
-        }
+        Some(labels) if labels.account == scope.account && labels.region == scope.region.name => Ok(resource),
         Some(_) | None => Err(missing(resource.kind(), id)),
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         | Outcome::Account(_)
         | Outcome::ResourceGroup(_)
         | Outcome::SnapshotPolicy(_)
+        | Outcome::Report(_)
         | Outcome::PrefixList(_)
         | Outcome::PortList(_)
         | Outcome::Removed { .. }

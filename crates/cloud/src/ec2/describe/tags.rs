@@ -81,7 +81,7 @@ fn tags_of(kind: ResourceKind, name: &'static str, view: &View<'_>) -> Vec<Tag> 
     let mut all = Vec::new();
     for resource in kind.of(view.world, view.account) {
         let Some(labels) = view.world.labels(&resource) else { continue };
-        if labels.vpc.is_some_and(|vpc| !view.is_in(vpc)) {
+        if labels.region != view.region.name {
             continue;
         }
         let tag = |(key, value): (&str, &str)| Tag {

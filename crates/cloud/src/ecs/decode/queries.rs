@@ -12,16 +12,13 @@ use super::{
     scope::{IDS_MAX, Scope, invalid, is_id},
     tags,
 };
-use crate::{
-    ecs::{
-        errors::Fault,
-        query::{
-            EndpointQuery, GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery,
-            VpcQuery,
-        },
-        region::Region,
-        token::Mark,
+use crate::ecs::{
+    errors::Fault,
+    query::{
+        EndpointQuery, GroupQuery, InstanceQuery, NameFilter, Page, ReferenceQuery, RuleQuery, VSwitchQuery, VpcQuery,
     },
+    region::Region,
+    token::Mark,
 };
 
 /// The highest page number.
