@@ -40,7 +40,7 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
     }
     let Interfaces { primary, secondary, attached } = interfaces;
     check_zone(scope, &primary.subnet)?;
-    Ok(Command::RunInstances(NewInstances {
+    Ok(Command::RunInstances(Box::new(NewInstances {
         account: scope.account.clone(),
         primary,
         secondary,
@@ -53,7 +53,7 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
         instance_type: label(scope, "InstanceType")?,
         resource_group: String::new(),
         tags: tags::specified_of(scope, "instance", &TAGGED)?,
-    }))
+    })))
 }
 
 pub(super) fn terminate(scope: &Scope<'_>) -> Result<Command, Fault> {
