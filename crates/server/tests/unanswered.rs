@@ -104,7 +104,7 @@ impl Doomed {
 
     /// Sends a request, waits until it is carried out, kills the server, and returns what the client has heard.
     async fn ask_and_kill(mut self, call: (&str, &[(&str, &str)])) -> Vec<u8> {
-        let key = (self.told.access_key_id.as_str(), self.told.access_key_secret.as_str());
+        let key = (self.told.ecs.access_key_id.as_str(), self.told.ecs.access_key_secret.as_str());
         let path = sign(key, &format!("first-{}", std::process::id()), 0, call);
         let mut stream = connect(self.told.listen).await;
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes()).await.unwrap();
