@@ -298,7 +298,6 @@ impl Tables {
             Change::PutGroup(group) => {
                 let id = &group.id;
                 note(&mut delta.names, self.numbers.groups.take(id), |slot| Name::Group(slot, Some(id.clone())));
-                self.take_rule((id.clone(), None), delta);
             }
             Change::DeleteGroup(id) => {
                 delta.names.extend(self.numbers.groups.release(id).map(|slot| Name::Group(slot, None)));
@@ -308,9 +307,9 @@ impl Tables {
                     self.release_rule(&(id.clone(), Some(rule.clone())), delta);
                 }
             }
-            Change::PutRule { group, rule } => self.take_rule((group.clone(), Some(rule.id.clone())), delta),
             Change::DeleteRule { group, rule } => self.release_rule(&(group.clone(), Some(rule.clone())), delta),
-            Change::PutBypass(_)
+            Change::PutRule { .. }
+            | Change::PutBypass(_)
             | Change::PutPlatform(_)
             | Change::PutAccount(_)
             | Change::PutKey(_)
@@ -335,8 +334,16 @@ impl Tables {
         }
     }
 
-    fn take_rule(&mut self, key: RuleKey, delta: &mut Delta) {
-        note(&mut delta.names, self.numbers.rules.take(&key), |slot| Name::Rule(slot, Some(key.clone())));
+    /// Gives counters to the rules of a policy. Rules that no interface of this host has need none.
+    fn number_rules(&mut self, set: &GroupSet, delta: &mut Delta) {
+        let rules = &mut self.numbers.rules;
+        let mut take = |key: RuleKey| {
+            note(&mut delta.names, rules.take(&key), |slot| Name::Rule(slot, Some(key.clone())));
+        };
+        for group in set.iter().filter_map(|id| self.world.group(id)) {
+            take((group.id.clone(), None));
+            group.rules.keys().for_each(|rule| take((group.id.clone(), Some(rule.clone()))));
+        }
     }
 
     fn release_rule(&mut self, key: &RuleKey, delta: &mut Delta) {
@@ -350,6 +357,7 @@ impl Tables {
             if !self.is_used_here(set) {
                 continue;
             }
+            self.number_rules(set, delta);
             match self.words_of(set) {
                 Ok(words) if self.policies.get(set).is_some_and(|old| *old.words == words) => {}
                 Ok(words) => {

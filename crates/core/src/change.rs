@@ -4,7 +4,7 @@
 //! without judging anything again. [`Change::row`] is the row it lives in: the newest change of a row
 //! wins, and a snapshot is the newest `Put` of every row, in the order of [`Row`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -318,10 +318,28 @@ impl World {
     /// order of [`Row`], then everything that is here.
     #[must_use]
     pub fn changes_from(&self, other: &World) -> Vec<Change> {
-        let facts = self.to_changes();
-        let rows: BTreeSet<Row> = facts.iter().map(Change::row).collect();
-        let lost = other.to_changes().into_iter().rev().map(|fact| fact.row()).filter(|row| !rows.contains(row));
-        lost.filter_map(Row::into_delete).chain(facts).collect()
+        let lost = other.to_changes().into_iter().rev().map(|fact| fact.row()).filter(|row| !self.holds(row));
+        lost.filter_map(Row::into_delete).chain(self.to_changes()).collect()
+    }
+
+    fn holds(&self, row: &Row) -> bool {
+        match row {
+            Row::Bypass | Row::Platform => true,
+            Row::Account(id) => self.accounts.contains_key(id),
+            Row::Key(id) => self.keys.contains_key(id),
+            Row::Vpc(id) => self.vpcs.contains_key(id),
+            Row::Subnet(id) => self.subnets.contains_key(id),
+            Row::PrefixList(id) => self.prefix_lists.contains_key(id),
+            Row::PortList(id) => self.port_lists.contains_key(id),
+            Row::Group(id) => self.groups.contains_key(id),
+            Row::Rule(group, id) => self.groups.get(group).is_some_and(|group| group.rules.contains_key(id)),
+            Row::Instance(id) => self.instances.contains_key(id),
+            Row::Eni(id) => self.enis.contains_key(id),
+            Row::Token(account, text) => self.tokens.get(account, text).is_some(),
+            Row::SnapshotPolicy(id) => self.snapshots.policy(id).is_some(),
+            Row::Snapshot(id) => self.snapshots.get(id).is_some(),
+            Row::Report(account, id) => self.reports.contains_key(&(account.clone(), id.clone())),
+        }
     }
 
     /// Makes every change of a commit and takes its revision.

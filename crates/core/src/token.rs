@@ -62,7 +62,12 @@ impl Tokens {
     /// The token of a text, if it is remembered still.
     #[must_use]
     pub fn live(&self, account: &AccountId, text: &str, now: Timestamp) -> Option<&Arc<Token>> {
-        self.by_account.get(account)?.by_text.get(text).filter(|token| token.is_live(now))
+        self.get(account, text).filter(|token| token.is_live(now))
+    }
+
+    /// The token of a text, live or not.
+    pub(crate) fn get(&self, account: &AccountId, text: &str) -> Option<&Arc<Token>> {
+        self.by_account.get(account)?.by_text.get(text)
     }
 
     /// All of them, by account and text.

@@ -59,7 +59,8 @@ struct Index {
     enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
     referrers: OrdMap<Referent, OrdSet<(GroupId, RuleId)>>,
     group_counts: OrdMap<AccountId, usize>,
-    groups_by_rule: OrdSet<(RuleId, GroupId)>,
+    /// The number comes first so that a search seldom has to follow a pointer: see [`search_key`].
+    groups_by_rule: OrdSet<(u64, RuleId, GroupId)>,
 }
 
 /// What a rule may name.
@@ -71,6 +72,11 @@ pub enum Referent {
     PrefixList(PrefixListId),
     /// A port list as service.
     PortList(PortListId),
+}
+
+/// The last eight bytes of a rule's id, which are random: a number that differs whenever two ids in practice do.
+fn search_key(id: &RuleId) -> u64 {
+    id.as_str().bytes().rev().take(8).fold(0, |key, byte| (key << 8) | u64::from(byte))
 }
 
 fn referents(rule: &Rule) -> impl Iterator<Item = Referent> {
@@ -225,8 +231,8 @@ impl World {
     /// A rule by its id alone, with its group.
     #[must_use]
     pub fn rule(&self, id: &RuleId) -> Option<(&Arc<Group>, &Arc<Rule>)> {
-        let first = (id.clone(), GroupId::from(""));
-        let (_, group) = self.index.groups_by_rule.range(first..).next().filter(|(rule, _)| rule == id)?;
+        let first = (search_key(id), id.clone(), GroupId::from(""));
+        let (_, _, group) = self.index.groups_by_rule.range(first..).next().filter(|(_, rule, _)| rule == id)?;
         let group = self.groups.get(group)?;
         Some((group, group.rules.get(id)?))
     }
@@ -362,10 +368,11 @@ impl World {
     }
 
     fn put_rule(&mut self, group: &GroupId, rule: &Arc<Rule>) {
-        self.delete_rule(group, &rule.id);
         let Some(owner) = self.groups.get_mut(group) else { return };
-        Arc::make_mut(owner).rules.insert(rule.id.clone(), Arc::clone(rule));
-        self.index.groups_by_rule.insert((rule.id.clone(), group.clone()));
+        if let Some(old) = Arc::make_mut(owner).rules.insert(rule.id.clone(), Arc::clone(rule)) {
+            self.forget_rule(group, &old);
+        }
+        self.index.groups_by_rule.insert((search_key(&rule.id), rule.id.clone(), group.clone()));
         for referent in referents(rule) {
             let referrers = self.index.referrers.entry(referent).or_default();
             referrers.insert((group.clone(), rule.id.clone()));
@@ -380,7 +387,7 @@ impl World {
     }
 
     fn forget_rule(&mut self, group: &GroupId, rule: &Rule) {
-        self.index.groups_by_rule.remove(&(rule.id.clone(), group.clone()));
+        self.index.groups_by_rule.remove(&(search_key(&rule.id), rule.id.clone(), group.clone()));
         for referent in referents(rule) {
             remove_from(&mut self.index.referrers, &referent, &(group.clone(), rule.id.clone()));
         }

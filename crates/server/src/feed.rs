@@ -5,7 +5,7 @@
 //! are read from the store's log in bounded batches as fast as the agent takes them, so a slow agent costs
 //! no memory. Access keys never leave the server: changes about them are left out, their commits are not.
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -41,9 +41,6 @@ pub const FEED_CONNECTIONS_MAX: usize = 32;
 
 /// Commits that are read from the log at a time.
 pub const FEED_BATCH_COMMITS: usize = 64;
-
-/// Bytes of changes in one part of a snapshot; one change more may go beyond.
-const SNAPSHOT_PART_BYTES: usize = MESSAGE_BYTES_MAX / 4;
 
 /// How long an agent may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -247,30 +244,29 @@ fn check_hello(version: u32, host: &HostId) -> Result<(), FeedError> {
     Ok(())
 }
 
-/// Sends a whole world, and returns its revision.
+/// Sends a whole world, and returns its revision. A part that turns out too long is sent in halves.
 async fn send_snapshot(outgoing: &mut Outgoing, world: &World) -> Result<Revision, FeedError> {
     let revision = world.revision();
-    let mut part = Part::default();
-    for change in world.to_changes() {
-        if is_kept_back(&change) {
+    let told: Vec<Change> = world.to_changes().into_iter().filter(|change| !is_kept_back(change)).collect();
+    let mut parts: VecDeque<Vec<Change>> = told.chunks(SNAPSHOT_PART_CHANGES).map(<[Change]>::to_vec).collect();
+    if parts.is_empty() {
+        parts.push_back(Vec::new());
+    }
+    while let Some(changes) = parts.pop_front() {
+        let message = FromServer::Snapshot { changes, complete: parts.is_empty().then_some(revision) };
+        let bytes = encode(&message)?;
+        if bytes.len() > MESSAGE_BYTES_MAX
+            && let FromServer::Snapshot { mut changes, .. } = message
+            && changes.len() > 1
+        {
+            let second = changes.split_off(changes.len() / 2);
+            parts.push_front(second);
+            parts.push_front(changes);
             continue;
         }
-        if part.changes.len() >= SNAPSHOT_PART_CHANGES || part.bytes >= SNAPSHOT_PART_BYTES {
-            let Part { changes, .. } = std::mem::take(&mut part);
-            send(outgoing, &FromServer::Snapshot { changes, complete: None }).await?;
-        }
-        part.bytes += serde_json::to_vec(&change).map_err(FeedError::Unwritable)?.len();
-        part.changes.push(change);
+        send_bytes(outgoing, bytes).await?;
     }
-    send(outgoing, &FromServer::Snapshot { changes: part.changes, complete: Some(revision) }).await?;
     Ok(revision)
-}
-
-/// A part of a snapshot, and the bytes it takes so far.
-#[derive(Default)]
-struct Part {
-    changes: Vec<Change>,
-    bytes: usize,
 }
 
 /// A commit without what is kept back. Its revision stays, so that there is no gap.

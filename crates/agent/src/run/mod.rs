@@ -6,7 +6,7 @@
 mod down;
 mod feed;
 
-use std::{future::Future, path::PathBuf, pin::pin, time::Duration};
+use std::{future::Future, io, path::PathBuf, pin::pin, time::Duration};
 
 use sekimori_core::{
     feed::{ClosedEni, CounterReport, FromAgent, FromServer},
@@ -25,7 +25,7 @@ use crate::{
 /// How often drift is looked for, idle flows are ended and counters are read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The pause before a lost server is called again.
-const RECONNECT: Duration = Duration::from_millis(200);
+const RECONNECT: Duration = Duration::from_millis(50);
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -48,12 +48,12 @@ pub struct AgentConfig {
 /// When the kernel or the data directory cannot be used at all. A server that is away is no error.
 pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let enforcer = Enforcer::open(&config.dir, config.host.clone(), config.attach)?;
-    let mut agent = Agent { enforcer, config, chores: Chores::default(), reported: None };
+    let mut agent = Agent { enforcer, config, chores: Chores::default(), reported: None, away: None };
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => return Ok(()),
-            error = agent.serve() => tracing::warn!(error = format!("{error:#}"), "the server is away; enforcement goes on"),
+            error = agent.serve() => agent.note_away(&error),
         }
         tokio::select! {
             () = &mut shutdown => return Ok(()),
@@ -67,13 +67,15 @@ struct Agent {
     enforcer: Enforcer,
     chores: Chores,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
+    /// Why the server was not there when it was called last.
+    away: Option<String>,
 }
 
 /// Work that waits for the kernel, and is done beside the changes.
 #[derive(Default)]
 struct Chores {
-    collection: Option<JoinHandle<(Collection, std::io::Result<()>)>>,
-    counting: Option<JoinHandle<std::io::Result<CounterReport>>>,
+    collection: Option<JoinHandle<(Collection, io::Result<()>)>>,
+    counting: Option<JoinHandle<io::Result<CounterReport>>>,
     last: CounterReport,
 }
 
@@ -86,9 +88,25 @@ impl Agent {
         }
     }
 
+    /// Tells why there is no server, once for each reason. That nobody listens is no news before the first contact:
+    /// both are starting.
+    fn note_away(&mut self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        if self.away.as_ref() == Some(&text) {
+            return;
+        }
+        if self.enforcer.heard().is_none() && is_nobody_there(error) {
+            tracing::debug!(error = text, "the server is not there yet");
+        } else {
+            tracing::warn!(error = text, "the server is away; enforcement goes on");
+        }
+        self.away = Some(text);
+    }
+
     async fn try_serve(&mut self) -> anyhow::Result<std::convert::Infallible> {
         let after = self.enforcer.heard();
         let mut server = Connection::open(&self.config, after).await?;
+        self.away = None;
         let mut snapshot = World::default();
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -194,6 +212,11 @@ impl Agent {
         self.chores.last = report.clone();
         is_news.then_some(report)
     }
+}
+
+fn is_nobody_there(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(cause, Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused))
 }
 
 /// The result of a task that has ended.

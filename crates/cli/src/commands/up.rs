@@ -100,13 +100,7 @@ async fn up(common: &Common, args: &UpArgs, dir: &DataDir, user: Owner) -> Resul
     let serve = hand_over(dir, &args.serve, user)?;
     let command = ServerCommand { listen: args.listen, others: serve.to_words() };
     let caller = data_dir::caller(connection::environment);
-    let mut server = tokio::select! {
-        server = Supervisor::start(dir, user, command, caller) => server?,
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopped before the server served");
-            return Ok(());
-        }
-    };
+    // Beside the server: each has work of its own before they meet.
     let mut agent = Agent::start(AgentConfig {
         dir: dir.path().to_owned(),
         feed: dir.feed_socket(),
@@ -117,6 +111,21 @@ async fn up(common: &Common, args: &UpArgs, dir: &DataDir, user: Owner) -> Resul
             Attach::Clsact => AttachMode::Clsact,
         },
     })?;
+    let started = tokio::select! {
+        server = Supervisor::start(dir, user, command, caller) => server.map(Some),
+        failed = agent.failed() => Err(failed),
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before the server served");
+            Ok(None)
+        }
+    };
+    let mut server = match started {
+        Ok(Some(server)) => server,
+        ended => {
+            agent.stop().await;
+            return Ok(ended.map(drop)?);
+        }
+    };
     greet(common, dir, &server)?;
     let ended = tokio::select! {
         name = signals.next() => {

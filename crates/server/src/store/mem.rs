@@ -14,7 +14,7 @@ use sekimori_core::{
     world::{Revision, World},
 };
 
-use super::{LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, replay};
+use super::{LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, read_row, replay};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -43,7 +43,8 @@ impl Store for MemStore {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let mut world = World::default();
         for (key, json) in &tables.rows {
-            replay(&mut world, key, json).map_err(|what| damaged(Path::new("memory"), what))?;
+            let replayed = read_row(key, json).and_then(|change| replay(&mut world, &change));
+            replayed.map_err(|what| damaged(Path::new("memory"), what))?;
         }
         Ok(world.at(tables.revision))
     }

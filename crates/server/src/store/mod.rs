@@ -155,19 +155,24 @@ fn check_sequence(newest: Revision, expected: Revision, commits: &[Commit]) -> R
     Ok(())
 }
 
-/// Adds a stored fact to a world that is being rebuilt, or says what is wrong with it.
-fn replay(world: &mut World, key: &str, json: &[u8]) -> Result<(), String> {
+/// Reads a stored fact, or says what is wrong with it.
+fn read_row(key: &str, json: &[u8]) -> Result<Change, String> {
     let change: Change =
         serde_json::from_slice(json).map_err(|error| format!("row `{key}` cannot be read: {error}"))?;
     if change.is_delete() || change.row().to_key() != key {
         return Err(format!("row `{key}` holds a fact about `{}`", change.row().to_key()));
     }
-    if let Change::PutRule { group, .. } = &change
+    Ok(change)
+}
+
+/// Adds a stored fact to a world that is being rebuilt, or says why it does not belong there.
+fn replay(world: &mut World, change: &Change) -> Result<(), String> {
+    if let Change::PutRule { group, .. } = change
         && world.group(group).is_none()
     {
-        return Err(format!("row `{key}` belongs to a group that is not there"));
+        return Err(format!("row `{}` belongs to a group that is not there", change.row().to_key()));
     }
-    world.apply(&change);
+    world.apply(change);
     Ok(())
 }
 

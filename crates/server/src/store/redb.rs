@@ -7,9 +7,13 @@
 //! when the file is opened.
 
 use std::{
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
+    },
+    thread,
 };
 
 use redb::{
@@ -17,11 +21,11 @@ use redb::{
 };
 
 use sekimori_core::{
-    change::Commit,
+    change::{Change, Commit},
     world::{Revision, World},
 };
 
-use super::{FORMAT_VERSION, LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, replay};
+use super::{FORMAT_VERSION, LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, read_row, replay};
 use crate::files;
 
 const STATE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("state");
@@ -32,6 +36,12 @@ const NEWEST: &str = "revision";
 
 /// Memory for cached pages.
 const CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Facts that are handed on together while the world is read: one thread reads what another puts in its place.
+const READ_BATCH_ROWS: usize = 1_024;
+
+/// Batches that may wait to be put in their place.
+const READ_BATCHES_MAX: usize = 8;
 
 /// See the module.
 #[derive(Debug)]
@@ -99,9 +109,29 @@ impl RedbStore {
         Ok(Revision(newest))
     }
 
+    /// Reads every fact, in batches, as long as somebody takes them.
+    fn read_rows(&self, batches: &SyncSender<Vec<Change>>) -> Result<(), StoreError> {
+        let read = self.database.begin_read().map_err(|error| self.failed("read", error))?;
+        let state = read.open_table(STATE).map_err(|error| damaged(&self.file, error))?;
+        let mut batch = Vec::with_capacity(READ_BATCH_ROWS);
+        for row in state.iter().map_err(|error| self.failed("read", error))? {
+            let (key, json) = row.map_err(|error| self.failed("read", error))?;
+            batch.push(read_row(key.value(), json.value()).map_err(|what| damaged(&self.file, what))?);
+            if batch.len() == READ_BATCH_ROWS
+                && batches.send(mem::replace(&mut batch, Vec::with_capacity(READ_BATCH_ROWS))).is_err()
+            {
+                return Ok(());
+            }
+        }
+        // Nobody takes the last batch when the world has been found to be damaged.
+        drop(batches.send(batch));
+        Ok(())
+    }
+
     fn write(&self, expected: Revision, commits: &[Commit]) -> Result<(), StoreError> {
         let mut write = self.database.begin_write().map_err(|error| self.failed("write", error))?;
-        write.set_quick_repair(true);
+        // Not quick repair: a start checks every page in any case, and would not look at what that writes.
+        write.set_two_phase_commit(true);
         self.check_expected(&write, expected, commits)?;
         self.write_rows(&write, commits)?;
         self.write_log(&write, commits)?;
@@ -172,13 +202,17 @@ impl Store for RedbStore {
 
     fn read(&self) -> Result<World, StoreError> {
         let newest = self.check_meta()?;
-        let read = self.database.begin_read().map_err(|error| self.failed("read", error))?;
-        let state = read.open_table(STATE).map_err(|error| damaged(&self.file, error))?;
-        let mut world = World::default();
-        for row in state.iter().map_err(|error| self.failed("read", error))? {
-            let (key, json) = row.map_err(|error| self.failed("read", error))?;
-            replay(&mut world, key.value(), json.value()).map_err(|what| damaged(&self.file, what))?;
-        }
+        let (sender, batches) = mpsc::sync_channel(READ_BATCHES_MAX);
+        let world = thread::scope(|scope| {
+            let reading = scope.spawn(move || self.read_rows(&sender));
+            let mut world = World::default();
+            for change in batches.into_iter().flatten() {
+                replay(&mut world, &change).map_err(|what| damaged(&self.file, what))?;
+            }
+            // What went wrong while reading is the cause of whatever is missing.
+            reading.join().map_err(|_| damaged(&self.file, "reading it failed"))??;
+            Ok(world)
+        })?;
         Ok(world.at(newest))
     }
 
@@ -228,7 +262,7 @@ fn create(dir: &Path, file: &Path) -> Result<(), StoreError> {
     files::create_private(&unfinished).map_err(|error| failed(&unfinished, "create", error))?;
     let database = Database::builder().create(&unfinished).map_err(|error| wrong(error.into()))?;
     let mut write = database.begin_write().map_err(|error| wrong(error.into()))?;
-    write.set_quick_repair(true);
+    write.set_two_phase_commit(true);
     write.open_table(STATE).map_err(|error| wrong(error.into()))?;
     write.open_table(LOG).map_err(|error| wrong(error.into()))?;
     let mut meta = write.open_table(META).map_err(|error| wrong(error.into()))?;
@@ -255,7 +289,7 @@ fn open_database(file: &Path) -> Result<Database, StoreError> {
     {
         return Err(failed(file, "open", error.to_string()));
     }
-    // Every commit is made in two phases (quick repair), so the newest one is whole after any crash. A
+    // Every commit is made in two phases, so the newest one is whole after any crash. A
     // file that says otherwise has been altered, and redb refuses to fall back to an older commit.
     Err(damaged(file, error))
 }
