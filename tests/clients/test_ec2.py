@@ -117,6 +117,50 @@ def test_rules_by_id_and_by_what_they_say(ec2, web):
     assert told(ec2.describe_security_groups, GroupIds=[web]) == (400, "InvalidGroup.NotFound")
 
 
+def test_rules_are_modified_in_place(ec2, own_vpc, web):
+    blocks = [{"CidrIp": "10.0.0.0/8", "Description": "old"}]
+    made = [
+        ec2.authorize_security_group_ingress(GroupId=web, IpPermissions=tcp(port, IpRanges=blocks))
+        for port in (22, 80)
+    ]
+    ssh, http = (answer["SecurityGroupRules"][0]["SecurityGroupRuleId"] for answer in made)
+
+    def rewrite(rule, port, **source):
+        request = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
+        return {"SecurityGroupRuleId": rule, "SecurityGroupRule": request}
+
+    def shown():
+        rules = ec2.describe_security_group_rules(SecurityGroupRuleIds=[ssh, http])["SecurityGroupRules"]
+        return {rule["SecurityGroupRuleId"]: (rule["FromPort"], rule.get("Description")) for rule in rules}
+
+    inside = {"CidrIpv4": "10.0.0.0/8"}
+    # They take each other's place, which one after the other could not.
+    swap = [rewrite(ssh, 80, Description="web", **inside), rewrite(http, 22, **inside)]
+    assert ec2.modify_security_group_rules(GroupId=web, SecurityGroupRules=swap)["Return"]
+    assert shown() == {ssh: (80, "web"), http: (22, None)}
+    modify = ec2.modify_security_group_rules
+    assert told(modify, GroupId=web, SecurityGroupRules=[rewrite(ssh, 22, **inside)]) == (
+        400,
+        "InvalidPermission.Duplicate",
+    )
+    other_kind = [rewrite(ssh, 80, ReferencedGroupId=web)]
+    assert told(modify, GroupId=web, SecurityGroupRules=other_kind) == (400, "InvalidParameterValue")
+    describe = ec2.update_security_group_rule_descriptions_ingress
+    words = [{"SecurityGroupRuleId": http, "Description": "from inside"}]
+    assert describe(GroupId=web, SecurityGroupRuleDescriptions=words)["Return"]
+    assert describe(GroupId=web, IpPermissions=tcp(80, IpRanges=[{"CidrIp": "10.0.0.0/8"}]))["Return"]
+    assert shown() == {ssh: (80, None), http: (22, "from inside")}
+    egress = ec2.update_security_group_rule_descriptions_egress
+    assert told(egress, GroupId=web, SecurityGroupRuleDescriptions=words) == (
+        400,
+        "InvalidSecurityGroupRuleId.NotFound",
+    )
+    named = ec2.get_security_groups_for_vpc(VpcId=own_vpc, Filters=[{"Name": "group-name", "Values": ["w*"]}])
+    assert [group["GroupId"] for group in named["SecurityGroupForVpcs"]] == [web]
+    assert ec2.describe_stale_security_groups(VpcId=own_vpc)["StaleSecurityGroupSet"] == []
+    assert ec2.describe_security_group_references(GroupId=[web])["SecurityGroupReferenceSet"] == []
+
+
 def test_instances(server, ec2, own_vpc, web):
     subnet = ec2.create_subnet(VpcId=own_vpc, CidrBlock="10.20.1.0/24")["Subnet"]["SubnetId"]
     named = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "web"}]}]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
-    rules::{NewRule, Revocation, RuleEdit},
+    rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
     snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
 };
 use crate::{
@@ -400,6 +400,15 @@ pub enum Command {
         rule: RuleId,
         /// What changes.
         edit: Box<RuleEdit>,
+    },
+    /// Writes rules of a group anew, all or none and at once: two may take each other's place.
+    RewriteRules {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The rules.
+        rules: Vec<RuleRewrite>,
     },
     /// Changes the words about the rule that says exactly this.
     DescribeRule {

@@ -70,6 +70,12 @@ pub enum Action {
     CreateTags,
     DeleteTags,
     DescribeTags,
+    ModifySecurityGroupRules,
+    UpdateSecurityGroupRuleDescriptionsIngress,
+    UpdateSecurityGroupRuleDescriptionsEgress,
+    DescribeStaleSecurityGroups,
+    DescribeSecurityGroupReferences,
+    GetSecurityGroupsForVpc,
 }
 
 /// An operation in the table.
@@ -132,6 +138,14 @@ const FLAT: [Parameter; 6] = [
 ];
 const AUTHORIZE: &[Parameter] = &join::<27>(&[&GROUP, &PERMISSIONS, &FLAT, &TAG_SPECIFICATION]);
 const REVOKE: &[Parameter] = &join::<25>(&[&GROUP, &PERMISSIONS, &FLAT, &[takes("SecurityGroupRuleId.N", Id)]]);
+const DESCRIBE_RULES: &[Parameter] = &join::<20>(&[
+    &GROUP,
+    &PERMISSIONS,
+    &[
+        takes("SecurityGroupRuleDescription.N.SecurityGroupRuleId", Id),
+        takes("SecurityGroupRuleDescription.N.Description", Text),
+    ],
+]);
 const TAGGED: [Parameter; 3] = [takes("ResourceId.N", Id), takes("Tag.N.Key", Text), takes("Tag.N.Value", Text)];
 
 const EC2: &[Version] = &[Version::Ec2];
@@ -244,6 +258,43 @@ pub const OPERATIONS: &[Entry] = &[
     changes(Action::CreateTags, "CreateTags", &TAGGED),
     changes(Action::DeleteTags, "DeleteTags", &TAGGED),
     reads(Action::DescribeTags, "DescribeTags", &join::<4>(&[&FILTER, &PARTS])),
+    changes(
+        Action::ModifySecurityGroupRules,
+        "ModifySecurityGroupRules",
+        &[
+            needs("GroupId", Id),
+            takes("SecurityGroupRule.N.SecurityGroupRuleId", Id),
+            takes("SecurityGroupRule.N.SecurityGroupRule.IpProtocol", Choice),
+            takes("SecurityGroupRule.N.SecurityGroupRule.FromPort", Integer),
+            takes("SecurityGroupRule.N.SecurityGroupRule.ToPort", Integer),
+            takes("SecurityGroupRule.N.SecurityGroupRule.CidrIpv4", Address),
+            takes("SecurityGroupRule.N.SecurityGroupRule.CidrIpv6", Address),
+            takes("SecurityGroupRule.N.SecurityGroupRule.PrefixListId", Id),
+            takes("SecurityGroupRule.N.SecurityGroupRule.ReferencedGroupId", Id),
+            takes("SecurityGroupRule.N.SecurityGroupRule.Description", Text),
+        ],
+    ),
+    changes(
+        Action::UpdateSecurityGroupRuleDescriptionsIngress,
+        "UpdateSecurityGroupRuleDescriptionsIngress",
+        DESCRIBE_RULES,
+    ),
+    changes(
+        Action::UpdateSecurityGroupRuleDescriptionsEgress,
+        "UpdateSecurityGroupRuleDescriptionsEgress",
+        DESCRIBE_RULES,
+    ),
+    reads(
+        Action::DescribeStaleSecurityGroups,
+        "DescribeStaleSecurityGroups",
+        &join::<3>(&[&[needs("VpcId", Id)], &PARTS]),
+    ),
+    reads(Action::DescribeSecurityGroupReferences, "DescribeSecurityGroupReferences", &[takes("GroupId.N", Id)]),
+    reads(
+        Action::GetSecurityGroupsForVpc,
+        "GetSecurityGroupsForVpc",
+        &join::<5>(&[&[needs("VpcId", Id)], &FILTER, &PARTS]),
+    ),
 ];
 
 /// An interface of a new instance.

@@ -135,6 +135,8 @@ pub enum Fault {
         /// The block.
         text: String,
     },
+    /// A rule that is written anew without a source.
+    NoSource,
     /// The group is to be called as the default one is.
     ReservedName,
     /// A network interface's parameters that leave no primary one.
@@ -252,6 +254,11 @@ impl Fault {
             Self::Block { is_subnet: false, text } => {
                 failure(400, "InvalidVpc.Range", format!("The CIDR '{text}' is invalid."))
             }
+            Self::NoSource => failure(
+                400,
+                "MissingParameter",
+                "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId",
+            ),
             Self::ReservedName => {
                 failure(400, "InvalidParameterValue", "Cannot use reserved security group name: default")
             }

@@ -105,6 +105,7 @@ pub fn names(action: Action) -> &'static [&'static str] {
         Action::DescribeTags => &["key", "resource-id", "resource-type", "tag:<key>", "value"],
         Action::DescribeRegions => &["endpoint", "opt-in-status", "region-name"],
         Action::DescribeAvailabilityZones => &ZONE,
+        Action::GetSecurityGroupsForVpc => &["description", "group-id", "group-name", "owner-id", "primary-vpc-id"],
         Action::GetCallerIdentity
         | Action::DescribeAccountAttributes
         | Action::CreateVpc
@@ -120,7 +121,12 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::RunInstances
         | Action::TerminateInstances
         | Action::CreateTags
-        | Action::DeleteTags => &[],
+        | Action::DeleteTags
+        | Action::ModifySecurityGroupRules
+        | Action::UpdateSecurityGroupRuleDescriptionsIngress
+        | Action::UpdateSecurityGroupRuleDescriptionsEgress
+        | Action::DescribeStaleSecurityGroups
+        | Action::DescribeSecurityGroupReferences => &[],
     }
 }
 

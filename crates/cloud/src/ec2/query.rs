@@ -25,6 +25,12 @@ pub enum Query {
     Rules(Listing<RuleId>),
     /// `DescribeInstances`.
     Instances(Listing<InstanceId>),
+    /// `DescribeStaleSecurityGroups`, of a VPC.
+    StaleGroups(VpcId, Listing<GroupId>),
+    /// `DescribeSecurityGroupReferences`.
+    References(Vec<GroupId>),
+    /// `GetSecurityGroupsForVpc`.
+    GroupsForVpc(VpcId, Listing<GroupId>),
     /// `DescribeTags`: what has tags has ids of many kinds.
     Tags(Listing<String>),
 }

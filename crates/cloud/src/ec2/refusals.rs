@@ -163,8 +163,14 @@ fn in_use(kind: Kind, id: &str) -> Failure {
 }
 
 fn vpc_mismatch(action: Option<Action>, one: &str, other: &str) -> Failure {
-    let is_about_rules =
-        matches!(action, Some(Action::AuthorizeSecurityGroupIngress | Action::AuthorizeSecurityGroupEgress));
+    let is_about_rules = matches!(
+        action,
+        Some(
+            Action::AuthorizeSecurityGroupIngress
+                | Action::AuthorizeSecurityGroupEgress
+                | Action::ModifySecurityGroupRules
+        )
+    );
     if is_about_rules {
         let message = "You have specified two resources that belong to different networks.";
         return failure(400, "InvalidGroup.NotFound", message);

@@ -45,6 +45,7 @@ impl Draft<'_> {
             Command::EditRule { account, group, direction, rule, edit } => {
                 self.edit_rule(account, group, *direction, rule, edit)
             }
+            Command::RewriteRules { account, group, rules } => self.rewrite_rules(account, group, rules),
             Command::DescribeRule { account, group, spec, description } => {
                 self.describe_rule(account, group, spec, description.as_ref())
             }

@@ -6,7 +6,7 @@ use super::{Draft, missing, within};
 use crate::{
     address::Family,
     change::Change,
-    command::{NewRule, Outcome, Revocation, RuleEdit},
+    command::{NewRule, Outcome, Revocation, RuleEdit, RuleRewrite},
     ids::{AccountId, GroupId, PrefixListId, RuleId},
     refusal::{Counted, Kind, Refusal},
     rule::{Direction, Peer, Rule, RuleSpec, Service},
@@ -96,6 +96,40 @@ impl Draft<'_> {
             self.check_rule_limits(account, id)?;
         }
         Ok(Outcome::Done)
+    }
+
+    /// Gives rules other words at once. Each keeps its name, its direction and the kind of its peer.
+    pub(super) fn rewrite_rules(
+        &mut self,
+        account: &AccountId,
+        id: &GroupId,
+        rules: &[RuleRewrite],
+    ) -> Result<Outcome, Refusal> {
+        let group = self.own_group(account, id)?;
+        for RuleRewrite { rule, spec, description } in rules {
+            let missing = || Refusal::RuleMissing { group: id.clone(), rule: rule.clone() };
+            let old = group.rules.get(rule).filter(|old| old.spec.direction == spec.direction).ok_or_else(missing)?;
+            check_kinds(old, spec)?;
+            self.check_spec(&group, spec)?;
+            let new = Rule { spec: spec.clone(), description: description.clone(), ..Rule::clone(old) };
+            if new != **old {
+                self.put(Change::PutRule { group: id.clone(), rule: Arc::new(new) });
+            }
+        }
+        self.check_distinct(id, rules)?;
+        self.check_rule_limits(account, id)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Whether no rule says what one of these says now.
+    fn check_distinct(&self, id: &GroupId, rules: &[RuleRewrite]) -> Result<(), Refusal> {
+        let Some(group) = self.world.group(id) else { return Ok(()) };
+        for RuleRewrite { rule, spec, description: _ } in rules {
+            if group.rules.values().any(|other| other.id != *rule && other.spec == *spec) {
+                return Err(Refusal::RuleExists { group: id.clone(), spec: Box::new(spec.clone()) });
+            }
+        }
+        Ok(())
     }
 
     /// Changes the words about the rule that says exactly this.

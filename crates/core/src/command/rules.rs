@@ -38,6 +38,17 @@ pub enum Revocation {
     Ids(Vec<RuleId>),
 }
 
+/// What a rule is to say and be described as from now on; its name and tags stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRewrite {
+    /// The rule.
+    pub rule: RuleId,
+    /// What it says.
+    pub spec: RuleSpec,
+    /// The owner's words about it; may be empty.
+    pub description: String,
+}
+
 /// A change of one rule. What is `None` stays. The kind of the peer, its family, and whether the ports come
 /// from a list stay in any case: a rule that differs in those is another rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -49,6 +49,26 @@ pub(super) fn rules(scope: &Scope<'_>) -> Result<Query, Fault> {
     listing(scope, "SecurityGroupRuleId", IdKind::Rule, "securityGroupRuleIds").map(Query::Rules)
 }
 
+/// What `DescribeStaleSecurityGroups` takes as `MaxResults`.
+const STALE_PARTS: RangeInclusive<u32> = 5..=255;
+
+pub(super) fn stale_groups(scope: &Scope<'_>) -> Result<Query, Fault> {
+    let page = part(scope, &STALE_PARTS)?;
+    let listing = Listing { ids: Vec::new(), filters: Filters::default(), page };
+    Ok(Query::StaleGroups(scope.vpc("VpcId")?, listing))
+}
+
+pub(super) fn references(scope: &Scope<'_>) -> Result<Query, Fault> {
+    let groups: Vec<GroupId> = scope.ids("GroupId", IdKind::Group)?;
+    if groups.is_empty() { Err(Fault::Missing { name: "GroupId".to_owned() }) } else { Ok(Query::References(groups)) }
+}
+
+pub(super) fn groups_for_vpc(scope: &Scope<'_>) -> Result<Query, Fault> {
+    let filters = Filters::read(scope.call.params(), scope.call.action())?;
+    let listing = Listing { ids: Vec::new(), filters, page: part(scope, &PARTS)? };
+    Ok(Query::GroupsForVpc(scope.vpc("VpcId")?, listing))
+}
+
 pub(super) fn instances(scope: &Scope<'_>) -> Result<Query, Fault> {
     listing(scope, "InstanceId", IdKind::Instance, "instancesSet").map(Query::Instances)
 }

@@ -23,18 +23,24 @@ const FLAT: [&str; 5] = ["IpProtocol", "FromPort", "ToPort", "CidrIp", "SourceSe
 
 /// The rules of a call, in its order; none if it names none.
 pub(super) fn rules(scope: &Scope<'_>, direction: Direction) -> Result<Vec<NewRule>, Fault> {
-    let mut rules = Vec::new();
-    let numbers = scope.items("IpPermissions");
-    if numbers.is_empty() {
-        if FLAT.iter().any(|name| scope.text(name).is_some()) {
-            rules = flat(scope, direction)?;
-        }
-    } else {
-        for number in numbers {
-            let permission = Permission { scope, direction, prefix: format!("IpPermissions.{number}.") };
-            rules.extend(permission.rules()?);
-        }
+    let rules = listed(scope, direction)?;
+    if rules.is_empty() && FLAT.iter().any(|name| scope.text(name).is_some()) {
+        return distinct(flat(scope, direction)?);
     }
+    Ok(rules)
+}
+
+/// The rules of `IpPermissions.N` alone.
+pub(super) fn listed(scope: &Scope<'_>, direction: Direction) -> Result<Vec<NewRule>, Fault> {
+    let mut rules = Vec::new();
+    for number in scope.items("IpPermissions") {
+        let permission = Permission { scope, direction, prefix: format!("IpPermissions.{number}.") };
+        rules.extend(permission.rules()?);
+    }
+    distinct(rules)
+}
+
+fn distinct(rules: Vec<NewRule>) -> Result<Vec<NewRule>, Fault> {
     let distinct: BTreeSet<_> = rules.iter().map(|rule| &rule.spec).collect();
     if distinct.len() < rules.len() { Err(RuleFault::Twice.into()) } else { Ok(rules) }
 }
@@ -49,6 +55,28 @@ fn flat(scope: &Scope<'_>, direction: Direction) -> Result<Vec<NewRule>, Fault> 
     let cidr = scope.text("CidrIp").ok_or(RuleFault::NoSource)?;
     let peer = Peer::Cidr(block(cidr, Family::V4)?);
     Ok(vec![NewRule::new(permission.spec(protocol, service, peer), "")])
+}
+
+/// The one source of a rule that is written anew. Group, protocol and ports come before it (`spec/ec2.md` B2).
+pub(super) fn rewritten(scope: &Scope<'_>, direction: Direction, prefix: String) -> Result<NewRule, Fault> {
+    let permission = Permission { scope, direction, prefix };
+    let (protocol, service) = permission.what()?;
+    let sources = ["CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId"];
+    let given: Vec<(&str, &str)> =
+        sources.into_iter().filter_map(|name| Some((name, permission.text(name)?))).collect();
+    let peer = match given.as_slice() {
+        [] => return Err(Fault::NoSource),
+        [("CidrIpv4", text)] => Peer::Cidr(block(text, Family::V4)?),
+        [("CidrIpv6", text)] => Peer::Cidr(block(text, Family::V6)?),
+        [("PrefixListId", text)] => Peer::PrefixList(read_id(text, IdKind::PrefixList)?),
+        [(_, text)] => permission.group_named(text, None)?,
+        [_, _, ..] => {
+            let message = "Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified";
+            return Err(Fault::Combination(message.to_owned()));
+        }
+    };
+    let description = permission.description(&permission.prefix)?;
+    Ok(NewRule::new(permission.spec(protocol, service, peer), description))
 }
 
 /// One permission of a call.
@@ -98,8 +126,7 @@ impl<'a> Permission<'a, '_> {
     }
 
     fn description(&self, item: &str) -> Result<String, Fault> {
-        let text = self.scope.text(&format!("{item}Description")).unwrap_or_default();
-        if is_words(text) { Ok(text.to_owned()) } else { Err(RuleFault::Description.into()) }
+        description(self.scope, item)
     }
 
     /// A group, with the account that owns it: the one that is named, or the caller's.
@@ -110,10 +137,14 @@ impl<'a> Permission<'a, '_> {
                 .map_or(RuleFault::NoSource, |name| RuleFault::GroupByName(name.into()))
                 .into());
         };
+        self.group_named(id, text("UserId"))
+    }
+
+    fn group_named(&self, id: &str, account: Option<&str>) -> Result<Peer, Fault> {
         let group: GroupId = read_id(id, IdKind::Group)?;
         let vpc = self.scope.world.group(&group).map(|group| &group.vpc);
         self.scope.check_region(vpc, Kind::PeerGroup, id)?;
-        let account = text("UserId").map_or_else(|| self.scope.account.clone(), AccountId::from);
+        let account = account.map_or_else(|| self.scope.account.clone(), AccountId::from);
         if self.scope.world.group(&group).is_some_and(|group| group.account != account) {
             return Err(missing(Kind::PeerGroup, id));
         }
@@ -168,6 +199,12 @@ impl<'a> Permission<'a, '_> {
         let action = Action::Allow;
         RuleSpec { direction, action, priority: 1, protocol, service, source_ports: None, peer, local: None }
     }
+}
+
+/// The words about a rule, which may be left out.
+pub(super) fn description(scope: &Scope<'_>, item: &str) -> Result<String, Fault> {
+    let text = scope.text(&format!("{item}Description")).unwrap_or_default();
+    if is_words(text) { Ok(text.to_owned()) } else { Err(RuleFault::Description.into()) }
 }
 
 /// A block of a family, without host bits.

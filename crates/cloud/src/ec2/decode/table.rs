@@ -41,5 +41,15 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::CreateTags => Command(tags::create),
         Action::DeleteTags => Command(tags::delete),
         Action::DescribeTags => Query(listings::tags),
+        Action::ModifySecurityGroupRules => Command(rules::rewrite),
+        Action::UpdateSecurityGroupRuleDescriptionsIngress => {
+            Command(|scope| rules::describe(scope, Direction::Ingress))
+        }
+        Action::UpdateSecurityGroupRuleDescriptionsEgress => {
+            Command(|scope| rules::describe(scope, Direction::Egress))
+        }
+        Action::DescribeStaleSecurityGroups => Query(listings::stale_groups),
+        Action::DescribeSecurityGroupReferences => Query(listings::references),
+        Action::GetSecurityGroupsForVpc => Query(listings::groups_for_vpc),
     }
 }

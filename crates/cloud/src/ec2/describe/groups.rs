@@ -71,7 +71,7 @@ impl Item for Group {
             "group-id" => vec![self.id.to_string()],
             "group-name" => vec![self.name.clone()],
             "description" => vec![self.description.clone()],
-            "vpc-id" => vec![self.vpc.to_string()],
+            "vpc-id" | "primary-vpc-id" => vec![self.vpc.to_string()],
             "owner-id" => vec![self.account.to_string()],
             _ => Vec::new(),
         }
@@ -126,8 +126,13 @@ fn arn_of(group: &Group, view: &View<'_>) -> String {
 
 /// The rules of a direction, those of one protocol and ports as one item, in the order of their first.
 fn permissions(group: &Group, direction: Direction) -> Vec<Fields> {
+    merged(in_order(group, direction))
+}
+
+/// Rules, those of one protocol and ports as one item, in the order of their first.
+pub(super) fn merged(rules: Vec<&Rule>) -> Vec<Fields> {
     let mut merged: Vec<(Protocol, &Service, Vec<&Rule>)> = Vec::new();
-    for rule in in_order(group, direction) {
+    for rule in rules {
         let spec = &rule.spec;
         match merged.iter_mut().find(|(protocol, service, _)| *protocol == spec.protocol && **service == spec.service)
         {
@@ -139,7 +144,7 @@ fn permissions(group: &Group, direction: Direction) -> Vec<Fields> {
 }
 
 /// The rules of a direction in the order in which they were made.
-fn in_order(group: &Group, direction: Direction) -> Vec<&Rule> {
+pub(super) fn in_order(group: &Group, direction: Direction) -> Vec<&Rule> {
     let mut rules: Vec<&Rule> = group.rules.values().map(|rule| &**rule).collect();
     rules.retain(|rule| rule.spec.direction == direction);
     rules.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));

@@ -9,6 +9,7 @@ mod network;
 mod places;
 mod rules;
 mod tags;
+mod usage;
 
 use sekimori_core::{
     command::Outcome,
@@ -48,6 +49,9 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::Rules(listing) => rules::rules(call, listing, view),
         Query::Instances(listing) => instances::instances(call, listing, view),
         Query::Tags(listing) => Ok(tags::tags(call, listing, view)),
+        Query::StaleGroups(vpc, listing) => usage::stale(call, (vpc, listing), view),
+        Query::References(groups) => usage::references(groups, view),
+        Query::GroupsForVpc(vpc, listing) => usage::for_vpc(call, (vpc, listing), view),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
+    command::RuleRewrite,
     resource::Resource,
     tags::{TagKeys, Tags},
     world::InstanceState,
@@ -150,4 +151,34 @@ fn instances_of_one_call_share_a_reservation() {
     assert_eq!((launch(&ids[0]).index, launch(&ids[1]).index), (0, 1));
     assert_eq!(launch(&ids[0]).reservation, launch(&ids[1]).reservation);
     assert_ne!(launch(&ids[0]).reservation, launch(&more[0]).reservation);
+}
+
+#[test]
+fn rules_are_rewritten_at_once_and_keep_their_names() {
+    let mut estate = Estate::new(Dialect::Ec2);
+    let a = estate.a.clone();
+    let (one, other) = (port(1, from("10.0.0.0/8")), port(2, from("10.0.0.0/8")));
+    let Outcome::Rules(ids) = estate.run(estate.authorize(&a, [one.clone(), other.clone()])) else { panic!() };
+    let account = estate.account.clone();
+    let rewrite = |pairs: &[(&RuleId, &RuleSpec)]| {
+        let rule = |(rule, spec): &(&RuleId, &RuleSpec)| RuleRewrite {
+            rule: RuleId::clone(rule),
+            spec: RuleSpec::clone(spec),
+            description: "new".to_owned(),
+        };
+        let rules = pairs.iter().map(rule).collect();
+        Command::RewriteRules { account: account.clone(), group: a.clone(), rules }
+    };
+    estate.run(rewrite(&[(&ids[0], &other), (&ids[1], &one)]));
+    let shown = estate.state.world().rule(&ids[0]).unwrap().1;
+    assert_eq!((&shown.spec, shown.description.as_str()), (&other, "new"), "they have swapped");
+    estate.refused(
+        rewrite(&[(&ids[0], &one)]),
+        &expect!["`A` has a rule that says this already; leave it, or revoke it first"],
+    );
+    let refused = estate.try_run(rewrite(&[(&ids[0], &port(3, from("::/0")))])).unwrap_err();
+    assert!(refused.contains("cannot become one of another kind or family"), "{refused}");
+    let unknown = RuleId::from("sgr-no");
+    let refused = estate.try_run(rewrite(&[(&unknown, &one)])).unwrap_err();
+    assert!(refused.contains("has no rule `sgr-no`"), "{refused}");
 }

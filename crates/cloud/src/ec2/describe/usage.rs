@@ -1,0 +1,98 @@
+//! Which groups a VPC has, which of them name what is gone, and who names a group from another VPC.
+
+use sekimori_core::{
+    ids::{GroupId, VpcId},
+    refusal::{Kind, Refusal},
+    rule::{Direction, Peer, Rule},
+    world::{Group, Referent},
+};
+
+use super::{View, groups, listing::part, tags};
+use crate::{
+    api::Trouble,
+    ec2::{Call, errors::Fault, query::Listing},
+    node::{Fields, list},
+};
+
+type InVpc<'a> = (&'a VpcId, &'a Listing<GroupId>);
+
+/// What `GetSecurityGroupsForVpc` answers.
+pub(super) fn for_vpc(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -> Result<Fields, Fault> {
+    let (wanted, next) = part(call, listing, groups_of(vpc, view)?, view);
+    let item = |group: &Group| -> Fields {
+        let mut fields: Fields = vec![
+            ("groupId", group.id.as_str().into()),
+            ("groupName", group.name.as_str().into()),
+            ("description", group.description.as_str().into()),
+            ("ownerId", group.account.as_str().into()),
+            ("primaryVpcId", group.vpc.as_str().into()),
+        ];
+        fields.push(tags::set(&group.tags));
+        fields
+    };
+    let mut fields: Fields = vec![("securityGroupForVpcSet", list("item", wanted.into_iter().map(item)))];
+    fields.extend(next);
+    Ok(fields)
+}
+
+/// What `DescribeStaleSecurityGroups` answers: groups with rules whose peer is gone.
+pub(super) fn stale(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -> Result<Fields, Fault> {
+    let all = groups_of(vpc, view)?;
+    let stale = all.into_iter().filter(|group| group.rules.values().any(|rule| is_stale(rule, view))).collect();
+    let (wanted, next) = part(call, listing, stale, view);
+    let item = |group: &Group| -> Fields {
+        let permissions = |direction: Direction| {
+            let rules = groups::in_order(group, direction).into_iter().filter(|rule| is_stale(rule, view));
+            list("item", groups::merged(rules.collect()))
+        };
+        vec![
+            ("groupId", group.id.as_str().into()),
+            ("groupName", group.name.as_str().into()),
+            ("description", group.description.as_str().into()),
+            ("vpcId", group.vpc.as_str().into()),
+            ("staleIpPermissions", permissions(Direction::Ingress)),
+            ("staleIpPermissionsEgress", permissions(Direction::Egress)),
+        ]
+    };
+    let mut fields: Fields = vec![("staleSecurityGroupSet", list("item", wanted.into_iter().map(item)))];
+    fields.extend(next);
+    Ok(fields)
+}
+
+/// What `DescribeSecurityGroupReferences` answers: the other VPCs whose groups name these.
+pub(super) fn references(ids: &[GroupId], view: &View<'_>) -> Result<Fields, Fault> {
+    let mut items: Vec<Fields> = Vec::new();
+    for id in ids {
+        let own = view.world.group(id).filter(|group| group.account == *view.account && view.is_in(&group.vpc));
+        let own = own.ok_or_else(|| missing(Kind::Group, id.as_str()))?;
+        let namers = view.world.referrers(&Referent::Group(id.clone()));
+        let mut vpcs: Vec<&VpcId> =
+            namers.filter_map(|(group, _)| view.world.group(group)).map(|group| &group.vpc).collect();
+        vpcs.sort();
+        vpcs.dedup();
+        let others = vpcs.into_iter().filter(|vpc| **vpc != own.vpc);
+        items.extend(
+            others.map(|vpc| vec![("groupId", id.as_str().into()), ("referencingVpcId", vpc.as_str().into())]),
+        );
+    }
+    Ok(vec![("securityGroupReferenceSet", list("item", items))])
+}
+
+fn is_stale(rule: &Rule, view: &View<'_>) -> bool {
+    match &rule.spec.peer {
+        Peer::Group { group, account: _ } => view.world.group(group).is_none(),
+        Peer::Cidr(_) | Peer::PrefixList(_) => false,
+    }
+}
+
+/// The caller's groups of a VPC of the request's region.
+fn groups_of<'a>(vpc: &VpcId, view: &View<'a>) -> Result<Vec<&'a Group>, Fault> {
+    let open = view.world.vpc(vpc).filter(|vpc| vpc.is_open_to(view.account) && vpc.region == view.region.name);
+    open.ok_or_else(|| missing(Kind::Vpc, vpc.as_str()))?;
+    let own = view.world.groups().filter(|group| group.vpc == *vpc && group.account == *view.account);
+    Ok(own.map(|group| &**group).collect())
+}
+
+fn missing(kind: Kind, id: &str) -> Fault {
+    Trouble::Refused(Refusal::Missing { kind, id: id.to_owned() }).into()
+}
