@@ -181,6 +181,14 @@ def test_instances(server, ec2, own_vpc, web):
     assert [one["AmiLaunchIndex"] for one in reservation["Instances"]] == [0, 1]
     assert all(one["SecurityGroups"] == [{"GroupId": web, "GroupName": "web"}] for one in reservation["Instances"])
     assert told(ec2.delete_security_group, GroupId=web) == (400, "DependencyViolation")
+    [stopped] = ec2.stop_instances(InstanceIds=ids[:1])["StoppingInstances"]
+    assert stopped["PreviousState"]["Name"] == "running"
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=ids[:1], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    assert told(ec2.reboot_instances, InstanceIds=ids) == (400, "IncorrectInstanceState")
+    ec2.start_instances(InstanceIds=ids)
+    ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    ec2.reboot_instances(InstanceIds=ids)
+    server.wait_applied()
     ended = ec2.terminate_instances(InstanceIds=ids)["TerminatingInstances"]
     assert {one["PreviousState"]["Name"] for one in ended} == {"running"}
     assert told(ec2.describe_instances, InstanceIds=ids) == (400, "InvalidInstanceID.NotFound")

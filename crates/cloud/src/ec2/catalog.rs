@@ -76,6 +76,9 @@ pub enum Action {
     DescribeStaleSecurityGroups,
     DescribeSecurityGroupReferences,
     GetSecurityGroupsForVpc,
+    StartInstances,
+    StopInstances,
+    RebootInstances,
 }
 
 /// An operation in the table.
@@ -295,6 +298,18 @@ pub const OPERATIONS: &[Entry] = &[
         "GetSecurityGroupsForVpc",
         &join::<5>(&[&[needs("VpcId", Id)], &FILTER, &PARTS]),
     ),
+    changes(Action::StartInstances, "StartInstances", &[takes("InstanceId.N", Id), ignores("AdditionalInfo", Text)]),
+    changes(
+        Action::StopInstances,
+        "StopInstances",
+        &[
+            takes("InstanceId.N", Id),
+            ignores("Force", Boolean),
+            ignores("SkipOsShutdown", Boolean),
+            refuses("Hibernate", Boolean),
+        ],
+    ),
+    changes(Action::RebootInstances, "RebootInstances", &[takes("InstanceId.N", Id)]),
 ];
 
 /// An interface of a new instance.

@@ -126,7 +126,10 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::UpdateSecurityGroupRuleDescriptionsIngress
         | Action::UpdateSecurityGroupRuleDescriptionsEgress
         | Action::DescribeStaleSecurityGroups
-        | Action::DescribeSecurityGroupReferences => &[],
+        | Action::DescribeSecurityGroupReferences
+        | Action::StartInstances
+        | Action::StopInstances
+        | Action::RebootInstances => &[],
     }
 }
 

@@ -3,13 +3,14 @@
 use std::net::Ipv4Addr;
 
 use sekimori_core::{
-    command::{Command, EniSpec, NewInstances},
+    command::{Command, EniSpec, NewInstances, Power},
     ids::{EniId, GroupId, InstanceId, SubnetId},
+    refusal::Kind,
     world::SystemDisk,
 };
 
 use super::{
-    scope::{Scope, ipv6},
+    scope::{Scope, ipv6, missing},
     tags,
 };
 use crate::ec2::errors::{Fault, IdKind};
@@ -57,12 +58,33 @@ pub(super) fn run(scope: &Scope<'_>) -> Result<Command, Fault> {
 }
 
 pub(super) fn terminate(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let instances = several(scope)?;
+    Ok(Command::DeleteInstances { account: scope.account.clone(), instances, is_forced: true })
+}
+
+/// To start what runs, or stop what is stopped, is no error and changes nothing; to reboot what is stopped is one.
+pub(super) fn switch(scope: &Scope<'_>, power: Power) -> Result<Command, Fault> {
+    let is_all_or_none = match power {
+        Power::Start | Power::Stop => false,
+        Power::Reboot => true,
+    };
+    let instances = several(scope)?;
+    // One that is not there is a refusal of all in any case.
+    let is_there = |id: &InstanceId| scope.world.instance(id).is_some_and(|one| one.account == *scope.account);
+    if let Some(id) = instances.iter().find(|id| !is_there(id)) {
+        return Err(missing(Kind::Instance, id.as_str()));
+    }
+    Ok(Command::SetPower { account: scope.account.clone(), instances, power, is_all_or_none })
+}
+
+/// The instances that a call names: one or more.
+fn several(scope: &Scope<'_>) -> Result<Vec<InstanceId>, Fault> {
     let instances: Vec<InstanceId> = scope.ids("InstanceId", IdKind::Instance)?;
     if instances.is_empty() {
         return Err(Fault::Missing { name: "InstanceId".to_owned() });
     }
     instances.iter().try_for_each(|id| scope.check_instance(id))?;
-    Ok(Command::DeleteInstances { account: scope.account.clone(), instances, is_forced: true })
+    Ok(instances)
 }
 
 /// As many as may be: there is always room for all of them or the whole call is refused.

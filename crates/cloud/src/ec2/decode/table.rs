@@ -1,6 +1,9 @@
 //! Which function reads the parameters of which operation: one line for each.
 
-use sekimori_core::{command, rule::Direction};
+use sekimori_core::{
+    command::{self, Power},
+    rule::Direction,
+};
 
 use super::{groups, instances, listings, network, rules, scope::Scope, tags};
 use crate::ec2::{catalog::Action, errors::Fault, query};
@@ -51,5 +54,8 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::DescribeStaleSecurityGroups => Query(listings::stale_groups),
         Action::DescribeSecurityGroupReferences => Query(listings::references),
         Action::GetSecurityGroupsForVpc => Query(listings::groups_for_vpc),
+        Action::StartInstances => Command(|scope| instances::switch(scope, Power::Start)),
+        Action::StopInstances => Command(|scope| instances::switch(scope, Power::Stop)),
+        Action::RebootInstances => Command(|scope| instances::switch(scope, Power::Reboot)),
     }
 }

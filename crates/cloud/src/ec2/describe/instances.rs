@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use sekimori_core::{
+    command::PowerChange,
     ids::{GroupId, InstanceId},
     refusal::Kind,
     tags::Tags,
@@ -40,18 +41,27 @@ pub(super) fn started(ids: &[InstanceId], view: &View<'_>) -> Fields {
 
 /// What deleting answers: the state of each before and now.
 pub(super) fn terminated(deleted: &[(InstanceId, InstanceState)]) -> Fields {
-    let item = |(id, before): &(InstanceId, InstanceState)| -> Fields {
-        let before = match before {
-            InstanceState::Running => State::Running,
-            InstanceState::Stopped => State::Stopped,
-        };
-        vec![
-            ("instanceId", id.as_str().into()),
-            ("currentState", State::ShuttingDown.node()),
-            ("previousState", before.node()),
-        ]
-    };
+    let item = |(id, before): &(InstanceId, InstanceState)| passage(id, Some(*before), State::ShuttingDown);
     vec![("instancesSet", list("item", deleted.iter().map(item)))]
+}
+
+/// What starting and stopping answer: likewise. One that was so already is as it was.
+pub(super) fn switched(changes: &[PowerChange], view: &View<'_>) -> Fields {
+    let item = |change: &PowerChange| {
+        let instance = view.world.instance(&change.instance)?;
+        Some(passage(&change.instance, change.before, State::of(instance, view)))
+    };
+    vec![("instancesSet", list("item", changes.iter().filter_map(item)))]
+}
+
+fn passage(id: &InstanceId, before: Option<InstanceState>, now: State) -> Fields {
+    let before = before.map(|before| match before {
+        InstanceState::Running => State::Running,
+        InstanceState::Stopped => State::Stopped,
+    });
+    let mut fields: Fields = vec![("instanceId", id.as_str().into()), ("currentState", now.node())];
+    fields.extend(before.map(|before| ("previousState", before.node())));
+    fields
 }
 
 /// The state of an instance, as EC2 numbers them.

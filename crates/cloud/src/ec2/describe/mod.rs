@@ -65,6 +65,8 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Revoked(revoked) => rules::revoked(call, revoked),
         Outcome::Instances(ids) => instances::started(ids, view),
         Outcome::Deleted(deleted) => instances::terminated(deleted),
+        Outcome::Power(_) if call.action() == Action::RebootInstances => done(call),
+        Outcome::Power(changes) => instances::switched(changes, view),
         Outcome::Done
         | Outcome::Account(_)
         | Outcome::ResourceGroup(_)
@@ -74,8 +76,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         | Outcome::PortList(_)
         | Outcome::Removed { .. }
         | Outcome::Eni(_)
-        | Outcome::Addresses { .. }
-        | Outcome::Power(_) => done(call),
+        | Outcome::Addresses { .. } => done(call),
     }
 }
 

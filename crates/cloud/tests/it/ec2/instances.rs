@@ -59,6 +59,36 @@ fn interfaces_may_be_described_one_by_one() {
 }
 
 #[test]
+fn instances_stop_start_and_reboot() {
+    let mut estate = Estate::furnished();
+    estate.succeed("Action=RunInstances&MinCount=1&MaxCount=1&SubnetId=$2");
+    let told = estate.succeed("Action=DescribeInstances");
+    let id = told.split("<instanceId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let mut call = |action: &str| estate.succeed(&format!("Action={action}&InstanceId.1={id}")).replace(&id, "…");
+    let all = [call("RebootInstances"), call("StopInstances"), call("StopInstances"), call("StartInstances")];
+    expect![[r#"
+        200 <RebootInstancesResponse><return>true</return></RebootInstancesResponse>
+        200 <StopInstancesResponse><instancesSet><item><instanceId>…</instanceId><currentState><code>64</code><name>stopping</name></currentState><previousState><code>16</code><name>running</name></previousState></item></instancesSet></StopInstancesResponse>
+        200 <StopInstancesResponse><instancesSet><item><instanceId>…</instanceId><currentState><code>64</code><name>stopping</name></currentState><previousState><code>80</code><name>stopped</name></previousState></item></instancesSet></StopInstancesResponse>
+        200 <StartInstancesResponse><instancesSet><item><instanceId>…</instanceId><currentState><code>0</code><name>pending</name></currentState><previousState><code>80</code><name>stopped</name></previousState></item></instancesSet></StartInstancesResponse>"#]].assert_eq(&all.join("\n"));
+    estate.succeed(&format!("Action=StopInstances&InstanceId.1={id}"));
+    let told = estate.told(&format!("Action=RebootInstances&InstanceId.1={id}")).replace(&id, "…");
+    expect!["400 <Response><Errors><Error><Code>IncorrectInstanceState</Code><Message>The instance &apos;…&apos; is not in a state from which this can be done.</Message></Error></Errors></Response>"].assert_eq(&told);
+    estate.refused(
+        "Action=StartInstances
+         Action=StopInstances&InstanceId.1=i-0123
+         Action=StopInstances&InstanceId.1=i-0123&Hibernate=true
+         Action=RebootInstances&InstanceId.1=web",
+        &expect![[r#"
+            400 MissingParameter: The request must contain the parameter InstanceId
+            400 InvalidInstanceID.NotFound: The instance ID &apos;i-0123&apos; does not exist
+            400 UnsupportedOperation: The functionality of the parameter Hibernate is not supported here; leave it out.
+            400 InvalidInstanceID.Malformed: Invalid id: &quot;web&quot; (expecting &quot;i-...&quot;)
+        "#]],
+    );
+}
+
+#[test]
 fn a_token_is_for_one_call() {
     let mut estate = Estate::furnished();
     let run = "Action=RunInstances&MinCount=1&MaxCount=1&SubnetId=$2&ClientToken=t-1";
