@@ -194,6 +194,41 @@ def test_instances(server, ec2, own_vpc, web):
     assert told(ec2.describe_instances, InstanceIds=ids) == (400, "InvalidInstanceID.NotFound")
 
 
+def test_interfaces(server, ec2, own_vpc, web):
+    subnet = ec2.create_subnet(VpcId=own_vpc, CidrBlock="10.20.1.0/24")["Subnet"]["SubnetId"]
+    made = ec2.create_network_interface(SubnetId=subnet, Groups=[web], Description="spare")["NetworkInterface"]
+    eni = made["NetworkInterfaceId"]
+    ec2.get_waiter("network_interface_available").wait(NetworkInterfaceIds=[eni])
+    run = ec2.run_instances(MinCount=1, MaxCount=1, SubnetId=subnet, ImageId="ami-1", InstanceType="t3.micro")
+    instance = run["Instances"][0]["InstanceId"]
+    attached = ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=instance, DeviceIndex=1)
+    server.wait_applied()
+    wanted = [{"Name": "group-id", "Values": [web]}, {"Name": "attachment.instance-id", "Values": [instance]}]
+    [shown] = ec2.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"]
+    assert shown["Status"] == "in-use" and shown["Attachment"]["AttachmentId"] == attached["AttachmentId"]
+    assert told(ec2.delete_network_interface, NetworkInterfaceId=eni) == (400, "InvalidNetworkInterface.InUse")
+    ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, SourceDestCheck={"Value": False})
+    ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=eni, ConnectionTrackingSpecification={"TcpEstablishedTimeout": 600}
+    )
+    # The groups of the interface that came with the instance.
+    primary = run["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    ec2.modify_network_interface_attribute(NetworkInterfaceId=primary, Groups=[web])
+    [shown] = ec2.describe_network_interfaces(NetworkInterfaceIds=[eni])["NetworkInterfaces"]
+    assert shown["SourceDestCheck"] is False
+    assert shown["ConnectionTrackingConfiguration"]["TcpEstablishedTimeout"] == 600
+    assert len(ec2.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"]) == 2
+    ec2.detach_network_interface(AttachmentId=attached["AttachmentId"])
+    ec2.delete_network_interface(NetworkInterfaceId=eni)
+    gone = (400, "InvalidNetworkInterfaceID.NotFound")
+    assert told(ec2.describe_network_interfaces, NetworkInterfaceIds=[eni]) == gone
+    assert told(ec2.detach_network_interface, AttachmentId=attached["AttachmentId"]) == (
+        400,
+        "InvalidAttachmentID.NotFound",
+    )
+    ec2.terminate_instances(InstanceIds=[instance])
+
+
 def test_tags_and_pages(ec2, own_vpc):
     for number in range(7):
         ec2.create_security_group(GroupName=f"page-{number}", Description="p", VpcId=own_vpc)

@@ -79,6 +79,12 @@ pub enum Action {
     StartInstances,
     StopInstances,
     RebootInstances,
+    CreateNetworkInterface,
+    DescribeNetworkInterfaces,
+    DeleteNetworkInterface,
+    AttachNetworkInterface,
+    DetachNetworkInterface,
+    ModifyNetworkInterfaceAttribute,
 }
 
 /// An operation in the table.
@@ -310,6 +316,54 @@ pub const OPERATIONS: &[Entry] = &[
         ],
     ),
     changes(Action::RebootInstances, "RebootInstances", &[takes("InstanceId.N", Id)]),
+    changes(Action::CreateNetworkInterface, "CreateNetworkInterface", CREATE_INTERFACE),
+    reads(
+        Action::DescribeNetworkInterfaces,
+        "DescribeNetworkInterfaces",
+        &join::<6>(&[
+            &[takes("NetworkInterfaceId.N", Id), ignores("IncludeManagedResources", Boolean)],
+            &FILTER,
+            &PARTS,
+        ]),
+    ),
+    changes(Action::DeleteNetworkInterface, "DeleteNetworkInterface", &[needs("NetworkInterfaceId", Id)]),
+    changes(
+        Action::AttachNetworkInterface,
+        "AttachNetworkInterface",
+        &[
+            needs("NetworkInterfaceId", Id),
+            needs("InstanceId", Id),
+            needs("DeviceIndex", Integer),
+            ignores("NetworkCardIndex", Integer),
+            ignores("EnaQueueCount", Integer),
+            ignores("EnaSrdSpecification.*", Text),
+        ],
+    ),
+    changes(
+        Action::DetachNetworkInterface,
+        "DetachNetworkInterface",
+        &[needs("AttachmentId", Id), ignores("Force", Boolean)],
+    ),
+    changes(
+        Action::ModifyNetworkInterfaceAttribute,
+        "ModifyNetworkInterfaceAttribute",
+        &join::<14>(&[
+            &[
+                needs("NetworkInterfaceId", Id),
+                takes("SecurityGroupId.N", Id),
+                takes("SourceDestCheck.Value", Boolean),
+                takes("Description.Value", Text),
+                takes("Attachment.AttachmentId", Id),
+                takes("Attachment.DeleteOnTermination", Boolean),
+                ignores("Attachment.EnaQueueCount", Integer),
+                ignores("Attachment.DefaultEnaQueueCount", Boolean),
+                ignores("EnaSrdSpecification.*", Text),
+                refuses("EnablePrimaryIpv6", Boolean),
+                refuses("AssociatePublicIpAddress", Boolean),
+            ],
+            &TRACKING,
+        ]),
+    ),
 ];
 
 /// An interface of a new instance.
@@ -332,6 +386,35 @@ const INTERFACE: [Parameter; 14] = [
 ];
 
 /// What decides who reaches whom is read; how a virtual machine is built, is not: an instance is a namespace.
+/// Idle timeouts.
+const TRACKING: [Parameter; 3] = [
+    takes("ConnectionTrackingSpecification.TcpEstablishedTimeout", Integer),
+    takes("ConnectionTrackingSpecification.UdpStreamTimeout", Integer),
+    takes("ConnectionTrackingSpecification.UdpTimeout", Integer),
+];
+const CREATE_INTERFACE: &[Parameter] = &join::<23>(&[
+    &[
+        needs("SubnetId", Id),
+        takes("ClientToken", Token),
+        takes("Description", Text),
+        takes("SecurityGroupId.N", Id),
+        takes("PrivateIpAddress", Address),
+        takes("PrivateIpAddresses.N.PrivateIpAddress", Address),
+        takes("PrivateIpAddresses.N.Primary", Boolean),
+        takes("SecondaryPrivateIpAddressCount", Integer),
+        takes("Ipv6Addresses.N.Ipv6Address", Address),
+        takes("Ipv6AddressCount", Integer),
+        refuses("Ipv4Prefix.*", Text),
+        refuses("Ipv4PrefixCount", Integer),
+        refuses("Ipv6Prefix.*", Text),
+        refuses("Ipv6PrefixCount", Integer),
+        refuses("InterfaceType", Choice),
+        refuses("EnablePrimaryIpv6", Boolean),
+        refuses("Operator.*", Text),
+    ],
+    &TRACKING,
+    &TAG_SPECIFICATION,
+]);
 const RUN_INSTANCES: &[Parameter] = &join::<46>(&[
     &[
         needs("MinCount", Integer),

@@ -135,6 +135,10 @@ pub enum Fault {
         /// The block.
         text: String,
     },
+    /// An id that cannot be an attachment's.
+    MalformedAttachment(String),
+    /// An attachment that there is not.
+    UnknownAttachment(String),
     /// A rule that is written anew without a source.
     NoSource,
     /// The group is to be called as the default one is.
@@ -253,6 +257,14 @@ impl Fault {
             }
             Self::Block { is_subnet: false, text } => {
                 failure(400, "InvalidVpc.Range", format!("The CIDR '{text}' is invalid."))
+            }
+            Self::MalformedAttachment(text) => failure(
+                400,
+                "InvalidNetworkInterfaceAttachmentId.Malformed",
+                format!("Invalid id: \"{text}\" (expecting \"eni-attach-...\")"),
+            ),
+            Self::UnknownAttachment(text) => {
+                failure(400, "InvalidAttachmentID.NotFound", format!("The attachment '{text}' does not exist."))
             }
             Self::NoSource => failure(
                 400,

@@ -102,6 +102,7 @@ pub fn names(action: Action) -> &'static [&'static str] {
         Action::DescribeSecurityGroups => &GROUP,
         Action::DescribeSecurityGroupRules => &["group-id", "security-group-rule-id", "tag:<key>"],
         Action::DescribeInstances => &INSTANCE,
+        Action::DescribeNetworkInterfaces => &INTERFACE,
         Action::DescribeTags => &["key", "resource-id", "resource-type", "tag:<key>", "value"],
         Action::DescribeRegions => &["endpoint", "opt-in-status", "region-name"],
         Action::DescribeAvailabilityZones => &ZONE,
@@ -129,7 +130,12 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::DescribeSecurityGroupReferences
         | Action::StartInstances
         | Action::StopInstances
-        | Action::RebootInstances => &[],
+        | Action::RebootInstances
+        | Action::CreateNetworkInterface
+        | Action::DeleteNetworkInterface
+        | Action::AttachNetworkInterface
+        | Action::DetachNetworkInterface
+        | Action::ModifyNetworkInterfaceAttribute => &[],
     }
 }
 
@@ -215,6 +221,46 @@ const GROUP: [&str; 25] = [
     "vpc-id",
 ];
 
+/// Of `DescribeNetworkInterfaces`. Public addresses and operators of other services are filters that find nothing.
+const INTERFACE: [&str; 37] = [
+    "addresses.association.owner-id",
+    "addresses.association.public-ip",
+    "addresses.primary",
+    "addresses.private-ip-address",
+    "association.allocation-id",
+    "association.association-id",
+    "association.ip-owner-id",
+    "association.public-dns-name",
+    "association.public-ip",
+    "attachment.attach-time",
+    "attachment.attachment-id",
+    "attachment.delete-on-termination",
+    "attachment.device-index",
+    "attachment.instance-id",
+    "attachment.instance-owner-id",
+    "attachment.status",
+    "availability-zone",
+    "availability-zone-id",
+    "description",
+    "group-id",
+    "interface-type",
+    "ipv6-addresses.ipv6-address",
+    "mac-address",
+    "network-interface-id",
+    "operator.managed",
+    "operator.principal",
+    "owner-id",
+    "private-dns-name",
+    "private-ip-address",
+    "requester-id",
+    "requester-managed",
+    "source-dest-check",
+    "status",
+    "subnet-id",
+    "tag-key",
+    "tag:<key>",
+    "vpc-id",
+];
 const INSTANCE: [&str; 30] = [
     "availability-zone",
     "client-token",

@@ -1,6 +1,6 @@
 //! Questions: what a `Describe…` call asks, decoded and bounded.
 
-use sekimori_core::ids::{GroupId, InstanceId, RuleId, SubnetId, VpcId};
+use sekimori_core::ids::{EniId, GroupId, InstanceId, RuleId, SubnetId, VpcId};
 
 use super::filters::Filters;
 
@@ -25,6 +25,8 @@ pub enum Query {
     Rules(Listing<RuleId>),
     /// `DescribeInstances`.
     Instances(Listing<InstanceId>),
+    /// `DescribeNetworkInterfaces`.
+    Interfaces(Listing<EniId>),
     /// `DescribeStaleSecurityGroups`, of a VPC.
     StaleGroups(VpcId, Listing<GroupId>),
     /// `DescribeSecurityGroupReferences`.

@@ -45,6 +45,21 @@ pub(super) fn arn(region: &str, account: &AccountId, kind: &str, id: &str) -> St
     format!("arn:aws:ec2:{region}:{account}:{kind}/{id}")
 }
 
+/// An interface has one attachment at a time, which is called as it is.
+pub(super) fn attachment_of(eni: &str) -> String {
+    format!("{ATTACHMENT}{}", eni.split_once('-').map_or(eni, |(_, tail)| tail))
+}
+
+/// The interface that an attachment is of, if the text can be an attachment's id.
+pub(super) fn interface_of_attachment(text: &str) -> Option<String> {
+    let tail = text.strip_prefix(ATTACHMENT)?;
+    let is_id = !tail.is_empty() && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_id.then(|| format!("eni-{tail}"))
+}
+
+/// How ids of attachments begin.
+const ATTACHMENT: &str = "eni-attach-";
+
 #[cfg(test)]
 mod tests {
     use super::*;

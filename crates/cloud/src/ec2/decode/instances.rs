@@ -22,7 +22,7 @@ const INTERFACES_MAX: usize = 64;
 /// The most addresses that a request can ask for at one interface; how many it may have is a quota of `core`.
 const ADDRESSES_MAX: u32 = 256;
 /// The longest image id or instance type.
-const LABEL_MAX: usize = 256;
+pub(super) const LABEL_MAX: usize = 256;
 /// What a call makes. Volumes have no tags here.
 const TAGGED: [&str; 4] = ["instance", "network-interface", "volume", "spot-instances-request"];
 /// The parameters of the instance that describe its interface when no item does.
@@ -170,14 +170,14 @@ fn top_level(scope: &Scope<'_>) -> Result<EniSpec, Fault> {
     Ok(spec)
 }
 
-fn groups(scope: &Scope<'_>, list: &str) -> Result<Vec<GroupId>, Fault> {
+pub(super) fn groups(scope: &Scope<'_>, list: &str) -> Result<Vec<GroupId>, Fault> {
     scope.list(list)?.into_iter().map(|id| scope.group_of(id)).collect()
 }
 
-/// One item of `NetworkInterface`.
-struct Item<'a, 'b> {
-    scope: &'b Scope<'a>,
-    prefix: String,
+/// One interface, described under a prefix.
+pub(super) struct Item<'a, 'b> {
+    pub(super) scope: &'b Scope<'a>,
+    pub(super) prefix: String,
 }
 
 impl<'a> Item<'a, '_> {
@@ -194,6 +194,13 @@ impl<'a> Item<'a, '_> {
     }
 
     fn spec(&self) -> Result<EniSpec, Fault> {
+        let mut spec = self.placed()?;
+        spec.delete_on_release = self.scope.boolean(&self.name("DeleteOnTermination"))?.unwrap_or(true);
+        Ok(spec)
+    }
+
+    /// An interface in its subnet, with groups, addresses and words.
+    pub(super) fn placed(&self) -> Result<EniSpec, Fault> {
         let subnet = self.text("SubnetId").ok_or(Fault::NoDefaultVpc)?;
         let groups = groups(self.scope, &self.name("SecurityGroupId"))?;
         let mut spec = EniSpec::new(self.scope.subnet(subnet)?, groups);
@@ -205,12 +212,11 @@ impl<'a> Item<'a, '_> {
             spec.more.ipv6.push(ipv6(text)?);
         }
         spec.description = self.text("Description").unwrap_or_default().chars().take(LABEL_MAX).collect();
-        spec.delete_on_release = self.scope.boolean(&self.name("DeleteOnTermination"))?.unwrap_or(true);
         Ok(spec)
     }
 }
 
-fn ipv4(text: &str) -> Result<Ipv4Addr, Fault> {
+pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Fault> {
     text.parse().map_err(|_| Fault::Value(format!("Invalid value '{text}' for private IP address.")))
 }
 

@@ -73,6 +73,10 @@ pub(super) fn instances(scope: &Scope<'_>) -> Result<Query, Fault> {
     listing(scope, "InstanceId", IdKind::Instance, "instancesSet").map(Query::Instances)
 }
 
+pub(super) fn interfaces(scope: &Scope<'_>) -> Result<Query, Fault> {
+    listing(scope, "NetworkInterfaceId", IdKind::Interface, "NetworkInterfaceIds").map(Query::Interfaces)
+}
+
 pub(super) fn tags(scope: &Scope<'_>) -> Result<Query, Fault> {
     let filters = Filters::read(scope.call.params(), scope.call.action())?;
     Ok(Query::Tags(Listing { ids: Vec::new(), filters, page: part(scope, &PARTS)? }))

@@ -6,6 +6,7 @@
 
 mod groups;
 mod instances;
+mod interfaces;
 mod listings;
 mod network;
 mod permissions;

@@ -5,7 +5,7 @@ use sekimori_core::{
     rule::Direction,
 };
 
-use super::{groups, instances, listings, network, rules, scope::Scope, tags};
+use super::{groups, instances, interfaces, listings, network, rules, scope::Scope, tags};
 use crate::ec2::{catalog::Action, errors::Fault, query};
 
 /// What reads an operation's parameters.
@@ -57,5 +57,11 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::StartInstances => Command(|scope| instances::switch(scope, Power::Start)),
         Action::StopInstances => Command(|scope| instances::switch(scope, Power::Stop)),
         Action::RebootInstances => Command(|scope| instances::switch(scope, Power::Reboot)),
+        Action::CreateNetworkInterface => Command(interfaces::create),
+        Action::DescribeNetworkInterfaces => Query(listings::interfaces),
+        Action::DeleteNetworkInterface => Command(interfaces::delete),
+        Action::AttachNetworkInterface => Command(interfaces::attach),
+        Action::DetachNetworkInterface => Command(interfaces::detach),
+        Action::ModifyNetworkInterfaceAttribute => Command(interfaces::modify),
     }
 }

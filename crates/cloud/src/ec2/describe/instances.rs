@@ -17,7 +17,7 @@ use super::{
     tags,
 };
 use crate::{
-    ec2::{Call, errors::Fault, query::Listing},
+    ec2::{Call, errors::Fault, query::Listing, words::attachment_of},
     node::{Fields, Node, list, number},
     time::to_millis,
 };
@@ -155,7 +155,7 @@ fn interface_values(eni: &Eni, filter: &str, view: &View<'_>) -> Vec<String> {
     }
 }
 
-fn texts(groups: &[GroupId]) -> Vec<String> {
+pub(super) fn texts(groups: &[GroupId]) -> Vec<String> {
     groups.iter().map(ToString::to_string).collect()
 }
 
@@ -240,14 +240,25 @@ fn instance(instance: &Instance, view: &View<'_>) -> Fields {
 
 /// An interface as an instance shows it.
 fn interface(eni: &Eni, view: &View<'_>) -> Fields {
-    let attachment: Fields = vec![
-        ("attachmentId", attachment_id(eni).into()),
+    let mut fields = common(eni, view);
+    fields.push(("status", "in-use".into()));
+    fields.push(("attachment", attachment(eni).into()));
+    fields
+}
+
+pub(super) fn attachment(eni: &Eni) -> Fields {
+    vec![
+        ("attachmentId", attachment_of(eni.id.as_str()).into()),
         ("deviceIndex", number(eni.device_index)),
         ("status", "attached".into()),
         ("attachTime", to_millis(eni.created_at).into()),
         ("deleteOnTermination", (eni.is_primary() || eni.delete_on_release).into()),
         ("networkCardIndex", number(0)),
-    ];
+    ]
+}
+
+/// What an interface shows wherever it is shown.
+pub(super) fn common(eni: &Eni, view: &View<'_>) -> Fields {
     let ipv4 = eni.addresses.iter().filter(|address| address.is_ipv4()).enumerate();
     let ipv4 = ipv4.map(|(place, address)| -> Fields {
         vec![("privateIpAddress", address.to_string().into()), ("primary", (place == 0).into())]
@@ -260,13 +271,11 @@ fn interface(eni: &Eni, view: &View<'_>) -> Fields {
         ("vpcId", eni.vpc.as_str().into()),
         ("description", eni.description.as_str().into()),
         ("ownerId", eni.account.as_str().into()),
-        ("status", "in-use".into()),
         ("macAddress", eni.mac.to_string().into()),
         ("privateIpAddress", primary_ipv4(eni).unwrap_or_default().into()),
         ("privateDnsName", private_name(eni, view).unwrap_or_default().into()),
         ("sourceDestCheck", eni.source_check.into()),
         ("groupSet", group_set(&eni.groups, view)),
-        ("attachment", attachment.into()),
         ("privateIpAddressesSet", list("item", ipv4)),
         ("ipv6AddressesSet", list("item", ipv6)),
         ("interfaceType", "interface".into()),
@@ -274,7 +283,7 @@ fn interface(eni: &Eni, view: &View<'_>) -> Fields {
 }
 
 /// The id and name of each group of an interface.
-fn group_set(groups: &[GroupId], view: &View<'_>) -> Node {
+pub(super) fn group_set(groups: &[GroupId], view: &View<'_>) -> Node {
     let item = |id: &GroupId| -> Fields {
         let name = view.world.group(id).map_or("", |group| &group.name);
         vec![("groupId", id.as_str().into()), ("groupName", name.into())]
@@ -282,18 +291,12 @@ fn group_set(groups: &[GroupId], view: &View<'_>) -> Node {
     list("item", groups.iter().map(item))
 }
 
-/// An interface has one attachment at a time, which is called as it is.
-fn attachment_id(eni: &Eni) -> String {
-    let tail = eni.id.as_str().split_once('-').map_or(eni.id.as_str(), |(_, tail)| tail);
-    format!("eni-attach-{tail}")
-}
-
-fn primary_ipv4(eni: &Eni) -> Option<String> {
+pub(super) fn primary_ipv4(eni: &Eni) -> Option<String> {
     eni.addresses.iter().find(|address| address.is_ipv4()).map(ToString::to_string)
 }
 
 /// `ip-10-0-0-5.ec2.internal`.
-fn private_name(eni: &Eni, view: &View<'_>) -> Option<String> {
+pub(super) fn private_name(eni: &Eni, view: &View<'_>) -> Option<String> {
     let IpAddr::V4(address) = eni.addresses.iter().find(|address| address.is_ipv4())? else { return None };
     let [a, b, c, d] = address.octets();
     Some(format!("ip-{a}-{b}-{c}-{d}.{}", view.region.internal_domain()))

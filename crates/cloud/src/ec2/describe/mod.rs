@@ -4,6 +4,7 @@
 
 mod groups;
 mod instances;
+mod interfaces;
 mod listing;
 mod network;
 mod places;
@@ -48,6 +49,7 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::Groups(listing) => groups::groups(call, listing, view),
         Query::Rules(listing) => rules::rules(call, listing, view),
         Query::Instances(listing) => instances::instances(call, listing, view),
+        Query::Interfaces(listing) => interfaces::interfaces(call, listing, view),
         Query::Tags(listing) => Ok(tags::tags(call, listing, view)),
         Query::StaleGroups(vpc, listing) => usage::stale(call, (vpc, listing), view),
         Query::References(groups) => usage::references(groups, view),
@@ -63,6 +65,8 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Group(id) => groups::created(id, view),
         Outcome::Rules(ids) => rules::authorized(ids, view),
         Outcome::Revoked(revoked) => rules::revoked(call, revoked),
+        Outcome::Eni(id) => interfaces::created(id, view),
+        Outcome::Done if call.action() == Action::AttachNetworkInterface => interfaces::attached(call),
         Outcome::Instances(ids) => instances::started(ids, view),
         Outcome::Deleted(deleted) => instances::terminated(deleted),
         Outcome::Power(_) if call.action() == Action::RebootInstances => done(call),
@@ -75,7 +79,6 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         | Outcome::PrefixList(_)
         | Outcome::PortList(_)
         | Outcome::Removed { .. }
-        | Outcome::Eni(_)
         | Outcome::Addresses { .. } => done(call),
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod edits;
 mod groups;
 mod instances;
+mod interfaces;
 mod network;
 mod paging;
 mod tags;
