@@ -201,17 +201,28 @@ def test_interfaces(server, ec2, own_vpc, web):
     ec2.get_waiter("network_interface_available").wait(NetworkInterfaceIds=[eni])
     run = ec2.run_instances(MinCount=1, MaxCount=1, SubnetId=subnet, ImageId="ami-1", InstanceType="t3.micro")
     instance = run["Instances"][0]["InstanceId"]
+    ec2.modify_instance_attribute(InstanceId=instance, Groups=[web])
+    shown = ec2.describe_instance_attribute(InstanceId=instance, Attribute="groupSet")
+    assert shown["Groups"] == [{"GroupId": web, "GroupName": "web"}]
     attached = ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=instance, DeviceIndex=1)
+    assert told(ec2.modify_instance_attribute, InstanceId=instance, Groups=[web]) == (400, "InvalidInstanceID")
+    given = ec2.assign_private_ip_addresses(NetworkInterfaceId=eni, PrivateIpAddresses=["10.20.1.77"])
+    assert given["AssignedPrivateIpAddresses"] == [{"PrivateIpAddress": "10.20.1.77"}]
     server.wait_applied()
+    ec2.unassign_private_ip_addresses(NetworkInterfaceId=eni, PrivateIpAddresses=["10.20.1.77"])
+    words = ec2.describe_network_interface_attribute(NetworkInterfaceId=eni, Attribute="description")
+    assert words["Description"] == {"Value": "spare"}
     wanted = [{"Name": "group-id", "Values": [web]}, {"Name": "attachment.instance-id", "Values": [instance]}]
-    [shown] = ec2.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"]
+    second = {"Name": "attachment.device-index", "Values": ["1"]}
+    [shown] = ec2.describe_network_interfaces(Filters=[*wanted, second])["NetworkInterfaces"]
+    assert shown["NetworkInterfaceId"] == eni
     assert shown["Status"] == "in-use" and shown["Attachment"]["AttachmentId"] == attached["AttachmentId"]
     assert told(ec2.delete_network_interface, NetworkInterfaceId=eni) == (400, "InvalidNetworkInterface.InUse")
     ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, SourceDestCheck={"Value": False})
     ec2.modify_network_interface_attribute(
         NetworkInterfaceId=eni, ConnectionTrackingSpecification={"TcpEstablishedTimeout": 600}
     )
-    # The groups of the interface that came with the instance.
+    # The groups of the interface that came with the instance: with two, it is named.
     primary = run["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]
     ec2.modify_network_interface_attribute(NetworkInterfaceId=primary, Groups=[web])
     [shown] = ec2.describe_network_interfaces(NetworkInterfaceIds=[eni])["NetworkInterfaces"]

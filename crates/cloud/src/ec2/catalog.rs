@@ -85,6 +85,11 @@ pub enum Action {
     AttachNetworkInterface,
     DetachNetworkInterface,
     ModifyNetworkInterfaceAttribute,
+    ModifyInstanceAttribute,
+    DescribeInstanceAttribute,
+    DescribeNetworkInterfaceAttribute,
+    AssignPrivateIpAddresses,
+    UnassignPrivateIpAddresses,
 }
 
 /// An operation in the table.
@@ -343,6 +348,56 @@ pub const OPERATIONS: &[Entry] = &[
         Action::DetachNetworkInterface,
         "DetachNetworkInterface",
         &[needs("AttachmentId", Id), ignores("Force", Boolean)],
+    ),
+    changes(
+        Action::ModifyInstanceAttribute,
+        "ModifyInstanceAttribute",
+        &[
+            needs("InstanceId", Id),
+            takes("GroupId.N", Id),
+            takes("SourceDestCheck.Value", Boolean),
+            refuses("Attribute", Choice),
+            refuses("Value", Text),
+            refuses("BlockDeviceMapping.*", Text),
+            refuses("DisableApiStop.Value", Boolean),
+            refuses("DisableApiTermination.Value", Boolean),
+            refuses("EbsOptimized.Value", Boolean),
+            refuses("EnaSupport.Value", Boolean),
+            refuses("EnclaveOptions.*", Text),
+            refuses("InstanceInitiatedShutdownBehavior.Value", Choice),
+            refuses("InstanceType.Value", Choice),
+            refuses("Kernel.Value", Id),
+            refuses("Ramdisk.Value", Id),
+            refuses("SriovNetSupport.Value", Choice),
+            refuses("UserData.Value", Text),
+        ],
+    ),
+    reads(
+        Action::DescribeInstanceAttribute,
+        "DescribeInstanceAttribute",
+        &[needs("InstanceId", Id), needs("Attribute", Choice)],
+    ),
+    reads(
+        Action::DescribeNetworkInterfaceAttribute,
+        "DescribeNetworkInterfaceAttribute",
+        &[needs("NetworkInterfaceId", Id), takes("Attribute", Choice)],
+    ),
+    changes(
+        Action::AssignPrivateIpAddresses,
+        "AssignPrivateIpAddresses",
+        &[
+            needs("NetworkInterfaceId", Id),
+            takes("PrivateIpAddress.N", Address),
+            takes("SecondaryPrivateIpAddressCount", Integer),
+            refuses("AllowReassignment", Boolean),
+            refuses("Ipv4Prefix.N", Address),
+            refuses("Ipv4PrefixCount", Integer),
+        ],
+    ),
+    changes(
+        Action::UnassignPrivateIpAddresses,
+        "UnassignPrivateIpAddresses",
+        &[needs("NetworkInterfaceId", Id), takes("PrivateIpAddress.N", Address), refuses("Ipv4Prefix.N", Address)],
     ),
     changes(
         Action::ModifyNetworkInterfaceAttribute,

@@ -135,6 +135,8 @@ pub enum Fault {
         /// The block.
         text: String,
     },
+    /// An instance that has not one interface but several.
+    SeveralInterfaces(String),
     /// An id that cannot be an attachment's.
     MalformedAttachment(String),
     /// An attachment that there is not.
@@ -258,6 +260,14 @@ impl Fault {
             Self::Block { is_subnet: false, text } => {
                 failure(400, "InvalidVpc.Range", format!("The CIDR '{text}' is invalid."))
             }
+            Self::SeveralInterfaces(instance) => failure(
+                400,
+                "InvalidInstanceID",
+                format!(
+                    "There are multiple interfaces attached to instance '{instance}'. Please specify an interface ID for \
+                     the operation instead."
+                ),
+            ),
             Self::MalformedAttachment(text) => failure(
                 400,
                 "InvalidNetworkInterfaceAttachmentId.Malformed",

@@ -135,7 +135,12 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::DeleteNetworkInterface
         | Action::AttachNetworkInterface
         | Action::DetachNetworkInterface
-        | Action::ModifyNetworkInterfaceAttribute => &[],
+        | Action::ModifyNetworkInterfaceAttribute
+        | Action::ModifyInstanceAttribute
+        | Action::DescribeInstanceAttribute
+        | Action::DescribeNetworkInterfaceAttribute
+        | Action::AssignPrivateIpAddresses
+        | Action::UnassignPrivateIpAddresses => &[],
     }
 }
 

@@ -27,6 +27,10 @@ pub enum Query {
     Instances(Listing<InstanceId>),
     /// `DescribeNetworkInterfaces`.
     Interfaces(Listing<EniId>),
+    /// `DescribeInstanceAttribute`.
+    InstanceAttribute(InstanceId, String),
+    /// `DescribeNetworkInterfaceAttribute`.
+    InterfaceAttribute(EniId, String),
     /// `DescribeStaleSecurityGroups`, of a VPC.
     StaleGroups(VpcId, Listing<GroupId>),
     /// `DescribeSecurityGroupReferences`.

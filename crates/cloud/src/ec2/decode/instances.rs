@@ -20,7 +20,7 @@ const AMOUNT_MAX: u32 = 1_000;
 /// The most interfaces that a request can describe; how many an instance may have is a quota of `core`.
 const INTERFACES_MAX: usize = 64;
 /// The most addresses that a request can ask for at one interface; how many it may have is a quota of `core`.
-const ADDRESSES_MAX: u32 = 256;
+pub(super) const ADDRESSES_MAX: u32 = 256;
 /// The longest image id or instance type.
 pub(super) const LABEL_MAX: usize = 256;
 /// What a call makes. Volumes have no tags here.

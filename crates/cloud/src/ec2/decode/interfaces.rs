@@ -1,16 +1,19 @@
 //! Network interfaces of their own: made, attached, changed, deleted.
 
-use std::ops::RangeInclusive;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+};
 
 use sekimori_core::{
-    command::{Command, EniPatch, InstancePatch},
-    ids::EniId,
+    command::{Command, EniPatch, InstancePatch, NewAddresses},
+    ids::{EniId, InstanceId},
     refusal::Kind,
     world::{Eni, TimeoutChoice},
 };
 
 use super::{
-    instances::{self, LABEL_MAX},
+    instances::{self, ADDRESSES_MAX, LABEL_MAX},
     scope::{Scope, missing, read_id},
     tags,
 };
@@ -98,6 +101,61 @@ pub(super) fn modify(scope: &Scope<'_>) -> Result<Command, Fault> {
         }
         (Some(patch), None) => Ok(Command::ModifyEni { account, eni: id, patch }),
     }
+}
+
+/// Groups, or whether addresses are checked, of an instance's only interface: with several, each is changed by itself.
+pub(super) fn modify_instance(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let (account, text) = (scope.account.clone(), scope.required("InstanceId")?);
+    let instance: InstanceId = read_id(text, IdKind::Instance)?;
+    scope.check_instance(&instance)?;
+    let own = scope.world.instance(&instance).filter(|instance| instance.account == account);
+    own.ok_or_else(|| missing(Kind::Instance, text))?;
+    let groups = instances::groups(scope, "GroupId")?;
+    let check = scope.boolean("SourceDestCheck.Value")?;
+    let mut enis = scope.world.enis_of(&instance);
+    let (Some(eni), None) = (enis.next(), enis.next()) else {
+        return Err(Fault::SeveralInterfaces(text.to_owned()));
+    };
+    match (groups.is_empty(), check) {
+        (false, None) => {
+            let patch = InstancePatch { groups: Some(groups), ..InstancePatch::default() };
+            Ok(Command::ModifyInstance { account, instance, patch })
+        }
+        (true, Some(check)) => {
+            let patch = EniPatch { source_check: Some(check), ..EniPatch::default() };
+            Ok(Command::ModifyEni { account, eni: eni.id.clone(), patch })
+        }
+        (true, None) => Err(Fault::Combination("No attributes specified.".to_owned())),
+        (false, Some(_)) => {
+            Err(Fault::Combination("Fields for multiple attribute types specified: change one at a time".to_owned()))
+        }
+    }
+}
+
+/// Further addresses: these, or so many free ones.
+pub(super) fn assign(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let eni = scope.interface(scope.required("NetworkInterfaceId")?)?;
+    let ipv4 = addresses(scope)?;
+    let ipv4_count = scope.integer("SecondaryPrivateIpAddressCount", 1..=ADDRESSES_MAX)?.unwrap_or(0);
+    if ipv4.is_empty() == (ipv4_count == 0) {
+        let message = "Specify either private IP addresses or their number";
+        return Err(Fault::Combination(message.to_owned()));
+    }
+    let addresses = NewAddresses { ipv4, ipv4_count, ..NewAddresses::default() };
+    Ok(Command::AssignAddresses { account: scope.account.clone(), eni, addresses })
+}
+
+pub(super) fn unassign(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let eni = scope.interface(scope.required("NetworkInterfaceId")?)?;
+    let addresses: Vec<IpAddr> = addresses(scope)?.into_iter().map(IpAddr::V4).collect();
+    if addresses.is_empty() {
+        return Err(Fault::Missing { name: "PrivateIpAddress".to_owned() });
+    }
+    Ok(Command::UnassignAddresses { account: scope.account.clone(), eni, addresses })
+}
+
+fn addresses(scope: &Scope<'_>) -> Result<Vec<Ipv4Addr>, Fault> {
+    scope.list("PrivateIpAddress")?.into_iter().map(instances::ipv4).collect()
 }
 
 /// Whether an attached interface goes with its instance.

@@ -77,6 +77,48 @@ pub(super) fn interfaces(scope: &Scope<'_>) -> Result<Query, Fault> {
     listing(scope, "NetworkInterfaceId", IdKind::Interface, "NetworkInterfaceIds").map(Query::Interfaces)
 }
 
+/// What `DescribeInstanceAttribute` can be asked for.
+const OF_INSTANCE: [&str; 15] = [
+    "blockDeviceMapping",
+    "disableApiStop",
+    "disableApiTermination",
+    "ebsOptimized",
+    "enaSupport",
+    "enclaveOptions",
+    "groupSet",
+    "instanceInitiatedShutdownBehavior",
+    "instanceType",
+    "kernel",
+    "productCodes",
+    "ramdisk",
+    "rootDeviceName",
+    "sourceDestCheck",
+    "userData",
+];
+/// What `DescribeNetworkInterfaceAttribute` can be asked for.
+const OF_INTERFACE: [&str; 4] = ["attachment", "description", "groupSet", "sourceDestCheck"];
+
+pub(super) fn instance_attribute(scope: &Scope<'_>) -> Result<Query, Fault> {
+    let instance = read_id(scope.required("InstanceId")?, IdKind::Instance)?;
+    scope.check_instance(&instance)?;
+    let name = attribute(scope.required("Attribute")?, &OF_INSTANCE)?;
+    Ok(Query::InstanceAttribute(instance, name))
+}
+
+pub(super) fn interface_attribute(scope: &Scope<'_>) -> Result<Query, Fault> {
+    let eni = scope.interface(scope.required("NetworkInterfaceId")?)?;
+    let none = || Fault::Combination("No attributes specified.".to_owned());
+    let name = attribute(scope.text("Attribute").ok_or_else(none)?, &OF_INTERFACE)?;
+    Ok(Query::InterfaceAttribute(eni, name))
+}
+
+fn attribute(text: &str, known: &[&str]) -> Result<String, Fault> {
+    if known.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::Value(format!("Value ({text}) for parameter attribute is invalid. Unknown attribute.")))
+}
+
 pub(super) fn tags(scope: &Scope<'_>) -> Result<Query, Fault> {
     let filters = Filters::read(scope.call.params(), scope.call.action())?;
     Ok(Query::Tags(Listing { ids: Vec::new(), filters, page: part(scope, &PARTS)? }))

@@ -63,5 +63,10 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::AttachNetworkInterface => Command(interfaces::attach),
         Action::DetachNetworkInterface => Command(interfaces::detach),
         Action::ModifyNetworkInterfaceAttribute => Command(interfaces::modify),
+        Action::ModifyInstanceAttribute => Command(interfaces::modify_instance),
+        Action::DescribeInstanceAttribute => Query(listings::instance_attribute),
+        Action::DescribeNetworkInterfaceAttribute => Query(listings::interface_attribute),
+        Action::AssignPrivateIpAddresses => Command(interfaces::assign),
+        Action::UnassignPrivateIpAddresses => Command(interfaces::unassign),
     }
 }

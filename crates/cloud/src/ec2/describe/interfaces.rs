@@ -99,12 +99,7 @@ fn interface(eni: &Eni, view: &View<'_>) -> Fields {
     fields.push(("status", status(eni).into()));
     fields.push(("availabilityZone", zone_of(eni, view).into()));
     fields.push(("requesterManaged", eni.managed_by.is_some().into()));
-    if let Some(instance) = &eni.instance {
-        let mut attachment = instances::attachment(eni);
-        attachment.push(("instanceId", instance.as_str().into()));
-        attachment.push(("instanceOwnerId", eni.account.as_str().into()));
-        fields.push(("attachment", attachment.into()));
-    }
+    fields.extend(attachment(eni).map(|attachment| ("attachment", attachment.into())));
     let tracking: Fields = vec![
         ("tcpEstablishedTimeout", number(eni.timeouts.tcp_established_s)),
         ("udpStreamTimeout", number(eni.timeouts.udp_stream_s)),
@@ -113,6 +108,15 @@ fn interface(eni: &Eni, view: &View<'_>) -> Fields {
     fields.push(("connectionTrackingConfiguration", tracking.into()));
     fields.push(tags::set(&eni.tags));
     fields
+}
+
+/// The attachment of an interface, with the instance that has it.
+pub(super) fn attachment(eni: &Eni) -> Option<Fields> {
+    let instance = eni.instance.as_ref()?;
+    let mut attachment = instances::attachment(eni);
+    attachment.push(("instanceId", instance.as_str().into()));
+    attachment.push(("instanceOwnerId", eni.account.as_str().into()));
+    Some(attachment)
 }
 
 fn status(eni: &Eni) -> &'static str {

@@ -2,6 +2,7 @@
 //!
 //! An account sees what it owns, in the region of its request, and nothing else.
 
+mod attributes;
 mod groups;
 mod instances;
 mod interfaces;
@@ -50,6 +51,8 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::Rules(listing) => rules::rules(call, listing, view),
         Query::Instances(listing) => instances::instances(call, listing, view),
         Query::Interfaces(listing) => interfaces::interfaces(call, listing, view),
+        Query::InstanceAttribute(id, name) => attributes::of_instance(id, name, view),
+        Query::InterfaceAttribute(id, name) => attributes::of_interface(id, name, view),
         Query::Tags(listing) => Ok(tags::tags(call, listing, view)),
         Query::StaleGroups(vpc, listing) => usage::stale(call, (vpc, listing), view),
         Query::References(groups) => usage::references(groups, view),
@@ -66,6 +69,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Rules(ids) => rules::authorized(ids, view),
         Outcome::Revoked(revoked) => rules::revoked(call, revoked),
         Outcome::Eni(id) => interfaces::created(id, view),
+        Outcome::Addresses { eni, addresses } => attributes::assigned(eni, addresses),
         Outcome::Done if call.action() == Action::AttachNetworkInterface => interfaces::attached(call),
         Outcome::Instances(ids) => instances::started(ids, view),
         Outcome::Deleted(deleted) => instances::terminated(deleted),
@@ -78,8 +82,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         | Outcome::Report(_)
         | Outcome::PrefixList(_)
         | Outcome::PortList(_)
-        | Outcome::Removed { .. }
-        | Outcome::Addresses { .. } => done(call),
+        | Outcome::Removed { .. } => done(call),
     }
 }
 

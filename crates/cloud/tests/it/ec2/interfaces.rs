@@ -5,12 +5,12 @@ use expect_test::expect;
 use super::Estate;
 
 /// The interface that a reply is about.
-fn id_in(told: &str, element: &str) -> String {
+pub(super) fn id_in(told: &str, element: &str) -> String {
     told.split(&format!("<{element}>")).nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
 
 /// An estate with an interface, and an instance that it can be attached to.
-fn with_interface() -> (Estate, String, String) {
+pub(super) fn with_interface() -> (Estate, String, String) {
     let mut estate = Estate::furnished();
     let told = estate.succeed(
         "Action=CreateNetworkInterface&SubnetId=$2&SecurityGroupId.1=$3&Description=spare&PrivateIpAddress=10.0.1.20\

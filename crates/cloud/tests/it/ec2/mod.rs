@@ -2,6 +2,7 @@
 //!
 //! Ids are shown as `$1`, `$2`, … in the order in which they first appear in a reply, and may be used in calls.
 
+mod attributes;
 mod auth;
 mod edits;
 mod groups;
