@@ -298,6 +298,7 @@ impl Tables {
             Change::PutGroup(group) => {
                 let id = &group.id;
                 note(&mut delta.names, self.numbers.groups.take(id), |slot| Name::Group(slot, Some(id.clone())));
+                self.number_in_use((id.clone(), None), delta);
             }
             Change::DeleteGroup(id) => {
                 delta.names.extend(self.numbers.groups.release(id).map(|slot| Name::Group(slot, None)));
@@ -308,8 +309,10 @@ impl Tables {
                 }
             }
             Change::DeleteRule { group, rule } => self.release_rule(&(group.clone(), Some(rule.clone())), delta),
-            Change::PutRule { .. }
-            | Change::PutBypass(_)
+            Change::PutRule { group, rule } => {
+                self.number_in_use((group.clone(), Some(rule.id.clone())), delta);
+            }
+            Change::PutBypass(_)
             | Change::PutPlatform(_)
             | Change::PutAccount(_)
             | Change::PutKey(_)
@@ -329,20 +332,27 @@ impl Tables {
             | Change::PutSnapshotPolicy(_)
             | Change::DeleteSnapshotPolicy(_)
             | Change::PutSnapshot(_)
-            | Change::DeleteSnapshot(_) => {}
-            Change::PutReport(_) | Change::DeleteReport { .. } => {}
+            | Change::DeleteSnapshot(_)
+            | Change::PutReport(_)
+            | Change::DeleteReport { .. } => {}
         }
     }
 
-    /// Gives counters to the rules of a policy. Rules that no interface of this host has need none.
+    /// Gives a counter to a rule of a policy that is here.
+    fn number_in_use(&mut self, key: RuleKey, delta: &mut Delta) {
+        if self.world.group_sets_with(&key.0).any(|set| self.policies.contains_key(set)) {
+            number_rule(&mut self.numbers, key, delta);
+        }
+    }
+
+    /// Gives counters to the rules of a policy that is new here; rules that come later get theirs as they come. Rules that
+    /// no interface of this host has need none.
     fn number_rules(&mut self, set: &GroupSet, delta: &mut Delta) {
-        let rules = &mut self.numbers.rules;
-        let mut take = |key: RuleKey| {
-            note(&mut delta.names, rules.take(&key), |slot| Name::Rule(slot, Some(key.clone())));
-        };
         for group in set.iter().filter_map(|id| self.world.group(id)) {
-            take((group.id.clone(), None));
-            group.rules.keys().for_each(|rule| take((group.id.clone(), Some(rule.clone()))));
+            let rules = group.rules.keys().cloned().map(Some);
+            for rule in std::iter::once(None).chain(rules) {
+                number_rule(&mut self.numbers, (group.id.clone(), rule), delta);
+            }
         }
     }
 
@@ -357,7 +367,9 @@ impl Tables {
             if !self.is_used_here(set) {
                 continue;
             }
-            self.number_rules(set, delta);
+            if !self.policies.contains_key(set) {
+                self.number_rules(set, delta);
+            }
             match self.words_of(set) {
                 Ok(words) if self.policies.get(set).is_some_and(|old| *old.words == words) => {}
                 Ok(words) => {
@@ -513,6 +525,10 @@ impl Tables {
     }
 }
 
+fn number_rule(numbers: &mut Numbers, key: RuleKey, delta: &mut Delta) {
+    note(&mut delta.names, numbers.rules.take(&key), |slot| Name::Rule(slot, Some(key.clone())));
+}
+
 fn note(names: &mut Vec<Name>, taken: Result<(u32, bool), NoSlot>, name: impl FnOnce(u32) -> Name) {
     if let Ok((slot, true)) = taken {
         names.push(name(slot));
@@ -559,8 +575,9 @@ impl Touched {
             | Change::PutSnapshotPolicy(_)
             | Change::DeleteSnapshotPolicy(_)
             | Change::PutSnapshot(_)
-            | Change::DeleteSnapshot(_) => {}
-            Change::PutReport(_) | Change::DeleteReport { .. } => {}
+            | Change::DeleteSnapshot(_)
+            | Change::PutReport(_)
+            | Change::DeleteReport { .. } => {}
         }
     }
 
