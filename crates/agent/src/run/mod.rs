@@ -25,7 +25,9 @@ use crate::{
 /// How often drift is looked for, idle flows are ended and counters are read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The pause before a lost server is called again.
-const RECONNECT: Duration = Duration::from_millis(50);
+const RECONNECT: Duration = Duration::from_millis(200);
+/// The same while server and agent are starting side by side.
+const RECONNECT_AT_START: Duration = Duration::from_millis(50);
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -51,13 +53,13 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
     let mut agent = Agent { enforcer, config, chores: Chores::default(), reported: None, away: None };
     let mut shutdown = pin!(shutdown);
     loop {
-        tokio::select! {
+        let pause = tokio::select! {
             () = &mut shutdown => return Ok(()),
             error = agent.serve() => agent.note_away(&error),
-        }
+        };
         tokio::select! {
             () = &mut shutdown => return Ok(()),
-            () = agent.wait_alone() => {}
+            () = agent.wait_alone(pause) => {}
         }
     }
 }
@@ -88,19 +90,20 @@ impl Agent {
         }
     }
 
-    /// Tells why there is no server, once for each reason. That nobody listens is no news before the first contact:
-    /// both are starting.
-    fn note_away(&mut self, error: &anyhow::Error) {
+    /// Tells why there is no server, once for each reason, and returns the pause before it is called again. That nobody
+    /// listens is no news before the first contact: both are starting.
+    fn note_away(&mut self, error: &anyhow::Error) -> Duration {
         let text = format!("{error:#}");
-        if self.away.as_ref() == Some(&text) {
-            return;
+        let is_starting = self.enforcer.heard().is_none() && is_nobody_there(error);
+        if self.away.as_ref() != Some(&text) {
+            if is_starting {
+                tracing::debug!(error = text, "the server is not there yet");
+            } else {
+                tracing::warn!(error = text, "the server is away; enforcement goes on");
+            }
+            self.away = Some(text);
         }
-        if self.enforcer.heard().is_none() && is_nobody_there(error) {
-            tracing::debug!(error = text, "the server is not there yet");
-        } else {
-            tracing::warn!(error = text, "the server is away; enforcement goes on");
-        }
-        self.away = Some(text);
+        if is_starting { RECONNECT_AT_START } else { RECONNECT }
     }
 
     async fn try_serve(&mut self) -> anyhow::Result<std::convert::Infallible> {
@@ -161,8 +164,8 @@ impl Agent {
     }
 
     /// Without a server there is still a house to keep.
-    async fn wait_alone(&mut self) {
-        tokio::time::sleep(RECONNECT).await;
+    async fn wait_alone(&mut self, pause: Duration) {
+        tokio::time::sleep(pause).await;
         if self.enforcer.heard().is_some() {
             self.keep_house().await;
         }
