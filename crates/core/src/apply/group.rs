@@ -96,8 +96,9 @@ impl Draft<'_> {
 
     /// Names are unique in a VPC, whatever their case (`spec/ec2.md` B2).
     fn check_name_free(&self, name: &str, vpc: &Vpc) -> Result<(), Refusal> {
+        let wanted = name.to_lowercase();
         let mut others = self.world.groups().filter(|group| group.vpc == vpc.id);
-        if others.any(|group| group.name.to_lowercase() == name.to_lowercase()) {
+        if others.any(|group| group.name.to_lowercase() == wanted) {
             return Err(Refusal::GroupNameTaken { name: name.to_owned(), vpc: vpc.id.clone() });
         }
         Ok(())

@@ -36,8 +36,11 @@ impl Draft<'_> {
             made.push(id);
         }
         self.check_group_sizes(account, &primary.groups)?;
-        for spec in secondary {
+        // All of them are in the instance's VPC, so in one region.
+        if let Some(spec) = secondary.first() {
             self.check_secondary_enis(account, &spec.subnet)?;
+        }
+        for spec in secondary {
             self.check_group_sizes(account, &spec.groups)?;
         }
         Ok(Outcome::Instances(made))
