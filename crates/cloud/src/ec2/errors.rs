@@ -3,6 +3,8 @@
 //! Codes and messages are those of `spec/ec2.md` B1, B2 and B6. Clients parse messages, so they are exact where the cloud's
 //! are known. Refusals of commands have a table of their own, [`super::refusals`].
 
+use sekimori_core::refusal::{Kind, Refusal};
+
 use super::{
     catalog::{Action, Version},
     refusals,
@@ -185,6 +187,21 @@ impl From<Unread> for Fault {
 const NOT_VALIDATED: &str = "AWS was not able to validate the provided access credentials";
 
 impl Fault {
+    /// The fault of a name that is not known, or not to this account and region.
+    pub(super) fn missing(kind: Kind, id: &str) -> Self {
+        Trouble::Refused(Refusal::Missing { kind, id: id.to_owned() }).into()
+    }
+
+    /// The fault of a call that changes, or asks for, no attribute.
+    pub(super) fn no_attribute() -> Self {
+        Self::Combination("No attributes specified.".to_owned())
+    }
+
+    /// The fault of a call that changes more than one kind of attribute.
+    pub(super) fn several_attributes() -> Self {
+        Self::Combination("Fields for multiple attribute types specified: change one at a time".to_owned())
+    }
+
     /// What the client of an operation is told, by the service that it called.
     #[must_use]
     pub fn failure(&self, action: Option<Action>, version: Version) -> Failure {

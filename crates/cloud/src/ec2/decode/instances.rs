@@ -5,12 +5,11 @@ use std::net::Ipv4Addr;
 use sekimori_core::{
     command::{Command, EniSpec, NewInstances, Power},
     ids::{EniId, GroupId, InstanceId, SubnetId},
-    refusal::Kind,
     world::SystemDisk,
 };
 
 use super::{
-    scope::{Scope, ipv6, missing},
+    scope::{Scope, ipv6},
     tags,
 };
 use crate::ec2::errors::{Fault, IdKind};
@@ -70,10 +69,7 @@ pub(super) fn switch(scope: &Scope<'_>, power: Power) -> Result<Command, Fault> 
     };
     let instances = several(scope)?;
     // One that is not there is a refusal of all in any case.
-    let is_there = |id: &InstanceId| scope.world.instance(id).is_some_and(|one| one.account == *scope.account);
-    if let Some(id) = instances.iter().find(|id| !is_there(id)) {
-        return Err(missing(Kind::Instance, id.as_str()));
-    }
+    instances.iter().try_for_each(|id| scope.own_instance(id).map(drop))?;
     Ok(Command::SetPower { account: scope.account.clone(), instances, power, is_all_or_none })
 }
 

@@ -14,7 +14,7 @@ use sekimori_core::{
 
 use super::{
     instances::{self, ADDRESSES_MAX, LABEL_MAX},
-    scope::{Scope, missing, read_id},
+    scope::{Scope, read_id},
     tags,
 };
 use crate::ec2::{
@@ -70,7 +70,7 @@ pub(super) fn detach(scope: &Scope<'_>) -> Result<Command, Fault> {
 pub(super) fn modify(scope: &Scope<'_>) -> Result<Command, Fault> {
     let (account, id) = (scope.account.clone(), scope.interface(scope.required("NetworkInterfaceId")?)?);
     let eni = scope.world.eni(&id).filter(|eni| eni.account == account);
-    let eni = eni.ok_or_else(|| missing(Kind::Eni, id.as_str()))?;
+    let eni = eni.ok_or_else(|| Fault::missing(Kind::Eni, id.as_str()))?;
     let mut patches: Vec<EniPatch> = Vec::new();
     let groups = instances::groups(scope, "SecurityGroupId")?;
     if !groups.is_empty() {
@@ -90,12 +90,10 @@ pub(super) fn modify(scope: &Scope<'_>) -> Result<Command, Fault> {
     patches.extend(attachment(scope, eni)?);
     let mut patches = patches.into_iter();
     match (patches.next(), patches.next()) {
-        (None, _) => Err(Fault::Combination("No attributes specified.".to_owned())),
-        (Some(_), Some(_)) => {
-            Err(Fault::Combination("Fields for multiple attribute types specified: change one at a time".to_owned()))
-        }
+        (None, _) => Err(Fault::no_attribute()),
+        (Some(_), Some(_)) => Err(Fault::several_attributes()),
         (Some(EniPatch { groups: Some(groups), .. }), None) if eni.is_primary() => {
-            let instance = eni.instance.clone().ok_or_else(|| missing(Kind::Eni, id.as_str()))?;
+            let instance = eni.instance.clone().ok_or_else(|| Fault::missing(Kind::Eni, id.as_str()))?;
             let patch = InstancePatch { groups: Some(groups), ..InstancePatch::default() };
             Ok(Command::ModifyInstance { account, instance, patch })
         }
@@ -107,9 +105,7 @@ pub(super) fn modify(scope: &Scope<'_>) -> Result<Command, Fault> {
 pub(super) fn modify_instance(scope: &Scope<'_>) -> Result<Command, Fault> {
     let (account, text) = (scope.account.clone(), scope.required("InstanceId")?);
     let instance: InstanceId = read_id(text, IdKind::Instance)?;
-    scope.check_instance(&instance)?;
-    let own = scope.world.instance(&instance).filter(|instance| instance.account == account);
-    own.ok_or_else(|| missing(Kind::Instance, text))?;
+    scope.own_instance(&instance)?;
     let groups = instances::groups(scope, "GroupId")?;
     let check = scope.boolean("SourceDestCheck.Value")?;
     let mut enis = scope.world.enis_of(&instance);
@@ -125,10 +121,8 @@ pub(super) fn modify_instance(scope: &Scope<'_>) -> Result<Command, Fault> {
             let patch = EniPatch { source_check: Some(check), ..EniPatch::default() };
             Ok(Command::ModifyEni { account, eni: eni.id.clone(), patch })
         }
-        (true, None) => Err(Fault::Combination("No attributes specified.".to_owned())),
-        (false, Some(_)) => {
-            Err(Fault::Combination("Fields for multiple attribute types specified: change one at a time".to_owned()))
-        }
+        (true, None) => Err(Fault::no_attribute()),
+        (false, Some(_)) => Err(Fault::several_attributes()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use sekimori_core::refusal::Kind;
 
-use super::scope::{Scope, missing, read_id};
+use super::scope::{Scope, read_id};
 use crate::{
     ec2::{
         errors::{Fault, IdKind},
@@ -30,7 +30,7 @@ pub(super) fn groups(scope: &Scope<'_>) -> Result<Query, Fault> {
     let listing = listing(scope, "GroupId", IdKind::Group, "securityGroupIdSet")?;
     match scope.list("GroupName")?.first() {
         // Names are those of the default VPC's groups, and there is no default VPC.
-        Some(name) => Err(missing(Kind::Group, name)),
+        Some(name) => Err(Fault::missing(Kind::Group, name)),
         None => Ok(Query::Groups(listing)),
     }
 }
@@ -107,8 +107,7 @@ pub(super) fn instance_attribute(scope: &Scope<'_>) -> Result<Query, Fault> {
 
 pub(super) fn interface_attribute(scope: &Scope<'_>) -> Result<Query, Fault> {
     let eni = scope.interface(scope.required("NetworkInterfaceId")?)?;
-    let none = || Fault::Combination("No attributes specified.".to_owned());
-    let name = attribute(scope.text("Attribute").ok_or_else(none)?, &OF_INTERFACE)?;
+    let name = attribute(scope.text("Attribute").ok_or_else(Fault::no_attribute)?, &OF_INTERFACE)?;
     Ok(Query::InterfaceAttribute(eni, name))
 }
 

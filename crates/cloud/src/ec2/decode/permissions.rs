@@ -12,7 +12,7 @@ use sekimori_core::{
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
 };
 
-use super::scope::{Scope, missing, read_id};
+use super::scope::{Scope, read_id};
 use crate::ec2::{
     errors::{Fault, IdKind, RuleFault, is_words},
     words::read_protocol,
@@ -146,7 +146,7 @@ impl<'a> Permission<'a, '_> {
         self.scope.check_region(vpc, Kind::PeerGroup, id)?;
         let account = account.map_or_else(|| self.scope.account.clone(), AccountId::from);
         if self.scope.world.group(&group).is_some_and(|group| group.account != account) {
-            return Err(missing(Kind::PeerGroup, id));
+            return Err(Fault::missing(Kind::PeerGroup, id));
         }
         Ok(Peer::Group { group, account })
     }

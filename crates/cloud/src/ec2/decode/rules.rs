@@ -11,7 +11,7 @@ use sekimori_core::{
 
 use super::{
     permissions,
-    scope::{Scope, missing, read_id},
+    scope::{Scope, read_id},
     tags,
 };
 use crate::ec2::errors::{Fault, IdKind, RuleFault};
@@ -76,7 +76,7 @@ pub(super) fn describe(scope: &Scope<'_>, direction: Direction) -> Result<Comman
         let item = format!("SecurityGroupRuleDescription.{number}.");
         let (id, known) = known_rule(scope, &group, &format!("{item}SecurityGroupRuleId"))?;
         let rule = scope.world.rule(&id).filter(|_| known == direction);
-        let (_, rule) = rule.ok_or_else(|| missing(Kind::Rule, id.as_str()))?;
+        let (_, rule) = rule.ok_or_else(|| Fault::missing(Kind::Rule, id.as_str()))?;
         wanted.push((rule.spec.clone(), permissions::description(scope, &item)?));
     }
     let said = permissions::listed(scope, direction)?;
@@ -103,6 +103,6 @@ fn known_rule(scope: &Scope<'_>, group: &GroupId, name: &str) -> Result<(RuleId,
     let id: RuleId = read_id(text, IdKind::Rule)?;
     match scope.world.rule(&id) {
         Some((of, rule)) if of.id == *group => Ok((id, rule.spec.direction)),
-        Some(_) | None => Err(missing(Kind::Rule, text)),
+        Some(_) | None => Err(Fault::missing(Kind::Rule, text)),
     }
 }

@@ -4,12 +4,11 @@ use std::{net::Ipv6Addr, ops::RangeInclusive};
 
 use sekimori_core::{
     ids::{AccountId, EniId, GroupId, InstanceId, SubnetId, VpcId},
-    refusal::{Kind, Refusal},
-    world::World,
+    refusal::Kind,
+    world::{Instance, World},
 };
 
 use crate::{
-    api::Trouble,
     ec2::{
         Call,
         catalog::{Action, Version},
@@ -117,7 +116,7 @@ impl<'a> Scope<'a> {
     pub(super) fn group(&self) -> Result<GroupId, Fault> {
         match (self.text("GroupId"), self.text("GroupName")) {
             (Some(id), _) => self.group_of(id),
-            (None, Some(name)) => Err(missing(Kind::Group, name)),
+            (None, Some(name)) => Err(Fault::missing(Kind::Group, name)),
             (None, None) => Err(Fault::Missing { name: "groupName or groupId".to_owned() }),
         }
     }
@@ -126,6 +125,13 @@ impl<'a> Scope<'a> {
     pub(super) fn check_instance(&self, id: &InstanceId) -> Result<(), Fault> {
         let vpc = self.world.instance(id).map(|instance| &instance.vpc);
         self.check_region(vpc, Kind::Instance, id.as_str())
+    }
+
+    /// The caller's instance of an id, if it is in the request's region.
+    pub(super) fn own_instance(&self, id: &InstanceId) -> Result<&'a Instance, Fault> {
+        self.check_instance(id)?;
+        let own = self.world.instance(id).filter(|instance| instance.account == *self.account);
+        own.map(|instance| &**instance).ok_or_else(|| Fault::missing(Kind::Instance, id.as_str()))
     }
 
     /// The interface of an id, if it is in the request's region.
@@ -138,12 +144,8 @@ impl<'a> Scope<'a> {
     /// Refuses a thing whose VPC is in another region. One that is not there at all is left to `core`.
     pub(super) fn check_region(&self, vpc: Option<&VpcId>, kind: Kind, id: &str) -> Result<(), Fault> {
         let vpc = vpc.and_then(|vpc| self.world.vpc(vpc));
-        if vpc.is_none_or(|vpc| vpc.region == self.region.name) { Ok(()) } else { Err(missing(kind, id)) }
+        if vpc.is_none_or(|vpc| vpc.region == self.region.name) { Ok(()) } else { Err(Fault::missing(kind, id)) }
     }
-}
-
-pub(super) fn missing(kind: Kind, id: &str) -> Fault {
-    Trouble::Refused(Refusal::Missing { kind, id: id.to_owned() }).into()
 }
 
 /// An id of a kind: its prefix, and at most 17 letters and digits.

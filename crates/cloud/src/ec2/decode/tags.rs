@@ -9,7 +9,7 @@ use sekimori_core::{
     world::Dialect,
 };
 
-use super::scope::{Scope, missing};
+use super::scope::Scope;
 use crate::ec2::errors::{Fault, IdKind};
 
 /// The tags that a call gives to a new thing of a type. Every specification of the call must be of this type.
@@ -139,6 +139,6 @@ fn resource(scope: &Scope<'_>, id: &str) -> Result<Resource, Fault> {
     let resource = kind.named(id);
     match scope.world.labels(&resource) {
         Some(labels) if labels.account == scope.account && labels.region == scope.region.name => Ok(resource),
-        Some(_) | None => Err(missing(resource.kind(), id)),
+        Some(_) | None => Err(Fault::missing(resource.kind(), id)),
     }
 }

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 
 use sekimori_core::{
     ids::{EniId, InstanceId},
-    refusal::{Kind, Refusal},
+    refusal::Kind,
 };
 
 use super::{View, instances::group_set, interfaces::attachment};
 use crate::{
-    api::Trouble,
     ec2::errors::Fault,
     node::{Fields, Node, list},
 };
@@ -17,7 +16,7 @@ use crate::{
 /// What `DescribeInstanceAttribute` answers. Of what a network namespace does not have, only the id.
 pub(super) fn of_instance(id: &InstanceId, name: &str, view: &View<'_>) -> Result<Fields, Fault> {
     let own = view.world.instance(id).filter(|instance| instance.account == *view.account);
-    let instance = own.ok_or_else(|| missing(Kind::Instance, id.as_str()))?;
+    let instance = own.ok_or_else(|| Fault::missing(Kind::Instance, id.as_str()))?;
     let mut fields: Fields = vec![("instanceId", id.as_str().into())];
     let eni = view.world.primary_eni(id);
     match name {
@@ -41,7 +40,7 @@ pub(super) fn of_instance(id: &InstanceId, name: &str, view: &View<'_>) -> Resul
 /// What `DescribeNetworkInterfaceAttribute` answers.
 pub(super) fn of_interface(id: &EniId, name: &str, view: &View<'_>) -> Result<Fields, Fault> {
     let own = view.world.eni(id).filter(|eni| eni.account == *view.account);
-    let eni = own.ok_or_else(|| missing(Kind::Eni, id.as_str()))?;
+    let eni = own.ok_or_else(|| Fault::missing(Kind::Eni, id.as_str()))?;
     let mut fields: Fields = vec![("networkInterfaceId", id.as_str().into())];
     match name {
         "groupSet" => fields.push(("groupSet", group_set(&eni.groups, view))),
@@ -65,8 +64,4 @@ pub(super) fn assigned(eni: &EniId, addresses: &[IpAddr]) -> Fields {
 
 fn value(value: Node) -> Node {
     Node::Object(vec![("value", value)])
-}
-
-fn missing(kind: Kind, id: &str) -> Fault {
-    Trouble::Refused(Refusal::Missing { kind, id: id.to_owned() }).into()
 }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub(super) fn groups(call: &Call, listing: &Listing<GroupId>, view: &View<'_>) -> Result<Fields, Fault> {
-    let is_own = |group: &&Arc<Group>| group.account == *view.account && view.is_in(&group.vpc);
+    let is_own = |group: &&Arc<Group>| view.owns(&group.account, &group.vpc);
     let one = |id: &GroupId| view.world.group(id).filter(is_own).map(|group| &**group);
     let all = || view.world.groups().filter(is_own).map(|group| &**group).collect();
     let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Group, one, all)?, view);

@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub(super) fn instances(call: &Call, listing: &Listing<InstanceId>, view: &View<'_>) -> Result<Fields, Fault> {
-    let is_own = |instance: &&Arc<Instance>| instance.account == *view.account && view.is_in(&instance.vpc);
+    let is_own = |instance: &&Arc<Instance>| view.owns(&instance.account, &instance.vpc);
     let one = |id: &InstanceId| view.world.instance(id).filter(is_own).map(|instance| &**instance);
     let all = || view.world.instances().filter(is_own).map(|instance| &**instance).collect();
     let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Instance, one, all)?, view);
@@ -123,7 +123,7 @@ impl Item for Instance {
             "instance-state-code" => vec![code.to_string()],
             "instance-type" => vec![self.instance_type.clone()],
             "image-id" => vec![self.image.clone()],
-            "availability-zone" => vec![zone_of(self, view).to_owned()],
+            "availability-zone" => vec![view.zone_of(&self.subnet).to_owned()],
             "subnet-id" => vec![self.subnet.to_string()],
             "vpc-id" => vec![self.vpc.to_string()],
             "owner-id" => vec![self.account.to_string()],
@@ -198,7 +198,7 @@ fn launch_index(instance: &Instance) -> u32 {
 fn instance(instance: &Instance, view: &View<'_>) -> Fields {
     let state = State::of(instance, view);
     let placement: Fields = vec![
-        ("availabilityZone", zone_of(instance, view).into()),
+        ("availabilityZone", view.zone_of(&instance.subnet).into()),
         ("groupName", "".into()),
         ("tenancy", "default".into()),
     ];
@@ -300,8 +300,4 @@ pub(super) fn private_name(eni: &Eni, view: &View<'_>) -> Option<String> {
     let IpAddr::V4(address) = eni.addresses.iter().find(|address| address.is_ipv4())? else { return None };
     let [a, b, c, d] = address.octets();
     Some(format!("ip-{a}-{b}-{c}-{d}.{}", view.region.internal_domain()))
-}
-
-fn zone_of<'a>(instance: &Instance, view: &View<'a>) -> &'a str {
-    view.world.subnet(&instance.subnet).map_or("", |subnet| &subnet.zone)
 }

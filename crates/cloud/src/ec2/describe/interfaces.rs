@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) fn interfaces(call: &Call, listing: &Listing<EniId>, view: &View<'_>) -> Result<Fields, Fault> {
-    let is_own = |eni: &&Arc<Eni>| eni.account == *view.account && view.is_in(&eni.vpc);
+    let is_own = |eni: &&Arc<Eni>| view.owns(&eni.account, &eni.vpc);
     let one = |id: &EniId| view.world.eni(id).filter(is_own).map(|eni| &**eni);
     let all = || view.world.enis().filter(is_own).map(|eni| &**eni).collect();
     let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Eni, one, all)?, view);
@@ -51,7 +51,7 @@ impl Item for Eni {
         if let Some(filter) = filter.strip_prefix("attachment.") {
             return attachment_values(self, filter);
         }
-        let zone = zone_of(self, view);
+        let zone = view.zone_of(&self.subnet);
         let of_family = |is_wanted: fn(&std::net::IpAddr) -> bool| {
             self.addresses.iter().filter(|address| is_wanted(address)).map(ToString::to_string).collect::<Vec<_>>()
         };
@@ -97,7 +97,7 @@ fn attachment_values(eni: &Eni, filter: &str) -> Vec<String> {
 fn interface(eni: &Eni, view: &View<'_>) -> Fields {
     let mut fields = instances::common(eni, view);
     fields.push(("status", status(eni).into()));
-    fields.push(("availabilityZone", zone_of(eni, view).into()));
+    fields.push(("availabilityZone", view.zone_of(&eni.subnet).into()));
     fields.push(("requesterManaged", eni.managed_by.is_some().into()));
     fields.extend(attachment(eni).map(|attachment| ("attachment", attachment.into())));
     let tracking: Fields = vec![
@@ -121,8 +121,4 @@ pub(super) fn attachment(eni: &Eni) -> Option<Fields> {
 
 fn status(eni: &Eni) -> &'static str {
     if eni.instance.is_some() { "in-use" } else { "available" }
-}
-
-fn zone_of<'a>(eni: &Eni, view: &View<'a>) -> &'a str {
-    view.world.subnet(&eni.subnet).map_or("", |subnet| &subnet.zone)
 }

@@ -1,14 +1,9 @@
 //! Listings: by id or filters, in the order of creation, in parts; one way for everything that can be listed.
 
-use sekimori_core::{
-    refusal::{Kind, Refusal},
-    tags::Tags,
-    time::Timestamp,
-};
+use sekimori_core::{refusal::Kind, tags::Tags, time::Timestamp};
 
 use super::View;
 use crate::{
-    api::Trouble,
     ec2::{Call, errors::Fault, query::Listing},
     node::Fields,
     page::{self, Order},
@@ -51,8 +46,7 @@ pub(super) fn named<I: ToString, T>(
     if ids.is_empty() {
         return Ok(all());
     }
-    let missing = |id: &I| Trouble::Refused(Refusal::Missing { kind, id: id.to_string() }).into();
-    ids.iter().map(|id| one(id).ok_or_else(|| missing(id))).collect()
+    ids.iter().map(|id| one(id).ok_or_else(|| Fault::missing(kind, &id.to_string()))).collect()
 }
 
 /// The part of things that a listing wants, and the field that tells where it goes on.

@@ -15,7 +15,7 @@ mod usage;
 
 use sekimori_core::{
     command::Outcome,
-    ids::{AccountId, VpcId},
+    ids::{AccountId, SubnetId, VpcId},
     world::{Revision, World},
 };
 
@@ -31,10 +31,15 @@ pub(super) struct View<'a> {
     pub(super) region: &'static Region,
 }
 
-impl View<'_> {
-    /// Whether a VPC is in the region of the request.
-    fn is_in(&self, vpc: &VpcId) -> bool {
-        self.world.vpc(vpc).is_some_and(|vpc| vpc.region == self.region.name)
+impl<'a> View<'a> {
+    /// Whether something of an account, in a VPC, is the caller's and in the region of the request.
+    fn owns(&self, account: &AccountId, vpc: &VpcId) -> bool {
+        account == self.account && self.world.vpc(vpc).is_some_and(|vpc| vpc.region == self.region.name)
+    }
+
+    /// The zone of a subnet.
+    fn zone_of(&self, subnet: &SubnetId) -> &'a str {
+        self.world.subnet(subnet).map_or("", |subnet| &subnet.zone)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn vpcs(call: &Call, listing: &Listing<VpcId>, view: &View<'_>) -> Re
 }
 
 pub(super) fn subnets(call: &Call, listing: &Listing<SubnetId>, view: &View<'_>) -> Result<Fields, Fault> {
-    let is_own = |subnet: &&Arc<Subnet>| subnet.account == *view.account && view.is_in(&subnet.vpc);
+    let is_own = |subnet: &&Arc<Subnet>| view.owns(&subnet.account, &subnet.vpc);
     let one = |id: &SubnetId| view.world.subnet(id).filter(is_own).map(|subnet| &**subnet);
     let all = || view.world.subnets().filter(is_own).map(|subnet| &**subnet).collect();
     let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Subnet, one, all)?, view);

@@ -34,7 +34,7 @@ struct OfGroup<'a> {
 }
 
 pub(super) fn rules(call: &Call, listing: &Listing<RuleId>, view: &View<'_>) -> Result<Fields, Fault> {
-    let is_own = |group: &Group| group.account == *view.account && view.is_in(&group.vpc);
+    let is_own = |group: &Group| view.owns(&group.account, &group.vpc);
     let one = |id: &RuleId| {
         let (group, rule) = view.world.rule(id).filter(|(group, _)| is_own(group))?;
         Some(OfGroup { group, rule })

@@ -2,14 +2,13 @@
 
 use sekimori_core::{
     ids::{GroupId, VpcId},
-    refusal::{Kind, Refusal},
+    refusal::Kind,
     rule::{Direction, Peer, Rule},
     world::{Group, Referent},
 };
 
 use super::{View, groups, listing::part, tags};
 use crate::{
-    api::Trouble,
     ec2::{Call, errors::Fault, query::Listing},
     node::{Fields, list},
 };
@@ -63,8 +62,8 @@ pub(super) fn stale(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -> 
 pub(super) fn references(ids: &[GroupId], view: &View<'_>) -> Result<Fields, Fault> {
     let mut items: Vec<Fields> = Vec::new();
     for id in ids {
-        let own = view.world.group(id).filter(|group| group.account == *view.account && view.is_in(&group.vpc));
-        let own = own.ok_or_else(|| missing(Kind::Group, id.as_str()))?;
+        let own = view.world.group(id).filter(|group| view.owns(&group.account, &group.vpc));
+        let own = own.ok_or_else(|| Fault::missing(Kind::Group, id.as_str()))?;
         let namers = view.world.referrers(&Referent::Group(id.clone()));
         let mut vpcs: Vec<&VpcId> =
             namers.filter_map(|(group, _)| view.world.group(group)).map(|group| &group.vpc).collect();
@@ -88,11 +87,7 @@ fn is_stale(rule: &Rule, view: &View<'_>) -> bool {
 /// The caller's groups of a VPC of the request's region.
 fn groups_of<'a>(vpc: &VpcId, view: &View<'a>) -> Result<Vec<&'a Group>, Fault> {
     let open = view.world.vpc(vpc).filter(|vpc| vpc.is_open_to(view.account) && vpc.region == view.region.name);
-    open.ok_or_else(|| missing(Kind::Vpc, vpc.as_str()))?;
+    open.ok_or_else(|| Fault::missing(Kind::Vpc, vpc.as_str()))?;
     let own = view.world.groups().filter(|group| group.vpc == *vpc && group.account == *view.account);
     Ok(own.map(|group| &**group).collect())
-}
-
-fn missing(kind: Kind, id: &str) -> Fault {
-    Trouble::Refused(Refusal::Missing { kind, id: id.to_owned() }).into()
 }
