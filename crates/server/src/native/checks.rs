@@ -152,6 +152,6 @@ pub(super) async fn open(State(app): State<Arc<App>>, request: Request) -> Answe
     }
 }
 
-fn unreadable(error: &QueryRejection) -> ApiError {
+pub(super) fn unreadable(error: &QueryRejection) -> ApiError {
     ApiError::new(ErrorCode::Invalid, format!("the question cannot be read: {}", error.body_text()))
 }

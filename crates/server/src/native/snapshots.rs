@@ -12,7 +12,10 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, accounts, commit, console::carry_out, json, read, resource_groups};
+use super::{
+    Answer, ApiError, Origin, accounts, checks::unreadable, commit, console::carry_out, groups::text_of, json, read,
+    resource_groups,
+};
 use crate::{
     api::{
         AttachSnapshotPolicy, EditSnapshotPolicy, ErrorCode, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot,
@@ -34,7 +37,7 @@ pub(super) async fn policies(
     State(app): State<Arc<App>>,
     query: Result<Query<PoliciesQuery>, QueryRejection>,
 ) -> Answer<Vec<Policy>> {
-    let Query(PoliciesQuery { account }) = query.map_err(|error| unreadable(&error.body_text()))?;
+    let Query(PoliciesQuery { account }) = query.map_err(|error| unreadable(&error))?;
     json(snapshot::policies(&app.committer.world(), account.as_ref()))
 }
 
@@ -94,7 +97,7 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Vec<Entry>> {
-    let Query(ListQuery { group }) = query.map_err(|error| unreadable(&error.body_text()))?;
+    let Query(ListQuery { group }) = query.map_err(|error| unreadable(&error))?;
     let world = app.committer.world();
     if let Some(group) = group.as_ref().filter(|group| world.group(group).is_none()) {
         let message = format!("no security group `{group}`; list them with DescribeSecurityGroups");
@@ -129,13 +132,4 @@ pub(super) async fn restore(State(app): State<Arc<App>>, name: Name, request: Re
 fn policy_of(world: &World, id: &SnapshotPolicyId) -> Answer<Policy> {
     let gone = || ApiError::new(ErrorCode::NotFound, format!("no snapshot policy `{id}`; list them"));
     json(snapshot::policy(world, world.snapshots().policy(id).ok_or_else(gone)?))
-}
-
-fn text_of(name: Name) -> Result<String, ApiError> {
-    let Path(name) = name.map_err(|error| unreadable(&error.body_text()))?;
-    Ok(name)
-}
-
-fn unreadable(what: &str) -> ApiError {
-    ApiError::new(ErrorCode::Invalid, format!("the request cannot be read: {what}"))
 }
