@@ -22,8 +22,8 @@ use sekimori_core::{
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
     world::{
-        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, PortEntry, PortList, PrefixEntry,
-        PrefixList, Referent, Subnet, Timeouts, Treatment, Vpc, World,
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, ListChange, PortEntry, PortList,
+        PrefixEntry, PrefixList, Referent, Subnet, Timeouts, Treatment, Vpc, World,
     },
 };
 
@@ -552,6 +552,8 @@ impl Universe {
             family,
             entries_max: 8,
             entries,
+            version: 1,
+            last_change: ListChange::Created,
             created_at: Timestamp(0),
         }))
     }

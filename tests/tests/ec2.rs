@@ -77,3 +77,45 @@ fn a_group_may_name_itself_and_ping_needs_a_rule_of_its_own() {
         a -> b ping v6: dropped [a: allow birth] [b: default deny]
     "#]]);
 }
+
+#[test]
+fn an_edit_of_a_prefix_list_and_its_restoration_decide_about_packets() {
+    let Some(mut lab) = Lab::of(
+        "group client ec2
+         group web ec2
+         instance a client
+         instance b web",
+    ) else {
+        return;
+    };
+    lab.settle_in_a_region();
+    let web = lab.group_id("web");
+    let own = lab.eni("a").addresses.first().map(ToString::to_string).unwrap_or_default();
+    let create = "Action=CreateManagedPrefixList&PrefixListName=clients&AddressFamily=IPv4&MaxEntries=2";
+    let told = lab.ec2(&format!("{create}&Entry.1.Cidr=192.0.2.0/24"), "");
+    let list =
+        told.split("<prefixListId>").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_default().to_owned();
+    let rule = "IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=80&IpPermissions.1.ToPort=80";
+    let call = format!(
+        "Action=AuthorizeSecurityGroupIngress&GroupId={web}&{rule}&IpPermissions.1.PrefixListIds.1.PrefixListId={list}"
+    );
+    lab.ec2(&call, "listed");
+    lab.check(expect![[r#"
+        a -> b tcp/80 v4: dropped [a: allow birth] [b: default deny]
+    "#]]);
+    let modify = format!("Action=ModifyManagedPrefixList&PrefixListId={list}");
+    lab.ec2(&format!("{modify}&CurrentVersion=1&AddEntry.1.Cidr={own}/32"), "");
+    lab.check(expect![[r#"
+        a -> b tcp/80 v4: passes [a: allow birth] [b: allow listed]
+        a -> b tcp/80 v6: dropped [a: allow birth] [b: default deny]
+    "#]]);
+    let restore = format!("Action=RestoreManagedPrefixListVersion&PrefixListId={list}");
+    lab.ec2(&format!("{restore}&PreviousVersion=1&CurrentVersion=2"), "");
+    lab.check(expect![[r#"
+        a -> b tcp/80 v4: dropped [a: allow birth] [b: default deny]
+    "#]]);
+    lab.ec2(&format!("{restore}&PreviousVersion=2&CurrentVersion=3"), "");
+    lab.check(expect![[r#"
+        a -> b tcp/80 v4: passes [a: allow birth] [b: allow listed]
+    "#]]);
+}

@@ -334,7 +334,9 @@ impl Tables {
             | Change::PutSnapshot(_)
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
-            | Change::DeleteReport { .. } => {}
+            | Change::DeleteReport { .. }
+            | Change::PutPrefixListVersion(_)
+            | Change::DeletePrefixListVersion { .. } => {}
         }
     }
 
@@ -577,7 +579,9 @@ impl Touched {
             | Change::PutSnapshot(_)
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
-            | Change::DeleteReport { .. } => {}
+            | Change::DeleteReport { .. }
+            | Change::PutPrefixListVersion(_)
+            | Change::DeletePrefixListVersion { .. } => {}
         }
     }
 

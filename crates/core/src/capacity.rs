@@ -169,7 +169,9 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::PutSnapshot(_)
         | Change::DeleteSnapshot(_)
         | Change::PutReport(_)
-        | Change::DeleteReport { .. } => Vec::new(),
+        | Change::DeleteReport { .. }
+        | Change::PutPrefixListVersion(_)
+        | Change::DeletePrefixListVersion { .. } => Vec::new(),
     }
 }
 

@@ -20,7 +20,10 @@ use crate::{
     snapshot::{Snapshot, SnapshotPolicy},
     time::Timestamp,
     token::Token,
-    world::{AccessKey, Account, Eni, Group, Instance, PortList, PrefixList, Revision, Subnet, Vpc, World},
+    world::{
+        AccessKey, Account, Eni, Group, Instance, PortList, PrefixList, PrefixListVersion, Revision, Subnet, Vpc,
+        World,
+    },
 };
 
 /// One fact.
@@ -104,6 +107,15 @@ pub enum Change {
         /// The report.
         id: ReportId,
     },
+    /// An older version of a prefix list is this.
+    PutPrefixListVersion(Arc<PrefixListVersion>),
+    /// An older version of a prefix list is forgotten.
+    DeletePrefixListVersion {
+        /// The list.
+        list: PrefixListId,
+        /// Which version.
+        version: u64,
+    },
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -142,6 +154,8 @@ pub enum Row {
     Snapshot(SnapshotId),
     /// A diagnostic report of an account.
     Report(AccountId, ReportId),
+    /// An older version of a prefix list.
+    PrefixListVersion(PrefixListId, u64),
 }
 
 impl Row {
@@ -162,6 +176,7 @@ impl Row {
             Self::SnapshotPolicy(id) => Change::DeleteSnapshotPolicy(id),
             Self::Snapshot(id) => Change::DeleteSnapshot(id),
             Self::Report(account, id) => Change::DeleteReport { account, id },
+            Self::PrefixListVersion(list, version) => Change::DeletePrefixListVersion { list, version },
         })
     }
 
@@ -185,6 +200,7 @@ impl Row {
             Self::SnapshotPolicy(id) => format!("m/snapshot-policy/{id}"),
             Self::Snapshot(id) => format!("n/snapshot/{id}"),
             Self::Report(account, id) => format!("o/report/{account}/{id}"),
+            Self::PrefixListVersion(list, version) => format!("p/prefix-list-version/{list}/{version:020}"),
         }
     }
 }
@@ -223,6 +239,8 @@ impl Change {
             Self::DeleteSnapshot(id) => Row::Snapshot(id.clone()),
             Self::PutReport(report) => Row::Report(report.account.clone(), report.id.clone()),
             Self::DeleteReport { account, id } => Row::Report(account.clone(), id.clone()),
+            Self::PutPrefixListVersion(old) => Row::PrefixListVersion(old.list.clone(), old.version),
+            Self::DeletePrefixListVersion { list, version } => Row::PrefixListVersion(list.clone(), *version),
         }
     }
 
@@ -242,7 +260,8 @@ impl Change {
             | Self::DeleteToken { .. }
             | Self::DeleteSnapshotPolicy(_)
             | Self::DeleteSnapshot(_)
-            | Self::DeleteReport { .. } => true,
+            | Self::DeleteReport { .. }
+            | Self::DeletePrefixListVersion { .. } => true,
             Self::PutBypass(_)
             | Self::PutPlatform(_)
             | Self::PutAccount(_)
@@ -258,7 +277,8 @@ impl Change {
             | Self::PutToken(_)
             | Self::PutSnapshotPolicy(_)
             | Self::PutSnapshot(_)
-            | Self::PutReport(_) => false,
+            | Self::PutReport(_)
+            | Self::PutPrefixListVersion(_) => false,
         }
     }
 }
@@ -311,6 +331,7 @@ impl World {
         all.extend(self.snapshots.policies().cloned().map(Change::PutSnapshotPolicy));
         all.extend(self.snapshots.iter().cloned().map(Change::PutSnapshot));
         all.extend(self.reports.values().cloned().map(Change::PutReport));
+        all.extend(self.prefix_list_versions.values().cloned().map(Change::PutPrefixListVersion));
         all
     }
 
@@ -339,6 +360,7 @@ impl World {
             Row::SnapshotPolicy(id) => self.snapshots.policy(id).is_some(),
             Row::Snapshot(id) => self.snapshots.get(id).is_some(),
             Row::Report(account, id) => self.reports.contains_key(&(account.clone(), id.clone())),
+            Row::PrefixListVersion(list, version) => self.prefix_list_version(list, *version).is_some(),
         }
     }
 

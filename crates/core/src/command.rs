@@ -29,7 +29,7 @@ use crate::{
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{Dialect, Flavor, InnerAccess, InstanceState, Revision, SystemDisk, Treatment},
+    world::{Dialect, Flavor, InnerAccess, InstanceState, PrefixList, Revision, SystemDisk, Treatment},
 };
 
 pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
@@ -620,6 +620,17 @@ pub enum Command {
         /// The product; `None` is the owner.
         managed_by: Option<u64>,
     },
+    /// Gives a prefix list the entries of an older version, as a new version.
+    RestorePrefixList {
+        /// The owner.
+        account: AccountId,
+        /// The list.
+        list: PrefixListId,
+        /// The older version.
+        version: u64,
+        /// Only while the list is at this version.
+        at: u64,
+    },
 }
 
 impl Command {
@@ -681,4 +692,6 @@ pub enum Outcome {
     SnapshotPolicy(SnapshotPolicyId),
     /// The new diagnostic report.
     Report(ReportId),
+    /// The prefix list that was deleted, as it was.
+    DeletedPrefixList(Arc<PrefixList>),
 }

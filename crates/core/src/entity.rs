@@ -503,6 +503,29 @@ pub struct PrefixEntry {
     pub description: String,
 }
 
+/// What was done to a prefix list last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListChange {
+    /// It was made.
+    #[default]
+    Created,
+    /// It was edited.
+    Modified,
+    /// It took the entries of an older version.
+    Restored,
+}
+
+/// The entries that a prefix list once had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixListVersion {
+    /// The list.
+    pub list: PrefixListId,
+    /// Which version of it.
+    pub version: u64,
+    /// Its entries then.
+    pub entries: Vec<PrefixEntry>,
+}
+
 /// A named list of address blocks of one family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrefixList {
@@ -522,6 +545,10 @@ pub struct PrefixList {
     pub entries_max: u32,
     /// Its entries.
     pub entries: Vec<PrefixEntry>,
+    /// Which version of it these entries are, counted from one.
+    pub version: u64,
+    /// What was done to it last.
+    pub last_change: ListChange,
     /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// The owner's tags.

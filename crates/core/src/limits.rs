@@ -39,8 +39,12 @@ pub const BYPASS_ENTRIES_MAX: usize = 32;
 pub const SPACE_PIECES_MAX: usize = 16_384;
 /// Resource groups of one account, besides the default one.
 pub const RESOURCE_GROUPS_MAX: u32 = 100;
-/// Entries that a prefix list may be made for (`spec/ecs.md` C).
+/// Entries that a prefix list may be made for in ECS (`spec/ecs.md` C).
 pub const PREFIX_LIST_ENTRIES_MAX: u32 = 200;
+/// The same in EC2, and whatever the quota (`spec/ec2.md` A4).
+pub const HOST_PREFIX_LIST_ENTRIES_MAX: u32 = 1_000;
+/// Versions of a prefix list, the current one included; the oldest go (`spec/ec2.md` A4).
+pub const PREFIX_LIST_VERSIONS_MAX: usize = 1_000;
 /// Entries that a port list may be made for (`spec/ecs.md` C).
 pub const PORT_LIST_ENTRIES_MAX: u32 = 2_000;
 /// Prefix lists, and port lists, of an account in a region, whatever the quota.
@@ -98,6 +102,8 @@ pub struct Limits {
     pub tags: u32,
     /// Prefix lists of an account in a region.
     pub prefix_lists: u32,
+    /// Entries that a prefix list may be made for.
+    pub prefix_list_entries: u32,
     /// Port lists of an account in a region.
     pub port_lists: u32,
     /// Groups whose rules name one prefix list.
@@ -137,6 +143,7 @@ impl Limits {
         instances_per_call: 100,
         tags: 20,
         prefix_lists: 100,
+        prefix_list_entries: PREFIX_LIST_ENTRIES_MAX,
         port_lists: 100,
         groups_per_prefix_list: 1_000,
         enis_per_instance: 8,
@@ -159,6 +166,7 @@ impl Limits {
         instances_per_call: 100,
         tags: 50,
         prefix_lists: 100,
+        prefix_list_entries: HOST_PREFIX_LIST_ENTRIES_MAX,
         port_lists: HOST_LISTS_MAX,
         groups_per_prefix_list: HOST_GROUPS_MAX,
         enis_per_instance: 15,
@@ -181,6 +189,7 @@ impl Limits {
         instances_per_call: 1_000,
         tags: 50,
         prefix_lists: HOST_LISTS_MAX,
+        prefix_list_entries: HOST_PREFIX_LIST_ENTRIES_MAX,
         port_lists: HOST_LISTS_MAX,
         groups_per_prefix_list: HOST_GROUPS_MAX,
         enis_per_instance: INSTANCE_ENIS_MAX,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, EniId, GroupId, InstanceId, RuleId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PrefixListId, RuleId, VpcId},
     rule::{Direction, Protocol, RuleSpec},
     world::{InstanceState, Revision},
 };
@@ -491,6 +491,26 @@ pub enum Refusal {
         instance: InstanceId,
         /// Its state.
         state: InstanceState,
+    },
+    /// The prefix list has changed since the command was made up.
+    #[error("prefix list `{list}` is at version {found}, not at {expected}; look at its entries again, then decide")]
+    ListOutdated {
+        /// The list.
+        list: PrefixListId,
+        /// The version that was looked at.
+        expected: u64,
+        /// The current one.
+        found: u64,
+    },
+    /// A version that the prefix list has not, or no longer.
+    #[error("prefix list `{list}` has no version {version}; it is at {current}")]
+    NoListVersion {
+        /// The list.
+        list: PrefixListId,
+        /// The version.
+        version: u64,
+        /// The current one.
+        current: u64,
     },
     /// A cloud product manages the ENI.
     #[error("interface `{eni}` is managed by a cloud product; look at it, and change another")]

@@ -10,8 +10,9 @@ use std::{net::IpAddr, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 
 pub use crate::entity::{
-    AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Launch, PortEntry,
-    PortList, PrefixEntry, PrefixList, Revision, Subnet, SystemDisk, TimeoutChoice, Timeouts, Treatment, Vpc,
+    AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Launch, ListChange,
+    PortEntry, PortList, PrefixEntry, PrefixList, PrefixListVersion, Revision, Subnet, SystemDisk, TimeoutChoice,
+    Timeouts, Treatment, Vpc,
 };
 use crate::{
     bypass::BypassSet,
@@ -47,6 +48,7 @@ pub struct World {
     pub(crate) tokens: Tokens,
     pub(crate) snapshots: Snapshots,
     pub(crate) reports: OrdMap<(AccountId, ReportId), Arc<Report>>,
+    pub(crate) prefix_list_versions: OrdMap<(PrefixListId, u64), Arc<PrefixListVersion>>,
     index: Index,
 }
 
@@ -272,6 +274,21 @@ impl World {
         &self.snapshots
     }
 
+    /// A version of a prefix list that is not its current one any more.
+    #[must_use]
+    pub fn prefix_list_version(&self, list: &PrefixListId, version: u64) -> Option<&Arc<PrefixListVersion>> {
+        self.prefix_list_versions.get(&(list.clone(), version))
+    }
+
+    /// The older versions of a prefix list, the oldest first.
+    pub fn prefix_list_versions_of(
+        &self,
+        list: &PrefixListId,
+    ) -> impl Iterator<Item = &Arc<PrefixListVersion>> + use<'_> {
+        let every = (list.clone(), 0)..=(list.clone(), u64::MAX);
+        self.prefix_list_versions.range(every).map(|(_, version)| version)
+    }
+
     /// Makes one change. Indexes follow.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -308,6 +325,12 @@ impl World {
                 self.reports.insert((report.account.clone(), report.id.clone()), Arc::clone(report));
             }
             Change::DeleteReport { account, id } => drop(self.reports.remove(&(account.clone(), id.clone()))),
+            Change::PutPrefixListVersion(old) => {
+                self.prefix_list_versions.insert((old.list.clone(), old.version), Arc::clone(old));
+            }
+            Change::DeletePrefixListVersion { list, version } => {
+                self.prefix_list_versions.remove(&(list.clone(), *version));
+            }
         }
     }
 

@@ -287,7 +287,9 @@ fn is_kept_back(change: &Change) -> bool {
         | Change::PutSnapshot(_)
         | Change::DeleteSnapshot(_)
         | Change::PutReport(_)
-        | Change::DeleteReport { .. } => true,
+        | Change::DeleteReport { .. }
+        | Change::PutPrefixListVersion(_)
+        | Change::DeletePrefixListVersion { .. } => true,
         Change::PutBypass(_)
         | Change::PutPlatform(_)
         | Change::PutAccount(_)

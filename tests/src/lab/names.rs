@@ -12,7 +12,7 @@ use sekimori_core::{
     ids::{AccountId, GroupId, InstanceId, RuleId, SubnetId, VpcId},
     rule::{Direction, Rule},
     time::Timestamp,
-    world::{Dialect, Eni, Flavor, InnerAccess, PortEntry, PortList, PrefixEntry, PrefixList, Treatment},
+    world::{Dialect, Eni, Flavor, InnerAccess, ListChange, PortEntry, PortList, PrefixEntry, PrefixList, Treatment},
 };
 
 use super::{
@@ -307,6 +307,8 @@ impl Lab {
             family: cidrs.first().unwrap_or(&Cidr::WORLD_V4).family(),
             entries_max: 8,
             entries: cidrs.iter().map(entry).collect(),
+            version: 1,
+            last_change: ListChange::Created,
             created_at: Timestamp(0),
         }))
     }
@@ -338,8 +340,10 @@ impl Lab {
             list: prefix_list_id(name),
             name: None,
             description: None,
+            entries_max: None,
             add: add.iter().map(entry).collect(),
             remove: remove.iter().map(|text| cidr(text).canonical()).collect(),
+            at: None,
         }));
     }
 

@@ -64,7 +64,9 @@ impl Touched {
             | Change::PutSnapshot(_)
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
-            | Change::DeleteReport { .. } => None,
+            | Change::DeleteReport { .. }
+            | Change::PutPrefixListVersion(_)
+            | Change::DeletePrefixListVersion { .. } => None,
         }
     }
 }

@@ -90,6 +90,14 @@ pub enum Action {
     DescribeNetworkInterfaceAttribute,
     AssignPrivateIpAddresses,
     UnassignPrivateIpAddresses,
+    CreateManagedPrefixList,
+    ModifyManagedPrefixList,
+    DeleteManagedPrefixList,
+    RestoreManagedPrefixListVersion,
+    DescribeManagedPrefixLists,
+    GetManagedPrefixListEntries,
+    GetManagedPrefixListAssociations,
+    DescribePrefixLists,
 }
 
 /// An operation in the table.
@@ -418,6 +426,61 @@ pub const OPERATIONS: &[Entry] = &[
             ],
             &TRACKING,
         ]),
+    ),
+    changes(
+        Action::CreateManagedPrefixList,
+        "CreateManagedPrefixList",
+        &join::<9>(&[
+            &[
+                needs("PrefixListName", Text),
+                needs("AddressFamily", Choice),
+                needs("MaxEntries", Integer),
+                takes("Entry.N.Cidr", Address),
+                takes("Entry.N.Description", Text),
+                takes("ClientToken", Token),
+            ],
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    changes(
+        Action::ModifyManagedPrefixList,
+        "ModifyManagedPrefixList",
+        &[
+            needs("PrefixListId", Id),
+            takes("CurrentVersion", Integer),
+            takes("PrefixListName", Text),
+            takes("MaxEntries", Integer),
+            takes("AddEntry.N.Cidr", Address),
+            takes("AddEntry.N.Description", Text),
+            takes("RemoveEntry.N.Cidr", Address),
+            refuses("IpamPrefixListResolverSyncEnabled", Boolean),
+        ],
+    ),
+    changes(Action::DeleteManagedPrefixList, "DeleteManagedPrefixList", &[needs("PrefixListId", Id)]),
+    changes(
+        Action::RestoreManagedPrefixListVersion,
+        "RestoreManagedPrefixListVersion",
+        &[needs("PrefixListId", Id), needs("PreviousVersion", Integer), needs("CurrentVersion", Integer)],
+    ),
+    reads(
+        Action::DescribeManagedPrefixLists,
+        "DescribeManagedPrefixLists",
+        &join::<5>(&[&[takes("PrefixListId.N", Id)], &FILTER, &PARTS]),
+    ),
+    reads(
+        Action::GetManagedPrefixListEntries,
+        "GetManagedPrefixListEntries",
+        &join::<4>(&[&[needs("PrefixListId", Id), takes("TargetVersion", Integer)], &PARTS]),
+    ),
+    reads(
+        Action::GetManagedPrefixListAssociations,
+        "GetManagedPrefixListAssociations",
+        &join::<3>(&[&[needs("PrefixListId", Id)], &PARTS]),
+    ),
+    reads(
+        Action::DescribePrefixLists,
+        "DescribePrefixLists",
+        &join::<5>(&[&[takes("PrefixListId.N", Id)], &FILTER, &PARTS]),
     ),
 ];
 

@@ -107,6 +107,10 @@ pub fn names(action: Action) -> &'static [&'static str] {
         Action::DescribeRegions => &["endpoint", "opt-in-status", "region-name"],
         Action::DescribeAvailabilityZones => &ZONE,
         Action::GetSecurityGroupsForVpc => &["description", "group-id", "group-name", "owner-id", "primary-vpc-id"],
+        Action::DescribeManagedPrefixLists => {
+            &["owner-id", "prefix-list-id", "prefix-list-name", "tag-key", "tag:<key>"]
+        }
+        Action::DescribePrefixLists => &["prefix-list-id", "prefix-list-name"],
         Action::GetCallerIdentity
         | Action::DescribeAccountAttributes
         | Action::CreateVpc
@@ -140,7 +144,13 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::DescribeInstanceAttribute
         | Action::DescribeNetworkInterfaceAttribute
         | Action::AssignPrivateIpAddresses
-        | Action::UnassignPrivateIpAddresses => &[],
+        | Action::UnassignPrivateIpAddresses
+        | Action::CreateManagedPrefixList
+        | Action::ModifyManagedPrefixList
+        | Action::DeleteManagedPrefixList
+        | Action::RestoreManagedPrefixListVersion
+        | Action::GetManagedPrefixListEntries
+        | Action::GetManagedPrefixListAssociations => &[],
     }
 }
 

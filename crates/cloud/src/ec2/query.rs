@@ -1,6 +1,6 @@
 //! Questions: what a `Describe…` call asks, decoded and bounded.
 
-use sekimori_core::ids::{EniId, GroupId, InstanceId, RuleId, SubnetId, VpcId};
+use sekimori_core::ids::{EniId, GroupId, InstanceId, PrefixListId, RuleId, SubnetId, VpcId};
 
 use super::filters::Filters;
 
@@ -37,6 +37,21 @@ pub enum Query {
     References(Vec<GroupId>),
     /// `GetSecurityGroupsForVpc`.
     GroupsForVpc(VpcId, Listing<GroupId>),
+    /// `DescribeManagedPrefixLists`.
+    PrefixLists(Listing<PrefixListId>),
+    /// `DescribePrefixLists`: those of the cloud's own services.
+    ServiceLists(Listing<PrefixListId>),
+    /// `GetManagedPrefixListEntries`.
+    PrefixListEntries {
+        /// The list.
+        list: PrefixListId,
+        /// A version; `None` is the current one.
+        version: Option<u64>,
+        /// Which part.
+        page: Page,
+    },
+    /// `GetManagedPrefixListAssociations`: who names a list.
+    PrefixListAssociations(PrefixListId, Page),
     /// `DescribeTags`: what has tags has ids of many kinds.
     Tags(Listing<String>),
 }

@@ -112,6 +112,8 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::PrefixListFamily { .. } | Refusal::RuleFamily { .. } | Refusal::PortsWithoutProtocol { .. } => {
             failure(400, "InvalidParameterValue", format!("{refusal}."))
         }
+        Refusal::ListOutdated { .. } => failure(400, "PrefixListVersionMismatch", format!("{refusal}.")),
+        Refusal::NoListVersion { .. } => failure(400, "InvalidParameterValue", format!("{refusal}.")),
         Refusal::PeerKindFixed { rule } | Refusal::PortsKindFixed { rule } => {
             failure(400, "InvalidParameterValue", format!("Invalid rule type for security group rule '{rule}'."))
         }
@@ -209,6 +211,10 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         Counted::EnisOfInstance => {
             ("AttachmentLimitExceeded", format!("Interface count exceeds the limit of {limit} for an instance."))
         }
+        Counted::SecondaryEnis | Counted::HostEnis => (
+            "NetworkInterfaceLimitExceeded",
+            format!("The maximum number of network interfaces has been reached: {limit}."),
+        ),
         Counted::PrefixLists | Counted::GroupsOfPrefixList => ("PrefixListLimitExceeded", format!("{refusal}.")),
         Counted::EntriesOfPrefixList => ("PrefixListMaxEntriesExceeded", format!("{refusal}.")),
         Counted::Accounts
@@ -216,14 +222,12 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::EnisOfGroup
         | Counted::ResourceGroups
         | Counted::CommandsTogether
-        | Counted::HostEnis
         | Counted::HostAddresses
         | Counted::PolicyWords
         | Counted::PolicyRules
         | Counted::HostPolicyWords
         | Counted::PortLists
         | Counted::SnapshotPolicies
-        | Counted::SecondaryEnis
         | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };
@@ -316,6 +320,7 @@ mod tests {
             (Counted::PrefixLists, "PrefixListLimitExceeded"),
             (Counted::EntriesOfPrefixList, "PrefixListMaxEntriesExceeded"),
             (Counted::PolicyWords, "ResourceLimitExceeded"),
+            (Counted::SecondaryEnis, "NetworkInterfaceLimitExceeded"),
         ] {
             assert_eq!(code(counted), expected, "{counted}");
         }

@@ -102,7 +102,10 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "The request uses the same client token as a previous, but non-identical request. Do not reuse a client \
              token with different requests, unless the requests are identical.",
         ),
-        Refusal::Outdated { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
+        // Versions are named by EC2 only.
+        Refusal::Outdated { .. } | Refusal::ListOutdated { .. } | Refusal::NoListVersion { .. } => {
+            failure(409, "OperationConflict", format!("The operation conflicts: {refusal}."))
+        }
         Refusal::Managed { .. } => {
             failure(403, "InvalidOperation.ResourceManagedByCloudProduct", format!("{refusal}."))
         }

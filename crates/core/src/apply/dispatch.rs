@@ -88,6 +88,9 @@ impl Draft<'_> {
                 self.delete_resource_group(account, resource_group)
             }
             Command::ManageEni { eni, managed_by } => self.manage_eni(eni, *managed_by),
+            Command::RestorePrefixList { account, list, version, at } => {
+                self.restore_prefix_list(account, list, *version, *at)
+            }
         }
     }
 }

@@ -65,10 +65,14 @@ pub struct PrefixListEdit {
     pub name: Option<String>,
     /// New words about it.
     pub description: Option<String>,
+    /// How many entries it may hold from now on.
+    pub entries_max: Option<u32>,
     /// Entries to be added. One whose block is there already changes its words only.
     pub add: Vec<PrefixEntry>,
     /// Blocks to be taken out; one that is not there is no error.
     pub remove: Vec<Cidr>,
+    /// Only while it is at this version.
+    pub at: Option<u64>,
 }
 
 /// A change of a port list. What is `None` stays.

@@ -61,6 +61,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
         | Outcome::Rules(_)
         | Outcome::PrefixList(_)
         | Outcome::PortList(_)
+        | Outcome::DeletedPrefixList(_)
         | Outcome::Removed { .. }
         | Outcome::Eni(_)
         | Outcome::Addresses { .. }

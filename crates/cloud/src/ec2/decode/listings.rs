@@ -143,12 +143,23 @@ fn named(scope: &Scope<'_>, names: Vec<&str>) -> Result<Named, Fault> {
     Ok(Named { names: names.into_iter().map(str::to_owned).collect(), filters })
 }
 
-/// A listing by ids or filters. `MaxResults` is for those that name no ids.
+/// A listing by ids or filters, in parts of the common size.
 pub(super) fn listing<'a, I: From<&'a str> + PartialEq>(
     scope: &Scope<'a>,
     list: &str,
     kind: IdKind,
     set: &str,
+) -> Result<Listing<I>, Fault> {
+    listing_in(scope, list, kind, set, &PARTS)
+}
+
+/// The same, in parts of another size. `MaxResults` is for those that name no ids.
+pub(super) fn listing_in<'a, I: From<&'a str> + PartialEq>(
+    scope: &Scope<'a>,
+    list: &str,
+    kind: IdKind,
+    set: &str,
+    parts: &RangeInclusive<u32>,
 ) -> Result<Listing<I>, Fault> {
     let ids = scope.ids(list, kind)?;
     if !ids.is_empty() && scope.text("MaxResults").is_some() {
@@ -156,7 +167,7 @@ pub(super) fn listing<'a, I: From<&'a str> + PartialEq>(
         return Err(Fault::Combination(message));
     }
     let filters = Filters::read(scope.call.params(), scope.call.action())?;
-    Ok(Listing { ids, filters, page: part(scope, &PARTS)? })
+    Ok(Listing { ids, filters, page: part(scope, parts)? })
 }
 
 /// Which part is wanted. Without a wish it is everything: clients that do not know parts read one reply only.

@@ -10,6 +10,7 @@ mod interfaces;
 mod listings;
 mod network;
 mod permissions;
+mod prefix_lists;
 mod rules;
 mod scope;
 mod table;

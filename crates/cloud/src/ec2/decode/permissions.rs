@@ -208,7 +208,7 @@ pub(super) fn description(scope: &Scope<'_>, item: &str) -> Result<String, Fault
 }
 
 /// A block of a family, without host bits.
-fn block(text: &str, family: Family) -> Result<Cidr, RuleFault> {
+pub(super) fn block(text: &str, family: Family) -> Result<Cidr, RuleFault> {
     let cidr = text.parse::<Cidr>().ok().filter(|cidr| text.contains('/') && cidr.family() == family);
     cidr.map(|cidr| cidr.canonical()).ok_or_else(|| RuleFault::Block(text.to_owned()))
 }

@@ -3,7 +3,7 @@
 use std::{net::Ipv6Addr, ops::RangeInclusive};
 
 use sekimori_core::{
-    ids::{AccountId, EniId, GroupId, InstanceId, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PrefixListId, SubnetId, VpcId},
     refusal::Kind,
     world::{Instance, World},
 };
@@ -139,6 +139,15 @@ impl<'a> Scope<'a> {
         let eni: EniId = read_id(text, IdKind::Interface)?;
         self.check_region(self.world.eni(&eni).map(|eni| &eni.vpc), Kind::Eni, text)?;
         Ok(eni)
+    }
+
+    /// The prefix list of an id, if it is in the request's region.
+    pub(super) fn prefix_list(&self, text: &'a str) -> Result<PrefixListId, Fault> {
+        let list: PrefixListId = read_id(text, IdKind::PrefixList)?;
+        match self.world.prefix_list(&list) {
+            Some(known) if known.region != self.region.name => Err(Fault::missing(Kind::PrefixList, text)),
+            Some(_) | None => Ok(list),
+        }
     }
 
     /// Refuses a thing whose VPC is in another region. One that is not there at all is left to `core`.

@@ -5,7 +5,7 @@ use sekimori_core::{
     rule::Direction,
 };
 
-use super::{groups, instances, interfaces, listings, network, rules, scope::Scope, tags};
+use super::{groups, instances, interfaces, listings, network, prefix_lists, rules, scope::Scope, tags};
 use crate::ec2::{catalog::Action, errors::Fault, query};
 
 /// What reads an operation's parameters.
@@ -68,5 +68,13 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::DescribeNetworkInterfaceAttribute => Query(listings::interface_attribute),
         Action::AssignPrivateIpAddresses => Command(interfaces::assign),
         Action::UnassignPrivateIpAddresses => Command(interfaces::unassign),
+        Action::CreateManagedPrefixList => Command(prefix_lists::create),
+        Action::ModifyManagedPrefixList => Command(prefix_lists::modify),
+        Action::DeleteManagedPrefixList => Command(prefix_lists::delete),
+        Action::RestoreManagedPrefixListVersion => Command(prefix_lists::restore),
+        Action::DescribeManagedPrefixLists => Query(prefix_lists::lists),
+        Action::GetManagedPrefixListEntries => Query(prefix_lists::entries_of),
+        Action::GetManagedPrefixListAssociations => Query(prefix_lists::associations),
+        Action::DescribePrefixLists => Query(prefix_lists::service_lists),
     }
 }

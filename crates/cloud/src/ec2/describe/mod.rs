@@ -9,6 +9,7 @@ mod interfaces;
 mod listing;
 mod network;
 mod places;
+mod prefix_lists;
 mod rules;
 mod tags;
 mod usage;
@@ -62,6 +63,10 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::StaleGroups(vpc, listing) => usage::stale(call, (vpc, listing), view),
         Query::References(groups) => usage::references(groups, view),
         Query::GroupsForVpc(vpc, listing) => usage::for_vpc(call, (vpc, listing), view),
+        Query::PrefixLists(listing) => prefix_lists::lists(call, listing, view),
+        Query::ServiceLists(listing) => prefix_lists::service_lists(listing),
+        Query::PrefixListEntries { list, version, page } => prefix_lists::entries(call, (list, *version), page, view),
+        Query::PrefixListAssociations(list, page) => prefix_lists::associations(call, list, page, view),
     }
 }
 
@@ -76,6 +81,11 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Eni(id) => interfaces::created(id, view),
         Outcome::Addresses { eni, addresses } => attributes::assigned(eni, addresses),
         Outcome::Done if call.action() == Action::AttachNetworkInterface => interfaces::attached(call),
+        Outcome::Done if is_about_list(call.action()) => {
+            prefix_lists::changed(&call.params().filled("PrefixListId").unwrap_or_default().into(), view)
+        }
+        Outcome::PrefixList(id) => prefix_lists::changed(id, view),
+        Outcome::DeletedPrefixList(list) => prefix_lists::deleted(list),
         Outcome::Instances(ids) => instances::started(ids, view),
         Outcome::Deleted(deleted) => instances::terminated(deleted),
         Outcome::Power(_) if call.action() == Action::RebootInstances => done(call),
@@ -85,10 +95,13 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         | Outcome::ResourceGroup(_)
         | Outcome::SnapshotPolicy(_)
         | Outcome::Report(_)
-        | Outcome::PrefixList(_)
         | Outcome::PortList(_)
         | Outcome::Removed { .. } => done(call),
     }
+}
+
+fn is_about_list(action: Action) -> bool {
+    matches!(action, Action::ModifyManagedPrefixList | Action::RestoreManagedPrefixListVersion)
 }
 
 /// An operation that has nothing to tell says `true`.

@@ -59,7 +59,8 @@ pub(super) fn edit_prefix_list(scope: &Scope<'_>) -> Result<Command, Fault> {
     check_distinct(add.iter().map(|entry| entry.cidr).chain(remove.iter().copied())).map_err(cidr_twice)?;
     let name = name(scope, "PrefixListName", ListFault::PrefixListName)?;
     let (account, description) = (scope.account.clone(), description(scope)?);
-    Ok(Command::EditPrefixList(PrefixListEdit { account, list, name, description, add, remove }))
+    let (entries_max, at) = (None, None);
+    Ok(Command::EditPrefixList(PrefixListEdit { account, list, name, description, entries_max, add, remove, at }))
 }
 
 pub(super) fn delete_prefix_list(scope: &Scope<'_>) -> Result<Command, Fault> {

@@ -101,6 +101,7 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Revoked(_)
         | Outcome::Deleted(_)
         | Outcome::Removed { .. }
+        | Outcome::DeletedPrefixList(_)
         | Outcome::SnapshotPolicy(_) => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],

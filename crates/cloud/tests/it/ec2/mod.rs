@@ -10,6 +10,7 @@ mod instances;
 mod interfaces;
 mod network;
 mod paging;
+mod prefix_lists;
 mod tags;
 
 use std::sync::Arc;

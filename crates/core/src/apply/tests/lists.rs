@@ -62,8 +62,10 @@ impl Estate {
             list: list.clone(),
             name: None,
             description: None,
+            entries_max: None,
             add,
             remove: remove.iter().map(|cidr| cidr.parse().expect("a block")).collect(),
+            at: None,
         })
     }
 
@@ -165,8 +167,10 @@ fn lists_belong_to_one_account_and_region() {
         list: far,
         name: Some("mine".into()),
         description: None,
+        entries_max: None,
         add: vec![],
         remove: vec![],
+        at: None,
     };
     estate.try_run(Command::EditPrefixList(foreign)).expect_err("it is another's");
     for _ in 0..99 {
@@ -211,4 +215,95 @@ fn port_lists_are_edited_as_prefix_lists_are() {
     let found = estate.state.world().port_list(&list).expect("it exists");
     let shown: Vec<String> = found.entries.iter().map(|entry| entry.ports.to_string()).collect();
     assert_eq!((found.name.as_str(), shown), ("renamed", vec!["443".to_owned(), "1-2".to_owned()]));
+}
+
+/// A list of an EC2 account, at version 1.
+fn versioned(entries_max: u32, entries: &[&str]) -> (Estate, PrefixListId) {
+    let mut estate = Estate::new(Dialect::Ec2);
+    let list = estate.prefix_list(entries_max, entries.iter().map(|cidr| prefix(cidr, "")).collect());
+    (estate, list)
+}
+
+impl Estate {
+    fn capacity(&self, list: &PrefixListId, entries_max: u32) -> Command {
+        let Command::EditPrefixList(edit) = self.edit(list, vec![], &[]) else { panic!() };
+        Command::EditPrefixList(PrefixListEdit { entries_max: Some(entries_max), ..edit })
+    }
+
+    fn restore(&self, list: &PrefixListId, version: u64, at: u64) -> Command {
+        Command::RestorePrefixList { account: self.account.clone(), list: list.clone(), version, at }
+    }
+
+    fn versions(&self, list: &PrefixListId) -> (u64, Vec<u64>) {
+        let world = self.state.world();
+        let older = world.prefix_list_versions_of(list).map(|old| old.version).collect();
+        (world.prefix_list(list).expect("it exists").version, older)
+    }
+}
+
+#[test]
+fn each_edit_of_entries_is_a_version_and_older_ones_come_back_as_new_ones() {
+    let (mut estate, list) = versioned(3, &["10.1.0.0/16"]);
+    estate.run(estate.edit(&list, vec![prefix("10.2.0.0/16", "two")], &[]));
+    estate.run(estate.edit(&list, vec![], &["10.1.0.0/16"]));
+    assert_eq!(estate.versions(&list), (3, vec![1, 2]));
+    // Another name or capacity is no version, and neither is an edit that leaves the entries as they are.
+    estate.run(estate.capacity(&list, 2));
+    estate.run(estate.edit(&list, vec![prefix("10.2.0.0/16", "two")], &["10.9.0.0/16"]));
+    assert_eq!(estate.versions(&list), (3, vec![1, 2]));
+    estate.run(estate.restore(&list, 2, 3));
+    assert_eq!(
+        (estate.versions(&list), estate.entries(&list)),
+        ((4, vec![1, 2, 3]), vec!["10.1.0.0/16 ".to_owned(), "10.2.0.0/16 two".to_owned()])
+    );
+    let refused = estate.try_run(estate.restore(&list, 1, 3)).expect_err("it is at 4");
+    assert!(refused.contains("is at version 4, not at 3"), "{refused}");
+    let refused = estate.try_run(estate.restore(&list, 9, 4)).expect_err("there is no 9");
+    assert!(refused.contains("has no version 9; it is at 4"), "{refused}");
+    let refused = estate.try_run(estate.capacity(&list, 1)).expect_err("it has two");
+    assert_eq!(refused, "at most 1 entries of this prefix list; this request would make it 2");
+    let (account, id) = (estate.account.clone(), list.clone());
+    let Outcome::DeletedPrefixList(was) = estate.run(Command::DeletePrefixList { account, list: id }) else {
+        panic!()
+    };
+    assert_eq!((was.version, estate.state.world().prefix_list_versions_of(&list).count()), (4, 0));
+}
+
+#[test]
+fn a_list_keeps_a_thousand_versions_and_drops_the_oldest() {
+    let (mut estate, list) = versioned(2, &["10.1.0.0/16"]);
+    for number in 2..=1_003_u32 {
+        let words = prefix("10.1.0.0/16", &number.to_string());
+        estate.run(estate.edit(&list, vec![words], &[]));
+    }
+    let (current, older) = estate.versions(&list);
+    assert_eq!((current, older.len(), older.first(), older.last()), (1_003, 999, Some(&4), Some(&1_002)));
+    let before = estate.state.world().clone();
+    let mut again = crate::world::World::default();
+    before.to_changes().iter().for_each(|change| again.apply(change));
+    assert_eq!(again.to_changes(), before.to_changes(), "a store gives every version back");
+}
+
+#[test]
+fn a_list_of_ecs_keeps_no_versions() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let list = estate.prefix_list(3, vec![prefix("10.1.0.0/16", "")]);
+    estate.run(estate.edit(&list, vec![prefix("10.2.0.0/16", "")], &[]));
+    assert_eq!(estate.versions(&list), (2, vec![]));
+}
+
+#[test]
+fn a_larger_capacity_must_fit_into_every_group_that_names_the_list() {
+    let (mut estate, list) = versioned(20, &[]);
+    let (a, b) = (estate.a.clone(), estate.b.clone());
+    estate.run(estate.authorize(&a, [from_list(&list)]));
+    estate.run(estate.authorize(&b, [from_list(&list), port(80, Peer::PrefixList(list.clone()))]));
+    estate.run(estate.capacity(&list, 30));
+    let refused = estate.try_run(estate.capacity(&list, 31)).expect_err("twice 31 is more than 60");
+    assert_eq!(refused, "at most 60 rules in one direction of a security group; this request would make it 62");
+    // The other family has room of its own, and smaller is always possible.
+    estate.run(estate.authorize(&b, (0..60).map(|number| port(1, from(&format!("fd00:{number}::/32"))))));
+    estate.run(estate.capacity(&list, 1));
+    let refused = estate.try_run(estate.new_prefix_list(1_001, vec![])).expect_err("a thousand are the most");
+    assert!(refused.starts_with("at most 1000 entries of this prefix list"), "{refused}");
 }
