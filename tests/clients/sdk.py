@@ -188,7 +188,8 @@ class V1(Sdk):
 
 
 class Node(Sdk):
-    """A Node SDK behind `node/bridge.mjs`: `n1` is `pop-core`, `n2` is `ecs20140526`; VPC operations of ECS."""
+    """A Node SDK behind `node/bridge.mjs`: `n1` is `pop-core`, `n2` is `ecs20140526`; VPC operations of ECS. `aws`
+    is `client-ec2`, which is sent its own words."""
 
     def __init__(self, name, *arguments, **more):
         super().__init__(*arguments, **more)

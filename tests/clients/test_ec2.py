@@ -8,26 +8,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from libcloud.common.exceptions import BaseHTTPError
 from libcloud.compute.drivers.ec2 import EC2NodeDriver
 
-ONCE = Config(retries={"max_attempts": 1, "mode": "standard"})
-ANYWHERE = [{"CidrIp": "0.0.0.0/0"}]
-
-
-def client_of(server, service="ec2", **other):
-    found = server.credentials
-    named = {
-        "aws_access_key_id": found["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": found["AWS_SECRET_ACCESS_KEY"],
-        "region_name": found["AWS_DEFAULT_REGION"],
-        "endpoint_url": found["AWS_ENDPOINT_URL"],
-    }
-    return boto3.client(service, config=ONCE, **{**named, **other})
+from aws import ANYWHERE, client_of, tcp, told
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +29,6 @@ def own_vpc(ec2):
 @pytest.fixture
 def web(ec2, own_vpc):
     return ec2.create_security_group(GroupName="web", Description="web servers", VpcId=own_vpc)["GroupId"]
-
-
-def told(call, **parameters):
-    """Status and code of a refusal."""
-    with pytest.raises(ClientError) as refused:
-        call(**parameters)
-    answer = refused.value.response
-    assert answer["ResponseMetadata"]["RequestId"]
-    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
-
-
-def tcp(port, **sources):
-    return [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **(sources or {"IpRanges": ANYWHERE})}]
 
 
 def test_who_calls_and_where(server, ec2):
@@ -191,7 +164,11 @@ def test_instances(server, ec2, own_vpc, web):
     server.wait_applied()
     ended = ec2.terminate_instances(InstanceIds=ids)["TerminatingInstances"]
     assert {one["PreviousState"]["Name"] for one in ended} == {"running"}
-    assert told(ec2.describe_instances, InstanceIds=ids) == (400, "InvalidInstanceID.NotFound")
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=ids, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    again = ec2.terminate_instances(InstanceIds=ids)["TerminatingInstances"]
+    assert {one["PreviousState"]["Name"] for one in again} == {"terminated"}
+    assert told(ec2.start_instances, InstanceIds=ids) == (400, "InvalidInstanceID.NotFound")
+    ec2.delete_subnet(SubnetId=subnet)
 
 
 def test_interfaces(server, ec2, own_vpc, web):
@@ -238,6 +215,41 @@ def test_interfaces(server, ec2, own_vpc, web):
         "InvalidAttachmentID.NotFound",
     )
     ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_what_is_around_a_vpc(ec2, own_vpc):
+    def attribute(name):
+        [value] = [one for key, one in ec2.describe_vpc_attribute(VpcId=own_vpc, Attribute=name).items() if key[0] == "E"]
+        return value["Value"]
+
+    assert attribute("enableDnsSupport") and not attribute("enableDnsHostnames")
+    ec2.modify_vpc_attribute(VpcId=own_vpc, EnableDnsHostnames={"Value": True})
+    assert attribute("enableDnsHostnames")
+    inside = [{"Name": "vpc-id", "Values": [own_vpc]}]
+    [table] = ec2.describe_route_tables(Filters=[*inside, {"Name": "association.main", "Values": ["true"]}])["RouteTables"]
+    assert [(route["DestinationCidrBlock"], route["GatewayId"]) for route in table["Routes"]] == [("10.20.0.0/16", "local")]
+    assert table["Associations"][0]["Main"] and table["Tags"] == []
+    subnet = ec2.create_subnet(VpcId=own_vpc, CidrBlock="10.20.1.0/24")["Subnet"]["SubnetId"]
+    [acl] = ec2.describe_network_acls(Filters=[*inside, {"Name": "default", "Values": ["true"]}])["NetworkAcls"]
+    assert acl["IsDefault"] and [one["SubnetId"] for one in acl["Associations"]] == [subnet]
+    said = [(one["Egress"], one["RuleNumber"], one["RuleAction"], one["CidrBlock"]) for one in acl["Entries"]]
+    assert said == [
+        (is_egress, number, action, "0.0.0.0/0")
+        for is_egress in (True, False)
+        for number, action in ((100, "allow"), (32_767, "deny"))
+    ]
+    empty = {
+        "describe_internet_gateways": "InternetGateways",
+        "describe_nat_gateways": "NatGateways",
+        "describe_vpc_endpoints": "VpcEndpoints",
+        "describe_addresses": "Addresses",
+        "describe_volumes": "Volumes",
+        "describe_snapshots": "Snapshots",
+        "describe_images": "Images",
+        "describe_launch_templates": "LaunchTemplates",
+    }
+    for operation, name in empty.items():
+        assert getattr(ec2, operation)()[name] == [], operation
 
 
 def test_tags_and_pages(ec2, own_vpc):
@@ -295,7 +307,9 @@ def test_refusals(server, ec2, own_vpc, web):
         (ec2.create_subnet, {"VpcId": own_vpc, "CidrBlock": "10.0.0.0/24"}, (400, "InvalidSubnet.Range")),
         (ec2.describe_subnets, {"SubnetIds": ["subnet-0123"]}, (400, "InvalidSubnetID.NotFound")),
         (ec2.create_tags, {"Resources": ["web"], "Tags": [{"Key": "k", "Value": ""}]}, (400, "InvalidID")),
-        (ec2.describe_nat_gateways, {}, (400, "InvalidAction")),
+        (ec2.describe_transit_gateways, {}, (400, "InvalidAction")),
+        (ec2.describe_nat_gateways, {"NatGatewayIds": ["nat-0123"]}, (400, "NatGatewayNotFound")),
+        (ec2.modify_vpc_attribute, {"VpcId": own_vpc}, (400, "InvalidParameterCombination")),
     ]
     for call, parameters, expected in cases:
         assert told(call, **parameters) == expected, parameters

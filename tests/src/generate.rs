@@ -23,7 +23,7 @@ use sekimori_core::{
     time::Timestamp,
     world::{
         Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, ListChange, PortEntry, PortList,
-        PrefixEntry, PrefixList, Referent, Subnet, Timeouts, Treatment, Vpc, World,
+        PrefixEntry, PrefixList, Referent, Subnet, Timeouts, Treatment, Vpc, VpcAttribute, World,
     },
 };
 
@@ -374,6 +374,7 @@ impl Universe {
             cidr,
             ipv6,
             shared_with: vec![AccountId::from("b")],
+            attributes: VpcAttribute::of_new(),
             created_at,
         };
         self.put(Change::PutVpc(Arc::new(vpc)));

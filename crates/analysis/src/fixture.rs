@@ -18,7 +18,8 @@ use sekimori_core::{
     tags::Tags,
     time::Timestamp,
     world::{
-        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Revision, Timeouts, Vpc, World,
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Revision, Timeouts, Vpc,
+        VpcAttribute, World,
     },
 };
 
@@ -199,6 +200,7 @@ fn vpc_named(id: &str) -> Vpc {
         cidr: "10.0.0.0/8".parse().unwrap(),
         ipv6: None,
         shared_with: Vec::new(),
+        attributes: VpcAttribute::of_new(),
         created_at: Timestamp(0),
     }
 }

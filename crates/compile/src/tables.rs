@@ -317,6 +317,8 @@ impl Tables {
             | Change::PutAccount(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)
+            | Change::PutTerminated(_)
+            | Change::DeleteTerminated(_)
             | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)
             | Change::PutInstance(_)
@@ -569,6 +571,8 @@ impl Touched {
             Change::PutVpc(vpc) => self.add_vpc(&vpc.id, before, after),
             Change::PutKey(_)
             | Change::DeleteKey(_)
+            | Change::PutTerminated(_)
+            | Change::DeleteTerminated(_)
             | Change::DeleteVpc(_)
             | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)

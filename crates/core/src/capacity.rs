@@ -156,6 +156,8 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         Change::PutAccount(_)
         | Change::PutKey(_)
         | Change::DeleteKey(_)
+        | Change::PutTerminated(_)
+        | Change::DeleteTerminated(_)
         | Change::PutVpc(_)
         | Change::DeleteVpc(_)
         | Change::PutSubnet(_)

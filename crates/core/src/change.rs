@@ -18,6 +18,7 @@ use crate::{
     platform::Platform,
     rule::Rule,
     snapshot::{Snapshot, SnapshotPolicy},
+    terminated::Terminated,
     time::Timestamp,
     token::Token,
     world::{
@@ -51,6 +52,10 @@ pub enum Change {
     PutInstance(Arc<Instance>),
     /// The instance is gone.
     DeleteInstance(InstanceId),
+    /// The instance was terminated, and is still shown.
+    PutTerminated(Arc<Terminated>),
+    /// The terminated instance is forgotten.
+    DeleteTerminated(InstanceId),
     /// The ENI is this.
     PutEni(Arc<Eni>),
     /// The ENI is gone.
@@ -144,6 +149,8 @@ pub enum Row {
     Rule(GroupId, RuleId),
     /// An instance.
     Instance(InstanceId),
+    /// A terminated instance.
+    Terminated(InstanceId),
     /// An ENI.
     Eni(EniId),
     /// A client token of an account.
@@ -171,6 +178,7 @@ impl Row {
             Self::Group(id) => Change::DeleteGroup(id),
             Self::Rule(group, rule) => Change::DeleteRule { group, rule },
             Self::Instance(id) => Change::DeleteInstance(id),
+            Self::Terminated(id) => Change::DeleteTerminated(id),
             Self::Eni(id) => Change::DeleteEni(id),
             Self::Token(account, text) => Change::DeleteToken { account, text },
             Self::SnapshotPolicy(id) => Change::DeleteSnapshotPolicy(id),
@@ -195,6 +203,7 @@ impl Row {
             Self::Group(id) => format!("h/group/{id}"),
             Self::Rule(group, id) => format!("i/rule/{group}/{id}"),
             Self::Instance(id) => format!("j/instance/{id}"),
+            Self::Terminated(id) => format!("ja/terminated/{id}"),
             Self::Eni(id) => format!("k/eni/{id}"),
             Self::Token(account, text) => format!("l/token/{account}/{text}"),
             Self::SnapshotPolicy(id) => format!("m/snapshot-policy/{id}"),
@@ -221,6 +230,8 @@ impl Change {
             Self::DeleteSubnet(id) => Row::Subnet(id.clone()),
             Self::PutInstance(instance) => Row::Instance(instance.id.clone()),
             Self::DeleteInstance(id) => Row::Instance(id.clone()),
+            Self::PutTerminated(gone) => Row::Terminated(gone.instance.id.clone()),
+            Self::DeleteTerminated(id) => Row::Terminated(id.clone()),
             Self::PutEni(eni) => Row::Eni(eni.id.clone()),
             Self::DeleteEni(id) => Row::Eni(id.clone()),
             Self::PutGroup(group) => Row::Group(group.id.clone()),
@@ -252,6 +263,7 @@ impl Change {
             | Self::DeleteVpc(_)
             | Self::DeleteSubnet(_)
             | Self::DeleteInstance(_)
+            | Self::DeleteTerminated(_)
             | Self::DeleteEni(_)
             | Self::DeleteGroup(_)
             | Self::DeleteRule { .. }
@@ -269,6 +281,7 @@ impl Change {
             | Self::PutVpc(_)
             | Self::PutSubnet(_)
             | Self::PutInstance(_)
+            | Self::PutTerminated(_)
             | Self::PutEni(_)
             | Self::PutGroup(_)
             | Self::PutRule { .. }
@@ -326,6 +339,7 @@ impl World {
             all.extend(group.rules.values().map(put));
         }
         all.extend(self.instances.values().cloned().map(Change::PutInstance));
+        all.extend(self.terminated.iter().cloned().map(Change::PutTerminated));
         all.extend(self.enis.values().cloned().map(Change::PutEni));
         all.extend(self.tokens.iter().cloned().map(Change::PutToken));
         all.extend(self.snapshots.policies().cloned().map(Change::PutSnapshotPolicy));
@@ -355,6 +369,7 @@ impl World {
             Row::Group(id) => self.groups.contains_key(id),
             Row::Rule(group, id) => self.groups.get(group).is_some_and(|group| group.rules.contains_key(id)),
             Row::Instance(id) => self.instances.contains_key(id),
+            Row::Terminated(id) => self.terminated.get(id).is_some(),
             Row::Eni(id) => self.enis.contains_key(id),
             Row::Token(account, text) => self.tokens.get(account, text).is_some(),
             Row::SnapshotPolicy(id) => self.snapshots.policy(id).is_some(),

@@ -2,16 +2,17 @@
 
 mod interface;
 mod lists;
+mod network;
 mod rules;
 mod snapshots;
 
 use std::{net::IpAddr, sync::Arc};
 
-use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
+    network::{NewSubnet, NewVpc, VpcIpv6},
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
     snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
 };
@@ -29,7 +30,7 @@ use crate::{
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{Dialect, Flavor, InnerAccess, InstanceState, PrefixList, Revision, SystemDisk, Treatment},
+    world::{Dialect, Flavor, InnerAccess, InstanceState, PrefixList, Revision, SystemDisk, Treatment, VpcAttribute},
 };
 
 pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
@@ -45,17 +46,6 @@ pub struct Context {
     pub limits: LimitMode,
     /// The host that new instances are placed on.
     pub host: HostId,
-}
-
-/// An IPv6 block of a new VPC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VpcIpv6 {
-    /// None.
-    Off,
-    /// A fresh unique-local /56.
-    Any,
-    /// This one.
-    Block(Ipv6Net),
 }
 
 /// A member of a group, as a client names it.
@@ -100,48 +90,6 @@ pub struct NewAccount {
     pub key: KeyId,
     /// The key's secret, sealed.
     pub sealed_secret: String,
-}
-
-/// A VPC to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewVpc {
-    /// The owner.
-    pub account: AccountId,
-    /// The region.
-    pub region: String,
-    /// The owner's name for it.
-    pub name: String,
-    /// The owner's words about it.
-    pub description: String,
-    /// IPv4 block.
-    pub cidr: Ipv4Net,
-    /// IPv6 block.
-    pub ipv6: VpcIpv6,
-    /// ECS resource group; empty is the account's default one.
-    pub resource_group: String,
-    /// Tags.
-    pub tags: Tags,
-}
-
-/// A subnet to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewSubnet {
-    /// The owner.
-    pub account: AccountId,
-    /// The VPC it is part of.
-    pub vpc: VpcId,
-    /// The zone.
-    pub zone: String,
-    /// The owner's name for it.
-    pub name: String,
-    /// The owner's words about it.
-    pub description: String,
-    /// IPv4 block, within the VPC's.
-    pub cidr: Ipv4Net,
-    /// Which /64 of the VPC's IPv6 block; `None` is no IPv6.
-    pub ipv6_index: Option<u8>,
-    /// Tags.
-    pub tags: Tags,
 }
 
 /// Instances to be started, each with a primary ENI and perhaps more.
@@ -612,6 +560,19 @@ pub enum Command {
         account: AccountId,
         /// The resource group.
         resource_group: String,
+    },
+    /// Forgets terminated instances that have been shown for long enough.
+    ForgetTerminated,
+    /// Turns an attribute of a VPC on or off.
+    SetVpcAttribute {
+        /// The owner.
+        account: AccountId,
+        /// The VPC.
+        vpc: VpcId,
+        /// The attribute.
+        attribute: VpcAttribute,
+        /// Whether it is on.
+        is_on: bool,
     },
     /// Gives an ENI to a cloud product to manage, or back to its owner.
     ManageEni {

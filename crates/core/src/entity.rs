@@ -3,6 +3,7 @@
 //! Plain data. What they mean together is [`crate::world`], [`crate::verdict`] and [`crate::flow`].
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
@@ -224,8 +225,29 @@ pub struct Vpc {
     pub tags: Tags,
     /// Other accounts that may have groups and interfaces in it, in order.
     pub shared_with: Vec<AccountId>,
+    /// The attributes that are on (EC2).
+    pub attributes: BTreeSet<VpcAttribute>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What the owner of a VPC in EC2 turns on and off. It is kept as it was said: there is no name server in a VPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum VpcAttribute {
+    /// Whether names are resolved.
+    DnsSupport,
+    /// Whether instances get public names.
+    DnsHostnames,
+    /// Whether the use of addresses is measured.
+    AddressUsageMetrics,
+}
+
+impl VpcAttribute {
+    /// Those that are on in a new VPC.
+    #[must_use]
+    pub fn of_new() -> BTreeSet<Self> {
+        BTreeSet::from([Self::DnsSupport])
+    }
 }
 
 impl Vpc {

@@ -31,6 +31,7 @@ pub mod rule;
 pub mod snapshot;
 pub mod space;
 pub mod tags;
+pub mod terminated;
 pub mod time;
 pub mod token;
 pub mod verdict;

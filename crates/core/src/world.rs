@@ -12,7 +12,7 @@ use imbl::{OrdMap, OrdSet};
 pub use crate::entity::{
     AccessKey, Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Launch, ListChange,
     PortEntry, PortList, PrefixEntry, PrefixList, PrefixListVersion, Revision, Subnet, SystemDisk, TimeoutChoice,
-    Timeouts, Treatment, Vpc,
+    Timeouts, Treatment, Vpc, VpcAttribute,
 };
 use crate::{
     bypass::BypassSet,
@@ -24,6 +24,7 @@ use crate::{
     platform::Platform,
     rule::{Peer, Rule, Service},
     snapshot::Snapshots,
+    terminated::TerminatedInstances,
     token::Tokens,
 };
 
@@ -41,6 +42,7 @@ pub struct World {
     pub(crate) vpcs: OrdMap<VpcId, Arc<Vpc>>,
     pub(crate) subnets: OrdMap<SubnetId, Arc<Subnet>>,
     pub(crate) instances: OrdMap<InstanceId, Arc<Instance>>,
+    pub(crate) terminated: TerminatedInstances,
     pub(crate) enis: OrdMap<EniId, Arc<Eni>>,
     pub(crate) groups: OrdMap<GroupId, Arc<Group>>,
     pub(crate) prefix_lists: OrdMap<PrefixListId, Arc<PrefixList>>,
@@ -268,6 +270,12 @@ impl World {
         &self.tokens
     }
 
+    /// Terminated instances that are still shown.
+    #[must_use]
+    pub fn terminated(&self) -> &TerminatedInstances {
+        &self.terminated
+    }
+
     /// Snapshots of group rules, and the policies that they are taken by.
     #[must_use]
     pub fn snapshots(&self) -> &Snapshots {
@@ -305,6 +313,8 @@ impl World {
                 self.instances.insert(instance.id.clone(), Arc::clone(instance));
             }
             Change::DeleteInstance(id) => drop(self.instances.remove(id)),
+            Change::PutTerminated(gone) => self.terminated.put(gone),
+            Change::DeleteTerminated(id) => self.terminated.delete(id),
             Change::PutEni(eni) => self.put_eni(eni),
             Change::DeleteEni(id) => self.delete_eni(id),
             Change::PutGroup(group) => self.put_group(group),

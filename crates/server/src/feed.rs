@@ -280,6 +280,8 @@ fn is_kept_back(change: &Change) -> bool {
     match change {
         Change::PutKey(_)
         | Change::DeleteKey(_)
+        | Change::PutTerminated(_)
+        | Change::DeleteTerminated(_)
         | Change::PutToken(_)
         | Change::DeleteToken { .. }
         | Change::PutSnapshotPolicy(_)

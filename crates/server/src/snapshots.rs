@@ -1,39 +1,64 @@
-//! The timer of snapshots: has what is due done by the writer, like every other change.
+//! The timer: has what is due done by the writer, like every other change. Snapshots are taken and deleted, terminated
+//! instances forgotten.
 //!
 //! It only decides when to ask. What is due, and what is done about it, is `core`'s; a timer that comes late, because
 //! the server was down, finds the same work and does it then.
 
 use std::time::Duration;
 
-use sekimori_core::{command::Command, world::World};
+use sekimori_core::{command::Command, time::Timestamp, world::World};
 
 use crate::{app::system, commit::Committer, outside};
 
 /// How often it is looked whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps snapshots for as long as the server writes.
+/// What has its hour: when that is, and what is done then.
+struct Duty {
+    name: &'static str,
+    next_due: fn(&World) -> Option<Timestamp>,
+    command: Command,
+}
+
+fn duties() -> [Duty; 2] {
+    [
+        Duty {
+            name: "KeepSnapshots",
+            next_due: |world| world.snapshots().next_due(),
+            command: Command::KeepSnapshots,
+        },
+        Duty {
+            name: "ForgetTerminated",
+            next_due: |world| world.terminated().next_due(),
+            command: Command::ForgetTerminated,
+        },
+    ]
+}
+
+/// Does every duty for as long as the server writes.
 pub(crate) async fn keep(committer: Committer) {
     while committer.is_writing() {
-        if is_due(&committer.world()) {
-            keep_once(&committer).await;
-        }
+        keep_once(&committer).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 /// Does what is due. A failure is told, and tried again at the next look.
 async fn keep_once(committer: &Committer) {
-    while is_due(&committer.world()) {
-        if let Err(error) = committer.commit(system("KeepSnapshots"), Command::KeepSnapshots).await {
-            tracing::warn!(%error, "snapshots that are due cannot be kept");
-            return;
+    for duty in duties() {
+        while duty.is_due(&committer.world()) {
+            if let Err(error) = committer.commit(system(duty.name), duty.command.clone()).await {
+                tracing::warn!(%error, duty = duty.name, "what is due cannot be done");
+                break;
+            }
         }
     }
 }
 
-fn is_due(world: &World) -> bool {
-    world.snapshots().next_due().is_some_and(|due| due <= outside::now())
+impl Duty {
+    fn is_due(&self, world: &World) -> bool {
+        (self.next_due)(world).is_some_and(|due| due <= outside::now())
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,17 @@ async function older(operation, parameters) {
   return client.request(operation, parameters, { method: 'POST' });
 }
 
-const send = { n1: older, n2: newer }[name];
+// Amazon's: a class for every command, signature version 4.
+async function amazon(operation, parameters) {
+  const ec2 = await import('@aws-sdk/client-ec2');
+  const client = new ec2.EC2Client({
+    endpoint: `http://${address}`, region: 'us-east-1', maxAttempts: 1,
+    credentials: { accessKeyId: key, secretAccessKey: secret, sessionToken: token },
+  });
+  return client.send(new ec2[`${operation}Command`](parameters));
+}
+
+const send = { n1: older, n2: newer, aws: amazon }[name];
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { operation, parameters } = JSON.parse(line);
@@ -44,8 +54,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   try {
     told = { answer: await send(operation, parameters) };
   } catch (error) {
-    const status = error.statusCode ?? error.data?.statusCode ?? error.entry?.response?.statusCode;
-    told = { status, code: error.code, message: error.data?.Message ?? error.message };
+    const status = error.$metadata?.httpStatusCode ?? error.statusCode ?? error.data?.statusCode ?? error.entry?.response?.statusCode;
+    told = { status, code: error.code ?? error.name, message: error.data?.Message ?? error.message };
   }
   process.stdout.write(`${JSON.stringify(told)}\n`);
 }

@@ -47,6 +47,8 @@ impl Touched {
             | Change::PutAccount(_)
             | Change::PutKey(_)
             | Change::DeleteKey(_)
+            | Change::PutTerminated(_)
+            | Change::DeleteTerminated(_)
             | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)
             | Change::PutGroup(_)

@@ -98,6 +98,20 @@ pub enum Action {
     GetManagedPrefixListEntries,
     GetManagedPrefixListAssociations,
     DescribePrefixLists,
+    DescribeVpcAttribute,
+    ModifyVpcAttribute,
+    DescribeVpcClassicLink,
+    DescribeVpcClassicLinkDnsSupport,
+    DescribeRouteTables,
+    DescribeNetworkAcls,
+    DescribeInternetGateways,
+    DescribeNatGateways,
+    DescribeVpcEndpoints,
+    DescribeAddresses,
+    DescribeVolumes,
+    DescribeSnapshots,
+    DescribeImages,
+    DescribeLaunchTemplates,
 }
 
 /// An operation in the table.
@@ -121,6 +135,9 @@ const TAG_SPECIFICATION: [Parameter; 3] = [
 ];
 const FILTER: [Parameter; 2] = [takes("Filter.N.Name", Choice), takes("Filter.N.Value.N", Text)];
 const PARTS: [Parameter; 2] = [takes("MaxResults", Integer), takes("NextToken", Token)];
+/// Of things that there are none of: whatever is asked for, nothing is found.
+const ANY_FILTER: [Parameter; 2] = [ignores("Filter.N.Name", Choice), ignores("Filter.N.Value.N", Text)];
+const ANY_PART: [Parameter; 2] = [ignores("MaxResults", Integer), ignores("NextToken", Token)];
 /// Address pools of an address manager, which there is none of.
 const POOLS: [Parameter; 4] = [
     refuses("Ipv4IpamPoolId", Id),
@@ -407,10 +424,103 @@ pub const OPERATIONS: &[Entry] = &[
         "UnassignPrivateIpAddresses",
         &[needs("NetworkInterfaceId", Id), takes("PrivateIpAddress.N", Address), refuses("Ipv4Prefix.N", Address)],
     ),
+    reads(Action::DescribeVpcAttribute, "DescribeVpcAttribute", &[needs("VpcId", Id), needs("Attribute", Choice)]),
+    changes(
+        Action::ModifyVpcAttribute,
+        "ModifyVpcAttribute",
+        &[
+            needs("VpcId", Id),
+            takes("EnableDnsHostnames.Value", Boolean),
+            takes("EnableDnsSupport.Value", Boolean),
+            takes("EnableNetworkAddressUsageMetrics.Value", Boolean),
+        ],
+    ),
+    reads(Action::DescribeVpcClassicLink, "DescribeVpcClassicLink", &join::<3>(&[&[takes("VpcId.N", Id)], &FILTER])),
+    reads(
+        Action::DescribeVpcClassicLinkDnsSupport,
+        "DescribeVpcClassicLinkDnsSupport",
+        &join::<3>(&[&[takes("VpcIds.N", Id)], &PARTS]),
+    ),
+    reads(
+        Action::DescribeRouteTables,
+        "DescribeRouteTables",
+        &join::<5>(&[&[takes("RouteTableId.N", Id)], &FILTER, &PARTS]),
+    ),
+    reads(
+        Action::DescribeNetworkAcls,
+        "DescribeNetworkAcls",
+        &join::<5>(&[&[takes("NetworkAclId.N", Id)], &FILTER, &PARTS]),
+    ),
+    reads(
+        Action::DescribeInternetGateways,
+        "DescribeInternetGateways",
+        &join::<5>(&[&[takes("InternetGatewayId.N", Id)], &ANY_FILTER, &ANY_PART]),
+    ),
+    reads(
+        Action::DescribeNatGateways,
+        "DescribeNatGateways",
+        &join::<5>(&[&[takes("NatGatewayId.N", Id)], &ANY_FILTER, &ANY_PART]),
+    ),
+    reads(
+        Action::DescribeVpcEndpoints,
+        "DescribeVpcEndpoints",
+        &join::<5>(&[&[takes("VpcEndpointId.N", Id)], &ANY_FILTER, &ANY_PART]),
+    ),
+    reads(
+        Action::DescribeAddresses,
+        "DescribeAddresses",
+        &join::<4>(&[&[takes("PublicIp.N", Address), takes("AllocationId.N", Id)], &ANY_FILTER]),
+    ),
+    reads(
+        Action::DescribeVolumes,
+        "DescribeVolumes",
+        &join::<6>(&[
+            &[takes("VolumeId.N", Id), ignores("IncludeManagedResources", Boolean)],
+            &ANY_FILTER,
+            &ANY_PART,
+        ]),
+    ),
+    reads(
+        Action::DescribeSnapshots,
+        "DescribeSnapshots",
+        &join::<7>(&[
+            &[takes("SnapshotId.N", Id), ignores("Owner.N", Id), ignores("RestorableBy.N", Id)],
+            &ANY_FILTER,
+            &ANY_PART,
+        ]),
+    ),
+    reads(
+        Action::DescribeImages,
+        "DescribeImages",
+        &join::<9>(&[
+            &[
+                takes("ImageId.N", Id),
+                ignores("ExecutableBy.N", Id),
+                ignores("Owner.N", Id),
+                ignores("IncludeDeprecated", Boolean),
+                ignores("IncludeDisabled", Boolean),
+            ],
+            &ANY_FILTER,
+            &ANY_PART,
+        ]),
+    ),
+    reads(
+        Action::DescribeLaunchTemplates,
+        "DescribeLaunchTemplates",
+        &join::<7>(&[
+            &[
+                takes("LaunchTemplateId.N", Id),
+                takes("LaunchTemplateName.N", Text),
+                ignores("IncludeManagedResources", Boolean),
+            ],
+            &ANY_FILTER,
+            &ANY_PART,
+        ]),
+    ),
     changes(
         Action::ModifyNetworkInterfaceAttribute,
         "ModifyNetworkInterfaceAttribute",
-        &join::<14>(&[
+        &join::<15>(&[
             &[
                 needs("NetworkInterfaceId", Id),
                 takes("SecurityGroupId.N", Id),
@@ -423,6 +533,7 @@ pub const OPERATIONS: &[Entry] = &[
                 ignores("EnaSrdSpecification.*", Text),
                 refuses("EnablePrimaryIpv6", Boolean),
                 refuses("AssociatePublicIpAddress", Boolean),
+                refuses("AssociatedSubnetId.N", Id),
             ],
             &TRACKING,
         ]),
@@ -510,7 +621,7 @@ const TRACKING: [Parameter; 3] = [
     takes("ConnectionTrackingSpecification.UdpStreamTimeout", Integer),
     takes("ConnectionTrackingSpecification.UdpTimeout", Integer),
 ];
-const CREATE_INTERFACE: &[Parameter] = &join::<23>(&[
+const CREATE_INTERFACE: &[Parameter] = &join::<24>(&[
     &[
         needs("SubnetId", Id),
         takes("ClientToken", Token),
@@ -528,12 +639,13 @@ const CREATE_INTERFACE: &[Parameter] = &join::<23>(&[
         refuses("Ipv6PrefixCount", Integer),
         refuses("InterfaceType", Choice),
         refuses("EnablePrimaryIpv6", Boolean),
+        refuses("Ipv6Addresses.N.IsPrimaryIpv6", Boolean),
         refuses("Operator.*", Text),
     ],
     &TRACKING,
     &TAG_SPECIFICATION,
 ]);
-const RUN_INSTANCES: &[Parameter] = &join::<46>(&[
+const RUN_INSTANCES: &[Parameter] = &join::<60>(&[
     &[
         needs("MinCount", Integer),
         needs("MaxCount", Integer),
@@ -564,6 +676,20 @@ const RUN_INSTANCES: &[Parameter] = &join::<46>(&[
         ignores("MetadataOptions.*", Text),
         ignores("Monitoring.*", Text),
         ignores("UserData", Text),
+        ignores("AdditionalInfo", Text),
+        ignores("KernelId", Id),
+        ignores("LicenseSpecification.*", Text),
+        ignores("MaintenanceOptions.*", Text),
+        ignores("NetworkPerformanceOptions.*", Text),
+        ignores("PrivateDnsNameOptions.*", Text),
+        ignores("RamdiskId", Id),
+        refuses("ElasticGpuSpecification.*", Text),
+        refuses("ElasticInferenceAccelerator.*", Text),
+        refuses("EnablePrimaryIpv6", Boolean),
+        refuses("InstanceMarketOptions.*", Text),
+        refuses("Ipv6Address.N.IsPrimaryIpv6", Boolean),
+        refuses("Operator.*", Text),
+        refuses("SecondaryInterface.*", Text),
     ],
     &INTERFACE,
     &TAG_SPECIFICATION,

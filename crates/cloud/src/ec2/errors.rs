@@ -7,6 +7,7 @@ use sekimori_core::refusal::{Kind, Refusal};
 
 use super::{
     catalog::{Action, Version},
+    query::Absent,
     refusals,
 };
 pub use crate::failure::Failure;
@@ -24,6 +25,8 @@ pub enum IdKind {
     Group,
     Rule,
     PrefixList,
+    RouteTable,
+    NetworkAcl,
 }
 
 impl IdKind {
@@ -38,6 +41,8 @@ impl IdKind {
             Self::Group => "sg",
             Self::Rule => "sgr",
             Self::PrefixList => "pl",
+            Self::RouteTable => "rtb",
+            Self::NetworkAcl => "acl",
         }
     }
 }
@@ -149,6 +154,17 @@ pub enum Fault {
     ReservedName,
     /// A network interface's parameters that leave no primary one.
     Interfaces(String),
+    /// The main route table of a VPC that there is not.
+    UnknownRouteTable(String),
+    /// The default network ACL of a VPC that there is not.
+    UnknownNetworkAcl(String),
+    /// A thing of a kind that there are none of here.
+    Absent {
+        /// Which kind.
+        kind: Absent,
+        /// Its id, name or address.
+        id: String,
+    },
 }
 
 impl From<Trouble> for Fault {
@@ -302,6 +318,13 @@ impl Fault {
                 failure(400, "InvalidParameterValue", "Cannot use reserved security group name: default")
             }
             Self::Interfaces(message) => failure(400, "InvalidParameterCombination", message),
+            Self::UnknownRouteTable(id) => {
+                failure(400, "InvalidRouteTableID.NotFound", format!("The routeTable ID '{id}' does not exist"))
+            }
+            Self::UnknownNetworkAcl(id) => {
+                failure(400, "InvalidNetworkAclID.NotFound", format!("The networkAcl ID '{id}' does not exist"))
+            }
+            Self::Absent { kind, id } => absent(*kind, id),
         }
     }
 }
@@ -375,6 +398,21 @@ fn trouble(trouble: &Trouble, action: Option<Action>) -> Failure {
     }
 }
 
+/// A name of something that there is none of here.
+fn absent(kind: Absent, id: &str) -> Failure {
+    let (code, what) = match kind {
+        Absent::InternetGateway => ("InvalidInternetGatewayID.NotFound", "internetGateway ID"),
+        Absent::NatGateway => ("NatGatewayNotFound", "Nat Gateway"),
+        Absent::VpcEndpoint => ("InvalidVpcEndpointId.NotFound", "Vpc Endpoint Id"),
+        Absent::Address => ("InvalidAddress.NotFound", "address"),
+        Absent::Volume => ("InvalidVolume.NotFound", "volume"),
+        Absent::Snapshot => ("InvalidSnapshot.NotFound", "snapshot"),
+        Absent::Image => ("InvalidAMIID.NotFound", "image id"),
+        Absent::LaunchTemplate => ("InvalidLaunchTemplateId.NotFound", "launch template"),
+    };
+    failure(400, code, format!("The {what} '{id}' does not exist"))
+}
+
 fn malformed(action: Option<Action>, kind: IdKind, id: &str) -> Failure {
     let expecting = format!("Invalid id: \"{id}\" (expecting \"{}-...\")", kind.prefix());
     match kind {
@@ -391,6 +429,8 @@ fn malformed(action: Option<Action>, kind: IdKind, id: &str) -> Failure {
         IdKind::Interface => failure(400, "InvalidNetworkInterfaceId.Malformed", expecting),
         IdKind::Rule => failure(400, "InvalidSecurityGroupRuleId.Malformed", expecting),
         IdKind::PrefixList => failure(400, "InvalidPrefixListId.Malformed", expecting),
+        IdKind::RouteTable => failure(400, "InvalidRouteTableId.Malformed", expecting),
+        IdKind::NetworkAcl => failure(400, "InvalidNetworkAclId.Malformed", expecting),
     }
 }
 

@@ -106,6 +106,9 @@ pub fn names(action: Action) -> &'static [&'static str] {
         Action::DescribeTags => &["key", "resource-id", "resource-type", "tag:<key>", "value"],
         Action::DescribeRegions => &["endpoint", "opt-in-status", "region-name"],
         Action::DescribeAvailabilityZones => &ZONE,
+        Action::DescribeVpcClassicLink => &["is-classic-link-enabled", "tag-key", "tag:<key>"],
+        Action::DescribeRouteTables => &ROUTE_TABLE,
+        Action::DescribeNetworkAcls => &NETWORK_ACL,
         Action::GetSecurityGroupsForVpc => &["description", "group-id", "group-name", "owner-id", "primary-vpc-id"],
         Action::DescribeManagedPrefixLists => {
             &["owner-id", "prefix-list-id", "prefix-list-name", "tag-key", "tag:<key>"]
@@ -150,7 +153,18 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::DeleteManagedPrefixList
         | Action::RestoreManagedPrefixListVersion
         | Action::GetManagedPrefixListEntries
-        | Action::GetManagedPrefixListAssociations => &[],
+        | Action::GetManagedPrefixListAssociations
+        | Action::DescribeVpcAttribute
+        | Action::ModifyVpcAttribute
+        | Action::DescribeVpcClassicLinkDnsSupport
+        | Action::DescribeInternetGateways
+        | Action::DescribeNatGateways
+        | Action::DescribeVpcEndpoints
+        | Action::DescribeAddresses
+        | Action::DescribeVolumes
+        | Action::DescribeSnapshots
+        | Action::DescribeImages
+        | Action::DescribeLaunchTemplates => &[],
     }
 }
 
@@ -306,6 +320,54 @@ const INSTANCE: [&str; 30] = [
     "tag-key",
     "tag:<key>",
     "tenancy",
+    "vpc-id",
+];
+
+/// Of `DescribeRouteTables`. Routes to gateways are filters that find nothing.
+const ROUTE_TABLE: [&str; 21] = [
+    "association.gateway-id",
+    "association.main",
+    "association.route-table-association-id",
+    "association.route-table-id",
+    "association.subnet-id",
+    "owner-id",
+    "route-table-id",
+    "route.destination-cidr-block",
+    "route.destination-ipv6-cidr-block",
+    "route.destination-prefix-list-id",
+    "route.egress-only-internet-gateway-id",
+    "route.gateway-id",
+    "route.instance-id",
+    "route.nat-gateway-id",
+    "route.origin",
+    "route.state",
+    "route.transit-gateway-id",
+    "route.vpc-peering-connection-id",
+    "tag-key",
+    "tag:<key>",
+    "vpc-id",
+];
+
+/// Of `DescribeNetworkAcls`.
+const NETWORK_ACL: [&str; 19] = [
+    "association.association-id",
+    "association.network-acl-id",
+    "association.subnet-id",
+    "default",
+    "entry.cidr",
+    "entry.egress",
+    "entry.icmp.code",
+    "entry.icmp.type",
+    "entry.ipv6-cidr",
+    "entry.port-range.from",
+    "entry.port-range.to",
+    "entry.protocol",
+    "entry.rule-action",
+    "entry.rule-number",
+    "network-acl-id",
+    "owner-id",
+    "tag-key",
+    "tag:<key>",
     "vpc-id",
 ];
 

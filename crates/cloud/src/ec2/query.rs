@@ -1,6 +1,9 @@
 //! Questions: what a `Describe…` call asks, decoded and bounded.
 
-use sekimori_core::ids::{EniId, GroupId, InstanceId, PrefixListId, RuleId, SubnetId, VpcId};
+use sekimori_core::{
+    ids::{EniId, GroupId, InstanceId, PrefixListId, RuleId, SubnetId, VpcId},
+    world::VpcAttribute,
+};
 
 use super::filters::Filters;
 
@@ -54,6 +57,32 @@ pub enum Query {
     PrefixListAssociations(PrefixListId, Page),
     /// `DescribeTags`: what has tags has ids of many kinds.
     Tags(Listing<String>),
+    /// `DescribeVpcAttribute`.
+    VpcAttribute(VpcId, VpcAttribute),
+    /// `DescribeVpcClassicLink`.
+    ClassicLinks(Listing<VpcId>),
+    /// `DescribeVpcClassicLinkDnsSupport`.
+    ClassicLinkNames(Listing<VpcId>),
+    /// `DescribeRouteTables`: of VPCs, each of which has one.
+    RouteTables(Listing<VpcId>),
+    /// `DescribeNetworkAcls`: likewise.
+    NetworkAcls(Listing<VpcId>),
+    /// What is `Describe…`d of a kind of things that there are none of.
+    Nothing(Absent),
+}
+
+/// A kind of things that there are none of here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the cloud's")]
+pub enum Absent {
+    InternetGateway,
+    NatGateway,
+    VpcEndpoint,
+    Address,
+    Volume,
+    Snapshot,
+    Image,
+    LaunchTemplate,
 }
 
 /// Things with names that are known beforehand.

@@ -45,9 +45,18 @@ pub(super) fn arn(region: &str, account: &AccountId, kind: &str, id: &str) -> St
     format!("arn:aws:ec2:{region}:{account}:{kind}/{id}")
 }
 
+/// What is made with a thing is called as it is: `rtb-…` of `vpc-…`, and back.
+pub(super) fn made_with(prefix: &str, id: &str) -> String {
+    format!("{prefix}-{}", tail(id))
+}
+
+fn tail(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(_, tail)| tail)
+}
+
 /// An interface has one attachment at a time, which is called as it is.
 pub(super) fn attachment_of(eni: &str) -> String {
-    format!("{ATTACHMENT}{}", eni.split_once('-').map_or(eni, |(_, tail)| tail))
+    format!("{ATTACHMENT}{}", tail(eni))
 }
 
 /// The interface that an attachment is of, if the text can be an attachment's id.

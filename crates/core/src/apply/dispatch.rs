@@ -82,6 +82,10 @@ impl Draft<'_> {
             Command::AttachSnapshotPolicy { policy, groups } => self.attach_snapshot_policy(policy, groups),
             Command::DetachSnapshotPolicy { policy, groups } => self.detach_snapshot_policy(policy, groups),
             Command::KeepSnapshots => Ok(self.keep_snapshots()),
+            Command::ForgetTerminated => Ok(self.forget_terminated()),
+            Command::SetVpcAttribute { account, vpc, attribute, is_on } => {
+                self.set_vpc_attribute(account, vpc, *attribute, *is_on)
+            }
             Command::RestoreSnapshot { snapshot } => self.restore_snapshot(snapshot),
             Command::CreateReport(new) => self.create_report(new),
             Command::DeleteResourceGroup { account, resource_group } => {

@@ -8,6 +8,7 @@ use crate::{
     command::{EniSpec, InstancePatch, NewInstances, Outcome, Power, PowerChange},
     ids::{AccountId, InstanceId},
     refusal::{Counted, Kind, Refusal},
+    terminated::Terminated,
     world::{Dialect, Eni, Instance, InstanceState, Launch, Subnet},
 };
 
@@ -92,7 +93,10 @@ impl Draft<'_> {
         instances: &[InstanceId],
         is_forced: bool,
     ) -> Result<Outcome, Refusal> {
-        let owned = instances.iter().map(|id| self.own_instance(account, id));
+        // To terminate what is terminated already is no error.
+        let is_left =
+            |id: &&InstanceId| self.world.terminated().get(id).is_none_or(|gone| gone.instance.account != *account);
+        let owned = instances.iter().filter(is_left).map(|id| self.own_instance(account, id));
         let mut deleted = Vec::with_capacity(instances.len());
         for instance in owned.collect::<Result<Vec<_>, _>>()? {
             let id = &instance.id;
@@ -108,9 +112,31 @@ impl Draft<'_> {
                 }
             }
             self.put(Change::DeleteInstance(id.clone()));
+            self.go_on_showing(&instance);
             deleted.push((id.clone(), instance.state));
         }
         Ok(Outcome::Deleted(deleted))
+    }
+
+    /// EC2 shows a terminated instance for a while.
+    fn go_on_showing(&mut self, instance: &Instance) {
+        match self.world.dialect_of(&instance.account) {
+            Dialect::Ecs => return,
+            Dialect::Ec2 => {}
+        }
+        for id in self.world.terminated().surplus(&instance.account) {
+            self.put(Change::DeleteTerminated(id));
+        }
+        let region = self.world.region_of(&instance.vpc).to_owned();
+        let gone = Terminated { instance: instance.clone(), region, at: self.context.now };
+        self.put(Change::PutTerminated(Arc::new(gone)));
+    }
+
+    pub(super) fn forget_terminated(&mut self) -> Outcome {
+        for id in self.world.terminated().due(self.context.now) {
+            self.put(Change::DeleteTerminated(id));
+        }
+        Outcome::Done
     }
 
     pub(super) fn modify_instance(

@@ -10,7 +10,7 @@ use crate::{
     command::{NetworkPatch, NewSubnet, NewVpc, Outcome, VpcIpv6},
     ids::{AccountId, SubnetId, VpcId},
     refusal::{Counted, Kind, Refusal},
-    world::{Dialect, Flavor, Group, Subnet, Vpc},
+    world::{Dialect, Flavor, Group, Subnet, Vpc, VpcAttribute},
 };
 
 /// Blocks that no VPC may use: loopback, link-local, shared address space, multicast and reserved. The
@@ -52,6 +52,7 @@ impl Draft<'_> {
             resource_group: resource_group.clone(),
             tags: tags.clone(),
             shared_with: Vec::new(),
+            attributes: VpcAttribute::of_new(),
             created_at: self.context.now,
         };
         self.put(Change::PutVpc(Arc::new(vpc)));
@@ -141,6 +142,21 @@ impl Draft<'_> {
             (VpcIpv6::Block(block), Some(known)) => return Err(bad(block, &format!("the VPC has {known} already"))),
         };
         if vpc != *old {
+            self.put(Change::PutVpc(Arc::new(vpc)));
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn set_vpc_attribute(
+        &mut self,
+        account: &AccountId,
+        id: &VpcId,
+        attribute: VpcAttribute,
+        is_on: bool,
+    ) -> Result<Outcome, Refusal> {
+        let mut vpc = Vpc::clone(&*self.own_vpc(account, id)?);
+        let is_new = if is_on { vpc.attributes.insert(attribute) } else { vpc.attributes.remove(&attribute) };
+        if is_new {
             self.put(Change::PutVpc(Arc::new(vpc)));
         }
         Ok(Outcome::Done)

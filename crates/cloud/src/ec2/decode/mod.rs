@@ -13,6 +13,7 @@ mod permissions;
 mod prefix_lists;
 mod rules;
 mod scope;
+mod surroundings;
 mod table;
 mod tags;
 

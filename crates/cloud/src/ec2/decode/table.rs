@@ -5,8 +5,14 @@ use sekimori_core::{
     rule::Direction,
 };
 
-use super::{groups, instances, interfaces, listings, network, prefix_lists, rules, scope::Scope, tags};
-use crate::ec2::{catalog::Action, errors::Fault, query};
+use super::{
+    groups, instances, interfaces, listings, network, prefix_lists, rules, scope::Scope, surroundings, tags,
+};
+use crate::ec2::{
+    catalog::Action,
+    errors::Fault,
+    query::{self, Absent},
+};
 
 /// What reads an operation's parameters.
 pub(super) enum Decoder {
@@ -76,5 +82,19 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::GetManagedPrefixListEntries => Query(prefix_lists::entries_of),
         Action::GetManagedPrefixListAssociations => Query(prefix_lists::associations),
         Action::DescribePrefixLists => Query(prefix_lists::service_lists),
+        Action::DescribeVpcAttribute => Query(surroundings::vpc_attribute),
+        Action::ModifyVpcAttribute => Command(surroundings::set_vpc_attribute),
+        Action::DescribeVpcClassicLink => Query(surroundings::classic_links),
+        Action::DescribeVpcClassicLinkDnsSupport => Query(surroundings::classic_link_names),
+        Action::DescribeRouteTables => Query(surroundings::route_tables),
+        Action::DescribeNetworkAcls => Query(surroundings::network_acls),
+        Action::DescribeInternetGateways => Query(|scope| surroundings::nothing(scope, Absent::InternetGateway)),
+        Action::DescribeNatGateways => Query(|scope| surroundings::nothing(scope, Absent::NatGateway)),
+        Action::DescribeVpcEndpoints => Query(|scope| surroundings::nothing(scope, Absent::VpcEndpoint)),
+        Action::DescribeAddresses => Query(|scope| surroundings::nothing(scope, Absent::Address)),
+        Action::DescribeVolumes => Query(|scope| surroundings::nothing(scope, Absent::Volume)),
+        Action::DescribeSnapshots => Query(|scope| surroundings::nothing(scope, Absent::Snapshot)),
+        Action::DescribeImages => Query(|scope| surroundings::nothing(scope, Absent::Image)),
+        Action::DescribeLaunchTemplates => Query(|scope| surroundings::nothing(scope, Absent::LaunchTemplate)),
     }
 }

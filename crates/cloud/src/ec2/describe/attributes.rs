@@ -62,6 +62,6 @@ pub(super) fn assigned(eni: &EniId, addresses: &[IpAddr]) -> Fields {
     ]
 }
 
-fn value(value: Node) -> Node {
+pub(super) fn value(value: Node) -> Node {
     Node::Object(vec![("value", value)])
 }

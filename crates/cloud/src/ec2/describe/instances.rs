@@ -1,12 +1,13 @@
 //! Instances with their interfaces, by the call that started them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use sekimori_core::{
     command::PowerChange,
     ids::{GroupId, InstanceId},
     refusal::Kind,
     tags::Tags,
+    terminated::Terminated,
     time::Timestamp,
     world::{Eni, Instance, InstanceState},
 };
@@ -24,8 +25,15 @@ use crate::{
 
 pub(super) fn instances(call: &Call, listing: &Listing<InstanceId>, view: &View<'_>) -> Result<Fields, Fault> {
     let is_own = |instance: &&Arc<Instance>| view.owns(&instance.account, &instance.vpc);
-    let one = |id: &InstanceId| view.world.instance(id).filter(is_own).map(|instance| &**instance);
-    let all = || view.world.instances().filter(is_own).map(|instance| &**instance).collect();
+    let is_ours = |gone: &&Arc<Terminated>| gone.instance.account == *view.account && gone.region == view.region.name;
+    let one = |id: &InstanceId| {
+        let left = view.world.instance(id).filter(is_own).map(|instance| &**instance);
+        left.or_else(|| view.world.terminated().get(id).filter(is_ours).map(|gone| &gone.instance))
+    };
+    let all = || {
+        let left = view.world.instances().filter(is_own).map(|instance| &**instance);
+        left.chain(view.world.terminated().iter().filter(is_ours).map(|gone| &gone.instance)).collect()
+    };
     let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Instance, one, all)?, view);
     let items = by_reservation(wanted).into_iter().map(|instances| reservation(&instances, view));
     let mut fields: Fields = vec![("reservationSet", list("item", items))];
@@ -39,26 +47,27 @@ pub(super) fn started(ids: &[InstanceId], view: &View<'_>) -> Fields {
     reservation(&instances, view)
 }
 
-/// What deleting answers: the state of each before and now.
-pub(super) fn terminated(deleted: &[(InstanceId, InstanceState)]) -> Fields {
-    let item = |(id, before): &(InstanceId, InstanceState)| passage(id, Some(*before), State::ShuttingDown);
-    vec![("instancesSet", list("item", deleted.iter().map(item)))]
+/// What deleting answers: the state of each before and now. Those that were terminated before are still so.
+pub(super) fn terminated(call: &Call, deleted: &[(InstanceId, InstanceState)]) -> Fields {
+    let item =
+        |(id, before): &(InstanceId, InstanceState)| passage(id, Some(State::was(*before)), State::ShuttingDown);
+    let is_new = |id: &InstanceId| deleted.iter().any(|(new, _)| new == id);
+    let named: BTreeSet<InstanceId> = call.params().list("InstanceId").into_iter().map(InstanceId::from).collect();
+    let again =
+        named.iter().filter(|id| !is_new(id)).map(|id| passage(id, Some(State::Terminated), State::Terminated));
+    vec![("instancesSet", list("item", deleted.iter().map(item).chain(again)))]
 }
 
 /// What starting and stopping answer: likewise. One that was so already is as it was.
 pub(super) fn switched(changes: &[PowerChange], view: &View<'_>) -> Fields {
     let item = |change: &PowerChange| {
         let instance = view.world.instance(&change.instance)?;
-        Some(passage(&change.instance, change.before, State::of(instance, view)))
+        Some(passage(&change.instance, change.before.map(State::was), State::of(instance, view)))
     };
     vec![("instancesSet", list("item", changes.iter().filter_map(item)))]
 }
 
-fn passage(id: &InstanceId, before: Option<InstanceState>, now: State) -> Fields {
-    let before = before.map(|before| match before {
-        InstanceState::Running => State::Running,
-        InstanceState::Stopped => State::Stopped,
-    });
+fn passage(id: &InstanceId, before: Option<State>, now: State) -> Fields {
     let mut fields: Fields = vec![("instanceId", id.as_str().into()), ("currentState", now.node())];
     fields.extend(before.map(|before| ("previousState", before.node())));
     fields
@@ -70,6 +79,7 @@ enum State {
     Pending,
     Running,
     ShuttingDown,
+    Terminated,
     Stopping,
     Stopped,
 }
@@ -77,6 +87,9 @@ enum State {
 impl State {
     /// What the declared state and the kernels' revision come to.
     fn of(instance: &Instance, view: &View<'_>) -> Self {
+        if is_terminated(instance, view) {
+            return Self::Terminated;
+        }
         let is_reached = view.applied >= instance.state_since;
         match (instance.state, is_reached) {
             (InstanceState::Running, true) => Self::Running,
@@ -86,11 +99,20 @@ impl State {
         }
     }
 
+    /// A state that had been reached.
+    fn was(state: InstanceState) -> Self {
+        match state {
+            InstanceState::Running => Self::Running,
+            InstanceState::Stopped => Self::Stopped,
+        }
+    }
+
     fn words(self) -> (u32, &'static str) {
         match self {
             Self::Pending => (0, "pending"),
             Self::Running => (16, "running"),
             Self::ShuttingDown => (32, "shutting-down"),
+            Self::Terminated => (48, "terminated"),
             Self::Stopping => (64, "stopping"),
             Self::Stopped => (80, "stopped"),
         }
@@ -100,6 +122,11 @@ impl State {
         let (code, name) = self.words();
         Node::Object(vec![("code", number(code)), ("name", name.into())])
     }
+}
+
+/// Whether it is only shown still. Ids are never given twice.
+fn is_terminated(instance: &Instance, view: &View<'_>) -> bool {
+    view.world.instance(&instance.id).is_none()
 }
 
 impl Item for Instance {
@@ -124,6 +151,8 @@ impl Item for Instance {
             "instance-type" => vec![self.instance_type.clone()],
             "image-id" => vec![self.image.clone()],
             "availability-zone" => vec![view.zone_of(&self.subnet).to_owned()],
+            // A terminated one is nowhere.
+            "subnet-id" | "vpc-id" if is_terminated(self, view) => Vec::new(),
             "subnet-id" => vec![self.subnet.to_string()],
             "vpc-id" => vec![self.vpc.to_string()],
             "owner-id" => vec![self.account.to_string()],
@@ -215,8 +244,6 @@ fn instance(instance: &Instance, view: &View<'_>) -> Fields {
         ("launchTime", to_millis(instance.created_at).into()),
         ("placement", placement.into()),
         ("monitoring", monitoring.into()),
-        ("subnetId", instance.subnet.as_str().into()),
-        ("vpcId", instance.vpc.as_str().into()),
         ("architecture", "x86_64".into()),
         ("rootDeviceType", "ebs".into()),
         ("blockDeviceMapping", list::<&str>("item", [])),
@@ -226,6 +253,10 @@ fn instance(instance: &Instance, view: &View<'_>) -> Fields {
         ("ebsOptimized", false.into()),
         ("enaSupport", true.into()),
     ];
+    if !is_terminated(instance, view) {
+        fields.push(("subnetId", instance.subnet.as_str().into()));
+        fields.push(("vpcId", instance.vpc.as_str().into()));
+    }
     if let Some(eni) = view.world.primary_eni(&instance.id) {
         fields.push(("privateDnsName", private_name(eni, view).unwrap_or_default().into()));
         fields.push(("privateIpAddress", primary_ipv4(eni).unwrap_or_default().into()));

@@ -43,10 +43,20 @@ pub(super) fn named<I: ToString, T>(
     one: impl Fn(&I) -> Option<T>,
     all: impl FnOnce() -> Vec<T>,
 ) -> Result<Vec<T>, Fault> {
+    named_or(ids, |id| Fault::missing(kind, &id.to_string()), one, all)
+}
+
+/// The same, of things that have a fault of their own for a name of nothing.
+pub(super) fn named_or<I, T>(
+    ids: &[I],
+    missing: impl Fn(&I) -> Fault,
+    one: impl Fn(&I) -> Option<T>,
+    all: impl FnOnce() -> Vec<T>,
+) -> Result<Vec<T>, Fault> {
     if ids.is_empty() {
         return Ok(all());
     }
-    ids.iter().map(|id| one(id).ok_or_else(|| Fault::missing(kind, &id.to_string()))).collect()
+    ids.iter().map(|id| one(id).ok_or_else(|| missing(id))).collect()
 }
 
 /// The part of things that a listing wants, and the field that tells where it goes on.

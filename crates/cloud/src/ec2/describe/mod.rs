@@ -11,6 +11,7 @@ mod network;
 mod places;
 mod prefix_lists;
 mod rules;
+mod surroundings;
 mod tags;
 mod usage;
 
@@ -67,6 +68,12 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::ServiceLists(listing) => prefix_lists::service_lists(listing),
         Query::PrefixListEntries { list, version, page } => prefix_lists::entries(call, (list, *version), page, view),
         Query::PrefixListAssociations(list, page) => prefix_lists::associations(call, list, page, view),
+        Query::VpcAttribute(vpc, attribute) => surroundings::vpc_attribute(vpc, *attribute, view),
+        Query::ClassicLinks(listing) => surroundings::classic_links(call, listing, view),
+        Query::ClassicLinkNames(listing) => surroundings::classic_link_names(call, listing, view),
+        Query::RouteTables(listing) => surroundings::route_tables(call, listing, view),
+        Query::NetworkAcls(listing) => surroundings::network_acls(call, listing, view),
+        Query::Nothing(kind) => Ok(surroundings::nothing(*kind)),
     }
 }
 
@@ -87,7 +94,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::PrefixList(id) => prefix_lists::changed(id, view),
         Outcome::DeletedPrefixList(list) => prefix_lists::deleted(list),
         Outcome::Instances(ids) => instances::started(ids, view),
-        Outcome::Deleted(deleted) => instances::terminated(deleted),
+        Outcome::Deleted(deleted) => instances::terminated(call, deleted),
         Outcome::Power(_) if call.action() == Action::RebootInstances => done(call),
         Outcome::Power(changes) => instances::switched(changes, view),
         Outcome::Done

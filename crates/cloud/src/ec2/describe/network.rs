@@ -16,15 +16,18 @@ use super::{
     tags,
 };
 use crate::{
-    ec2::{Call, errors::Fault, query::Listing, words::arn},
+    ec2::{
+        Call,
+        errors::Fault,
+        query::Listing,
+        words::{arn, made_with},
+    },
     node::{Fields, list, number},
 };
 
 pub(super) fn vpcs(call: &Call, listing: &Listing<VpcId>, view: &View<'_>) -> Result<Fields, Fault> {
-    let is_own = |vpc: &&Arc<Vpc>| vpc.account == *view.account && vpc.region == view.region.name;
-    let one = |id: &VpcId| view.world.vpc(id).filter(is_own).map(|vpc| &**vpc);
-    let all = || view.world.vpcs().filter(is_own).map(|vpc| &**vpc).collect();
-    let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Vpc, one, all)?, view);
+    let one = |id: &VpcId| own_vpc(id, view);
+    let (wanted, next) = part(call, listing, named(&listing.ids, Kind::Vpc, one, || own_vpcs(view))?, view);
     let mut fields: Fields = vec![("vpcSet", list("item", wanted.into_iter().map(vpc)))];
     fields.extend(next);
     Ok(fields)
@@ -39,6 +42,20 @@ pub(super) fn subnets(call: &Call, listing: &Listing<SubnetId>, view: &View<'_>)
     let mut fields: Fields = vec![("subnetSet", list("item", items))];
     fields.extend(next);
     Ok(fields)
+}
+
+/// A VPC that the caller owns, in the region of the request.
+pub(super) fn own_vpc<'a>(id: &VpcId, view: &View<'a>) -> Option<&'a Vpc> {
+    view.world.vpc(id).map(|vpc| &**vpc).filter(|vpc| is_own(vpc, view))
+}
+
+/// All of them.
+pub(super) fn own_vpcs<'a>(view: &View<'a>) -> Vec<&'a Vpc> {
+    view.world.vpcs().map(|vpc| &**vpc).filter(|vpc| is_own(vpc, view)).collect()
+}
+
+fn is_own(vpc: &Vpc, view: &View<'_>) -> bool {
+    vpc.account == *view.account && vpc.region == view.region.name
 }
 
 pub(super) fn created_vpc(id: &VpcId, view: &View<'_>) -> Fields {
@@ -63,16 +80,16 @@ impl Item for Vpc {
         match filter {
             "vpc-id" => vec![self.id.to_string()],
             "cidr" | "cidr-block-association.cidr-block" => vec![self.cidr.to_string()],
-            "cidr-block-association.association-id" => vec![named_after("vpc-cidr-assoc", self.id.as_str())],
+            "cidr-block-association.association-id" => vec![made_with("vpc-cidr-assoc", self.id.as_str())],
             "cidr-block-association.state" => vec!["associated".to_owned()],
             "dhcp-options-id" => vec!["default".to_owned()],
             "ipv6-cidr-block-association.ipv6-cidr-block" => ipv6.into_iter().collect(),
             "ipv6-cidr-block-association.association-id" => {
-                ipv6.map(|_| named_after("vpc-cidr-assoc", self.id.as_str()) + "6").into_iter().collect()
+                ipv6.map(|_| made_with("vpc-cidr-assoc", self.id.as_str()) + "6").into_iter().collect()
             }
             "ipv6-cidr-block-association.ipv6-pool" => ipv6.map(|_| "Amazon".to_owned()).into_iter().collect(),
             "ipv6-cidr-block-association.state" => ipv6.map(|_| "associated".to_owned()).into_iter().collect(),
-            "is-default" | "isDefault" => vec!["false".to_owned()],
+            "is-default" | "isDefault" | "is-classic-link-enabled" => vec!["false".to_owned()],
             "owner-id" => vec![self.account.to_string()],
             "state" => vec!["available".to_owned()],
             _ => Vec::new(),
@@ -100,7 +117,7 @@ impl Item for Subnet {
             "available-ip-address-count" => vec![free(self, view).to_string()],
             "ipv6-cidr-block-association.ipv6-cidr-block" => ipv6.into_iter().collect(),
             "ipv6-cidr-block-association.association-id" => {
-                ipv6.map(|_| named_after("subnet-cidr-assoc", self.id.as_str())).into_iter().collect()
+                ipv6.map(|_| made_with("subnet-cidr-assoc", self.id.as_str())).into_iter().collect()
             }
             "ipv6-cidr-block-association.state" => ipv6.map(|_| "associated".to_owned()).into_iter().collect(),
             "default-for-az"
@@ -118,7 +135,7 @@ impl Item for Subnet {
 }
 
 fn vpc(vpc: &Vpc) -> Fields {
-    let association = named_after("vpc-cidr-assoc", vpc.id.as_str());
+    let association = made_with("vpc-cidr-assoc", vpc.id.as_str());
     let block: Fields = vec![
         ("associationId", association.clone().into()),
         ("cidrBlock", vpc.cidr.to_string().into()),
@@ -151,7 +168,7 @@ fn vpc(vpc: &Vpc) -> Fields {
 fn subnet(subnet: &Subnet, view: &View<'_>) -> Fields {
     let ipv6 = subnet.ipv6.map(|block| -> Fields {
         vec![
-            ("associationId", named_after("subnet-cidr-assoc", subnet.id.as_str()).into()),
+            ("associationId", made_with("subnet-cidr-assoc", subnet.id.as_str()).into()),
             ("ipv6CidrBlock", block.to_string().into()),
             ("ipv6CidrBlockState", associated().into()),
         ]
@@ -189,10 +206,4 @@ fn free(subnet: &Subnet, view: &View<'_>) -> u64 {
     let inside = view.world.enis().filter(|eni| eni.subnet == subnet.id);
     let taken: usize = inside.map(|eni| eni.addresses.iter().filter(|address| address.is_ipv4()).count()).sum();
     total.saturating_sub(taken as u64)
-}
-
-/// `vpc-cidr-assoc-…` of `vpc-…`.
-fn named_after(prefix: &str, id: &str) -> String {
-    let tail = id.split_once('-').map_or(id, |(_, tail)| tail);
-    format!("{prefix}-{tail}")
 }

@@ -11,6 +11,7 @@ mod interfaces;
 mod network;
 mod paging;
 mod prefix_lists;
+mod surroundings;
 mod tags;
 
 use std::sync::Arc;

@@ -80,7 +80,7 @@ fn networks_are_refused() {
          Action=DescribeVpcs&VpcId.1=vpc-0123
          Action=DescribeVpcs&Filter.1.Name=colour&Filter.1.Value.1=red
          Action=DescribeSubnets&SubnetId.1=$2&MaxResults=5
-         Action=DescribeNatGateways",
+         Action=DescribeTransitGateways",
         &expect![[r#"
             400 MissingParameter: The request must contain the parameter CidrBlock
             400 InvalidVpc.Range: The CIDR &apos;10.0.0.0&apos; is invalid.
@@ -106,7 +106,7 @@ fn networks_are_refused() {
             400 InvalidVpcID.NotFound: The vpc ID &apos;vpc-0123&apos; does not exist
             400 InvalidParameterValue: The filter &apos;colour&apos; is invalid
             400 InvalidParameterCombination: The parameter subnetIdSet cannot be used with the parameter maxResults
-            400 InvalidAction: The action DescribeNatGateways is not valid for this web service.
+            400 InvalidAction: The action DescribeTransitGateways is not valid for this web service.
         "#]],
     );
 }

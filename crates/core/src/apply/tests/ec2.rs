@@ -7,7 +7,8 @@ use crate::{
     command::RuleRewrite,
     resource::Resource,
     tags::{TagKeys, Tags},
-    world::InstanceState,
+    terminated::{TERMINATED_PER_ACCOUNT_MAX, TERMINATED_SHOWN_S},
+    world::{InstanceState, VpcAttribute},
 };
 
 fn shown(estate: &Estate, group: &GroupId) -> BTreeSet<String> {
@@ -181,4 +182,67 @@ fn rules_are_rewritten_at_once_and_keep_their_names() {
     let unknown = RuleId::from("sgr-no");
     let refused = estate.try_run(rewrite(&[(&unknown, &one)])).unwrap_err();
     assert!(refused.contains("has no rule `sgr-no`"), "{refused}");
+}
+
+#[test]
+fn a_terminated_instance_is_shown_for_an_hour_and_is_in_nobodys_way() {
+    let mut estate = Estate::new(Dialect::Ec2);
+    let (account, instance) = (estate.account.clone(), estate.instance(&[]));
+    let delete = Command::DeleteInstances { account, instances: vec![instance.clone()], is_forced: true };
+    estate.run(delete.clone());
+    let world = estate.state.world();
+    let gone = world.terminated().get(&instance).expect("it is shown");
+    assert_eq!(
+        (gone.instance.id.clone(), gone.region.as_str(), gone.at),
+        (instance.clone(), "r", estate.context.now)
+    );
+    assert!(world.instance(&instance).is_none() && world.enis().next().is_none());
+    assert_eq!(estate.run(delete), Outcome::Deleted(Vec::new()), "once more is no error");
+    let (account, subnet) = (estate.account.clone(), estate.subnet.clone());
+    estate.run(Command::DeleteSubnet { account, subnet });
+    let due = estate.state.world().terminated().next_due().unwrap();
+    assert_eq!(due.0, estate.context.now.0 + TERMINATED_SHOWN_S);
+    estate.context.now = Timestamp(due.0 - 1);
+    estate.run(Command::ForgetTerminated);
+    assert!(estate.state.world().terminated().get(&instance).is_some());
+    estate.context.now = due;
+    estate.run(Command::ForgetTerminated);
+    assert_eq!(estate.state.world().terminated().iter().count(), 0);
+    assert_eq!(estate.state.world().terminated().next_due(), None);
+}
+
+#[test]
+fn of_many_terminated_instances_the_oldest_are_forgotten() {
+    let mut estate = Estate::new(Dialect::Ec2);
+    let mut ended = Vec::new();
+    for _ in 0..TERMINATED_PER_ACCOUNT_MAX / 100 + 1 {
+        let Outcome::Instances(instances) = estate.run(estate.instances(&[], 100)) else { panic!() };
+        let account = estate.account.clone();
+        estate.run(Command::DeleteInstances { account, instances: instances.clone(), is_forced: true });
+        estate.context.now.0 += 1;
+        ended.extend(instances);
+    }
+    let terminated = estate.state.world().terminated();
+    assert_eq!(terminated.iter().count(), TERMINATED_PER_ACCOUNT_MAX);
+    let is_shown = |id: &InstanceId| terminated.get(id).is_some();
+    assert!(!ended[..100].iter().any(is_shown) && ended[100..].iter().all(is_shown));
+}
+
+#[test]
+fn attributes_of_a_vpc_are_kept_as_they_are_said() {
+    let mut estate = Estate::new(Dialect::Ec2);
+    let set = |estate: &Estate, attribute, is_on| {
+        let (account, vpc) = (estate.account.clone(), estate.vpc.clone());
+        Command::SetVpcAttribute { account, vpc, attribute, is_on }
+    };
+    let on = |estate: &Estate| estate.state.world().vpc(&estate.vpc).unwrap().attributes.clone();
+    assert_eq!(on(&estate), BTreeSet::from([VpcAttribute::DnsSupport]));
+    estate.run(set(&estate, VpcAttribute::DnsHostnames, true));
+    estate.run(set(&estate, VpcAttribute::DnsSupport, false));
+    estate.run(set(&estate, VpcAttribute::DnsSupport, false));
+    assert_eq!(on(&estate), BTreeSet::from([VpcAttribute::DnsHostnames]));
+    let vpc = estate.vpc.clone();
+    let other =
+        Command::SetVpcAttribute { account: "2".into(), vpc, attribute: VpcAttribute::DnsSupport, is_on: true };
+    estate.try_run(other).expect_err("it is another's");
 }
