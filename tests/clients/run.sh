@@ -20,15 +20,27 @@ if [ ! -x "$binary" ]; then
   exit 1
 fi
 
-# The virtual environment is made again when the requirements have changed.
-stamp=$venv/requirements.sha256
-wanted=$(sha256sum $here/requirements.txt)
-if [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
-  rm -rf $venv
-  python3 -m venv $venv
-  $venv/bin/pip install --quiet -r $here/requirements.txt
-  echo "$wanted" >$stamp
-fi
+# A virtual environment, made again when its requirements have changed.
+environment() {
+  local folder=$1 requirements=$2 wanted
+  wanted=$(sha256sum "$requirements")
+  if [ "$(cat "$folder/requirements.sha256" 2>/dev/null)" != "$wanted" ]; then
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet -r "$requirements"
+    echo "$wanted" >"$folder/requirements.sha256"
+  fi
+}
+environment $venv $here/requirements.txt
+# Tools that want other versions of the same libraries: each by itself.
+making=()
+for tool in ansible custodian terraform; do
+  environment target/clients-tools/$tool $here/tools/$tool.txt &
+  making+=($!)
+done
+for one in "${making[@]}"; do
+  wait "$one"
+done
 python=$PWD/$venv/bin/python
 
 # The Node SDKs, as the lock file has them. Their folder is outside the sources; the bridge runs in it.
