@@ -110,7 +110,7 @@ pub fn feed(bytes: &[u8]) {
     survives(&message);
     match message {
         FromServer::Snapshot { changes, .. } => from_nothing(&changes),
-        FromServer::Commit(commit) => {
+        FromServer::Commit { commit, .. } => {
             let mut world = WORLD.clone();
             world.commit(&commit);
             assert_eq!(world.revision(), commit.revision);

@@ -32,6 +32,7 @@ use sekimori_core::{
     apply::{State, apply},
     change::{Actor, Change, Commit},
     command::{Command, Context, NewAccount, Outcome},
+    feed::Slice,
     ids::{AccountId, HostId, IdSource},
     limits::LimitMode,
     time::Timestamp,
@@ -50,6 +51,8 @@ pub struct Lab {
     enforcer: Option<Enforcer>,
     runtime: Runtime,
     state: State,
+    /// What the enforcer is told of the world, as a server would.
+    slice: Slice,
     context: Context,
     account: AccountId,
     names: Names,
@@ -77,6 +80,7 @@ impl Lab {
             enforcer: None,
             runtime: must("start a runtime", runtime()),
             state: State::default(),
+            slice: Slice::new(HostId::from(HOST), None),
             context,
             account: AccountId::from(""),
             names: Names::default(),
@@ -117,7 +121,8 @@ impl Lab {
         self.state = state.at(revision);
         if let Some(enforcer) = &mut self.enforcer {
             let commit = Commit { revision, at: Timestamp(0), actor: actor(), changes };
-            self.runtime.block_on(enforcer.follow(&commit));
+            let Some((commit, groups)) = self.slice.next(commit) else { fail("the slice has lost its world") };
+            must("follow a commit", self.runtime.block_on(enforcer.follow(&commit, groups)));
         }
     }
 
@@ -143,7 +148,10 @@ impl Lab {
     fn try_open(&mut self) {
         let opened = Enforcer::open(self.dir.path(), HostId::from(HOST), AttachMode::Auto);
         let mut enforcer = must("open the enforcer", opened);
-        self.runtime.block_on(enforcer.follow_world(self.state.world().clone()));
+        let (facts, known) = self.slice.begin(self.state.world());
+        let mut world = World::default().at(known.revision);
+        facts.iter().for_each(|fact| world.apply(fact));
+        must("follow the world", self.runtime.block_on(enforcer.follow_world(world, known.groups)));
         self.enforcer = Some(enforcer);
     }
 

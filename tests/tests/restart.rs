@@ -250,7 +250,8 @@ fn victim() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut enforcer = Enforcer::open(Path::new(&dir), HostId::from(HOST), AttachMode::Auto).unwrap();
     println!("running");
-    runtime.block_on(enforcer.follow_world(world.clone()));
+    let groups = || world.groups().map(|group| group.id.clone()).collect();
+    runtime.block_on(enforcer.follow_world(world.clone(), groups())).unwrap();
     let mut chooser = Chooser::new(u64::from(std::process::id()));
     for number in 0_u64.. {
         let changes = some_changes(&world, &mut chooser, number);
@@ -258,7 +259,8 @@ fn victim() {
         let revision = world.revision().next();
         world = world.at(revision);
         let actor = Actor { who: "victim".into(), operation: "test".into(), from: None, request_id: String::new() };
-        runtime.block_on(enforcer.follow(&Commit { revision, at: Timestamp(0), actor, changes }));
+        let commit = Commit { revision, at: Timestamp(0), actor, changes };
+        runtime.block_on(enforcer.follow(&commit, Vec::new())).unwrap();
         println!("commit {number}");
     }
 }

@@ -15,12 +15,14 @@ use sekimori_compile::{
 };
 use sekimori_core::{
     capacity::policy_words,
-    change::{Change, Row},
+    change::{Actor, Change, Commit, Row},
+    feed::{Known, Slice},
     ids::{EniId, HostId},
     packet::{Decision, Packet, Why},
     rule::Direction,
+    time::Timestamp,
     verdict,
-    world::{Referent, World, group_set},
+    world::{Referent, Revision, World, group_set},
 };
 use sekimori_tests::{
     generate::{HOST, Universe},
@@ -146,6 +148,66 @@ fn incremental_updates_equal_a_rebuild_after_every_step() {
             }
         }
     }
+}
+
+/// What an agent is told is all that its tables need: they are those of the whole world, and the rules of groups that its host
+/// never used have stayed away. An agent that was away goes on from what it knows, or begins anew.
+#[test]
+fn a_slice_of_the_world_makes_the_same_tables_as_the_whole() {
+    let (mut kept_back, mut begun_anew, mut resumed) = (0, 0, 0);
+    for seed in 0..400 {
+        let mut universe = Universe::new(seed);
+        let mut whole = tables_of(&universe.world);
+        let mut slice = Slice::new(HostId::from(HOST), None);
+        let (mut agent, mut known) = told_anew(&mut slice, &universe.world);
+        let mut tables = tables_of(&agent);
+        for step in 0..25 {
+            let changes = universe.change();
+            changes.iter().cloned().for_each(|change| universe.put(change));
+            whole.update(&universe.world, &changes);
+            universe.world = universe.world.clone().at(universe.world.revision().next());
+            if universe.chooser.below(5) == 0 {
+                slice = Slice::new(HostId::from(HOST), Some(&known));
+                resumed += 1;
+            }
+            let commit = commit_of(universe.world.revision(), changes.clone());
+            if let Some((commit, groups)) = slice.next(commit) {
+                agent.commit(&commit);
+                known.groups.extend(groups);
+                tables.update(&agent, &commit.changes);
+            } else {
+                let before = agent;
+                (agent, known) = told_anew(&mut slice, &universe.world);
+                tables.update(&agent, &agent.changes_from(&before));
+                begun_anew += 1;
+            }
+            known.revision = agent.revision();
+            known.groups.retain(|group| agent.group(group).is_some());
+            slice.reach(&universe.world);
+            assert_eq!(agent.revision(), universe.world.revision());
+            assert_eq!(canonical(&tables), canonical(&whole), "seed {seed} step {step}: {changes:?}");
+            for group in agent.groups() {
+                let rules = universe.world.group(&group.id).map(|group| group.rules.clone()).unwrap_or_default();
+                let expected = if known.groups.contains(&group.id) { rules.clone() } else { Default::default() };
+                assert_eq!(group.rules, expected, "seed {seed} step {step}: {} after {changes:?}", group.id);
+                kept_back += rules.len() - expected.len();
+            }
+        }
+    }
+    println!("{kept_back} rules kept back, {resumed} times resumed, {begun_anew} times begun anew");
+    assert!(kept_back > 1_000 && begun_anew > 10 && resumed > begun_anew);
+}
+
+fn told_anew(slice: &mut Slice, world: &World) -> (World, Known) {
+    let (facts, known) = slice.begin(world);
+    let mut told = World::default().at(known.revision);
+    facts.iter().for_each(|fact| told.apply(fact));
+    (told, known)
+}
+
+fn commit_of(revision: Revision, changes: Vec<Change>) -> Commit {
+    let actor = Actor { who: "test".into(), operation: "test".into(), from: None, request_id: String::new() };
+    Commit { revision, at: Timestamp(0), actor, changes }
 }
 
 /// As above, with nothing but lists coming, changing and going: a delta writes the policies that name the list, and no

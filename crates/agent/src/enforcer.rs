@@ -3,15 +3,18 @@
 //! The order of every step: the data plane first, local compute second. So a new interface finds its policy
 //! in the kernel before it is up, and an interface that goes is closed before it is taken apart.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use sekimori_compile::tables::Tables;
 use sekimori_core::{
     change::{Change, Commit},
-    feed::ClosedEni,
-    ids::{EniId, HostId},
-    world::{Revision, World},
+    feed::{ClosedEni, Known},
+    ids::{EniId, GroupId, HostId},
+    world::{Eni, Revision, World},
 };
 
 use crate::{
@@ -26,6 +29,8 @@ pub struct Enforcer {
     local: LocalCompute,
     tables: Tables,
     world: World,
+    /// The groups whose rules are in the world; see [`Known`]. `None` when the server must be asked for everything.
+    groups: Option<BTreeSet<GroupId>>,
     is_following: bool,
     closed_by_plane: BTreeMap<EniId, String>,
     closed_by_local: BTreeMap<EniId, String>,
@@ -48,6 +53,7 @@ impl Enforcer {
             local,
             tables,
             world: World::default(),
+            groups: None,
             is_following: false,
             closed_by_plane: BTreeMap::new(),
             closed_by_local: BTreeMap::new(),
@@ -66,6 +72,13 @@ impl Enforcer {
         self.is_following.then(|| self.world.revision())
     }
 
+    /// The same, with the groups whose rules are known.
+    #[must_use]
+    pub fn known(&self) -> Option<Known> {
+        let groups = self.groups.as_ref()?.iter().cloned().collect();
+        self.heard().map(|revision| Known { revision, groups })
+    }
+
     /// Interfaces that do not have their policy. They drop, or keep their last good one.
     #[must_use]
     pub fn closed(&self) -> Vec<ClosedEni> {
@@ -74,8 +87,14 @@ impl Enforcer {
     }
 
     /// Follows to a whole world: the first one takes over from an earlier process, a later one is reached
-    /// by the changes that lead to it.
-    pub async fn follow_world(&mut self, world: World) {
+    /// by the changes that lead to it. `groups` are those whose rules are in it.
+    ///
+    /// # Errors
+    /// When an interface of this host has a group of which the rules are not there. Then nothing is followed.
+    pub async fn follow_world(&mut self, world: World, groups: Vec<GroupId>) -> anyhow::Result<()> {
+        let groups = groups.into_iter().collect();
+        check_groups(&world, &self.host, &groups, world.enis().map(|eni| &**eni))?;
+        self.groups = Some(groups);
         let changes = world.changes_from(&self.world);
         let delta = self.tables.update(&world, &changes);
         let written = if self.is_following {
@@ -90,6 +109,7 @@ impl Enforcer {
         self.closed_by_local.clear();
         self.attach_adopted(&report);
         self.note_local(report);
+        Ok(())
     }
 
     /// Local compute adopts an interface that is up as it is. If its programs are not known to be there (a
@@ -109,9 +129,28 @@ impl Enforcer {
         }
     }
 
-    /// Follows one commit.
-    pub async fn follow(&mut self, commit: &Commit) {
-        self.world.commit(commit);
+    /// Follows one commit, which brings the rules of some more groups.
+    ///
+    /// # Errors
+    /// When an interface of this host has a group of which the rules are not there. Then the commit is not followed, and no
+    /// later one can be: what is known is forgotten, so that the server is asked for everything.
+    pub async fn follow(&mut self, commit: &Commit, groups: Vec<GroupId>) -> anyhow::Result<()> {
+        let mut world = self.world.clone();
+        world.commit(commit);
+        let mut known = self.groups.take().unwrap_or_default();
+        known.extend(groups);
+        let changed = commit.changes.iter().filter_map(|change| match change {
+            Change::PutEni(eni) => Some(&**eni),
+            _ => None,
+        });
+        check_groups(&world, &self.host, &known, changed)?;
+        for change in &commit.changes {
+            if let Change::DeleteGroup(id) = change {
+                known.remove(id);
+            }
+        }
+        self.groups = Some(known);
+        self.world = world;
         let delta = self.tables.update(&self.world, &commit.changes);
         let written = self.plane.follow(&delta, &self.tables);
         self.note_plane(written, false);
@@ -122,6 +161,7 @@ impl Enforcer {
             }
         }
         self.touch(&Touched::of(&commit.changes)).await;
+        Ok(())
     }
 
     /// Repairs what failed or was taken away since: once a second.
@@ -229,4 +269,19 @@ impl Enforcer {
     pub fn world(&self) -> &World {
         &self.world
     }
+}
+
+/// A policy that is built without the rules of one of its groups could allow what one of them denies.
+fn check_groups<'a>(
+    world: &World,
+    host: &HostId,
+    known: &BTreeSet<GroupId>,
+    enis: impl Iterator<Item = &'a Eni>,
+) -> anyhow::Result<()> {
+    for eni in enis.filter(|eni| world.is_on(eni, host)) {
+        if let Some(group) = eni.groups.iter().find(|group| !known.contains(*group)) {
+            anyhow::bail!("the server did not send the rules of `{group}`, which `{}` has", eni.id);
+        }
+    }
+    Ok(())
 }

@@ -415,8 +415,7 @@ impl Tables {
     }
 
     fn is_here(&self, id: &EniId) -> bool {
-        let instance = self.world.eni(id).and_then(|eni| eni.instance.as_ref());
-        instance.and_then(|id| self.world.instance(id)).is_some_and(|instance| instance.host == self.host)
+        self.world.eni(id).is_some_and(|eni| self.world.is_on(eni, &self.host))
     }
 
     fn update_eni(&mut self, id: &EniId, before: &World, delta: &mut Delta) {

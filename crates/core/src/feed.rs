@@ -1,7 +1,10 @@
 //! What server and agent say to each other. The transport is theirs; the words and the version are here.
 
+mod slice;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::slice::Slice;
 use crate::{
     change::{Change, Commit},
     ids::{EniId, GroupId, HostId, RuleId},
@@ -19,6 +22,18 @@ pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Changes in one part of a snapshot.
 pub const SNAPSHOT_PART_CHANGES: usize = 4_096;
 
+/// What an agent knows: a revision of the world, with the rules of some groups only.
+///
+/// An agent is told everything that is declared, except keys and what is kept for the API's own use; but of the rules, which
+/// are most of it, only those of the groups that an interface of its host has, or has had since the agent began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The revision.
+    pub revision: Revision,
+    /// The groups whose rules are known, all of them.
+    pub groups: Vec<GroupId>,
+}
+
 /// From an agent to its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromAgent {
@@ -28,8 +43,8 @@ pub enum FromAgent {
         version: u32,
         /// The host it enforces.
         host: HostId,
-        /// Send changes after this revision; `None` asks for a snapshot.
-        after: Option<Revision>,
+        /// Send what changed after this; `None` asks for a snapshot.
+        after: Option<Known>,
     },
     /// What the kernel enforces now.
     Applied {
@@ -59,15 +74,20 @@ pub enum FromServer {
         /// [`FEED_VERSION`] of the server.
         version: u32,
     },
-    /// A part of a snapshot. The last part carries the revision of the whole.
+    /// A part of a snapshot. The last part says what the whole is.
     Snapshot {
         /// Facts, in the order of [`crate::change::Row`].
         changes: Vec<Change>,
         /// Set on the last part.
-        complete: Option<Revision>,
+        complete: Option<Known>,
     },
     /// A commit, in order, without a gap.
-    Commit(Commit),
+    Commit {
+        /// What it changed, as far as the agent is told, and every rule of the groups below.
+        commit: Commit,
+        /// Groups whose rules are known from here on.
+        groups: Vec<GroupId>,
+    },
     /// The agent cannot be served; it must not try again unchanged.
     Refused {
         /// Why, and what to do.

@@ -19,7 +19,8 @@ use crate::{
     change::Change,
     diagnosis::Report,
     ids::{
-        AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId, SubnetId, VpcId,
+        AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId, SubnetId,
+        VpcId,
     },
     platform::Platform,
     rule::{Peer, Rule, Service},
@@ -250,6 +251,13 @@ impl World {
             Some(Flavor::Ec2) => Treatment::Keep,
         };
         eni.treatment.or(account).unwrap_or_else(by_flavor)
+    }
+
+    /// Whether an ENI is attached to an instance of a host.
+    #[must_use]
+    pub fn is_on(&self, eni: &Eni, host: &HostId) -> bool {
+        let instance = eni.instance.as_ref().and_then(|id| self.instances.get(id));
+        instance.is_some_and(|instance| instance.host == *host)
     }
 
     /// The flavor of an ENI's groups.

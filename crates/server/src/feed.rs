@@ -3,7 +3,8 @@
 //! Frames are length-delimited JSON of [`sekimori_core::feed`]. Only one user may connect. An agent resumes
 //! after the revision it names if the log still reaches back to it, and gets a snapshot otherwise. Commits
 //! are read from the store's log in bounded batches as fast as the agent takes them, so a slow agent costs
-//! no memory. Access keys never leave the server: changes about them are left out, their commits are not.
+//! no memory. An agent is told a [`Slice`] of the world: access keys never leave the server, and rules of groups that the
+//! agent's host does not use stay there too. What is not told is left out of its commit, the commit is not.
 
 use std::{collections::VecDeque, future::Future, path::Path, sync::Arc, time::Duration};
 
@@ -21,8 +22,8 @@ use tokio::{
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use sekimori_core::{
-    change::{Change, Commit},
-    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX, SNAPSHOT_PART_CHANGES},
+    change::Change,
+    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX, SNAPSHOT_PART_CHANGES, Slice},
     ids::HostId,
     world::{Revision, World},
 };
@@ -147,9 +148,11 @@ impl Feed {
         };
         check_hello(version, &host)?;
         let session = self.hosts.connect(&host).map_err(|error| FeedError::Refused(error.to_string()))?;
-        tracing::info!(%host, after = after.map(|revision| revision.0), "an agent has connected");
+        let revision = after.as_ref().map(|known| known.revision);
+        tracing::info!(%host, after = revision.map(|revision| revision.0), "an agent has connected");
+        let slice = Slice::new(host.clone(), after.as_ref());
         let ended = tokio::select! {
-            ended = self.tell(outgoing, after) => ended,
+            ended = self.tell(outgoing, revision, slice) => ended,
             ended = self.hear(incoming, &host, session) => ended,
         };
         self.hosts.disconnect(&host, session);
@@ -157,7 +160,12 @@ impl Feed {
     }
 
     /// Tells an agent everything after a revision, for as long as it listens.
-    async fn tell(&self, outgoing: &mut Outgoing, after: Option<Revision>) -> Result<(), FeedError> {
+    async fn tell(
+        &self,
+        outgoing: &mut Outgoing,
+        after: Option<Revision>,
+        mut slice: Slice,
+    ) -> Result<(), FeedError> {
         send(outgoing, &FromServer::Welcome { version: FEED_VERSION }).await?;
         let mut states = self.committer.states();
         let mut told = after;
@@ -165,10 +173,13 @@ impl Feed {
             let world = states.borrow_and_update().world().clone();
             let mut at = match told {
                 Some(revision) if revision <= world.revision() => revision,
-                Some(_) | None => send_snapshot(outgoing, &world).await?,
+                Some(_) | None => send_snapshot(outgoing, &world, &mut slice).await?,
             };
             while at < world.revision() {
-                at = self.send_batch(outgoing, at, &world).await?;
+                at = self.send_batch(outgoing, at, &world, &mut slice).await?;
+            }
+            if at == world.revision() {
+                slice.reach(&world);
             }
             told = Some(at);
             states.changed().await.map_err(|_| FeedError::Gone)?;
@@ -181,21 +192,22 @@ impl Feed {
         outgoing: &mut Outgoing,
         after: Revision,
         world: &World,
+        slice: &mut Slice,
     ) -> Result<Revision, FeedError> {
         let store = Arc::clone(&self.store);
         let read = tokio::task::spawn_blocking(move || store.log(after, FEED_BATCH_COMMITS));
         let commits = read.await.map_err(|_| FeedError::Gone)??;
         if commits.first().is_none_or(|commit| commit.revision != after.next()) {
-            return send_snapshot(outgoing, world).await;
+            return send_snapshot(outgoing, world, slice).await;
         }
         let mut at = after;
         for commit in commits {
             at = commit.revision;
-            let bytes = encode(&FromServer::Commit(for_agents(commit)))?;
-            if bytes.len() > MESSAGE_BYTES_MAX {
-                return send_snapshot(outgoing, &self.committer.world()).await;
+            let told = slice.next(commit).map(|(commit, groups)| encode(&FromServer::Commit { commit, groups }));
+            match told.transpose()?.filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX) {
+                Some(bytes) => send_bytes(outgoing, bytes).await?,
+                None => return send_snapshot(outgoing, &self.committer.world(), slice).await,
             }
-            send_bytes(outgoing, bytes).await?;
         }
         Ok(at)
     }
@@ -245,15 +257,14 @@ fn check_hello(version: u32, host: &HostId) -> Result<(), FeedError> {
 }
 
 /// Sends a whole world, and returns its revision. A part that turns out too long is sent in halves.
-async fn send_snapshot(outgoing: &mut Outgoing, world: &World) -> Result<Revision, FeedError> {
-    let revision = world.revision();
-    let told: Vec<Change> = world.to_changes().into_iter().filter(|change| !is_kept_back(change)).collect();
+async fn send_snapshot(outgoing: &mut Outgoing, world: &World, slice: &mut Slice) -> Result<Revision, FeedError> {
+    let (told, known) = slice.begin(world);
     let mut parts: VecDeque<Vec<Change>> = told.chunks(SNAPSHOT_PART_CHANGES).map(<[Change]>::to_vec).collect();
     if parts.is_empty() {
         parts.push_back(Vec::new());
     }
     while let Some(changes) = parts.pop_front() {
-        let message = FromServer::Snapshot { changes, complete: parts.is_empty().then_some(revision) };
+        let message = FromServer::Snapshot { changes, complete: parts.is_empty().then(|| known.clone()) };
         let bytes = encode(&message)?;
         if bytes.len() > MESSAGE_BYTES_MAX
             && let FromServer::Snapshot { mut changes, .. } = message
@@ -266,52 +277,7 @@ async fn send_snapshot(outgoing: &mut Outgoing, world: &World) -> Result<Revisio
         }
         send_bytes(outgoing, bytes).await?;
     }
-    Ok(revision)
-}
-
-/// A commit without what is kept back. Its revision stays, so that there is no gap.
-fn for_agents(mut commit: Commit) -> Commit {
-    commit.changes.retain(|change| !is_kept_back(change));
-    commit
-}
-
-/// What agents must not know, or have no use for.
-fn is_kept_back(change: &Change) -> bool {
-    match change {
-        Change::PutKey(_)
-        | Change::DeleteKey(_)
-        | Change::PutTerminated(_)
-        | Change::DeleteTerminated(_)
-        | Change::PutToken(_)
-        | Change::DeleteToken { .. }
-        | Change::PutSnapshotPolicy(_)
-        | Change::DeleteSnapshotPolicy(_)
-        | Change::PutSnapshot(_)
-        | Change::DeleteSnapshot(_)
-        | Change::PutReport(_)
-        | Change::DeleteReport { .. }
-        | Change::PutPrefixListVersion(_)
-        | Change::DeletePrefixListVersion { .. } => true,
-        Change::PutBypass(_)
-        | Change::PutPlatform(_)
-        | Change::PutAccount(_)
-        | Change::PutVpc(_)
-        | Change::DeleteVpc(_)
-        | Change::PutSubnet(_)
-        | Change::DeleteSubnet(_)
-        | Change::PutInstance(_)
-        | Change::DeleteInstance(_)
-        | Change::PutEni(_)
-        | Change::DeleteEni(_)
-        | Change::PutGroup(_)
-        | Change::DeleteGroup(_)
-        | Change::PutRule { .. }
-        | Change::DeleteRule { .. }
-        | Change::PutPrefixList(_)
-        | Change::DeletePrefixList(_)
-        | Change::PutPortList(_)
-        | Change::DeletePortList(_) => false,
-    }
+    Ok(known.revision)
 }
 
 fn codec() -> LengthDelimitedCodec {

@@ -2,10 +2,7 @@
 
 use anyhow::Context as _;
 use futures::{SinkExt as _, StreamExt as _};
-use sekimori_core::{
-    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX},
-    world::Revision,
-};
+use sekimori_core::feed::{FEED_VERSION, FromAgent, FromServer, Known, MESSAGE_BYTES_MAX};
 use tokio::net::UnixStream;
 use tokio_util::{
     bytes::Bytes,
@@ -20,8 +17,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Calls the server and says hello. `after` is the last revision that was heard of.
-    pub(super) async fn open(config: &AgentConfig, after: Option<Revision>) -> anyhow::Result<Self> {
+    /// Calls the server and says hello. `after` is what is known already.
+    pub(super) async fn open(config: &AgentConfig, after: Option<Known>) -> anyhow::Result<Self> {
         let path = config.feed.display();
         let stream =
             UnixStream::connect(&config.feed).await.with_context(|| format!("cannot connect to `{path}`"))?;
@@ -42,7 +39,7 @@ impl Connection {
                 )
             }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
-            FromServer::Snapshot { .. } | FromServer::Commit(_) => anyhow::bail!("the server did not say welcome"),
+            FromServer::Snapshot { .. } | FromServer::Commit { .. } => anyhow::bail!("the server did not say welcome"),
         }
     }
 

@@ -107,7 +107,7 @@ impl Agent {
     }
 
     async fn try_serve(&mut self) -> anyhow::Result<std::convert::Infallible> {
-        let after = self.enforcer.heard();
+        let after = self.enforcer.known();
         let mut server = Connection::open(&self.config, after).await?;
         self.away = None;
         let mut snapshot = World::default();
@@ -137,14 +137,15 @@ impl Agent {
             FromServer::Welcome { .. } => {}
             FromServer::Snapshot { changes, complete } => {
                 changes.iter().for_each(|change| snapshot.apply(change));
-                if let Some(revision) = complete {
-                    self.enforcer.follow_world(std::mem::take(snapshot).at(revision)).await;
+                if let Some(known) = complete {
+                    let world = std::mem::take(snapshot).at(known.revision);
+                    self.enforcer.follow_world(world, known.groups).await?;
                 }
             }
-            FromServer::Commit(commit) => {
+            FromServer::Commit { commit, groups } => {
                 let expected = self.enforcer.world().revision().next();
                 anyhow::ensure!(commit.revision == expected, "expected revision {expected}, got {}", commit.revision);
-                self.enforcer.follow(&commit).await;
+                self.enforcer.follow(&commit, groups).await?;
             }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
         }

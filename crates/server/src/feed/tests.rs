@@ -2,7 +2,7 @@
 
 use sekimori_core::{
     command::Outcome,
-    feed::{ClosedEni, CounterReport},
+    feed::{ClosedEni, CounterReport, Known},
     ids::GroupId,
 };
 
@@ -25,8 +25,12 @@ impl Agent {
     }
 
     async fn hello(path: &Path, after: Option<u64>) -> Self {
+        Self::of("rack-1", path, after).await
+    }
+
+    async fn of(host: &str, path: &Path, after: Option<u64>) -> Self {
         let mut agent = Self::connect(path).await;
-        agent.say(&hello(FEED_VERSION, after)).await;
+        agent.say(&hello_of(host, FEED_VERSION, after)).await;
         assert_eq!(agent.hear().await, FromServer::Welcome { version: FEED_VERSION });
         agent
     }
@@ -51,14 +55,14 @@ impl Agent {
             let FromServer::Snapshot { changes, complete } = self.hear().await else { panic!("not a snapshot") };
             all.extend(changes);
             parts += 1;
-            if let Some(revision) = complete {
-                return (all, revision, parts);
+            if let Some(known) = complete {
+                return (all, known.revision, parts);
             }
         }
     }
 
     async fn hear_commit(&mut self) -> Commit {
-        let FromServer::Commit(commit) = self.hear().await else { panic!("not a commit") };
+        let FromServer::Commit { commit, .. } = self.hear().await else { panic!("not a commit") };
         commit
     }
 
@@ -69,7 +73,13 @@ impl Agent {
 }
 
 fn hello(version: u32, after: Option<u64>) -> FromAgent {
-    FromAgent::Hello { version, host: "rack-1".into(), after: after.map(Revision) }
+    hello_of("rack-1", version, after)
+}
+
+fn hello_of(host: &str, version: u32, after: Option<u64>) -> FromAgent {
+    let groups = || small_world().1.groups().map(|group| group.id.clone()).collect();
+    let after = after.map(|revision| Known { revision: Revision(revision), groups: groups() });
+    FromAgent::Hello { version, host: host.into(), after }
 }
 
 struct Lab {
@@ -117,7 +127,8 @@ async fn a_new_agent_gets_the_world_and_then_every_commit() {
     let (changes, revision, _) = agent.hear_snapshot().await;
     let world = lab.bench.committer.world();
     assert_eq!(revision, world.revision());
-    let expected: Vec<Change> = world.to_changes().into_iter().filter(|change| !is_kept_back(change)).collect();
+    let is_told = |change: &Change| !matches!(change, Change::PutKey(_) | Change::PutToken(_));
+    let expected: Vec<Change> = world.to_changes().into_iter().filter(is_told).collect();
     // As JSON: a group's header is sent without its rules, which follow one by one.
     assert_eq!(serde_json::to_value(changes).unwrap(), serde_json::to_value(expected).unwrap());
     let group = world.groups().next().unwrap().id.clone();
@@ -141,6 +152,39 @@ async fn an_agent_resumes_after_the_revision_it_has() {
     let group = lab.bench.committer.world().groups().next().unwrap().id.clone();
     lab.bench.commit(authorize(&group, 80)).await;
     assert_eq!(current.hear_commit().await.revision, newest.next());
+}
+
+/// Of the rules an agent is sent those of its host's groups: in a snapshot, and when an interface begins to need them.
+#[tokio::test]
+async fn an_agent_is_sent_the_rules_of_its_own_groups() {
+    let lab = lab(filled_bench(), 0);
+    let world = lab.bench.committer.world();
+    let group = world.groups().next().unwrap().id.clone();
+    let mut other = Agent::of("rack-2", &lab.path(), None).await;
+    let (changes, ..) = other.hear_snapshot().await;
+    assert!(changes.iter().any(|change| matches!(change, Change::PutGroup(_))));
+    assert!(!changes.iter().any(|change| matches!(change, Change::PutRule { .. })));
+    let mut own = Agent::hello(&lab.path(), None).await;
+    own.hear_snapshot().await;
+    lab.bench.commit(authorize(&group, 8443)).await;
+    assert_eq!(other.hear_commit().await.changes, vec![]);
+    assert!(matches!(own.hear_commit().await.changes[..], [Change::PutRule { .. }]));
+
+    // A group that nobody has, with rules; then the host gets an interface with it.
+    let Outcome::Group(fresh) = lab.bench.commit(new_group(&world.vpcs().next().unwrap().id)).await else { panic!() };
+    lab.bench.commit(authorize(&fresh, 1)).await;
+    lab.bench.commit(authorize(&fresh, 2)).await;
+    let subnet = world.subnets().next().unwrap().id.clone();
+    lab.bench.commit(testing::new_instances(&subnet, &fresh)).await;
+    for expected in [1, 0, 0] {
+        assert_eq!(own.hear_commit().await.changes.len(), expected);
+    }
+    let FromServer::Commit { commit, groups } = own.hear().await else { panic!("not a commit") };
+    assert_eq!(groups, vec![fresh]);
+    let place = |is: fn(&Change) -> bool| commit.changes.iter().position(is).unwrap();
+    let rules = commit.changes.iter().filter(|change| matches!(change, Change::PutRule { .. })).count();
+    assert_eq!(rules, 2);
+    assert!(place(|change| matches!(change, Change::PutRule { .. })) < place(|change| matches!(change, Change::PutEni(_))));
 }
 
 #[tokio::test]
