@@ -15,9 +15,11 @@ use sekimori_core::{
     change::Change,
     flow::{Quoted, Segment, TcpFlags},
     ids::{
-        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, PortListId, PrefixListId, RuleId, SubnetId, VpcId,
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, PeeringId, PortListId, PrefixListId, RuleId,
+        SubnetId, VpcId,
     },
     packet::{Packet, Transport},
+    peering::{Peering, PeeringSide, PeeringStatus},
     platform::{Platform, PlatformPolicy},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
@@ -162,6 +164,10 @@ impl Universe {
             let change = self.platform();
             self.put(change);
         }
+        if self.chooser.one_in(2) {
+            let change = self.peering();
+            change.into_iter().for_each(|change| self.put(change));
+        }
     }
 
     /// Makes a change and counts a revision.
@@ -173,7 +179,7 @@ impl Universe {
 
     /// One random change of something that enforcement depends on, not yet made.
     pub fn change(&mut self) -> Vec<Change> {
-        match self.chooser.below(13) {
+        match self.chooser.below(14) {
             0..=3 => vec![self.rule()],
             4 | 5 => self.drop_rule().into_iter().collect(),
             6 => self.regroup().into_iter().collect(),
@@ -185,6 +191,7 @@ impl Universe {
             9 => self.change_of_list(),
             10 => self.remove_or_add_instance(),
             11 => vec![self.platform()],
+            12 => self.peering().into_iter().collect(),
             _ => {
                 let treatment = self.chooser.pick(&[None, Some(Treatment::Keep), Some(Treatment::Reevaluate)]);
                 let id = self.chooser.pick(&ACCOUNTS);
@@ -240,6 +247,30 @@ impl Universe {
             list.entries.remove(self.chooser.below(list.entries.len()));
         }
         Some(Change::PutPortList(Arc::new(list)))
+    }
+
+    /// The two VPCs are peered, or not any more. No address is in both.
+    fn peering(&mut self) -> Option<Change> {
+        let vpcs: Vec<PeeringSide> = self.world.vpcs().map(|vpc| PeeringSide::of(vpc)).collect();
+        let [requester, accepter] = <[PeeringSide; 2]>::try_from(vpcs).ok()?;
+        let id = PeeringId::from("pcx-0");
+        if self.chooser.one_in(6) {
+            return Some(Change::DeletePeering(id));
+        }
+        let statuses =
+            [PeeringStatus::Active, PeeringStatus::Active, PeeringStatus::PendingAcceptance, PeeringStatus::Deleted];
+        Some(Change::PutPeering(Arc::new(Peering {
+            id,
+            region: "r".to_owned(),
+            requester,
+            accepter,
+            status: self.chooser.pick(&statuses),
+            ended_by: None,
+            why_failed: String::new(),
+            tags: Default::default(),
+            created_at: Timestamp(0),
+            changed_at: Timestamp(0),
+        })))
     }
 
     fn platform(&mut self) -> Change {

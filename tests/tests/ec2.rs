@@ -47,6 +47,57 @@ fn a_web_server_is_opened_to_the_world_and_its_default_egress_rule_closed() {
     "#]]);
 }
 
+/// VPC peering: the two reach each other by private address, and their rules name each other's groups; nothing passes through
+/// a peer to its peer; when the connection ends the rule is stale and nothing passes.
+#[test]
+fn groups_are_known_across_a_peering_connection_while_it_is_active() {
+    let Some(mut lab) = Lab::of(
+        "vpc app 10.1.0.0/16
+         vpc data 10.2.0.0/16
+         vpc third 10.3.0.0/16
+         group web ec2 in app
+         group other ec2 in app
+         group db ec2 in data
+         group far ec2 in third
+         instance a web in app
+         instance b other in app
+         instance d db in data
+         instance f far in third",
+    ) else {
+        return;
+    };
+    lab.settle_in_a_region();
+    let [app, data, third] = ["app", "data", "third"].map(|name| lab.vpc_id(name));
+    let first = lab.peer(&app, &data);
+    lab.peer(&data, &third);
+    let (web, db) = (lab.group_id("web"), lab.group_id("db"));
+    lab.ec2(
+        &format!(
+            "Action=AuthorizeSecurityGroupIngress&GroupId={db}&IpPermissions.1.IpProtocol=tcp\
+             &IpPermissions.1.FromPort=5432&IpPermissions.1.ToPort=5432&IpPermissions.1.Groups.1.GroupId={web}"
+        ),
+        "from-web",
+    );
+    let far = lab.group_id("far");
+    lab.ec2(
+        &format!("Action=AuthorizeSecurityGroupIngress&GroupId={far}&IpPermissions.1.IpProtocol=-1{WORLD}"),
+        "all",
+    );
+    lab.check(expect![[r#"
+        a -> d tcp/5432: passes [a: allow birth] [d: allow from-web]
+        b -> d tcp/5432: dropped [b: allow birth] [d: default deny]
+        a -> d tcp/22: dropped [a: allow birth] [d: default deny]
+        d -> a tcp/80: dropped [d: allow birth] [a: default deny]
+        d -> f tcp/80: passes [d: allow birth] [f: allow all]
+        a -> f tcp/80: LOST [a: allow birth]
+    "#]]);
+    lab.ec2(&format!("Action=DeleteVpcPeeringConnection&VpcPeeringConnectionId={first}"), "");
+    lab.check(expect![[r#"
+        a -> d tcp/5432: LOST [a: allow birth]
+        d -> f tcp/80: passes [d: allow birth] [f: allow all]
+    "#]]);
+}
+
 #[test]
 fn a_group_may_name_itself_and_ping_needs_a_rule_of_its_own() {
     let Some(mut lab) = Lab::of(

@@ -113,7 +113,9 @@ pub enum WhyError {
     #[error("`{0}` is not a service; write tcp/443, udp/53, icmp, icmp/8/0, icmpv6 or a protocol number such as 47")]
     BadService(String),
     /// Two ends that cannot meet.
-    #[error("`{from}` is in {from_vpc} and `{to}` in {to_vpc}; ask about two ends in one VPC")]
+    #[error(
+        "`{from}` is in {from_vpc} and `{to}` in {to_vpc}; ask about two ends in one VPC, or in two that are peered"
+    )]
     NoCommonVpc {
         /// One end, or the VPC that the question names.
         from: String,
@@ -258,7 +260,7 @@ impl Found {
     /// Looks an address up in the VPC.
     fn within(mut self, world: &World, vpc: &VpcId) -> Self {
         if let Some(address) = self.address {
-            self.eni = world.eni_at(vpc, address).cloned();
+            self.eni = world.eni_seen_from(vpc, address).cloned();
         }
         self
     }
@@ -298,7 +300,7 @@ fn common_vpc(world: &World, question: &Question, from: &Found, to: &Found) -> R
     let of = |end: &Found| end.eni.as_ref().map(|eni| (end.name.clone(), eni.vpc.clone()));
     let mut known = [named, of(from), of(to)].into_iter().flatten();
     let Some((name, vpc)) = known.next() else { return only_vpc(world, from, to) };
-    match known.find(|(_, other)| *other != vpc) {
+    match known.find(|(_, other)| !world.are_joined(&vpc, other)) {
         None => Ok(vpc),
         Some((to, to_vpc)) => Err(WhyError::NoCommonVpc { from: name, from_vpc: vpc, to, to_vpc }),
     }

@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
     sync::Arc,
 };
 
 use sekimori_core::{
     change::Change,
     feed::ClosedEni,
-    ids::{AccountId, EniId, GroupId, HostId, RuleId, VpcId},
+    ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, VpcId},
     packet::{Packet, Why},
     platform::PlatformPolicy,
     world::{self, GroupSet, Referent, Timeouts, Treatment, World, group_set},
@@ -294,7 +293,16 @@ impl Tables {
             Change::PutVpc(vpc) => {
                 note(&mut delta.names, self.vpcs.take(&vpc.id), |slot| Name::Vpc(slot, Some(vpc.id.clone())));
             }
-            Change::DeleteVpc(id) => delta.names.extend(self.vpcs.release(id).map(|slot| Name::Vpc(slot, None))),
+            Change::DeleteVpc(id) => {
+                if let Some(slot) = self.vpcs.release(id) {
+                    // Addresses of VPCs that it was peered with.
+                    let [first, last] = [0, u8::MAX].map(|byte| abi::AddressKey { vpc: slot, address: [byte; 16] });
+                    let seen: Vec<_> = self.members.range(first..=last).map(|(key, _)| *key).collect();
+                    seen.iter().for_each(|key| drop(self.members.remove(key)));
+                    delta.members.extend(seen.into_iter().map(|key| (key, None)));
+                    delta.names.push(Name::Vpc(slot, None));
+                }
+            }
             Change::PutGroup(group) => {
                 let id = &group.id;
                 note(&mut delta.names, self.numbers.groups.take(id), |slot| Name::Group(slot, Some(id.clone())));
@@ -338,7 +346,9 @@ impl Tables {
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
             | Change::PutPrefixListVersion(_)
-            | Change::DeletePrefixListVersion { .. } => {}
+            | Change::DeletePrefixListVersion { .. }
+            | Change::PutPeering(_)
+            | Change::DeletePeering(_) => {}
         }
     }
 
@@ -434,7 +444,7 @@ impl Tables {
             },
             _ => None,
         };
-        self.update_members(before.eni(id).map(Arc::as_ref), after.as_deref(), slot, delta);
+        self.update_members(before, id, slot, delta);
         match (slot, after.as_deref()) {
             (Some(slot), Some(eni)) => self.put_entry(slot, eni, delta),
             _ => self.drop_entry(id, delta),
@@ -465,29 +475,34 @@ impl Tables {
         delta.names.push(Name::Eni(slot, None));
     }
 
-    fn update_members(
-        &mut self,
-        before: Option<&world::Eni>,
-        after: Option<&world::Eni>,
-        slot: Option<u32>,
-        delta: &mut Delta,
-    ) {
-        let keys = |eni: Option<&world::Eni>, vpcs: &Slots<VpcId>| -> Vec<abi::AddressKey> {
-            let Some(eni) = eni else { return Vec::new() };
-            let Some(vpc) = vpcs.get(&eni.vpc) else { return Vec::new() };
-            eni.addresses.iter().map(|address: &IpAddr| address_key(vpc, *address)).collect()
-        };
-        let (old, new) = (keys(before, &self.vpcs), keys(after, &self.vpcs));
-        for key in old.iter().filter(|key| !new.contains(key)) {
-            self.members.remove(key);
-            delta.members.push((*key, None));
+    fn update_members(&mut self, was: &World, id: &EniId, slot: Option<u32>, delta: &mut Delta) {
+        let (before, after) = (was.eni(id).map(Arc::as_ref), self.world.eni(id).cloned());
+        let after = after.as_deref();
+        let mut new = BTreeMap::new();
+        for vpc in after.map(|eni| self.world.joined_with(&eni.vpc)).unwrap_or_default() {
+            for address in after.into_iter().flat_map(|eni| &eni.addresses) {
+                // As a peer's: what the other VPC knows by this address is not the ENI itself.
+                let own = slot.filter(|_| after.is_some_and(|eni| eni.vpc == vpc));
+                new.extend(self.vpcs.get(&vpc).map(|vpc| (address_key(vpc, *address), own)));
+            }
+        }
+        for vpc in before.map(|eni| was.joined_with(&eni.vpc)).unwrap_or_default() {
+            let Some(slot) = self.vpcs.get(&vpc) else { continue };
+            for address in before.into_iter().flat_map(|eni| &eni.addresses) {
+                let key = address_key(slot, *address);
+                let is_of_another = || self.world.eni_seen_from(&vpc, *address).is_some_and(|eni| eni.id != *id);
+                if !new.contains_key(&key) && !is_of_another() {
+                    self.members.remove(&key);
+                    delta.members.push((key, None));
+                }
+            }
         }
         let Some(groups) = self.group_numbers(after, delta) else { return };
-        let entry = MemberEntry { eni: slot, groups };
-        for key in new {
+        for (key, eni) in new {
+            let entry = MemberEntry { eni, groups: groups.clone() };
             if self.members.get(&key) != Some(&entry) {
                 self.members.insert(key, entry.clone());
-                delta.members.push((key, Some(entry.clone())));
+                delta.members.push((key, Some(entry)));
             }
         }
     }
@@ -568,6 +583,8 @@ impl Touched {
             Change::PutBypass(_) | Change::PutPlatform(_) => self.sets.extend(after.group_sets().cloned()),
             Change::PutAccount(account) => self.add_account(&account.id, before, after),
             Change::PutVpc(vpc) => self.add_vpc(&vpc.id, before, after),
+            Change::PutPeering(peering) => self.add_peering(&peering.id, before, after),
+            Change::DeletePeering(id) => self.add_peering(id, before, after),
             Change::PutKey(_)
             | Change::DeleteKey(_)
             | Change::PutTerminated(_)
@@ -597,6 +614,18 @@ impl Touched {
 
     fn add_group(&mut self, id: &GroupId, world: &World) {
         self.sets.extend(world.group_sets_with(id).cloned());
+    }
+
+    /// Each VPC comes to know, or to forget, the addresses of the other.
+    fn add_peering(&mut self, id: &PeeringId, before: &World, after: &World) {
+        let [was, is] = [before, after].map(|world| world.peerings().get(id).filter(|peering| peering.is_active()));
+        if was.is_some() == is.is_some() {
+            return;
+        }
+        for peering in was.into_iter().chain(is) {
+            let ends = [&peering.requester.vpc, &peering.accepter.vpc];
+            self.enis.extend(ends.into_iter().flat_map(|vpc| after.enis_in(vpc)).map(|eni| eni.id.clone()));
+        }
     }
 
     /// A platform policy knows what is outside a VPC by its blocks.

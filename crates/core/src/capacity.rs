@@ -173,7 +173,9 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::PutReport(_)
         | Change::DeleteReport { .. }
         | Change::PutPrefixListVersion(_)
-        | Change::DeletePrefixListVersion { .. } => Vec::new(),
+        | Change::DeletePrefixListVersion { .. }
+        | Change::PutPeering(_)
+        | Change::DeletePeering(_) => Vec::new(),
     }
 }
 

@@ -12,9 +12,10 @@ use crate::{
     bypass::BypassSet,
     diagnosis::Report,
     ids::{
-        AccountId, EniId, GroupId, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId,
-        SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, GroupId, InstanceId, KeyId, PeeringId, PortListId, PrefixListId, ReportId, RuleId,
+        SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
+    peering::Peering,
     platform::Platform,
     rule::Rule,
     snapshot::{Snapshot, SnapshotPolicy},
@@ -121,6 +122,10 @@ pub enum Change {
         /// Which version.
         version: u64,
     },
+    /// The peering connection is this.
+    PutPeering(Arc<Peering>),
+    /// The peering connection is forgotten.
+    DeletePeering(PeeringId),
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -137,6 +142,8 @@ pub enum Row {
     Key(KeyId),
     /// A VPC.
     Vpc(VpcId),
+    /// A peering connection.
+    Peering(PeeringId),
     /// A subnet.
     Subnet(SubnetId),
     /// A prefix list.
@@ -172,6 +179,7 @@ impl Row {
             Self::Bypass | Self::Platform | Self::Account(_) => return None,
             Self::Key(id) => Change::DeleteKey(id),
             Self::Vpc(id) => Change::DeleteVpc(id),
+            Self::Peering(id) => Change::DeletePeering(id),
             Self::Subnet(id) => Change::DeleteSubnet(id),
             Self::PrefixList(id) => Change::DeletePrefixList(id),
             Self::PortList(id) => Change::DeletePortList(id),
@@ -197,6 +205,7 @@ impl Row {
             Self::Account(id) => format!("b/account/{id}"),
             Self::Key(id) => format!("c/key/{id}"),
             Self::Vpc(id) => format!("d/vpc/{id}"),
+            Self::Peering(id) => format!("da/peering/{id}"),
             Self::Subnet(id) => format!("e/subnet/{id}"),
             Self::PrefixList(id) => format!("f/prefix-list/{id}"),
             Self::PortList(id) => format!("g/port-list/{id}"),
@@ -252,6 +261,8 @@ impl Change {
             Self::DeleteReport { account, id } => Row::Report(account.clone(), id.clone()),
             Self::PutPrefixListVersion(old) => Row::PrefixListVersion(old.list.clone(), old.version),
             Self::DeletePrefixListVersion { list, version } => Row::PrefixListVersion(list.clone(), *version),
+            Self::PutPeering(peering) => Row::Peering(peering.id.clone()),
+            Self::DeletePeering(id) => Row::Peering(id.clone()),
         }
     }
 
@@ -273,7 +284,8 @@ impl Change {
             | Self::DeleteSnapshotPolicy(_)
             | Self::DeleteSnapshot(_)
             | Self::DeleteReport { .. }
-            | Self::DeletePrefixListVersion { .. } => true,
+            | Self::DeletePrefixListVersion { .. }
+            | Self::DeletePeering(_) => true,
             Self::PutBypass(_)
             | Self::PutPlatform(_)
             | Self::PutAccount(_)
@@ -291,7 +303,8 @@ impl Change {
             | Self::PutSnapshotPolicy(_)
             | Self::PutSnapshot(_)
             | Self::PutReport(_)
-            | Self::PutPrefixListVersion(_) => false,
+            | Self::PutPrefixListVersion(_)
+            | Self::PutPeering(_) => false,
         }
     }
 }
@@ -330,6 +343,7 @@ impl World {
         all.extend(self.accounts.values().cloned().map(Change::PutAccount));
         all.extend(self.keys.values().cloned().map(Change::PutKey));
         all.extend(self.vpcs.values().cloned().map(Change::PutVpc));
+        all.extend(self.peerings.iter().cloned().map(Change::PutPeering));
         all.extend(self.subnets.values().cloned().map(Change::PutSubnet));
         all.extend(self.prefix_lists.values().cloned().map(Change::PutPrefixList));
         all.extend(self.port_lists.values().cloned().map(Change::PutPortList));
@@ -363,6 +377,7 @@ impl World {
             Row::Account(id) => self.accounts.contains_key(id),
             Row::Key(id) => self.keys.contains_key(id),
             Row::Vpc(id) => self.vpcs.contains_key(id),
+            Row::Peering(id) => self.peerings.get(id).is_some(),
             Row::Subnet(id) => self.subnets.contains_key(id),
             Row::PrefixList(id) => self.prefix_lists.contains_key(id),
             Row::PortList(id) => self.port_lists.contains_key(id),

@@ -3,6 +3,7 @@
 mod interface;
 mod lists;
 mod network;
+mod peering;
 mod rules;
 mod snapshots;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
     network::{NewSubnet, NewVpc, VpcIpv6},
+    peering::NewPeering,
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
     snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
 };
@@ -20,8 +22,8 @@ use crate::{
     bypass::BypassSet,
     diagnosis::MetricResult,
     ids::{
-        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId,
-        SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PeeringId, PortListId, PrefixListId,
+        ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
     limits::LimitMode,
     platform::PlatformPolicy,
@@ -592,6 +594,31 @@ pub enum Command {
         /// Only while the list is at this version.
         at: u64,
     },
+    /// Asks for a peering connection.
+    CreatePeering(NewPeering),
+    /// Accepts a peering connection.
+    AcceptPeering {
+        /// The owner of the VPC that was asked.
+        account: AccountId,
+        /// The connection.
+        peering: PeeringId,
+    },
+    /// Refuses a peering connection.
+    RejectPeering {
+        /// The owner of the VPC that was asked.
+        account: AccountId,
+        /// The connection.
+        peering: PeeringId,
+    },
+    /// Ends requests for peering connections that nobody answered, and forgets what has ended long enough ago.
+    KeepPeerings,
+    /// Ends a peering connection.
+    DeletePeering {
+        /// An owner of one of the VPCs.
+        account: AccountId,
+        /// The connection.
+        peering: PeeringId,
+    },
 }
 
 impl Command {
@@ -655,4 +682,6 @@ pub enum Outcome {
     Report(ReportId),
     /// The prefix list that was deleted, as it was.
     DeletedPrefixList(Arc<PrefixList>),
+    /// The peering connection that was asked for or accepted.
+    Peering(PeeringId),
 }

@@ -107,6 +107,10 @@ id!(
     /// A snapshot of a group's rules.
     SnapshotId
 );
+id!(
+    /// A peering connection of two VPCs.
+    PeeringId
+);
 
 /// A source of fresh ids: a deterministic stream seeded by the caller's entropy.
 ///

@@ -24,6 +24,7 @@ pub mod flow;
 pub mod ids;
 pub mod limits;
 pub mod packet;
+pub mod peering;
 pub mod platform;
 pub mod refusal;
 pub mod resource;

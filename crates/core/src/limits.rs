@@ -59,6 +59,8 @@ pub const FINDINGS_MAX: usize = 50;
 pub const FINDING_CHARACTERS_MAX: usize = 1_024;
 /// The smallest and largest system disk of an instance, in GiB.
 pub const SYSTEM_DISK_GIB: std::ops::RangeInclusive<u32> = 1..=2_048;
+/// Active peering connections of a VPC, whatever the quota: the most that Amazon grants.
+pub const VPC_PEERINGS_MAX: u32 = 125;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 
@@ -116,6 +118,10 @@ pub struct Limits {
     pub ipv6_per_eni: u32,
     /// Secondary ENIs of an account in a region, attached or not.
     pub secondary_enis: u32,
+    /// Active peering connections of a VPC (EC2).
+    pub peerings_per_vpc: u32,
+    /// Peering connections that an account has asked for and nobody has answered (EC2).
+    pub pending_peerings: u32,
 }
 
 impl Limits {
@@ -150,6 +156,8 @@ impl Limits {
         ipv4_per_eni: 50,
         ipv6_per_eni: 10,
         secondary_enis: 5_000,
+        peerings_per_vpc: 50,
+        pending_peerings: 25,
     };
 
     const EC2: Self = Self {
@@ -173,6 +181,8 @@ impl Limits {
         ipv4_per_eni: 50,
         ipv6_per_eni: 50,
         secondary_enis: 5_000,
+        peerings_per_vpc: 50,
+        pending_peerings: 25,
     };
 
     const HOST: Self = Self {
@@ -196,6 +206,8 @@ impl Limits {
         ipv4_per_eni: ENI_ADDRESSES_MAX as u32,
         ipv6_per_eni: ENI_ADDRESSES_MAX as u32,
         secondary_enis: HOST_ENIS_MAX,
+        peerings_per_vpc: VPC_PEERINGS_MAX,
+        pending_peerings: VPC_PEERINGS_MAX,
     };
 
     /// How many rules one rule that names a list counts as: EC2 and ECS count the list's capacity.

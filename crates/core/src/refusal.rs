@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, EniId, GroupId, InstanceId, PrefixListId, RuleId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PeeringId, PrefixListId, RuleId, VpcId},
     rule::{Direction, Protocol, RuleSpec},
     world::{InstanceState, Revision},
 };
@@ -37,6 +37,8 @@ pub enum Kind {
     SnapshotPolicy,
     /// A snapshot of a group's rules.
     Snapshot,
+    /// A peering connection.
+    Peering,
 }
 
 impl std::fmt::Display for Kind {
@@ -55,6 +57,7 @@ impl std::fmt::Display for Kind {
             Self::ResourceGroup => "resource group",
             Self::SnapshotPolicy => "snapshot policy",
             Self::Snapshot => "snapshot",
+            Self::Peering => "VPC peering connection",
         })
     }
 }
@@ -132,6 +135,10 @@ pub enum Counted {
     GroupsOfSnapshotPolicy,
     /// Secondary ENIs of an account in a region.
     SecondaryEnis,
+    /// Active peering connections of a VPC.
+    Peerings,
+    /// Peering connections that an account has asked for and nobody has answered.
+    PendingPeerings,
 }
 
 impl std::fmt::Display for Counted {
@@ -171,6 +178,8 @@ impl std::fmt::Display for Counted {
             Self::SnapshotPolicies => "snapshot policies of one account",
             Self::GroupsOfSnapshotPolicy => "security groups of one snapshot policy",
             Self::SecondaryEnis => "secondary network interfaces in this region",
+            Self::Peerings => "active peering connections of one VPC",
+            Self::PendingPeerings => "peering connections that wait to be accepted",
         })
     }
 }
@@ -311,6 +320,26 @@ pub enum Refusal {
         cidr: String,
         /// What it overlaps.
         other: String,
+    },
+    /// The two VPCs are peered, or about to be.
+    #[error("the two VPCs have peering connection `{peering}` already; use that one, or delete it first")]
+    PeeringExists {
+        /// The connection.
+        peering: PeeringId,
+    },
+    /// Another account has to accept or refuse.
+    #[error("peering connection `{peering}` is answered by the owner of the accepter VPC; use a key of that account")]
+    NotAccepter {
+        /// The connection.
+        peering: PeeringId,
+    },
+    /// It does not stand where it would have to.
+    #[error("peering connection `{peering}` is {status}; this is possible only before that")]
+    PeeringState {
+        /// The connection.
+        peering: PeeringId,
+        /// Where it stands.
+        status: String,
     },
     /// A subnet has no free address.
     #[error("subnet `{subnet}` has no free private address; use a larger or another subnet")]

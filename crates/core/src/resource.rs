@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     change::Change,
-    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, PeeringId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    peering::Peering,
     refusal::Kind,
     rule::Rule,
     tags::Tags,
@@ -32,6 +33,8 @@ pub enum Resource {
     PortList(PortListId),
     /// A rule.
     Rule(RuleId),
+    /// A peering connection.
+    Peering(PeeringId),
 }
 
 /// The kind of such a thing.
@@ -53,11 +56,13 @@ pub enum ResourceKind {
     PortList,
     /// Rules.
     Rule,
+    /// Peering connections.
+    Peering,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Vpc,
         Self::Subnet,
         Self::Instance,
@@ -66,6 +71,7 @@ impl ResourceKind {
         Self::PrefixList,
         Self::PortList,
         Self::Rule,
+        Self::Peering,
     ];
 
     /// The resource of this kind that an id names, whether it is there or not.
@@ -80,6 +86,7 @@ impl ResourceKind {
             Self::PrefixList => Resource::PrefixList(id.into()),
             Self::PortList => Resource::PortList(id.into()),
             Self::Rule => Resource::Rule(id.into()),
+            Self::Peering => Resource::Peering(id.into()),
         }
     }
 
@@ -98,6 +105,7 @@ impl ResourceKind {
                 let own = world.groups().filter(|group| group.account == *account);
                 own.flat_map(|group| group.rules.keys().cloned().map(Resource::Rule)).collect()
             }
+            Self::Peering => world.peerings().iter().map(|one| Resource::Peering(one.id.clone())).collect(),
         };
         all.retain(|one| world.labels(one).is_some_and(|labels| labels.account == account));
         all
@@ -130,6 +138,7 @@ impl Resource {
             Self::PrefixList(id) => id.as_str(),
             Self::PortList(id) => id.as_str(),
             Self::Rule(id) => id.as_str(),
+            Self::Peering(id) => id.as_str(),
         }
     }
 
@@ -145,6 +154,7 @@ impl Resource {
             Self::PrefixList(_) => Kind::PrefixList,
             Self::PortList(_) => Kind::PortList,
             Self::Rule(_) => Kind::Rule,
+            Self::Peering(_) => Kind::Peering,
         }
     }
 }
@@ -184,6 +194,12 @@ impl World {
             Resource::Group(id) => labels!(self.group(id), one, self.region_of(&one.vpc)),
             Resource::PrefixList(id) => labels!(self.prefix_list(id), one, &one.region),
             Resource::PortList(id) => labels!(self.port_list(id), one, &one.region),
+            Resource::Peering(id) => self.peerings().get(id).map(|one| Labels {
+                account: &one.requester.account,
+                region: &one.region,
+                resource_group: "",
+                tags: &one.tags,
+            }),
         }
     }
 
@@ -206,6 +222,11 @@ impl World {
                 relabelled!(self.prefix_list(id), PutPrefixList, PrefixList, tags, resource_group)
             }
             Resource::PortList(id) => relabelled!(self.port_list(id), PutPortList, PortList, tags, resource_group),
+            // It is in no resource group.
+            Resource::Peering(id) => {
+                let old = self.peerings().get(id);
+                old.map(|old| Change::PutPeering(Arc::new(Peering { tags, ..Peering::clone(old) })))
+            }
             // A rule is where its group is.
             Resource::Rule(id) => self.rule(id).map(|(group, old)| Change::PutRule {
                 group: group.id.clone(),

@@ -76,7 +76,7 @@ fn may_send_unjudged(eni: &Eni, local: IpAddr) -> bool {
 
 /// Step 3: the first group, by id, that both ends carry and whose inner access is Accept.
 fn shared_accepting_group(world: &World, eni: &Eni, peer: IpAddr) -> Option<GroupId> {
-    let peer = world.eni_at(&eni.vpc, peer)?;
+    let peer = world.eni_seen_from(&eni.vpc, peer)?;
     let shared = eni.groups.iter().filter(|id| peer.groups.contains(id));
     shared.filter(|id| world.group(id).is_some_and(|group| group.accepts_inner())).min().cloned()
 }
@@ -136,7 +136,9 @@ fn peer_matches(world: &World, eni: &Eni, peer: &Peer, address: IpAddr) -> bool 
         Peer::PrefixList(id) => {
             world.prefix_list(id).is_some_and(|list| list.entries.iter().any(|entry| entry.cidr.contains(address)))
         }
-        Peer::Group { group, .. } => world.eni_at(&eni.vpc, address).is_some_and(|peer| peer.groups.contains(group)),
+        Peer::Group { group, .. } => {
+            world.eni_seen_from(&eni.vpc, address).is_some_and(|peer| peer.groups.contains(group))
+        }
     }
 }
 

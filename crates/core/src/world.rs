@@ -5,7 +5,10 @@
 //! the copy it was tried on. It changes only through [`World::apply`]; the indexes below are derived in
 //! the same place and can never disagree with the entities.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use imbl::{OrdMap, OrdSet};
 
@@ -19,9 +22,10 @@ use crate::{
     change::Change,
     diagnosis::Report,
     ids::{
-        AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, ReportId, RuleId, SubnetId,
-        VpcId,
+        AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PeeringId, PortListId, PrefixListId, ReportId, RuleId,
+        SubnetId, VpcId,
     },
+    peering::{Peering, Peerings},
     platform::Platform,
     rule::{Peer, Rule, Service},
     snapshot::Snapshots,
@@ -41,6 +45,7 @@ pub struct World {
     pub(crate) accounts: OrdMap<AccountId, Arc<Account>>,
     pub(crate) keys: OrdMap<KeyId, Arc<AccessKey>>,
     pub(crate) vpcs: OrdMap<VpcId, Arc<Vpc>>,
+    pub(crate) peerings: Peerings,
     pub(crate) subnets: OrdMap<SubnetId, Arc<Subnet>>,
     pub(crate) instances: OrdMap<InstanceId, Arc<Instance>>,
     pub(crate) terminated: TerminatedInstances,
@@ -59,6 +64,8 @@ pub struct World {
 #[derive(Clone, Debug, Default)]
 struct Index {
     enis_by_address: OrdMap<(VpcId, IpAddr), EniId>,
+    /// Addresses, each as often as VPCs see it.
+    seen_addresses: usize,
     enis_by_group_set: OrdMap<GroupSet, OrdSet<EniId>>,
     group_sets_by_group: OrdMap<GroupId, OrdSet<GroupSet>>,
     enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
@@ -183,10 +190,23 @@ impl World {
         self.enis.len()
     }
 
-    /// How many private addresses the ENIs have.
+    /// How many private addresses the ENIs have, each counted once in every VPC that sees it: its own, and those
+    /// that are peered with that.
     #[must_use]
     pub fn address_count(&self) -> usize {
-        self.index.enis_by_address.len()
+        self.index.seen_addresses
+    }
+
+    /// The ENIs of a VPC that have an address.
+    pub fn enis_in(&self, vpc: &VpcId) -> impl Iterator<Item = &Arc<Eni>> + use<'_> {
+        self.addresses_in(vpc).filter(|(address, eni)| eni.addresses.first() == Some(address)).map(|(_, eni)| eni)
+    }
+
+    fn addresses_in(&self, vpc: &VpcId) -> impl Iterator<Item = (IpAddr, &Arc<Eni>)> + use<'_> {
+        let lowest = (vpc.clone(), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let highest = (vpc.clone(), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
+        let known = self.index.enis_by_address.range(lowest..=highest);
+        known.filter_map(|((_, address), id)| Some((*address, self.enis.get(id)?)))
     }
 
     /// The ENIs of an instance, the primary first.
@@ -349,7 +369,27 @@ impl World {
             Change::DeletePrefixListVersion { list, version } => {
                 self.prefix_list_versions.remove(&(list.clone(), *version));
             }
+            Change::PutPeering(peering) => self.put_peering(peering),
+            Change::DeletePeering(id) => self.delete_peering(id),
         }
+    }
+
+    fn put_peering(&mut self, peering: &Arc<Peering>) {
+        self.delete_peering(&peering.id);
+        self.peerings.put(peering);
+        self.index.seen_addresses += self.addresses_shared_by(peering);
+    }
+
+    fn delete_peering(&mut self, id: &PeeringId) {
+        let Some(old) = self.peerings.get(id).cloned() else { return };
+        self.index.seen_addresses -= self.addresses_shared_by(&old);
+        self.peerings.delete(id);
+    }
+
+    /// The addresses that a connection shows to its other end.
+    fn addresses_shared_by(&self, peering: &Peering) -> usize {
+        let sides = [&peering.requester.vpc, &peering.accepter.vpc].into_iter().filter(|_| peering.is_active());
+        sides.map(|vpc| self.addresses_in(vpc).count()).sum()
     }
 
     fn put_eni(&mut self, eni: &Arc<Eni>) {
@@ -357,6 +397,7 @@ impl World {
         for address in &eni.addresses {
             self.index.enis_by_address.insert((eni.vpc.clone(), *address), eni.id.clone());
         }
+        self.index.seen_addresses += eni.addresses.len() * (1 + self.peerings.count(&eni.vpc));
         if let Some(instance) = &eni.instance {
             self.index.enis_by_instance.insert((instance.clone(), eni.device_index), eni.id.clone());
         }
@@ -374,6 +415,7 @@ impl World {
         for address in &eni.addresses {
             self.index.enis_by_address.remove(&(eni.vpc.clone(), *address));
         }
+        self.index.seen_addresses -= eni.addresses.len() * (1 + self.peerings.count(&eni.vpc));
         if let Some(instance) = &eni.instance {
             self.index.enis_by_instance.remove(&(instance.clone(), eni.device_index));
         }

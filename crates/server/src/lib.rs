@@ -29,10 +29,10 @@ mod outside;
 pub mod replay;
 mod run;
 pub mod secrets;
-mod snapshots;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod timer;
 pub mod usage;
 
 use std::{

@@ -29,8 +29,8 @@ use crate::{
     native, outside,
     replay::Replay,
     secrets::{self, Secrets},
-    snapshots,
     store::{self, RedbStore, Store, StoreError},
+    timer,
     usage::{self, Usage},
 };
 
@@ -70,11 +70,11 @@ pub async fn run_on(
     let agents = tokio::spawn(feed.serve(feed_socket, stopped));
     let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
     let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
-    let snapshots = tokio::spawn(snapshots::keep(app.committer.clone()));
+    let timer = tokio::spawn(timer::keep(app.committer.clone()));
     let usage = Arc::clone(&app.usage);
     http::serve(listener, tls.map(|tls| tls.acceptor), http::router(app), shutdown).await;
     control.abort();
-    snapshots.abort();
+    timer.abort();
     drop(stop);
     let agents = agents.await;
     writer.stop().await;

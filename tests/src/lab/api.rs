@@ -8,6 +8,7 @@ use sekimori_cloud::{
 use sekimori_core::{
     change::Change,
     command::Outcome,
+    ids::{PeeringId, VpcId},
     world::{Revision, Vpc},
 };
 use std::sync::Arc;
@@ -38,6 +39,16 @@ impl Lab {
             }
         };
         String::from_utf8_lossy(&reply.body).into_owned()
+    }
+
+    /// Peers two VPCs; the connection's id.
+    pub fn peer(&mut self, one: &VpcId, other: &VpcId) -> PeeringId {
+        let call = format!("Action=CreateVpcPeeringConnection&VpcId={one}&PeerVpcId={other}");
+        let told = self.ec2(&call, "");
+        let after = told.split_once("<vpcPeeringConnectionId>").and_then(|(_, rest)| rest.split_once('<'));
+        let Some((id, _)) = after else { fail(&format!("no connection in {told}")) };
+        self.ec2(&format!("Action=AcceptVpcPeeringConnection&VpcPeeringConnectionId={id}"), "");
+        PeeringId::from(id)
     }
 
     /// Moves the VPCs of the lab, which are nowhere, to where calls look for them.

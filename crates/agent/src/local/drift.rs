@@ -9,7 +9,7 @@ use std::{
 
 use sekimori_core::{
     change::Change,
-    ids::{EniId, InstanceId, VpcId},
+    ids::{EniId, InstanceId, PeeringId, VpcId},
 };
 
 use super::{LocalCompute, Placed, wanted::outside_name};
@@ -24,6 +24,8 @@ pub enum Touched {
     Instance(InstanceId),
     /// The ENI, if anything that the kernel knows of it has changed.
     Eni(EniId),
+    /// The link between two routers.
+    Peering(PeeringId),
 }
 
 impl Touched {
@@ -42,6 +44,8 @@ impl Touched {
             Change::DeleteInstance(id) => Some(Self::Instance(id.clone())),
             Change::PutEni(eni) => Some(Self::Eni(eni.id.clone())),
             Change::DeleteEni(id) => Some(Self::Eni(id.clone())),
+            Change::PutPeering(peering) => Some(Self::Peering(peering.id.clone())),
+            Change::DeletePeering(id) => Some(Self::Peering(id.clone())),
             Change::PutBypass(_)
             | Change::PutPlatform(_)
             | Change::PutAccount(_)
@@ -89,6 +93,8 @@ pub enum Drift {
         /// Its instance.
         instance: InstanceId,
     },
+    /// The link of a peering connection.
+    Peering(PeeringId),
 }
 
 impl Drift {
@@ -98,6 +104,7 @@ impl Drift {
         match self {
             Self::Router(vpc) | Self::Outside(vpc) => Touched::Vpc(vpc.clone()),
             Self::Instance(instance) | Self::Link { instance, .. } => Touched::Instance(instance.clone()),
+            Self::Peering(id) => Touched::Peering(id.clone()),
         }
     }
 }
@@ -109,6 +116,7 @@ impl fmt::Display for Drift {
             Self::Outside(vpc) => write!(f, "namespace `{}` was removed or replaced", outside_name(vpc)),
             Self::Instance(instance) => write!(f, "namespace `{instance}` was removed or replaced"),
             Self::Link { eni, instance } => write!(f, "the link of ENI `{eni}` of instance `{instance}` was removed"),
+            Self::Peering(id) => write!(f, "the link of peering connection `{id}` was removed"),
         }
     }
 }
@@ -133,6 +141,13 @@ impl LocalCompute {
         }
         for (id, placed) in &self.placed {
             all.extend(lost_of(id, placed, links.get(&placed.vpc)));
+        }
+        for (id, joined) in &self.joined {
+            let name = joined.link();
+            let is_there = |vpc: &VpcId| links.get(vpc).is_none_or(|links| links.contains(&name));
+            if !joined.vpcs().into_iter().all(is_there) {
+                all.push(Drift::Peering(id.clone()));
+            }
         }
         all
     }

@@ -18,6 +18,7 @@ mod claim;
 mod drift;
 mod error;
 mod pair;
+mod peering;
 mod port;
 mod registry;
 mod remove;
@@ -34,12 +35,13 @@ use std::{
 };
 
 use sekimori_core::{
-    ids::{EniId, HostId, InstanceId, VpcId},
+    ids::{EniId, HostId, InstanceId, PeeringId, VpcId},
     world::World,
 };
 
 use self::{
     claim::{Claim, Claims},
+    peering::{Joined, WantedPeering},
     port::Place,
     registry::Registry,
     router::Router,
@@ -122,6 +124,7 @@ pub struct LocalCompute {
     registry: Registry,
     routers: BTreeMap<VpcId, Router>,
     placed: BTreeMap<InstanceId, Placed>,
+    joined: BTreeMap<PeeringId, Joined>,
 }
 
 /// An instance that was made or adopted.
@@ -137,6 +140,8 @@ struct Placed {
 struct Plan {
     vpcs: BTreeMap<VpcId, WantedVpc>,
     instances: Vec<WantedInstance>,
+    /// Peering connections; `None` is one that has to go.
+    peerings: BTreeMap<PeeringId, Option<WantedPeering>>,
     vpcs_gone: BTreeSet<VpcId>,
     instances_gone: BTreeSet<InstanceId>,
     /// Whether what was complete is looked at again.
@@ -156,7 +161,8 @@ impl LocalCompute {
     /// # Errors
     /// When another process uses the directory, or the list cannot be read or is damaged.
     pub fn open(dir: &Path) -> Result<Self, LocalError> {
-        Ok(Self { registry: Registry::open(dir)?, routers: BTreeMap::new(), placed: BTreeMap::new() })
+        let registry = Registry::open(dir)?;
+        Ok(Self { registry, routers: BTreeMap::new(), placed: BTreeMap::new(), joined: BTreeMap::new() })
     }
 
     /// Makes the kernel equal to the world's instances on this host: repairs, completes and removes.
@@ -174,6 +180,7 @@ impl LocalCompute {
         for id in self.registry.vpcs() {
             self.plan_vpc(&mut plan, world, &here, id);
         }
+        self.plan_peerings(&mut plan, world, &here, BTreeSet::new());
         self.settle(plan, guard, &mut report).await;
         report
     }
@@ -190,9 +197,10 @@ impl LocalCompute {
         let mut report = Report::default();
         let mut plan = Plan::default();
         let here = Here { host, has_ipv6: sysctl::has_ipv6() };
-        let mut instances = BTreeSet::new();
+        let (mut instances, mut peerings) = (BTreeSet::new(), BTreeSet::new());
         for one in touched {
             match one {
+                Touched::Peering(id) => drop(peerings.insert(id.clone())),
                 Touched::Vpc(id) => {
                     self.plan_vpc(&mut plan, world, &here, id);
                     instances.extend(self.instances_of_lost(id));
@@ -214,6 +222,7 @@ impl LocalCompute {
         let looked_at: BTreeSet<_> =
             plan.instances.iter().flat_map(|one| one.ports.iter().map(|port| &port.eni)).collect();
         report.ports.retain(|port| !looked_at.contains(&port.eni));
+        self.plan_peerings(&mut plan, world, &here, peerings);
         self.settle(plan, guard, &mut report).await;
         report
     }
@@ -291,9 +300,10 @@ impl LocalCompute {
     /// Removes before it makes, so that names and addresses are free for their next owner.
     async fn settle(&mut self, plan: Plan, guard: &mut impl Guard, report: &mut Report) {
         self.remove_instances(&plan, guard, report).await;
-        let Plan { vpcs, instances, vpcs_gone, is_thorough, .. } = plan;
+        let Plan { vpcs, instances, peerings, vpcs_gone, is_thorough, .. } = plan;
         let claims = claim::claim(&mut self.registry, &self.routers, vpcs, instances, report);
         let refused = self.ensure_routers(&claims.vpcs, is_thorough, report).await;
+        self.settle_peerings(peerings, is_thorough, report).await;
         let mut starting = Vec::new();
         for instance in &claims.instances {
             let made = match refused.get(&instance.vpc.id) {
@@ -339,7 +349,7 @@ impl LocalCompute {
         report: &mut Report,
         starting: &mut Vec<(VpcId, String)>,
     ) -> Result<(), LocalError> {
-        let Self { registry, routers, placed } = self;
+        let Self { registry, routers, placed, joined: _ } = self;
         let Some(router) = routers.get(&wanted.vpc.id) else { return Ok(()) };
         let name = wanted.id.as_str();
         let (ns, netlink) = router::open_or_create(name, sysctl::HOST)?;

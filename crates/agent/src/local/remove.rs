@@ -116,6 +116,7 @@ impl LocalCompute {
             Some(router) => Some(router),
             None => Router::open(id)?,
         };
+        self.joined.retain(|_, joined| !joined.vpcs().contains(&id));
         router::remove(router, id).await
     }
 }

@@ -97,10 +97,18 @@ impl WantedVpc {
         Some(Self { id: id.clone(), cidr: vpc.cidr, ipv6: vpc.ipv6, has_ipv6 })
     }
 
+    pub(super) fn block(&self) -> Ipv4Net {
+        self.cidr
+    }
+
+    /// Its IPv6 block, as far as the kernel can do IPv6.
+    pub(super) fn ipv6_block(&self) -> Option<Ipv6Net> {
+        self.ipv6.filter(|_| self.has_ipv6)
+    }
+
     /// The router's settings that are no link's: its own addresses never leave through the default route.
     pub(super) fn router_settings(&self) -> Vec<Setting> {
-        let ipv6 = self.ipv6.filter(|_| self.has_ipv6);
-        let blocks = std::iter::once(IpNet::V4(self.cidr)).chain(ipv6.map(IpNet::V6));
+        let blocks = std::iter::once(IpNet::V4(self.cidr)).chain(self.ipv6_block().map(IpNet::V6));
         blocks.map(|to| Setting::Blackhole { to }).collect()
     }
 
@@ -269,13 +277,17 @@ fn address(link: u32, address: IpAddr, length: u8) -> Setting {
     Setting::Address { link, address: IpNet::new(address, length).unwrap_or_else(|_| address.into()) }
 }
 
-/// The name of an ENI's link in the router: `e` and 56 bits of the id's FNV-1a hash, 15 characters.
+/// The name of an ENI's link in the router.
 fn link_name(eni: &EniId) -> String {
-    let hash = eni
-        .as_str()
+    hashed_name('e', eni.as_str())
+}
+
+/// A letter and 56 bits of the id's FNV-1a hash: the 15 characters that a link's name may have.
+pub(super) fn hashed_name(letter: char, id: &str) -> String {
+    let hash = id
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("e{:014x}", hash >> 8)
+    format!("{letter}{:014x}", hash >> 8)
 }
 
 #[cfg(test)]

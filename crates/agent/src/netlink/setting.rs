@@ -13,7 +13,7 @@ use rtnetlink::{
         AddressFamily,
         address::{AddressAttribute, AddressFlags, AddressMessage},
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
-        route::{RouteAttribute, RouteMessage, RouteScope, RouteType},
+        route::{RouteAttribute, RouteFlags, RouteMessage, RouteScope, RouteType},
     },
 };
 use sekimori_core::address::Mac;
@@ -60,6 +60,15 @@ pub enum Setting {
         /// The table that the route is in; `None` is the main one.
         table: Option<u32>,
     },
+    /// The block is behind the other end of a link between two routers, whatever addresses the link has.
+    Across {
+        /// The link.
+        link: u32,
+        /// The block.
+        to: IpNet,
+        /// A neighbour on the link.
+        gateway: IpAddr,
+    },
     /// What goes to the block, and has no better route, is dropped in silence.
     Blackhole {
         /// The block.
@@ -87,6 +96,7 @@ impl fmt::Display for Setting {
             Self::Via { link, to, gateway, table: Some(table) } => {
                 write!(f, "route to {to} via {gateway} on link {link} in table {table}")
             }
+            Self::Across { link, to, gateway } => write!(f, "route to {to} across link {link} via {gateway}"),
             Self::Blackhole { to } => write!(f, "blackhole route to {to}"),
             Self::Neighbour { link, address, .. } => write!(f, "neighbour {address} of link {link}"),
         }
@@ -110,7 +120,7 @@ impl Setting {
                 complete(request.message_mut());
                 request.execute().boxed()
             }
-            Self::OnLink { .. } | Self::Via { .. } | Self::Blackhole { .. } => {
+            Self::OnLink { .. } | Self::Via { .. } | Self::Across { .. } | Self::Blackhole { .. } => {
                 let Some(message) = self.route() else { return ready(Ok(())).boxed() };
                 handle.route().add(message).replace().execute().boxed()
             }
@@ -130,7 +140,7 @@ impl Setting {
                 let message = request.message_mut().clone();
                 Some(handle.address().del(message).execute().boxed())
             }
-            Self::OnLink { .. } | Self::Via { .. } | Self::Blackhole { .. } => {
+            Self::OnLink { .. } | Self::Via { .. } | Self::Across { .. } | Self::Blackhole { .. } => {
                 Some(handle.route().del(self.route()?).execute().boxed())
             }
             Self::Neighbour { link, address, .. } => {
@@ -146,6 +156,11 @@ impl Setting {
             Self::Via { link, to, gateway, table } => {
                 let mut message = via(*link, *to, *gateway)?;
                 message.attributes.extend(table.map(RouteAttribute::Table));
+                Some(message)
+            }
+            Self::Across { link, to, gateway } => {
+                let mut message = via(*link, *to, *gateway)?;
+                message.header.flags |= RouteFlags::Onlink;
                 Some(message)
             }
             Self::Blackhole { to } => Some(blackhole(*to)),

@@ -39,7 +39,9 @@ impl Connection {
                 )
             }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
-            FromServer::Snapshot { .. } | FromServer::Commit { .. } => anyhow::bail!("the server did not say welcome"),
+            FromServer::Snapshot { .. } | FromServer::Commit { .. } => {
+                anyhow::bail!("the server did not say welcome")
+            }
         }
     }
 

@@ -151,7 +151,9 @@ fn a_question_without_an_answer_says_which_part_is_wrong() {
         "i-far",
         "i-db",
         "tcp/1",
-        expect!["error: `i-far` is in vpc-2 and `i-db` in vpc-1; ask about two ends in one VPC"],
+        expect![
+            "error: `i-far` is in vpc-2 and `i-db` in vpc-1; ask about two ends in one VPC, or in two that are peered"
+        ],
     );
     check(
         "198.51.100.1",
@@ -178,7 +180,12 @@ fn a_question_without_an_answer_says_which_part_is_wrong() {
     let unknown = Question { vpc: Some("vpc-9".to_owned()), ..question("i-web", "i-db", "tcp/1") };
     check_question(&unknown, expect!["error: no VPC `vpc-9`; list them with DescribeVpcs"]);
     let other = Question { vpc: Some("vpc-2".to_owned()), ..question("i-web", "1.1.1.1", "tcp/1") };
-    check_question(&other, expect!["error: `vpc-2` is in vpc-2 and `i-web` in vpc-1; ask about two ends in one VPC"]);
+    check_question(
+        &other,
+        expect![
+            "error: `vpc-2` is in vpc-2 and `i-web` in vpc-1; ask about two ends in one VPC, or in two that are peered"
+        ],
+    );
 }
 
 #[test]

@@ -112,6 +112,11 @@ pub enum Action {
     DescribeSnapshots,
     DescribeImages,
     DescribeLaunchTemplates,
+    CreateVpcPeeringConnection,
+    AcceptVpcPeeringConnection,
+    RejectVpcPeeringConnection,
+    DeleteVpcPeeringConnection,
+    DescribeVpcPeeringConnections,
 }
 
 /// An operation in the table.
@@ -145,6 +150,7 @@ const POOLS: [Parameter; 4] = [
     refuses("Ipv6IpamPoolId", Id),
     refuses("Ipv6NetmaskLength", Integer),
 ];
+const PEERING: [Parameter; 1] = [needs("VpcPeeringConnectionId", Id)];
 const GROUP: [Parameter; 2] = [takes("GroupId", Id), takes("GroupName", Text)];
 /// The rules of a call, listed.
 const PERMISSIONS: [Parameter; 16] = [
@@ -418,6 +424,29 @@ pub const OPERATIONS: &[Entry] = &[
             refuses("Ipv4Prefix.N", Address),
             refuses("Ipv4PrefixCount", Integer),
         ],
+    ),
+    changes(
+        Action::CreateVpcPeeringConnection,
+        "CreateVpcPeeringConnection",
+        &join::<8>(&[
+            &[
+                needs("VpcId", Id),
+                takes("PeerVpcId", Id),
+                takes("PeerOwnerId", Id),
+                takes("PeerRegion", Choice),
+                // No names are resolved here.
+                ignores("RequesterPeeringConnectionOptions.*", Text),
+            ],
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    changes(Action::AcceptVpcPeeringConnection, "AcceptVpcPeeringConnection", &PEERING),
+    changes(Action::RejectVpcPeeringConnection, "RejectVpcPeeringConnection", &PEERING),
+    changes(Action::DeleteVpcPeeringConnection, "DeleteVpcPeeringConnection", &PEERING),
+    reads(
+        Action::DescribeVpcPeeringConnections,
+        "DescribeVpcPeeringConnections",
+        &join::<5>(&[&[takes("VpcPeeringConnectionId.N", Id)], &FILTER, &PARTS]),
     ),
     changes(
         Action::UnassignPrivateIpAddresses,

@@ -27,6 +27,7 @@ pub enum IdKind {
     PrefixList,
     RouteTable,
     NetworkAcl,
+    Peering,
 }
 
 impl IdKind {
@@ -43,6 +44,7 @@ impl IdKind {
             Self::PrefixList => "pl",
             Self::RouteTable => "rtb",
             Self::NetworkAcl => "acl",
+            Self::Peering => "pcx",
         }
     }
 }
@@ -431,6 +433,7 @@ fn malformed(action: Option<Action>, kind: IdKind, id: &str) -> Failure {
         IdKind::PrefixList => failure(400, "InvalidPrefixListId.Malformed", expecting),
         IdKind::RouteTable => failure(400, "InvalidRouteTableId.Malformed", expecting),
         IdKind::NetworkAcl => failure(400, "InvalidNetworkAclId.Malformed", expecting),
+        IdKind::Peering => failure(400, "InvalidVpcPeeringConnectionId.Malformed", expecting),
     }
 }
 

@@ -164,7 +164,12 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::DescribeVolumes
         | Action::DescribeSnapshots
         | Action::DescribeImages
-        | Action::DescribeLaunchTemplates => &[],
+        | Action::DescribeLaunchTemplates
+        | Action::CreateVpcPeeringConnection
+        | Action::AcceptVpcPeeringConnection
+        | Action::RejectVpcPeeringConnection
+        | Action::DeleteVpcPeeringConnection => &[],
+        Action::DescribeVpcPeeringConnections => &PEERING,
     }
 }
 
@@ -369,6 +374,21 @@ const NETWORK_ACL: [&str; 19] = [
     "tag-key",
     "tag:<key>",
     "vpc-id",
+];
+
+const PEERING: [&str; 12] = [
+    "accepter-vpc-info.cidr-block",
+    "accepter-vpc-info.owner-id",
+    "accepter-vpc-info.vpc-id",
+    "expiration-time",
+    "requester-vpc-info.cidr-block",
+    "requester-vpc-info.owner-id",
+    "requester-vpc-info.vpc-id",
+    "status-code",
+    "status-message",
+    "tag:<key>",
+    "tag-key",
+    "vpc-peering-connection-id",
 ];
 
 const ZONE: [&str; 8] =

@@ -1,7 +1,7 @@
 //! Questions: what a `Describe…` call asks, decoded and bounded.
 
 use sekimori_core::{
-    ids::{EniId, GroupId, InstanceId, PrefixListId, RuleId, SubnetId, VpcId},
+    ids::{EniId, GroupId, InstanceId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
     world::VpcAttribute,
 };
 
@@ -67,6 +67,8 @@ pub enum Query {
     RouteTables(Listing<VpcId>),
     /// `DescribeNetworkAcls`: likewise.
     NetworkAcls(Listing<VpcId>),
+    /// `DescribeVpcPeeringConnections`.
+    Peerings(Listing<PeeringId>),
     /// What is `Describe…`d of a kind of things that there are none of.
     Nothing(Absent),
 }

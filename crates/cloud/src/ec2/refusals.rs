@@ -49,6 +49,13 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::BadCidr { cidr, reason: _ } => {
             failure(400, "InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid."))
         }
+        Refusal::Overlap { .. } if action == Some(Action::AcceptVpcPeeringConnection) => failure(
+            400,
+            "OperationNotPermitted",
+            format!(
+                "{refusal}. Without route tables the blocks of all VPCs that one VPC is peered with must be apart."
+            ),
+        ),
         Refusal::Overlap { cidr, other: _ } => {
             failure(400, "InvalidSubnet.Conflict", format!("The CIDR '{cidr}' conflicts with another subnet"))
         }
@@ -114,6 +121,13 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         }
         Refusal::ListOutdated { .. } => failure(400, "PrefixListVersionMismatch", format!("{refusal}.")),
         Refusal::NoListVersion { .. } => failure(400, "InvalidParameterValue", format!("{refusal}.")),
+        Refusal::PeeringExists { .. } => failure(400, "VpcPeeringConnectionAlreadyExists", format!("{refusal}.")),
+        Refusal::NotAccepter { .. } => failure(400, "OperationNotPermitted", format!("{refusal}.")),
+        Refusal::PeeringState { peering, status } => failure(
+            400,
+            "InvalidStateTransition",
+            format!("Invalid state transition for {peering}, attempted to transition from {status}."),
+        ),
         Refusal::PeerKindFixed { rule } | Refusal::PortsKindFixed { rule } => {
             failure(400, "InvalidParameterValue", format!("Invalid rule type for security group rule '{rule}'."))
         }
@@ -140,6 +154,7 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::Group | Kind::PeerGroup => ("InvalidGroup.NotFound", "security group"),
         Kind::Rule => ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
         Kind::PrefixList => ("InvalidPrefixListID.NotFound", "prefix list ID"),
+        Kind::Peering => ("InvalidVpcPeeringConnectionID.NotFound", "vpcPeeringConnection ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
         Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot => ("InvalidID", "ID"),
     };
@@ -159,6 +174,7 @@ fn in_use(kind: Kind, id: &str) -> Failure {
         | Kind::PortList
         | Kind::ResourceGroup
         | Kind::SnapshotPolicy
+        | Kind::Peering
         | Kind::Snapshot => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
     };
     failure(400, "DependencyViolation", message.replacen("The VPC", "The vpc", 1))
@@ -215,6 +231,8 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
             "NetworkInterfaceLimitExceeded",
             format!("The maximum number of network interfaces has been reached: {limit}."),
         ),
+        Counted::Peerings => ("VpcPeeringConnectionsPerVpcLimitExceeded", format!("{refusal}.")),
+        Counted::PendingPeerings => ("OutstandingVpcPeeringConnectionLimitExceeded", format!("{refusal}.")),
         Counted::PrefixLists | Counted::GroupsOfPrefixList => ("PrefixListLimitExceeded", format!("{refusal}.")),
         Counted::EntriesOfPrefixList => ("PrefixListMaxEntriesExceeded", format!("{refusal}.")),
         Counted::Accounts

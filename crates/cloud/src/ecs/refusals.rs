@@ -157,6 +157,10 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             format!("The current status of the resource does not support this operation: {refusal}."),
         ),
         Refusal::ManagedEni { .. } => failure(403, "InvalidOperation.EniServiceManaged", format!("{refusal}.")),
+        // No operation of ECS peers VPCs.
+        Refusal::PeeringExists { .. } | Refusal::NotAccepter { .. } | Refusal::PeeringState { .. } => {
+            failure(403, "OperationDenied", format!("{refusal}."))
+        }
     }
 }
 
@@ -192,8 +196,8 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         Kind::PrefixList => no_prefix_list(),
         Kind::PortList => no_port_list(),
         // No operation names one; the native API does.
-        Kind::SnapshotPolicy | Kind::Snapshot => {
-            failure(404, "InvalidParameter", "The specified snapshot or snapshot policy does not exist.")
+        Kind::SnapshotPolicy | Kind::Snapshot | Kind::Peering => {
+            failure(404, "InvalidParameter", format!("The specified {kind} does not exist."))
         }
     }
 }
@@ -231,6 +235,7 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         | Kind::Rule
         | Kind::ResourceGroup
         | Kind::SnapshotPolicy
+        | Kind::Peering
         | Kind::Snapshot => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
 }
@@ -274,6 +279,8 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
         Counted::CommandsTogether
+        | Counted::Peerings
+        | Counted::PendingPeerings
         | Counted::SnapshotPolicies
         | Counted::GroupsOfSnapshotPolicy
         | Counted::HostVpcs

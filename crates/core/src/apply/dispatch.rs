@@ -95,6 +95,11 @@ impl Draft<'_> {
             Command::RestorePrefixList { account, list, version, at } => {
                 self.restore_prefix_list(account, list, *version, *at)
             }
+            Command::CreatePeering(new) => self.create_peering(new),
+            Command::AcceptPeering { account, peering } => self.accept_peering(account, peering),
+            Command::RejectPeering { account, peering } => self.reject_peering(account, peering),
+            Command::KeepPeerings => Ok(self.keep_peerings()),
+            Command::DeletePeering { account, peering } => self.delete_peering(account, peering),
         }
     }
 }

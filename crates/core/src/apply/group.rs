@@ -167,12 +167,11 @@ impl Draft<'_> {
         if let Some(member) = self.world.members(id).next() {
             return Err(in_use(member.instance.as_ref().map_or(member.id.as_str(), |instance| instance.as_str())));
         }
-        let other = self
-            .world
-            .referrers(&Referent::Group(id.clone()))
-            .find(|(other, _)| other != id)
-            .map(|(other, _)| other.clone());
-        other.map_or(Ok(()), |other| Err(in_use(other.as_str())))
+        // A rule of a peered VPC's group does not hold it: it becomes stale (VPC peering guide, "stale security group rules").
+        let vpc = |id: &GroupId| self.world.group(id).map(|group| group.vpc.clone());
+        let mut referrers = self.world.referrers(&Referent::Group(id.clone()));
+        let other = referrers.find(|(other, _)| other != id && vpc(other) == vpc(id));
+        other.map_or(Ok(()), |(other, _)| Err(in_use(other.as_str())))
     }
 
     pub(super) fn drop_group(&mut self, group: &Group) {

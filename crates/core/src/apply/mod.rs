@@ -14,6 +14,7 @@ mod lists;
 mod network;
 mod once;
 mod operator;
+mod peering;
 mod report;
 mod resource_group;
 mod rules;

@@ -74,6 +74,7 @@ impl Draft<'_> {
             return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
         }
         inside.iter().for_each(|group| self.drop_group(group));
+        self.end_peerings_of(account, id);
         self.put(Change::DeleteVpc(id.clone()));
         Ok(Outcome::Done)
     }
@@ -142,6 +143,7 @@ impl Draft<'_> {
             (VpcIpv6::Block(block), Some(known)) => return Err(bad(block, &format!("the VPC has {known} already"))),
         };
         if vpc != *old {
+            self.check_peers_of(&vpc)?;
             self.put(Change::PutVpc(Arc::new(vpc)));
         }
         Ok(Outcome::Done)

@@ -4,6 +4,7 @@ mod ec2;
 mod edits;
 mod interfaces;
 mod lists;
+mod peering;
 mod reports;
 mod snapshots;
 

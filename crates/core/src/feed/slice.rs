@@ -123,7 +123,9 @@ impl Slice {
             | Change::PutPrefixList(_)
             | Change::DeletePrefixList(_)
             | Change::PutPortList(_)
-            | Change::DeletePortList(_) => true,
+            | Change::DeletePortList(_)
+            | Change::PutPeering(_)
+            | Change::DeletePeering(_) => true,
         }
     }
 }

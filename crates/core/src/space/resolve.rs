@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(world: &'a World, vpc: &'a VpcId, rules: impl IntoIterator<Item = &'a RuleSpec>) -> Self {
         let named: BTreeSet<&GroupId> = rules.into_iter().filter_map(|spec| peer_group(&spec.peer)).collect();
-        let has_members = |group: &GroupId| world.members(group).any(|eni| eni.vpc == *vpc);
+        let has_members = |group: &GroupId| world.members(group).any(|eni| world.are_joined(vpc, &eni.vpc));
         let absent = named.into_iter().filter(|group| !has_members(group)).collect();
         Self { world, vpc, absent }
     }
@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
             let point = (symbol as u128, symbol as u128);
             return [Family::V4, Family::V6].map(|family| (Realm::Absent(family), point)).to_vec();
         }
-        let members = self.world.members(group).filter(|eni| eni.vpc == *self.vpc);
+        let members = self.world.members(group).filter(|eni| self.world.are_joined(self.vpc, &eni.vpc));
         let addresses: BTreeSet<IpAddr> = members.flat_map(|eni| eni.addresses.iter().copied()).collect();
         let mut spans: Vec<(Realm, Span)> = Vec::new();
         for address in addresses {

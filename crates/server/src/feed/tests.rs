@@ -1,6 +1,7 @@
 //! The feed as an agent sees it: over a real socket.
 
 use sekimori_core::{
+    change::Commit,
     command::Outcome,
     feed::{ClosedEni, CounterReport, Known},
     ids::GroupId,
@@ -184,7 +185,10 @@ async fn an_agent_is_sent_the_rules_of_its_own_groups() {
     let place = |is: fn(&Change) -> bool| commit.changes.iter().position(is).unwrap();
     let rules = commit.changes.iter().filter(|change| matches!(change, Change::PutRule { .. })).count();
     assert_eq!(rules, 2);
-    assert!(place(|change| matches!(change, Change::PutRule { .. })) < place(|change| matches!(change, Change::PutEni(_))));
+    assert!(
+        place(|change| matches!(change, Change::PutRule { .. }))
+            < place(|change| matches!(change, Change::PutEni(_)))
+    );
 }
 
 #[tokio::test]

@@ -44,33 +44,16 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Ans
     let sealed_secret = app.secrets.seal(&key, &secret).map_err(|error| internal(&error))?;
     let NewAccount { dialect, name, id } = new;
     let command = command::NewAccount { id, dialect, name, key: key.clone(), sealed_secret };
-    match commit(&app, origin, Command::CreateAccount(command)).await?.0 {
-        Outcome::Account(account) => json(CreatedAccount {
-            account,
-            dialect,
-            access_key_id: key,
-            access_key_secret: secret.to_string(),
-            region: region_of(dialect, &app.region).to_owned(),
-        }),
-        Outcome::Done
-        | Outcome::Vpc(_)
-        | Outcome::Subnet(_)
-        | Outcome::Instances(_)
-        | Outcome::Group(_)
-        | Outcome::ResourceGroup(_)
-        | Outcome::Rules(_)
-        | Outcome::PrefixList(_)
-        | Outcome::PortList(_)
-        | Outcome::DeletedPrefixList(_)
-        | Outcome::Removed { .. }
-        | Outcome::Eni(_)
-        | Outcome::Addresses { .. }
-        | Outcome::Power(_)
-        | Outcome::Revoked(_)
-        | Outcome::Deleted(_)
-        | Outcome::SnapshotPolicy(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
-        Outcome::Report(_) => Err(ApiError::new(ErrorCode::Internal, "no account came out of making one")),
-    }
+    let Outcome::Account(account) = commit(&app, origin, Command::CreateAccount(command)).await?.0 else {
+        return Err(ApiError::new(ErrorCode::Internal, "no account came out of making one"));
+    };
+    json(CreatedAccount {
+        account,
+        dialect,
+        access_key_id: key,
+        access_key_secret: secret.to_string(),
+        region: region_of(dialect, &app.region).to_owned(),
+    })
 }
 
 fn check(new: &NewAccount) -> Result<(), ApiError> {

@@ -9,6 +9,7 @@ mod instances;
 mod interfaces;
 mod listings;
 mod network;
+mod peerings;
 mod permissions;
 mod prefix_lists;
 mod rules;

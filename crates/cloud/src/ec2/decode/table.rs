@@ -6,7 +6,7 @@ use sekimori_core::{
 };
 
 use super::{
-    groups, instances, interfaces, listings, network, prefix_lists, rules, scope::Scope, surroundings, tags,
+    groups, instances, interfaces, listings, network, peerings, prefix_lists, rules, scope::Scope, surroundings, tags,
 };
 use crate::ec2::{
     catalog::Action,
@@ -96,5 +96,10 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::DescribeSnapshots => Query(|scope| surroundings::nothing(scope, Absent::Snapshot)),
         Action::DescribeImages => Query(|scope| surroundings::nothing(scope, Absent::Image)),
         Action::DescribeLaunchTemplates => Query(|scope| surroundings::nothing(scope, Absent::LaunchTemplate)),
+        Action::CreateVpcPeeringConnection => Command(peerings::create),
+        Action::AcceptVpcPeeringConnection => Command(peerings::accept),
+        Action::RejectVpcPeeringConnection => Command(peerings::reject),
+        Action::DeleteVpcPeeringConnection => Command(peerings::delete),
+        Action::DescribeVpcPeeringConnections => Query(peerings::list),
     }
 }

@@ -134,6 +134,7 @@ fn resource(scope: &Scope<'_>, id: &str) -> Result<Resource, Fault> {
         (IdKind::Group, ResourceKind::Group),
         (IdKind::Rule, ResourceKind::Rule),
         (IdKind::PrefixList, ResourceKind::PrefixList),
+        (IdKind::Peering, ResourceKind::Peering),
     ];
     let (_, kind) = kinds.into_iter().find(|(kind, _)| kind.prefix() == prefix).ok_or_else(unknown)?;
     let resource = kind.named(id);

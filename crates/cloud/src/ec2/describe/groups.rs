@@ -15,7 +15,7 @@ use sekimori_core::{
 use super::{
     View,
     listing::{Item, named, part},
-    tags,
+    peerings, tags,
 };
 use crate::{
     ec2::{
@@ -113,8 +113,8 @@ fn group(group: &Group, view: &View<'_>) -> Fields {
         ("groupDescription", group.description.as_str().into()),
         ("vpcId", group.vpc.as_str().into()),
         ("securityGroupArn", arn_of(group, view).into()),
-        ("ipPermissions", list("item", permissions(group, Direction::Ingress))),
-        ("ipPermissionsEgress", list("item", permissions(group, Direction::Egress))),
+        ("ipPermissions", list("item", permissions(group, Direction::Ingress, view))),
+        ("ipPermissionsEgress", list("item", permissions(group, Direction::Egress, view))),
     ];
     fields.push(tags::set(&group.tags));
     fields
@@ -125,12 +125,12 @@ fn arn_of(group: &Group, view: &View<'_>) -> String {
 }
 
 /// The rules of a direction, those of one protocol and ports as one item, in the order of their first.
-fn permissions(group: &Group, direction: Direction) -> Vec<Fields> {
-    merged(in_order(group, direction))
+fn permissions(group: &Group, direction: Direction, view: &View<'_>) -> Vec<Fields> {
+    merged(group, in_order(group, direction), view)
 }
 
-/// Rules, those of one protocol and ports as one item, in the order of their first.
-pub(super) fn merged(rules: Vec<&Rule>) -> Vec<Fields> {
+/// Rules of a group, those of one protocol and ports as one item, in the order of their first.
+pub(super) fn merged(group: &Group, rules: Vec<&Rule>, view: &View<'_>) -> Vec<Fields> {
     let mut merged: Vec<(Protocol, &Service, Vec<&Rule>)> = Vec::new();
     for rule in rules {
         let spec = &rule.spec;
@@ -140,7 +140,10 @@ pub(super) fn merged(rules: Vec<&Rule>) -> Vec<Fields> {
             None => merged.push((spec.protocol, &spec.service, vec![rule])),
         }
     }
-    merged.into_iter().map(|(protocol, service, rules)| permission(protocol, service, &rules)).collect()
+    let item = |(protocol, service, rules): (Protocol, &Service, Vec<&Rule>)| {
+        permission((protocol, service), &rules, |named| peerings::of_peer(&group.vpc, named, view))
+    };
+    merged.into_iter().map(item).collect()
 }
 
 /// The rules of a direction in the order in which they were made.
@@ -151,7 +154,12 @@ pub(super) fn in_order(group: &Group, direction: Direction) -> Vec<&Rule> {
     rules
 }
 
-fn permission(protocol: Protocol, service: &Service, rules: &[&Rule]) -> Fields {
+/// `of_peer` says where a group is that is in another VPC.
+fn permission(
+    (protocol, service): (Protocol, &Service),
+    rules: &[&Rule],
+    of_peer: impl Fn(&GroupId) -> Fields,
+) -> Fields {
     let mut fields: Fields = vec![("ipProtocol", words::protocol(protocol).into())];
     if let Some((from, to)) = words::ports(protocol, service) {
         fields.extend([("fromPort", number(from)), ("toPort", number(to))]);
@@ -162,7 +170,8 @@ fn permission(protocol: Protocol, service: &Service, rules: &[&Rule]) -> Fields 
     };
     let groups = rules.iter().filter_map(|rule| match &rule.spec.peer {
         Peer::Group { group, account } => {
-            let pair: Fields = vec![("userId", account.as_str().into()), ("groupId", group.as_str().into())];
+            let mut pair: Fields = vec![("userId", account.as_str().into()), ("groupId", group.as_str().into())];
+            pair.extend(of_peer(group));
             Some(described(pair, rule))
         }
         Peer::Cidr(_) | Peer::PrefixList(_) => None,

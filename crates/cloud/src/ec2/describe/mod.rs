@@ -8,6 +8,7 @@ mod instances;
 mod interfaces;
 mod listing;
 mod network;
+mod peerings;
 mod places;
 mod prefix_lists;
 mod rules;
@@ -61,6 +62,7 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::InstanceAttribute(id, name) => attributes::of_instance(id, name, view),
         Query::InterfaceAttribute(id, name) => attributes::of_interface(id, name, view),
         Query::Tags(listing) => Ok(tags::tags(call, listing, view)),
+        Query::Peerings(listing) => peerings::peerings(call, listing, view),
         Query::StaleGroups(vpc, listing) => usage::stale(call, (vpc, listing), view),
         Query::References(groups) => usage::references(groups, view),
         Query::GroupsForVpc(vpc, listing) => usage::for_vpc(call, (vpc, listing), view),
@@ -86,6 +88,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Rules(ids) => rules::authorized(ids, view),
         Outcome::Revoked(revoked) => rules::revoked(call, revoked),
         Outcome::Eni(id) => interfaces::created(id, view),
+        Outcome::Peering(id) => peerings::made(id, view),
         Outcome::Addresses { eni, addresses } => attributes::assigned(eni, addresses),
         Outcome::Done if call.action() == Action::AttachNetworkInterface => interfaces::attached(call),
         Outcome::Done if is_about_list(call.action()) => {

@@ -15,7 +15,7 @@ use sekimori_core::{
 use super::{
     View,
     listing::{Item, named, part},
-    tags,
+    peerings, tags,
 };
 use crate::{
     ec2::{
@@ -100,8 +100,9 @@ fn item(OfGroup { group, rule }: &OfGroup<'_>, view: &View<'_>) -> Fields {
         ("groupOwnerId", group.account.as_str().into()),
     ];
     fields.extend(said(rule));
-    if let Peer::Group { group, account } = &rule.spec.peer {
-        let referenced: Fields = vec![("groupId", group.as_str().into()), ("userId", account.as_str().into())];
+    if let Peer::Group { group: named, account } = &rule.spec.peer {
+        let mut referenced: Fields = vec![("groupId", named.as_str().into()), ("userId", account.as_str().into())];
+        referenced.extend(peerings::of_peer(&group.vpc, named, view));
         fields.push(("referencedGroupInfo", referenced.into()));
     }
     let arn = arn(view.region.name, &group.account, "security-group-rule", rule.id.as_str());

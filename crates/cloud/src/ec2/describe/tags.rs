@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What has tags, and how EC2 calls it.
-const KINDS: [(ResourceKind, &str); 7] = [
+const KINDS: [(ResourceKind, &str); 8] = [
     (ResourceKind::Instance, "instance"),
     (ResourceKind::Eni, "network-interface"),
     (ResourceKind::PrefixList, "prefix-list"),
@@ -18,6 +18,7 @@ const KINDS: [(ResourceKind, &str); 7] = [
     (ResourceKind::Rule, "security-group-rule"),
     (ResourceKind::Subnet, "subnet"),
     (ResourceKind::Vpc, "vpc"),
+    (ResourceKind::Peering, "vpc-peering-connection"),
 ];
 
 /// The `tagSet` of a thing.

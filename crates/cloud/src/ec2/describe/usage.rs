@@ -37,12 +37,13 @@ pub(super) fn for_vpc(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -
 /// What `DescribeStaleSecurityGroups` answers: groups with rules whose peer is gone.
 pub(super) fn stale(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -> Result<Fields, Fault> {
     let all = groups_of(vpc, view)?;
-    let stale = all.into_iter().filter(|group| group.rules.values().any(|rule| is_stale(rule, view))).collect();
+    let stale =
+        all.into_iter().filter(|group| group.rules.values().any(|rule| is_stale(group, rule, view))).collect();
     let (wanted, next) = part(call, listing, stale, view);
     let item = |group: &Group| -> Fields {
         let permissions = |direction: Direction| {
-            let rules = groups::in_order(group, direction).into_iter().filter(|rule| is_stale(rule, view));
-            list("item", groups::merged(rules.collect()))
+            let rules = groups::in_order(group, direction).into_iter().filter(|rule| is_stale(group, rule, view));
+            list("item", groups::merged(group, rules.collect(), view))
         };
         vec![
             ("groupId", group.id.as_str().into()),
@@ -70,16 +71,22 @@ pub(super) fn references(ids: &[GroupId], view: &View<'_>) -> Result<Fields, Fau
         vpcs.sort();
         vpcs.dedup();
         let others = vpcs.into_iter().filter(|vpc| **vpc != own.vpc);
-        items.extend(
-            others.map(|vpc| vec![("groupId", id.as_str().into()), ("referencingVpcId", vpc.as_str().into())]),
-        );
+        items.extend(others.map(|vpc| {
+            let mut fields: Fields = vec![("groupId", id.as_str().into()), ("referencingVpcId", vpc.as_str().into())];
+            let peering = view.world.peerings().between(&own.vpc, vpc);
+            fields.extend(peering.map(|peering| ("vpcPeeringConnectionId", peering.as_str().into())));
+            fields
+        }));
     }
     Ok(vec![("securityGroupReferenceSet", list("item", items))])
 }
 
-fn is_stale(rule: &Rule, view: &View<'_>) -> bool {
+/// Whether a rule names a group that is gone, or in a VPC that is not peered any more.
+fn is_stale(own: &Group, rule: &Rule, view: &View<'_>) -> bool {
     match &rule.spec.peer {
-        Peer::Group { group, account: _ } => view.world.group(group).is_none(),
+        Peer::Group { group, account: _ } => {
+            view.world.group(group).is_none_or(|named| !view.world.are_joined(&own.vpc, &named.vpc))
+        }
         Peer::Cidr(_) | Peer::PrefixList(_) => false,
     }
 }

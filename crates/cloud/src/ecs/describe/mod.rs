@@ -102,6 +102,7 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Deleted(_)
         | Outcome::Removed { .. }
         | Outcome::DeletedPrefixList(_)
+        | Outcome::Peering(_)
         | Outcome::SnapshotPolicy(_) => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],

@@ -10,6 +10,7 @@ mod instances;
 mod interfaces;
 mod network;
 mod paging;
+mod peerings;
 mod prefix_lists;
 mod surroundings;
 mod tags;
@@ -34,7 +35,7 @@ use sekimori_core::{
 
 const SIGNED: &str = "AWSAccessKeyId=AKIA1&Signature=s&SignatureMethod=HmacSHA256&SignatureVersion=2\
     &Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 8] = ["vpc-", "subnet-", "sgr-", "sg-", "eni-", "i-", "r-", "pl-"];
+const PREFIXES: [&str; 9] = ["vpc-", "subnet-", "sgr-", "sg-", "eni-", "i-", "r-", "pl-", "pcx-"];
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 const OWN: &str = "123456789012";
 

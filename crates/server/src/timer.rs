@@ -1,5 +1,4 @@
-//! The timer: has what is due done by the writer, like every other change. Snapshots are taken and deleted, terminated
-//! instances forgotten.
+//! The timer: has what is due done by the writer, like every other change.
 //!
 //! It only decides when to ask. What is due, and what is done about it, is `core`'s; a timer that comes late, because
 //! the server was down, finds the same work and does it then.
@@ -13,29 +12,33 @@ use crate::{app::system, commit::Committer, outside};
 /// How often it is looked whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What has its hour: when that is, and what is done then.
-struct Duty {
-    name: &'static str,
+/// Something that is done when its time has come.
+struct Chore {
+    /// The operation that the log names.
+    operation: &'static str,
+    command: fn() -> Command,
     next_due: fn(&World) -> Option<Timestamp>,
-    command: Command,
 }
 
-fn duties() -> [Duty; 2] {
-    [
-        Duty {
-            name: "KeepSnapshots",
-            next_due: |world| world.snapshots().next_due(),
-            command: Command::KeepSnapshots,
-        },
-        Duty {
-            name: "ForgetTerminated",
-            next_due: |world| world.terminated().next_due(),
-            command: Command::ForgetTerminated,
-        },
-    ]
-}
+const CHORES: [Chore; 3] = [
+    Chore {
+        operation: "KeepSnapshots",
+        command: || Command::KeepSnapshots,
+        next_due: |world| world.snapshots().next_due(),
+    },
+    Chore {
+        operation: "KeepPeerings",
+        command: || Command::KeepPeerings,
+        next_due: |world| world.peerings().next_due(),
+    },
+    Chore {
+        operation: "ForgetTerminated",
+        command: || Command::ForgetTerminated,
+        next_due: |world| world.terminated().next_due(),
+    },
+];
 
-/// Does every duty for as long as the server writes.
+/// Keeps the time for as long as the server writes.
 pub(crate) async fn keep(committer: Committer) {
     while committer.is_writing() {
         keep_once(&committer).await;
@@ -45,17 +48,17 @@ pub(crate) async fn keep(committer: Committer) {
 
 /// Does what is due. A failure is told, and tried again at the next look.
 async fn keep_once(committer: &Committer) {
-    for duty in duties() {
-        while duty.is_due(&committer.world()) {
-            if let Err(error) = committer.commit(system(duty.name), duty.command.clone()).await {
-                tracing::warn!(%error, duty = duty.name, "what is due cannot be done");
+    for chore in &CHORES {
+        while chore.is_due(&committer.world()) {
+            if let Err(error) = committer.commit(system(chore.operation), (chore.command)()).await {
+                tracing::warn!(%error, operation = chore.operation, "what is due cannot be done");
                 break;
             }
         }
     }
 }
 
-impl Duty {
+impl Chore {
     fn is_due(&self, world: &World) -> bool {
         (self.next_due)(world).is_some_and(|due| due <= outside::now())
     }
