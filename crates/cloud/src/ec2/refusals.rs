@@ -338,6 +338,8 @@ mod tests {
             (Counted::PrefixLists, "PrefixListLimitExceeded"),
             (Counted::EntriesOfPrefixList, "PrefixListMaxEntriesExceeded"),
             (Counted::PolicyWords, "ResourceLimitExceeded"),
+            (Counted::Peerings, "VpcPeeringConnectionsPerVpcLimitExceeded"),
+            (Counted::PendingPeerings, "OutstandingVpcPeeringConnectionLimitExceeded"),
             (Counted::SecondaryEnis, "NetworkInterfaceLimitExceeded"),
         ] {
             assert_eq!(code(counted), expected, "{counted}");

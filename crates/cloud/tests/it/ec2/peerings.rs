@@ -126,3 +126,56 @@ fn a_vpc_that_goes_ends_its_connections() {
         &expect!["200 <DescribeVpcPeeringConnectionsResponse><vpcPeeringConnectionSet><item><vpcPeeringConnectionId>$7</vpcPeeringConnectionId><requesterVpcInfo><ownerId>123456789012</ownerId><vpcId>$1</vpcId><cidrBlock>10.0.0.0/16</cidrBlock><cidrBlockSet><item><cidrBlock>10.0.0.0/16</cidrBlock></item></cidrBlockSet><ipv6CidrBlockSet><item><ipv6CidrBlock>fd63:cbe1:e459:3200::/56</ipv6CidrBlock></item></ipv6CidrBlockSet><region>us-east-1</region></requesterVpcInfo><accepterVpcInfo><ownerId>123456789012</ownerId><vpcId>$5</vpcId><cidrBlock>10.1.0.0/16</cidrBlock><cidrBlockSet><item><cidrBlock>10.1.0.0/16</cidrBlock></item></cidrBlockSet><ipv6CidrBlockSet></ipv6CidrBlockSet><region>us-east-1</region></accepterVpcInfo><status><code>deleted</code><message>Deleted by 123456789012</message></status><tagSet></tagSet></item></vpcPeeringConnectionSet></DescribeVpcPeeringConnectionsResponse>"],
     );
 }
+
+/// Each filter finds the connection by what it has, and not by anything else.
+#[test]
+fn connections_are_found_by_every_filter() {
+    let mut estate = peered();
+    estate.succeed("Action=CreateTags&ResourceId.1=$7&Tag.1.Key=Name&Tag.1.Value=p");
+    for (filter, value) in [
+        ("accepter-vpc-info.cidr-block", "10.1.0.0/16"),
+        ("accepter-vpc-info.owner-id", super::OWN),
+        ("accepter-vpc-info.vpc-id", "$5"),
+        ("requester-vpc-info.cidr-block", "10.0.0.0/16"),
+        ("requester-vpc-info.owner-id", super::OWN),
+        ("requester-vpc-info.vpc-id", "$1"),
+        ("status-code", "act*"),
+        ("status-message", "Active"),
+        ("expiration-time", "2018-12-*"),
+        ("vpc-peering-connection-id", "$7"),
+        ("tag-key", "Name"),
+        ("tag:Name", "p"),
+    ] {
+        let call = format!("Action=DescribeVpcPeeringConnections&Filter.1.Name={filter}&Filter.1.Value.1");
+        assert!(estate.succeed(&format!("{call}={value}")).contains("<code>active</code>"), "{filter}={value}");
+        assert!(!estate.succeed(&format!("{call}=other")).contains("<code>"), "{filter}=other");
+    }
+}
+
+/// Requests that wait are many until they are too many; they are told in parts.
+#[test]
+fn open_requests_are_counted_and_told_in_parts() {
+    let mut estate = Estate::furnished();
+    let mut asked = 0;
+    let refused = loop {
+        let told = estate.succeed(&format!("Action=CreateVpc&CidrBlock=10.{}.0.0/16", 10 + asked));
+        let vpc = told.split("<vpcId>").nth(1).and_then(|rest| rest.split('<').next()).expect("a VPC").to_owned();
+        let told = estate.told(&format!("Action=CreateVpcPeeringConnection&VpcId=$1&PeerVpcId={vpc}"));
+        if !told.starts_with("200 ") {
+            break told;
+        }
+        asked += 1;
+    };
+    assert_eq!(asked, 25);
+    assert!(refused.contains("<Code>OutstandingVpcPeeringConnectionLimitExceeded</Code>"), "{refused}");
+    let mut call = "Action=DescribeVpcPeeringConnections&MaxResults=10".to_owned();
+    let mut parts = Vec::new();
+    loop {
+        let told = estate.succeed(&call);
+        parts.push(told.matches("<vpcPeeringConnectionId>").count());
+        let Some((_, rest)) = told.split_once("<nextToken>") else { break };
+        let token = rest.split('<').next().unwrap_or_default();
+        call = format!("Action=DescribeVpcPeeringConnections&MaxResults=10&NextToken={token}");
+    }
+    assert_eq!(parts, [10, 10, 5]);
+}
