@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures everything on this machine: `make bench`, or `bench/run.sh --quick` for a look. Needs root; installs
-# what it misses; leaves nothing behind but bench/results/.
+# what it misses; leaves nothing behind but bench/results/. Without arguments the control plane is also compared with moto.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,4 +18,14 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 cargo build --release --locked -p sekimori-bench -p sekimori-cli
-exec "${sudo[@]}" target/release/sekimori-bench "$@"
+"${sudo[@]}" target/release/sekimori-bench "$@"
+[ $# = 0 ] || exit 0
+
+venv=target/bench-venv
+if ! [ bench/requirements.txt -ot "$venv/made" ]; then
+	rm -rf "$venv"
+	python3 -m venv "$venv"
+	"$venv/bin/pip" install --quiet -r bench/requirements.txt
+	touch "$venv/made"
+fi
+"${sudo[@]}" "$venv/bin/python" bench/moto.py

@@ -9,7 +9,7 @@ use sekimori_core::{
 };
 
 use super::{
-    scope::{Scope, ipv6},
+    scope::{Scope, ipv6, words},
     tags,
 };
 use crate::ec2::errors::{Fault, IdKind};
@@ -20,8 +20,6 @@ const AMOUNT_MAX: u32 = 1_000;
 const INTERFACES_MAX: usize = 64;
 /// The most addresses that a request can ask for at one interface; how many it may have is a quota of `core`.
 pub(super) const ADDRESSES_MAX: u32 = 256;
-/// The longest image id or instance type.
-pub(super) const LABEL_MAX: usize = 256;
 /// What a call makes. Volumes have no tags here.
 const TAGGED: [&str; 4] = ["instance", "network-interface", "volume", "spot-instances-request"];
 /// The parameters of the instance that describe its interface when no item does.
@@ -207,7 +205,7 @@ impl<'a> Item<'a, '_> {
             let text = self.scope.required(&self.name(&format!("Ipv6Addresses.{number}.Ipv6Address")))?;
             spec.more.ipv6.push(ipv6(text)?);
         }
-        spec.description = self.text("Description").unwrap_or_default().chars().take(LABEL_MAX).collect();
+        spec.description = words(self.text("Description").unwrap_or_default(), "A description")?;
         Ok(spec)
     }
 }
@@ -228,9 +226,5 @@ fn check_zone(scope: &Scope<'_>, subnet: &SubnetId) -> Result<(), Fault> {
 }
 
 fn label(scope: &Scope<'_>, name: &str) -> Result<String, Fault> {
-    let text = scope.text(name).unwrap_or_default();
-    if text.len() <= LABEL_MAX && !text.contains(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    Err(Fault::Value(format!("The parameter {name} is longer than {LABEL_MAX} bytes or has control characters")))
+    words(scope.text(name).unwrap_or_default(), &format!("The parameter {name}"))
 }

@@ -13,8 +13,8 @@ use sekimori_core::{
 };
 
 use super::{
-    instances::{self, ADDRESSES_MAX, LABEL_MAX},
-    scope::{Scope, read_id},
+    instances::{self, ADDRESSES_MAX},
+    scope::{Scope, read_id, words},
     tags,
 };
 use crate::ec2::{
@@ -81,7 +81,7 @@ pub(super) fn modify(scope: &Scope<'_>) -> Result<Command, Fault> {
     }
     // An empty text is one: it takes the words away.
     if let Some(text) = scope.call.params().get("Description.Value") {
-        patches.push(EniPatch { description: Some(words(text)?), ..EniPatch::default() });
+        patches.push(EniPatch { description: Some(words(text, "A description")?), ..EniPatch::default() });
     }
     let chosen = timeouts(scope)?;
     if chosen != TimeoutChoice::default() {
@@ -188,11 +188,4 @@ fn timeouts(scope: &Scope<'_>) -> Result<TimeoutChoice, Fault> {
         udp_s: value("UdpTimeout", UDP)?,
         ..TimeoutChoice::default()
     })
-}
-
-fn words(text: &str) -> Result<String, Fault> {
-    if text.len() <= LABEL_MAX && !text.contains(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    Err(Fault::Value(format!("A description has at most {LABEL_MAX} bytes and no control characters")))
 }

@@ -17,7 +17,7 @@ use sekimori_core::{
 use super::{
     listings::{self, PARTS},
     permissions::block,
-    scope::Scope,
+    scope::{Scope, words},
     tags,
 };
 use crate::ec2::{
@@ -27,8 +27,6 @@ use crate::ec2::{
 
 /// Entries that one call adds, and that it takes out.
 const ENTRIES_MAX: usize = 100;
-/// The longest name, and the longest description of an entry.
-const TEXT_MAX: usize = 255;
 /// How no list of one's own may be called.
 const RESERVED: &str = "com.amazonaws";
 /// What listings of lists and of entries take as `MaxResults`, and that of who names a list.
@@ -131,13 +129,6 @@ fn name(text: &str) -> Result<String, Fault> {
         return Err(Fault::Value(format!("A prefix list name cannot start with {RESERVED}.")));
     }
     words(text, "A prefix list name")
-}
-
-fn words(text: &str, what: &str) -> Result<String, Fault> {
-    if text.len() <= TEXT_MAX && !text.contains(char::is_control) {
-        return Ok(text.to_owned());
-    }
-    Err(Fault::Value(format!("{what} has at most {TEXT_MAX} bytes and no control characters.")))
 }
 
 fn capacity(scope: &Scope<'_>) -> Result<Option<u32>, Fault> {

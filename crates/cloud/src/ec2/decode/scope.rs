@@ -20,6 +20,8 @@ use crate::{
 
 /// Ids of one list.
 const IDS_MAX: usize = 1_000;
+/// Bytes of a name or description, of an image id or an instance type.
+const WORDS_MAX: usize = 255;
 /// Characters of an id behind its prefix.
 const ID_TAIL_MAX: usize = 17;
 
@@ -163,6 +165,14 @@ pub(super) fn read_id<'a, T: From<&'a str>>(text: &'a str, kind: IdKind) -> Resu
     let fits =
         |tail: &str| (1..=ID_TAIL_MAX).contains(&tail.len()) && tail.bytes().all(|b| b.is_ascii_alphanumeric());
     if tail.is_some_and(fits) { Ok(T::from(text)) } else { Err(Fault::MalformedId { kind, id: text.to_owned() }) }
+}
+
+/// A name or description: bounded, and without control characters.
+pub(super) fn words(text: &str, what: &str) -> Result<String, Fault> {
+    if text.len() <= WORDS_MAX && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::Value(format!("{what} has at most {WORDS_MAX} bytes and no control characters.")))
 }
 
 /// An IPv6 address.

@@ -171,11 +171,12 @@ fn interfaces_are_found() {
 #[test]
 fn new_interfaces_are_refused() {
     let (mut estate, ..) = with_interface();
-    let create = "Action=CreateNetworkInterface&SubnetId=$2";
+    let (create, long) = ("Action=CreateNetworkInterface&SubnetId=$2", "d".repeat(256));
     estate.refused(
         &format!(
             "Action=CreateNetworkInterface
              {create}&SecurityGroupId.1=sg-0123&Description=spare
+             {create}&Description={long}
              {create}&PrivateIpAddress=10.0.9.1
              {create}&PrivateIpAddress=10.0.1.20
              {create}&PrivateIpAddress=ten
@@ -196,6 +197,7 @@ fn new_interfaces_are_refused() {
         &expect![[r#"
             400 MissingParameter: The request must contain the parameter SubnetId
             400 InvalidGroup.NotFound: The security group &apos;sg-0123&apos; does not exist
+            400 InvalidParameterValue: A description has at most 255 bytes and no control characters.
             400 InvalidParameterValue: Address 10.0.9.1 does not fall within the subnet&apos;s range
             400 InvalidIPAddress.InUse: Address 10.0.1.20 is in use.
             400 InvalidParameterValue: Invalid value &apos;ten&apos; for private IP address.
