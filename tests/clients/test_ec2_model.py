@@ -69,6 +69,7 @@ LEFT_OUT = {
     ),
     "a default ACL says nothing about ports": "icmpTypeCode portRange",
     "absent for groups of the same VPC": "peeringStatus vpcPeeringConnectionId",
+    "a peering connection has no options: names are not resolved across it": "peeringOptions multipathResilienceStatus",
 }
 
 
