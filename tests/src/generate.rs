@@ -434,7 +434,7 @@ impl Universe {
 
     fn instance(&mut self, index: usize, vpc: &VpcId) -> Vec<Change> {
         let owners: Vec<AccountId> =
-            self.world.groups().filter(|group| group.vpc == *vpc).map(|group| group.account.clone()).collect();
+            self.world.groups().filter(|group| group.is_for(vpc)).map(|group| group.account.clone()).collect();
         if owners.is_empty() {
             return Vec::new();
         }
@@ -492,7 +492,7 @@ impl Universe {
     }
 
     fn some_groups(&mut self, vpc: &VpcId, account: &AccountId) -> Vec<GroupId> {
-        let is_theirs = |group: &&Arc<Group>| group.vpc == *vpc && group.account == *account;
+        let is_theirs = |group: &&Arc<Group>| group.is_for(vpc) && group.account == *account;
         let all: Vec<GroupId> = self.world.groups().filter(is_theirs).map(|group| group.id.clone()).collect();
         let mut chosen: Vec<GroupId> = all.iter().filter(|_| self.chooser.one_in(2)).cloned().collect();
         if chosen.is_empty() && !all.is_empty() {
@@ -545,12 +545,15 @@ impl Universe {
         let id = GroupId::from(format!("sg-{index}"));
         let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
         let vpc = self.world.group(&id).map_or_else(|| self.chooser.pick(&vpcs), |group| group.vpc.clone());
+        let known = self.world.group(&id).map(|group| group.also_in.clone());
+        let also_in = known.unwrap_or_else(|| self.guests(&vpcs, &vpc));
         let account = AccountId::from(if index % 2 == 1 { "b" } else { "a" });
         let inner_access = self.chooser.pick(&[InnerAccess::Accept, InnerAccess::Drop]);
         Change::PutGroup(Arc::new(Group {
             id,
             account,
             vpc,
+            also_in,
             flavor: self.flavor,
             name: String::new(),
             description: String::new(),
@@ -563,6 +566,17 @@ impl Universe {
             created_at: Timestamp(0),
             rules: Default::default(),
         }))
+    }
+
+    /// Further VPCs of a group, which only EC2 has.
+    fn guests(&mut self, vpcs: &[VpcId], own: &VpcId) -> Vec<VpcId> {
+        match self.flavor {
+            Flavor::EcsBasic | Flavor::EcsEnterprise => Vec::new(),
+            Flavor::Ec2 => {
+                let others = vpcs.iter().filter(|vpc| *vpc != own);
+                others.filter(|_| self.chooser.one_in(2)).cloned().collect()
+            }
+        }
     }
 
     fn prefix_list(&mut self, index: usize) -> Change {

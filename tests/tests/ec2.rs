@@ -170,3 +170,35 @@ fn an_edit_of_a_prefix_list_and_its_restoration_decide_about_packets() {
         a -> b tcp/80 v4: passes [a: allow birth] [b: allow listed]
     "#]]);
 }
+
+#[test]
+fn an_associated_group_decides_at_interfaces_of_the_other_vpc() {
+    let Some(mut lab) = Lab::of(
+        "vpc far 10.9.0.0/16
+         group web ec2
+         group client ec2 in far
+         instance a web
+         instance c client in far",
+    ) else {
+        return;
+    };
+    lab.settle_in_a_region();
+    let (web, far) = (lab.group_id("web"), lab.vpc_id("far"));
+    let told = lab.ec2(&format!("Action=AssociateSecurityGroupVpc&GroupId={web}&VpcId={far}"), "");
+    assert!(told.contains("<state>associated</state>"), "{told}");
+    lab.add_instance("far", "d", &["web"]);
+    lab.add_instance("far", "e", &["web"]);
+    lab.check(expect![[r#"
+        c -> d tcp/80: dropped [c: allow birth] [d: default deny]
+        e -> d tcp/80: dropped [e: allow birth] [d: default deny]
+    "#]]);
+    let call = format!(
+        "Action=AuthorizeSecurityGroupIngress&GroupId={web}&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=80\
+         &IpPermissions.1.ToPort=80&IpPermissions.1.Groups.1.GroupId={web}"
+    );
+    lab.ec2(&call, "itself");
+    lab.check(expect![[r#"
+        c -> d tcp/80: dropped [c: allow birth] [d: default deny]
+        e -> d tcp/80: passes [e: allow birth] [d: allow itself]
+    "#]]);
+}

@@ -210,6 +210,7 @@ fn group_named(name: &str) -> Group {
         id: group_id(name),
         account: ACCOUNT.into(),
         vpc: "vpc-1".into(),
+        also_in: Vec::new(),
         flavor: Flavor::EcsBasic,
         name: name.to_owned(),
         description: String::new(),

@@ -12,6 +12,7 @@ pub mod effective;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+pub mod insights;
 mod merge;
 pub mod planning;
 mod portions;

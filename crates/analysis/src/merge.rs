@@ -63,7 +63,7 @@ fn isolation(groups: &[&Group]) -> Vec<String> {
 
 /// Rules of one group that rules of another, of the opposite action, take packets from.
 fn conflicts(world: &World, eni: &Eni, direction: Direction) -> Result<Vec<String>, TooComplex> {
-    let portions = Portions::of(world, &eni.groups, direction)?;
+    let portions = Portions::of(world, (&eni.groups, &eni.vpc), direction)?;
     let mut notes = Vec::new();
     for (place, line) in portions.lines.iter().enumerate() {
         let Decider::Rule(group, rule) = &line.decider else { continue };

@@ -199,7 +199,7 @@ fn purpose(group: &Group) -> Found {
 
 /// Management ports that a rule for the whole world opens, and what it opens is not denied before.
 fn management(world: &World, group: &Group, advice: &Advice) -> Result<Found, TooComplex> {
-    let portions = Portions::of(world, std::slice::from_ref(&group.id), Direction::Ingress)?;
+    let portions = Portions::of(world, (std::slice::from_ref(&group.id), &group.vpc), Direction::Ingress)?;
     let mut open = Vec::new();
     for port in &advice.management_ports {
         for family in [Cidr::WORLD_V4, Cidr::WORLD_V6] {

@@ -4,7 +4,7 @@
 //! open, so what is said holds for every ENI of the set, until [`Portions::at`] narrows them.
 
 use sekimori_core::{
-    ids::{GroupId, RuleId},
+    ids::{GroupId, RuleId, VpcId},
     platform::PlatformPolicy,
     rule::{self, Action, Direction, RuleSpec},
     space::{Set, TooComplex, resolve::Reader},
@@ -42,11 +42,17 @@ pub(crate) struct Portions {
 }
 
 impl Portions {
-    /// The policy that ENIs with these groups have.
-    pub(crate) fn of(world: &World, groups: &[GroupId], direction: Direction) -> Result<Self, TooComplex> {
+    /// The policy that ENIs of a VPC with these groups have.
+    pub(crate) fn of(
+        world: &World,
+        (groups, vpc): (&[GroupId], &VpcId),
+        direction: Direction,
+    ) -> Result<Self, TooComplex> {
         let groups: Vec<&Group> = groups.iter().filter_map(|id| world.group(id)).map(|group| &**group).collect();
         let default = verdict::default_action(groups.first().map(|group| group.flavor), direction);
-        let Some(vpc) = groups.first().map(|group| &group.vpc) else { return Ok(Self { lines: vec![], default }) };
+        if groups.is_empty() {
+            return Ok(Self { lines: vec![], default });
+        }
         let specs: Vec<&RuleSpec> =
             groups.iter().flat_map(|group| group.rules.values()).map(|rule| &rule.spec).collect();
         let reader = Reader::new(world, vpc, specs);

@@ -66,7 +66,7 @@ fn outbound(world: &World, eni: &Eni) -> Result<Vec<Finding>, TooComplex> {
 }
 
 fn management_ports(world: &World, eni: &Eni) -> Result<Vec<Finding>, TooComplex> {
-    let portions = Portions::of(world, &group_set(&eni.groups), Direction::Ingress)?;
+    let portions = Portions::of(world, (&group_set(&eni.groups), &eni.vpc), Direction::Ingress)?;
     let mut findings = Vec::new();
     for port in Advice::default().management_ports {
         for family in [Cidr::WORLD_V4, Cidr::WORLD_V6] {

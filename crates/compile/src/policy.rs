@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sekimori_core::{
     address::Family,
     bypass::BypassEntry,
-    ids::GroupId,
+    ids::{GroupId, VpcId},
     platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
     rule::{self, Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     world::{Flavor, Group, GroupSet, Vpc, World},
@@ -32,16 +32,22 @@ pub(crate) struct Numbers {
 /// Every service of every protocol.
 const EVERY_SERVICE: (u32, u32) = (0, 0xff_ffff);
 
-/// Both directions of the policy of a group set. A group that a rule names and that has no number yet fails
+/// Both directions of the policy of a group set in a VPC. A group that a rule names and that has no number yet fails
 /// the whole policy: without it a deny rule would deny nobody.
-pub(crate) fn sides(world: &World, numbers: &Numbers, set: &GroupSet) -> Result<(Side, Side), BuildError> {
-    let policy = Policy { world, numbers, groups: set.iter().filter_map(|id| world.group(id)).collect() };
+pub(crate) fn sides(
+    world: &World,
+    numbers: &Numbers,
+    (set, vpc): &(GroupSet, VpcId),
+) -> Result<(Side, Side), BuildError> {
+    let groups = set.iter().filter_map(|id| world.group(id)).collect();
+    let policy = Policy { world, numbers, vpc: world.vpc(vpc).map(|vpc| &**vpc), groups };
     Ok((policy.side(Direction::Ingress)?, policy.side(Direction::Egress)?))
 }
 
 struct Policy<'a> {
     world: &'a World,
     numbers: &'a Numbers,
+    vpc: Option<&'a Vpc>,
     groups: Vec<&'a Arc<Group>>,
 }
 
@@ -63,7 +69,7 @@ impl Policy<'_> {
 
     /// Platform policies come before everything that a group can say.
     fn platform(&self, direction: Direction) -> impl Iterator<Item = Line> {
-        let vpc = self.groups.first().and_then(|group| self.world.vpc(&group.vpc)).map(|vpc| &**vpc);
+        let vpc = self.vpc;
         self.world.platform().active(direction).map(move |policy| platform_line(policy, vpc))
     }
 

@@ -102,6 +102,9 @@ pub struct Adopted {
     pub last_policy: u32,
 }
 
+/// Where a policy holds: ENIs of a VPC that carry exactly these groups.
+type Place = (GroupSet, VpcId);
+
 #[derive(Clone, Debug)]
 struct Policy {
     id: PolicyId,
@@ -116,7 +119,7 @@ pub struct Tables {
     numbers: Numbers,
     enis: Slots<EniId>,
     vpcs: Slots<VpcId>,
-    policies: BTreeMap<GroupSet, Policy>,
+    policies: BTreeMap<Place, Policy>,
     adopted: HashMap<Vec<u64>, PolicyId>,
     last_policy: u32,
     entries: BTreeMap<u32, EniEntry>,
@@ -345,6 +348,12 @@ impl Tables {
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
+            | Change::PutFlowLog(_)
+            | Change::DeleteFlowLog(_)
+            | Change::PutInsightsPath(_)
+            | Change::DeleteInsightsPath(_)
+            | Change::PutInsightsAnalysis(_)
+            | Change::DeleteInsightsAnalysis(_)
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. }
             | Change::PutPeering(_)
@@ -354,7 +363,7 @@ impl Tables {
 
     /// Gives a counter to a rule of a policy that is here.
     fn number_in_use(&mut self, key: RuleKey, delta: &mut Delta) {
-        if self.world.group_sets_with(&key.0).any(|set| self.policies.contains_key(set)) {
+        if self.world.group_sets_with(&key.0).any(|set| self.places_of(set).next().is_some()) {
             number_rule(&mut self.numbers, key, delta);
         }
     }
@@ -378,30 +387,30 @@ impl Tables {
     fn update_policies(&mut self, touched: &Touched, delta: &mut Delta) -> Vec<GroupSet> {
         let mut renewed = Vec::new();
         for set in &touched.sets {
-            if !self.is_used_here(set) {
-                continue;
-            }
-            if !self.policies.contains_key(set) {
-                self.number_rules(set, delta);
-            }
-            match self.words_of(set) {
-                Ok(words) if self.policies.get(set).is_some_and(|old| *old.words == words) => {}
-                Ok(words) => {
-                    self.renew(set, words, delta);
-                    renewed.push(Arc::clone(set));
+            for vpc in self.vpcs_here(set) {
+                let place = (Arc::clone(set), vpc);
+                if !self.policies.contains_key(&place) {
+                    self.number_rules(set, delta);
                 }
-                Err(error) => delta.failures.extend(self.failures(set, &error)),
+                match self.words_of(&place) {
+                    Ok(words) if self.policies.get(&place).is_some_and(|old| *old.words == words) => {}
+                    Ok(words) => {
+                        self.renew(place, words, delta);
+                        renewed.push(Arc::clone(set));
+                    }
+                    Err(error) => delta.failures.extend(self.failures(&place, &error)),
+                }
             }
         }
         renewed
     }
 
-    fn words_of(&self, set: &GroupSet) -> Result<Vec<u64>, BuildError> {
-        let (ingress, egress) = sides(&self.world, &self.numbers, set)?;
+    fn words_of(&self, place: &Place) -> Result<Vec<u64>, BuildError> {
+        let (ingress, egress) = sides(&self.world, &self.numbers, place)?;
         build(&ingress, &egress)
     }
 
-    fn renew(&mut self, set: &GroupSet, words: Vec<u64>, delta: &mut Delta) {
+    fn renew(&mut self, place: Place, words: Vec<u64>, delta: &mut Delta) {
         let known = self.adopted.get(&words).copied();
         let words = Arc::new(words);
         let id = known.unwrap_or_else(|| {
@@ -410,18 +419,28 @@ impl Tables {
             delta.policies.push((id, Arc::clone(&words)));
             id
         });
-        if let Some(old) = self.policies.insert(Arc::clone(set), Policy { id, words }) {
+        if let Some(old) = self.policies.insert(place, Policy { id, words }) {
             delta.retired.push(old.id);
         }
     }
 
-    fn failures(&self, set: &GroupSet, error: &BuildError) -> Vec<ClosedEni> {
-        let here = self.world.enis_with(set).filter(|id| self.is_here(id));
+    fn failures(&self, (set, vpc): &Place, error: &BuildError) -> Vec<ClosedEni> {
+        let is_there = |id: &&EniId| self.world.eni(id).is_some_and(|eni| eni.vpc == *vpc) && self.is_here(id);
+        let here = self.world.enis_with(set).filter(is_there);
         here.map(|eni| ClosedEni { eni: eni.clone(), reason: error.to_string() }).collect()
     }
 
-    fn is_used_here(&self, set: &GroupSet) -> bool {
-        self.world.enis_with(set).any(|id| self.is_here(id))
+    /// The VPCs of the ENIs on this host that have exactly this set.
+    fn vpcs_here(&self, set: &GroupSet) -> BTreeSet<VpcId> {
+        let here = self.world.enis_with(set).filter(|id| self.is_here(id));
+        here.filter_map(|id| self.world.eni(id)).map(|eni| eni.vpc.clone()).collect()
+    }
+
+    /// Where a set has a policy.
+    fn places_of(&self, set: &GroupSet) -> impl Iterator<Item = &Place> + use<'_> {
+        let set = Arc::clone(set);
+        let first = (Arc::clone(&set), VpcId::from(""));
+        self.policies.range(first..).map(|(place, _)| place).take_while(move |(other, _)| *other == set)
     }
 
     fn is_here(&self, id: &EniId) -> bool {
@@ -452,7 +471,8 @@ impl Tables {
     }
 
     fn put_entry(&mut self, slot: u32, eni: &world::Eni, delta: &mut Delta) {
-        let policy = self.policies.get(&group_set(&eni.groups)).map(|policy| policy.id);
+        let place = (group_set(&eni.groups), eni.vpc.clone());
+        let policy = self.policies.get(&place).map(|policy| policy.id);
         let (Some(policy), Some(vpc)) = (policy, self.vpcs.get(&eni.vpc)) else { return };
         let treatment = match self.world.treatment_of(eni) {
             Treatment::Reevaluate => 0,
@@ -527,10 +547,10 @@ impl Tables {
 
     fn retire(&mut self, touched: &Touched, delta: &mut Delta) {
         for set in &touched.sets {
-            if !self.is_used_here(set)
-                && let Some(policy) = self.policies.remove(set)
-            {
-                delta.retired.push(policy.id);
+            let used = self.vpcs_here(set);
+            let unused: Vec<Place> = self.places_of(set).filter(|(_, vpc)| !used.contains(vpc)).cloned().collect();
+            for place in unused {
+                delta.retired.extend(self.policies.remove(&place).map(|policy| policy.id));
             }
         }
         let in_use: BTreeSet<PolicyId> = delta.retired.iter().copied().filter(|id| self.has_policy(*id)).collect();
@@ -600,6 +620,12 @@ impl Touched {
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
+            | Change::PutFlowLog(_)
+            | Change::DeleteFlowLog(_)
+            | Change::PutInsightsPath(_)
+            | Change::DeleteInsightsPath(_)
+            | Change::PutInsightsAnalysis(_)
+            | Change::DeleteInsightsAnalysis(_)
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. } => {}
         }
@@ -635,7 +661,7 @@ impl Touched {
             return;
         }
         let groups: Vec<GroupId> =
-            after.groups().filter(|group| group.vpc == *id).map(|group| group.id.clone()).collect();
+            after.groups().filter(|group| group.is_for(id)).map(|group| group.id.clone()).collect();
         groups.iter().for_each(|group| self.add_group(group, after));
     }
 

@@ -101,7 +101,9 @@ impl Ledger {
 
     fn set_words(&mut self, world: &World, set: &GroupSet) {
         let is_used = world.enis_with(set).next().is_some();
-        let words = if is_used { policy_words(world, set) } else { 0 };
+        // A set that ENIs of several VPCs may carry has a policy in each.
+        let policies = world.vpcs_of(set).len().max(1) as u64;
+        let words = if is_used { policy_words(world, set).saturating_mul(policies) } else { 0 };
         let old = self.words_by_set.remove(set).unwrap_or(0);
         self.words = self.words - old + words;
         if is_used {
@@ -172,6 +174,12 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::DeleteSnapshot(_)
         | Change::PutReport(_)
         | Change::DeleteReport { .. }
+        | Change::PutFlowLog(_)
+        | Change::DeleteFlowLog(_)
+        | Change::PutInsightsPath(_)
+        | Change::DeleteInsightsPath(_)
+        | Change::PutInsightsAnalysis(_)
+        | Change::DeleteInsightsAnalysis(_)
         | Change::PutPrefixListVersion(_)
         | Change::DeletePrefixListVersion { .. }
         | Change::PutPeering(_)

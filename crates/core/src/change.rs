@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bypass::BypassSet,
     diagnosis::Report,
+    flow_log::FlowLog,
     ids::{
-        AccountId, EniId, GroupId, InstanceId, KeyId, PeeringId, PortListId, PrefixListId, ReportId, RuleId,
-        SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, KeyId, PeeringId,
+        PortListId, PrefixListId, ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
+    insights::{InsightsAnalysis, InsightsPath},
     peering::Peering,
     platform::Platform,
     rule::Rule,
@@ -113,6 +115,18 @@ pub enum Change {
         /// The report.
         id: ReportId,
     },
+    /// The flow log is this.
+    PutFlowLog(Arc<FlowLog>),
+    /// The flow log is gone.
+    DeleteFlowLog(FlowLogId),
+    /// The path is this.
+    PutInsightsPath(Arc<InsightsPath>),
+    /// The path is gone.
+    DeleteInsightsPath(InsightsPathId),
+    /// The analysis is this.
+    PutInsightsAnalysis(Arc<InsightsAnalysis>),
+    /// The analysis is gone.
+    DeleteInsightsAnalysis(InsightsAnalysisId),
     /// An older version of a prefix list is this.
     PutPrefixListVersion(Arc<PrefixListVersion>),
     /// An older version of a prefix list is forgotten.
@@ -170,6 +184,12 @@ pub enum Row {
     Report(AccountId, ReportId),
     /// An older version of a prefix list.
     PrefixListVersion(PrefixListId, u64),
+    /// A flow log.
+    FlowLog(FlowLogId),
+    /// A path whose reachability is asked about.
+    InsightsPath(InsightsPathId),
+    /// An analysis of a path.
+    InsightsAnalysis(InsightsAnalysisId),
 }
 
 impl Row {
@@ -193,6 +213,9 @@ impl Row {
             Self::Snapshot(id) => Change::DeleteSnapshot(id),
             Self::Report(account, id) => Change::DeleteReport { account, id },
             Self::PrefixListVersion(list, version) => Change::DeletePrefixListVersion { list, version },
+            Self::FlowLog(id) => Change::DeleteFlowLog(id),
+            Self::InsightsPath(id) => Change::DeleteInsightsPath(id),
+            Self::InsightsAnalysis(id) => Change::DeleteInsightsAnalysis(id),
         })
     }
 
@@ -219,6 +242,9 @@ impl Row {
             Self::Snapshot(id) => format!("n/snapshot/{id}"),
             Self::Report(account, id) => format!("o/report/{account}/{id}"),
             Self::PrefixListVersion(list, version) => format!("p/prefix-list-version/{list}/{version:020}"),
+            Self::FlowLog(id) => format!("q/flow-log/{id}"),
+            Self::InsightsPath(id) => format!("r/insights-path/{id}"),
+            Self::InsightsAnalysis(id) => format!("s/insights-analysis/{id}"),
         }
     }
 }
@@ -259,6 +285,12 @@ impl Change {
             Self::DeleteSnapshot(id) => Row::Snapshot(id.clone()),
             Self::PutReport(report) => Row::Report(report.account.clone(), report.id.clone()),
             Self::DeleteReport { account, id } => Row::Report(account.clone(), id.clone()),
+            Self::PutFlowLog(log) => Row::FlowLog(log.id.clone()),
+            Self::DeleteFlowLog(id) => Row::FlowLog(id.clone()),
+            Self::PutInsightsPath(path) => Row::InsightsPath(path.id.clone()),
+            Self::DeleteInsightsPath(id) => Row::InsightsPath(id.clone()),
+            Self::PutInsightsAnalysis(analysis) => Row::InsightsAnalysis(analysis.id.clone()),
+            Self::DeleteInsightsAnalysis(id) => Row::InsightsAnalysis(id.clone()),
             Self::PutPrefixListVersion(old) => Row::PrefixListVersion(old.list.clone(), old.version),
             Self::DeletePrefixListVersion { list, version } => Row::PrefixListVersion(list.clone(), *version),
             Self::PutPeering(peering) => Row::Peering(peering.id.clone()),
@@ -285,7 +317,10 @@ impl Change {
             | Self::DeleteSnapshot(_)
             | Self::DeleteReport { .. }
             | Self::DeletePrefixListVersion { .. }
-            | Self::DeletePeering(_) => true,
+            | Self::DeletePeering(_)
+            | Self::DeleteFlowLog(_)
+            | Self::DeleteInsightsPath(_)
+            | Self::DeleteInsightsAnalysis(_) => true,
             Self::PutBypass(_)
             | Self::PutPlatform(_)
             | Self::PutAccount(_)
@@ -304,7 +339,10 @@ impl Change {
             | Self::PutSnapshot(_)
             | Self::PutReport(_)
             | Self::PutPrefixListVersion(_)
-            | Self::PutPeering(_) => false,
+            | Self::PutPeering(_)
+            | Self::PutFlowLog(_)
+            | Self::PutInsightsPath(_)
+            | Self::PutInsightsAnalysis(_) => false,
         }
     }
 }
@@ -360,6 +398,9 @@ impl World {
         all.extend(self.snapshots.iter().cloned().map(Change::PutSnapshot));
         all.extend(self.reports.values().cloned().map(Change::PutReport));
         all.extend(self.prefix_list_versions.values().cloned().map(Change::PutPrefixListVersion));
+        all.extend(self.flow_logs.values().cloned().map(Change::PutFlowLog));
+        all.extend(self.insights_paths.values().cloned().map(Change::PutInsightsPath));
+        all.extend(self.insights_analyses.values().cloned().map(Change::PutInsightsAnalysis));
         all
     }
 
@@ -390,6 +431,9 @@ impl World {
             Row::SnapshotPolicy(id) => self.snapshots.policy(id).is_some(),
             Row::Snapshot(id) => self.snapshots.get(id).is_some(),
             Row::Report(account, id) => self.reports.contains_key(&(account.clone(), id.clone())),
+            Row::FlowLog(id) => self.flow_logs.contains_key(id),
+            Row::InsightsPath(id) => self.insights_paths.contains_key(id),
+            Row::InsightsAnalysis(id) => self.insights_analyses.contains_key(id),
             Row::PrefixListVersion(list, version) => self.prefix_list_version(list, *version).is_some(),
         }
     }

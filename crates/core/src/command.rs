@@ -1,8 +1,11 @@
 //! What can be asked of the world: each request of either cloud that changes something becomes one command.
 
+mod flow_logs;
+mod insights;
 mod interface;
 mod lists;
 mod network;
+mod new;
 mod peering;
 mod rules;
 mod snapshots;
@@ -12,27 +15,30 @@ use std::{net::IpAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    flow_logs::NewFlowLogs,
+    insights::{NewInsightsAnalysis, NewInsightsPath},
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
     network::{NewSubnet, NewVpc, VpcIpv6},
+    new::{NewAccount, NewGroup, NewInstances, NewReport},
     peering::NewPeering,
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
     snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
 };
 use crate::{
     bypass::BypassSet,
-    diagnosis::MetricResult,
     ids::{
-        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, KeyId, PeeringId, PortListId, PrefixListId,
-        ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, FlowLogId, GroupId, HostId, IdSource, InsightsAnalysisId, InsightsPathId, InstanceId,
+        PeeringId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
     limits::LimitMode,
     platform::PlatformPolicy,
+    refusal::Refusal,
     resource::Resource,
     rule::{Direction, Rule, RuleSpec},
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{Dialect, Flavor, InnerAccess, InstanceState, PrefixList, Revision, SystemDisk, Treatment, VpcAttribute},
+    world::{InnerAccess, InstanceState, PrefixList, Revision, Treatment, VpcAttribute},
 };
 
 pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
@@ -77,88 +83,6 @@ pub enum TreatmentOf {
     Account(AccountId),
     /// One ENI.
     Eni(EniId),
-}
-
-/// An account to be made, with its first access key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewAccount {
-    /// Its number; `None` makes one in the dialect's shape.
-    pub id: Option<AccountId>,
-    /// Its dialect.
-    pub dialect: Dialect,
-    /// A name for people.
-    pub name: String,
-    /// The key's public half.
-    pub key: KeyId,
-    /// The key's secret, sealed.
-    pub sealed_secret: String,
-}
-
-/// Instances to be started, each with a primary ENI and perhaps more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewInstances {
-    /// The owner.
-    pub account: AccountId,
-    /// The primary ENI of each. A primary address is for a single instance.
-    pub primary: EniSpec,
-    /// Further ENIs that are made for each.
-    pub secondary: Vec<EniSpec>,
-    /// Further ENIs that exist, for a single instance.
-    pub attached: Vec<EniId>,
-    /// How many.
-    pub amount: u32,
-    /// The owner's name for them.
-    pub name: String,
-    /// The owner's words about them.
-    pub description: String,
-    /// Image id, kept as given.
-    pub image: String,
-    /// Instance type, kept as given.
-    pub instance_type: String,
-    /// The system disk of each, kept as given.
-    pub disk: SystemDisk,
-    /// ECS resource group; empty is the account's default one.
-    pub resource_group: String,
-    /// Tags of the instances.
-    pub tags: Tags,
-}
-
-/// A diagnostic report to be kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewReport {
-    /// The owner.
-    pub account: AccountId,
-    /// The instance that was looked at.
-    pub instance: InstanceId,
-    /// The beginning of the time that the owner asks about.
-    pub from: Option<Timestamp>,
-    /// The end of it.
-    pub until: Option<Timestamp>,
-    /// The world that was looked at.
-    pub revision: Revision,
-    /// What was found. Empty in a request: whoever carries it out looks first.
-    pub results: Vec<MetricResult>,
-}
-
-/// A group to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewGroup {
-    /// The owner.
-    pub account: AccountId,
-    /// The VPC whose ENIs may carry it.
-    pub vpc: VpcId,
-    /// Its kind.
-    pub flavor: Flavor,
-    /// The owner's name for it.
-    pub name: String,
-    /// The owner's words about it.
-    pub description: String,
-    /// ECS resource group; empty is the account's default one.
-    pub resource_group: String,
-    /// Tags.
-    pub tags: Tags,
-    /// The cloud product that manages it.
-    pub managed_by: Option<u64>,
 }
 
 /// A request to change the world.
@@ -583,6 +507,53 @@ pub enum Command {
         /// The product; `None` is the owner.
         managed_by: Option<u64>,
     },
+    /// Lets ENIs of a further VPC carry a group, or no longer.
+    AssociateGroup {
+        /// The owner.
+        account: AccountId,
+        /// The group.
+        group: GroupId,
+        /// The VPC.
+        vpc: VpcId,
+        /// Whether its ENIs may.
+        is_associated: bool,
+    },
+    /// Asks whether one ENI may carry all of these groups. Changes nothing.
+    CheckGroups {
+        /// The owner.
+        account: AccountId,
+        /// The groups.
+        groups: Vec<GroupId>,
+    },
+    /// Makes flow logs, one for each resource that can have it.
+    CreateFlowLogs(NewFlowLogs),
+    /// Deletes flow logs, all or none.
+    DeleteFlowLogs {
+        /// The owner.
+        account: AccountId,
+        /// The region that they are in.
+        region: String,
+        /// Which.
+        flow_logs: Vec<FlowLogId>,
+    },
+    /// Keeps a path whose reachability is asked about.
+    CreateInsightsPath(Box<NewInsightsPath>),
+    /// Deletes a path that no analysis is of.
+    DeleteInsightsPath {
+        /// The owner.
+        account: AccountId,
+        /// The path.
+        path: InsightsPathId,
+    },
+    /// Keeps an analysis of a path.
+    CreateInsightsAnalysis(Box<NewInsightsAnalysis>),
+    /// Deletes an analysis.
+    DeleteInsightsAnalysis {
+        /// The owner.
+        account: AccountId,
+        /// The analysis.
+        analysis: InsightsAnalysisId,
+    },
     /// Gives a prefix list the entries of an older version, as a new version.
     RestorePrefixList {
         /// The owner.
@@ -628,6 +599,14 @@ impl Command {
             return command.report_mut();
         }
         if let Self::CreateReport(new) = self { Some(new) } else { None }
+    }
+
+    /// The analysis of a path that the command keeps, likewise.
+    pub fn analysis_mut(&mut self) -> Option<&mut NewInsightsAnalysis> {
+        if let Self::Once { command, .. } = self {
+            return command.analysis_mut();
+        }
+        if let Self::CreateInsightsAnalysis(new) = self { Some(new) } else { None }
     }
 }
 
@@ -680,6 +659,17 @@ pub enum Outcome {
     SnapshotPolicy(SnapshotPolicyId),
     /// The new diagnostic report.
     Report(ReportId),
+    /// The new flow logs, and the resources that got none, each with the reason.
+    FlowLogs {
+        /// Those that were made.
+        made: Vec<FlowLogId>,
+        /// Ids of resources.
+        failed: Vec<(String, Refusal)>,
+    },
+    /// The new path.
+    InsightsPath(InsightsPathId),
+    /// The new analysis.
+    InsightsAnalysis(InsightsAnalysisId),
     /// The prefix list that was deleted, as it was.
     DeletedPrefixList(Arc<PrefixList>),
     /// The peering connection that was asked for or accepted.

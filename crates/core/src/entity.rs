@@ -480,6 +480,8 @@ pub struct Group {
     pub account: AccountId,
     /// The VPC whose ENIs may carry it.
     pub vpc: VpcId,
+    /// Further VPCs whose ENIs may carry it, in the order of association (EC2).
+    pub also_in: Vec<VpcId>,
     /// Its kind.
     pub flavor: Flavor,
     /// The owner's name for it; may be empty in ECS.
@@ -506,6 +508,23 @@ pub struct Group {
 }
 
 impl Group {
+    /// The VPCs whose ENIs may carry it, its own first.
+    pub fn vpcs(&self) -> impl Iterator<Item = &VpcId> {
+        std::iter::once(&self.vpc).chain(&self.also_in)
+    }
+
+    /// Whether ENIs of a VPC may carry it.
+    #[must_use]
+    pub fn is_for(&self, vpc: &VpcId) -> bool {
+        self.vpcs().any(|own| own == vpc)
+    }
+
+    /// Whether there is a VPC whose ENIs may carry either.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.vpcs().any(|vpc| other.is_for(vpc))
+    }
+
     /// Whether ENIs that share the group reach each other before any rule.
     #[must_use]
     pub fn accepts_inner(&self) -> bool {

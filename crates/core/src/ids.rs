@@ -112,6 +112,20 @@ id!(
     PeeringId
 );
 
+id!(
+    /// A flow log.
+    FlowLogId
+);
+
+id!(
+    /// A path whose reachability is asked about.
+    InsightsPathId
+);
+id!(
+    /// An analysis of a path.
+    InsightsAnalysisId
+);
+
 /// A source of fresh ids: a deterministic stream seeded by the caller's entropy.
 ///
 /// The generator is splitmix64. It needs to be unpredictable only as far as the seed is; uniqueness is

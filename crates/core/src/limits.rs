@@ -43,6 +43,18 @@ pub const RESOURCE_GROUPS_MAX: u32 = 100;
 pub const PREFIX_LIST_ENTRIES_MAX: u32 = 200;
 /// The same in EC2, and whatever the quota (`spec/ec2.md` A4).
 pub const HOST_PREFIX_LIST_ENTRIES_MAX: u32 = 1_000;
+/// Paths of one account whose reachability is asked about.
+pub const INSIGHTS_PATHS_PER_ACCOUNT_MAX: u32 = 1_000;
+/// Analyses of one account; a newer one takes the place of the oldest.
+pub const INSIGHTS_ANALYSES_PER_ACCOUNT_MAX: usize = 1_000;
+/// Characters of the reason why an analysis has no answer.
+pub const INSIGHTS_TEXT_CHARACTERS_MAX: usize = 1_024;
+/// Flow logs of one VPC, subnet or ENI.
+pub const FLOW_LOGS_PER_RESOURCE_MAX: u32 = 2;
+/// Flow logs of one account, those of resources that are gone included.
+pub const FLOW_LOGS_PER_ACCOUNT_MAX: u32 = 5_000;
+/// VPCs, besides its own, whose interfaces may carry one group.
+pub const VPCS_PER_GROUP_MAX: u32 = 50;
 /// Versions of a prefix list, the current one included; the oldest go (`spec/ec2.md` A4).
 pub const PREFIX_LIST_VERSIONS_MAX: usize = 1_000;
 /// Entries that a port list may be made for (`spec/ecs.md` C).

@@ -39,6 +39,12 @@ pub enum Kind {
     Snapshot,
     /// A peering connection.
     Peering,
+    /// A flow log.
+    FlowLog,
+    /// A path whose reachability is asked about.
+    InsightsPath,
+    /// An analysis of a path.
+    InsightsAnalysis,
 }
 
 impl std::fmt::Display for Kind {
@@ -58,6 +64,9 @@ impl std::fmt::Display for Kind {
             Self::SnapshotPolicy => "snapshot policy",
             Self::Snapshot => "snapshot",
             Self::Peering => "VPC peering connection",
+            Self::FlowLog => "flow log",
+            Self::InsightsPath => "path",
+            Self::InsightsAnalysis => "analysis of a path",
         })
     }
 }
@@ -139,6 +148,14 @@ pub enum Counted {
     Peerings,
     /// Peering connections that an account has asked for and nobody has answered.
     PendingPeerings,
+    /// VPCs that a group is associated with.
+    VpcsOfGroup,
+    /// Flow logs of an account.
+    FlowLogs,
+    /// Flow logs of a resource.
+    FlowLogsOfResource,
+    /// Paths of an account.
+    InsightsPaths,
 }
 
 impl std::fmt::Display for Counted {
@@ -180,6 +197,10 @@ impl std::fmt::Display for Counted {
             Self::SecondaryEnis => "secondary network interfaces in this region",
             Self::Peerings => "active peering connections of one VPC",
             Self::PendingPeerings => "peering connections that wait to be accepted",
+            Self::FlowLogs => "flow logs of one account",
+            Self::FlowLogsOfResource => "flow logs of one VPC, subnet or network interface",
+            Self::InsightsPaths => "paths of one account",
+            Self::VpcsOfGroup => "VPCs that one security group is associated with",
         })
     }
 }
@@ -540,6 +561,28 @@ pub enum Refusal {
         version: u64,
         /// The current one.
         current: u64,
+    },
+    /// A flow log that says the same about the same traffic.
+    #[error("`{resource}` has a flow log of the same traffic to the same destination already; keep that one")]
+    FlowLogExists {
+        /// Whose traffic.
+        resource: String,
+    },
+    /// The VPC is the group's own.
+    #[error("`{vpc}` is the VPC of `{group}` itself; name another one")]
+    OwnVpc {
+        /// The group.
+        group: GroupId,
+        /// The VPC.
+        vpc: VpcId,
+    },
+    /// The group is not associated with the VPC.
+    #[error("`{group}` is not associated with `{vpc}`; describe its associations to see with which it is")]
+    NotAssociated {
+        /// The group.
+        group: GroupId,
+        /// The VPC.
+        vpc: VpcId,
     },
     /// A cloud product manages the ENI.
     #[error("interface `{eni}` is managed by a cloud product; look at it, and change another")]

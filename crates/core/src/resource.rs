@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     change::Change,
-    ids::{AccountId, EniId, GroupId, InstanceId, PeeringId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    flow_log::FlowLog,
+    ids::{
+        AccountId, EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, PeeringId, PortListId,
+        PrefixListId, RuleId, SubnetId, VpcId,
+    },
+    insights::{InsightsAnalysis, InsightsPath},
     peering::Peering,
     refusal::Kind,
     rule::Rule,
@@ -35,6 +40,12 @@ pub enum Resource {
     Rule(RuleId),
     /// A peering connection.
     Peering(PeeringId),
+    /// A path.
+    InsightsPath(InsightsPathId),
+    /// An analysis of a path.
+    InsightsAnalysis(InsightsAnalysisId),
+    /// A flow log.
+    FlowLog(FlowLogId),
 }
 
 /// The kind of such a thing.
@@ -58,11 +69,17 @@ pub enum ResourceKind {
     Rule,
     /// Peering connections.
     Peering,
+    /// Paths.
+    InsightsPath,
+    /// Analyses of paths.
+    InsightsAnalysis,
+    /// Flow logs.
+    FlowLog,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Vpc,
         Self::Subnet,
         Self::Instance,
@@ -72,6 +89,9 @@ impl ResourceKind {
         Self::PortList,
         Self::Rule,
         Self::Peering,
+        Self::InsightsPath,
+        Self::InsightsAnalysis,
+        Self::FlowLog,
     ];
 
     /// The resource of this kind that an id names, whether it is there or not.
@@ -87,6 +107,9 @@ impl ResourceKind {
             Self::PortList => Resource::PortList(id.into()),
             Self::Rule => Resource::Rule(id.into()),
             Self::Peering => Resource::Peering(id.into()),
+            Self::InsightsPath => Resource::InsightsPath(id.into()),
+            Self::InsightsAnalysis => Resource::InsightsAnalysis(id.into()),
+            Self::FlowLog => Resource::FlowLog(id.into()),
         }
     }
 
@@ -101,6 +124,11 @@ impl ResourceKind {
             Self::Group => world.groups().map(|one| Resource::Group(one.id.clone())).collect(),
             Self::PrefixList => world.prefix_lists().map(|one| Resource::PrefixList(one.id.clone())).collect(),
             Self::PortList => world.port_lists().map(|one| Resource::PortList(one.id.clone())).collect(),
+            Self::InsightsPath => world.insights_paths().map(|one| Resource::InsightsPath(one.id.clone())).collect(),
+            Self::InsightsAnalysis => {
+                world.insights_analyses().map(|one| Resource::InsightsAnalysis(one.id.clone())).collect()
+            }
+            Self::FlowLog => world.flow_logs().map(|one| Resource::FlowLog(one.id.clone())).collect(),
             Self::Rule => {
                 let own = world.groups().filter(|group| group.account == *account);
                 own.flat_map(|group| group.rules.keys().cloned().map(Resource::Rule)).collect()
@@ -139,6 +167,9 @@ impl Resource {
             Self::PortList(id) => id.as_str(),
             Self::Rule(id) => id.as_str(),
             Self::Peering(id) => id.as_str(),
+            Self::InsightsPath(id) => id.as_str(),
+            Self::InsightsAnalysis(id) => id.as_str(),
+            Self::FlowLog(id) => id.as_str(),
         }
     }
 
@@ -155,6 +186,9 @@ impl Resource {
             Self::PortList(_) => Kind::PortList,
             Self::Rule(_) => Kind::Rule,
             Self::Peering(_) => Kind::Peering,
+            Self::InsightsPath(_) => Kind::InsightsPath,
+            Self::InsightsAnalysis(_) => Kind::InsightsAnalysis,
+            Self::FlowLog(_) => Kind::FlowLog,
         }
     }
 }
@@ -167,6 +201,13 @@ macro_rules! labels {
             resource_group: &$one.resource_group,
             tags: &$one.tags,
         })
+    };
+}
+
+/// The same of things that have no resource group: EC2 has none.
+macro_rules! bare_labels {
+    ($found:expr) => {
+        $found.map(|one| Labels { account: &one.account, region: &one.region, resource_group: "", tags: &one.tags })
     };
 }
 
@@ -187,6 +228,9 @@ impl World {
                 resource_group: &group.resource_group,
                 tags: &rule.tags,
             }),
+            Resource::InsightsPath(id) => bare_labels!(self.insights_path(id)),
+            Resource::InsightsAnalysis(id) => bare_labels!(self.insights_analysis(id)),
+            Resource::FlowLog(id) => bare_labels!(self.flow_log(id)),
             Resource::Vpc(id) => labels!(self.vpc(id), one, &one.region),
             Resource::Subnet(id) => labels!(self.subnet(id), one, self.region_of(&one.vpc)),
             Resource::Instance(id) => labels!(self.instance(id), one, self.region_of(&one.vpc)),
@@ -226,6 +270,21 @@ impl World {
             Resource::Peering(id) => {
                 let old = self.peerings().get(id);
                 old.map(|old| Change::PutPeering(Arc::new(Peering { tags, ..Peering::clone(old) })))
+            }
+            Resource::InsightsPath(id) => {
+                let path = self.insights_path(id)?;
+                Some(Change::PutInsightsPath(Arc::new(InsightsPath { tags, ..InsightsPath::clone(path) })))
+            }
+            Resource::InsightsAnalysis(id) => {
+                let analysis = self.insights_analysis(id)?;
+                Some(Change::PutInsightsAnalysis(Arc::new(InsightsAnalysis {
+                    tags,
+                    ..InsightsAnalysis::clone(analysis)
+                })))
+            }
+            Resource::FlowLog(id) => {
+                let log = self.flow_log(id)?;
+                Some(Change::PutFlowLog(Arc::new(FlowLog { tags, ..FlowLog::clone(log) })))
             }
             // A rule is where its group is.
             Resource::Rule(id) => self.rule(id).map(|(group, old)| Change::PutRule {

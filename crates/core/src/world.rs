@@ -21,10 +21,12 @@ use crate::{
     bypass::BypassSet,
     change::Change,
     diagnosis::Report,
+    flow_log::FlowLog,
     ids::{
-        AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PeeringId, PortListId, PrefixListId, ReportId, RuleId,
-        SubnetId, VpcId,
+        AccountId, EniId, FlowLogId, GroupId, HostId, InsightsAnalysisId, InsightsPathId, InstanceId, KeyId,
+        PeeringId, PortListId, PrefixListId, ReportId, RuleId, SubnetId, VpcId,
     },
+    insights::{InsightsAnalysis, InsightsPath},
     peering::{Peering, Peerings},
     platform::Platform,
     rule::{Peer, Rule, Service},
@@ -56,6 +58,9 @@ pub struct World {
     pub(crate) tokens: Tokens,
     pub(crate) snapshots: Snapshots,
     pub(crate) reports: OrdMap<(AccountId, ReportId), Arc<Report>>,
+    pub(crate) flow_logs: OrdMap<FlowLogId, Arc<FlowLog>>,
+    pub(crate) insights_paths: OrdMap<InsightsPathId, Arc<InsightsPath>>,
+    pub(crate) insights_analyses: OrdMap<InsightsAnalysisId, Arc<InsightsAnalysis>>,
     pub(crate) prefix_list_versions: OrdMap<(PrefixListId, u64), Arc<PrefixListVersion>>,
     index: Index,
 }
@@ -150,6 +155,12 @@ impl World {
         prefix_list, prefix_lists: PrefixListId => PrefixList;
         /// One port list.
         port_list, port_lists: PortListId => PortList;
+        /// One flow log.
+        flow_log, flow_logs: FlowLogId => FlowLog;
+        /// One path whose reachability is asked about.
+        insights_path, insights_paths: InsightsPathId => InsightsPath;
+        /// One analysis of a path.
+        insights_analysis, insights_analyses: InsightsAnalysisId => InsightsAnalysis;
     }
 
     /// The revision of this snapshot.
@@ -231,6 +242,15 @@ impl World {
     /// The distinct group sets that hold a group: one for each policy that the group is part of.
     pub fn group_sets_with(&self, group: &GroupId) -> impl Iterator<Item = &GroupSet> + use<'_> {
         self.index.group_sets_by_group.get(group).into_iter().flatten()
+    }
+
+    /// The VPCs whose ENIs may carry every group of a set: one, but for groups that are associated with others.
+    #[must_use]
+    pub fn vpcs_of(&self, set: &[GroupId]) -> Vec<&VpcId> {
+        let mut groups = set.iter().filter_map(|id| self.groups.get(id));
+        let Some(first) = groups.next() else { return Vec::new() };
+        let others: Vec<&Arc<Group>> = groups.collect();
+        first.vpcs().filter(|vpc| others.iter().all(|group| group.is_for(vpc))).collect()
     }
 
     /// Every distinct group set that some ENI has.
@@ -363,6 +383,14 @@ impl World {
                 self.reports.insert((report.account.clone(), report.id.clone()), Arc::clone(report));
             }
             Change::DeleteReport { account, id } => drop(self.reports.remove(&(account.clone(), id.clone()))),
+            Change::PutFlowLog(log) => drop(self.flow_logs.insert(log.id.clone(), Arc::clone(log))),
+            Change::DeleteFlowLog(id) => drop(self.flow_logs.remove(id)),
+            Change::PutInsightsPath(path) => drop(self.insights_paths.insert(path.id.clone(), Arc::clone(path))),
+            Change::DeleteInsightsPath(id) => drop(self.insights_paths.remove(id)),
+            Change::PutInsightsAnalysis(analysis) => {
+                self.insights_analyses.insert(analysis.id.clone(), Arc::clone(analysis));
+            }
+            Change::DeleteInsightsAnalysis(id) => drop(self.insights_analyses.remove(id)),
             Change::PutPrefixListVersion(old) => {
                 self.prefix_list_versions.insert((old.list.clone(), old.version), Arc::clone(old));
             }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use sekimori_analysis::report;
+use sekimori_analysis::{insights, report};
 use sekimori_cloud::{
     RawRequest, Reply,
     api::{self, Api, Operation, Trouble},
@@ -109,23 +109,32 @@ fn enter(app: &App, command: &Command) -> Result<Option<Entered>, Trouble> {
     app.busy.enter(&ticket.account, &ticket.text).map(Some).ok_or(Trouble::TokenBusy)
 }
 
-/// Fills a report in, of the world as it is now. Many rules take a while, so other calls do not wait for it, and only
-/// a few are made at a time.
+/// Fills in what a command keeps of the world as it is now: a report, or the analysis of a path.
 async fn examined(app: &App, mut command: Command) -> Result<Command, Trouble> {
-    let Some(new) = command.report_mut() else { return Ok(command) };
     let world = app.committer.world();
-    new.revision = world.revision();
-    if world.instance(&new.instance).is_none_or(|instance| instance.account != new.account) {
-        return Ok(command);
+    if let Some(new) = command.report_mut() {
+        new.revision = world.revision();
+        if world.instance(&new.instance).is_none_or(|instance| instance.account != new.account) {
+            return Ok(command);
+        }
+        let instance = new.instance.clone();
+        new.results = looked(app, move || report::examine(&world, &instance)).await?;
+    } else if let Some(new) = command.analysis_mut() {
+        new.revision = world.revision();
+        let path = world.insights_path(&new.path).filter(|path| path.account == new.account);
+        let Some(path) = path.cloned() else { return Ok(command) };
+        new.finding = looked(app, move || insights::analyse(&world, &path)).await?;
     }
+    Ok(command)
+}
+
+/// Looks at a world. Many rules take a while, so other calls do not wait for it, and only a few look at a time.
+async fn looked<T: Send + 'static>(app: &App, look: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
     let _turn = app.diagnoses.try_acquire().map_err(|_| Trouble::Throttled)?;
-    let instance = new.instance.clone();
-    let found = tokio::task::spawn_blocking(move || report::examine(&world, &instance)).await;
-    new.results = found.map_err(|error| {
+    tokio::task::spawn_blocking(look).await.map_err(|error| {
         tracing::error!(%error, "a diagnosis broke off");
         Trouble::Internal
-    })?;
-    Ok(command)
+    })
 }
 
 /// Writes the nonce down, has the command carried out, and reports what it did.

@@ -71,6 +71,12 @@ impl Touched {
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
+            | Change::PutFlowLog(_)
+            | Change::DeleteFlowLog(_)
+            | Change::PutInsightsPath(_)
+            | Change::DeleteInsightsPath(_)
+            | Change::PutInsightsAnalysis(_)
+            | Change::DeleteInsightsAnalysis(_)
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. } => None,
         }

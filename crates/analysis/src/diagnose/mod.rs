@@ -146,7 +146,7 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, DiagnoseError> 
         Some(service) => vec![parse_service(service, SOURCE_PORT)?],
         None => quick(),
     };
-    let portions = Portions::of(world, &group_set(&eni.groups), *direction)?;
+    let portions = Portions::of(world, (&group_set(&eni.groups), &eni.vpc), *direction)?;
     let subject = Subject { world, eni, direction: *direction, peer: *peer, portions };
     let mut checks = Vec::new();
     for transport in transports {

@@ -1,14 +1,14 @@
 //! The exact judgement of a rule: which packets reach it, and what would become of them without it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use sekimori_core::{
     address::Cidr,
-    ids::{GroupId, RuleId},
+    ids::{GroupId, RuleId, VpcId},
     platform::PlatformPolicy,
     rule::{Action, Direction, Peer, RuleSpec},
     space::{Set, TooComplex, resolve},
-    world::{Group, GroupSet, World, group_set},
+    world::{Eni, Group, GroupSet, World, group_set},
 };
 
 use super::{Finding, Place, State, cover};
@@ -64,7 +64,7 @@ impl JudgedPlace {
 
 /// Every rule of a group in one direction, in decision order.
 pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Result<Vec<Judged>, TooComplex> {
-    let policies = policies(world, &group.id, direction)?;
+    let policies = policies(world, group, direction)?;
     let Some(Policy { open: alone, .. }) = policies.first() else { return Ok(Vec::new()) };
     let mut judged = Vec::new();
     for line in &alone.lines {
@@ -83,18 +83,28 @@ pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Resul
     Ok(judged)
 }
 
-/// The group by itself, then every set of groups that an ENI carries it with.
-fn policies(world: &World, group: &GroupId, direction: Direction) -> Result<Vec<Policy>, TooComplex> {
-    let alone = group_set(std::slice::from_ref(group));
-    let others = world.group_sets_with(group).filter(|set| **set != alone).cloned();
-    let sets: Vec<GroupSet> = std::iter::once(alone.clone()).chain(others).collect();
-    sets.into_iter().map(|set| Policy::of(world, set, direction)).collect()
+/// A set of groups, and a VPC whose ENIs carry it.
+type Bearers = (GroupSet, VpcId);
+
+/// The group by itself in its own VPC, then every set of groups that an ENI carries it with, in every VPC where one does.
+fn policies(world: &World, group: &Group, direction: Direction) -> Result<Vec<Policy>, TooComplex> {
+    let alone = (group_set(std::slice::from_ref(&group.id)), group.vpc.clone());
+    let mut others = BTreeSet::new();
+    for set in world.group_sets_with(&group.id) {
+        others.extend(world.enis_with(set).filter_map(|id| world.eni(id)).map(|eni| (set.clone(), eni.vpc.clone())));
+    }
+    others.remove(&alone);
+    std::iter::once(alone).chain(others).map(|bearers| Policy::of(world, bearers, direction)).collect()
+}
+
+fn enis_of<'a>(world: &'a World, (set, vpc): &'a Bearers) -> impl Iterator<Item = &'a Arc<Eni>> {
+    world.enis_with(set).filter_map(|id| world.eni(id)).filter(move |eni| eni.vpc == *vpc)
 }
 
 /// The own addresses of the interfaces that carry exactly these groups; nothing when there is none, or one that may use
 /// any address.
-fn own_addresses(world: &World, set: &GroupSet) -> Option<BTreeSet<IpAddr>> {
-    let enis: Vec<_> = world.enis_with(set).filter_map(|id| world.eni(id)).collect();
+fn own_addresses(world: &World, bearers: &Bearers) -> Option<BTreeSet<IpAddr>> {
+    let enis: Vec<_> = enis_of(world, bearers).collect();
     let is_known = !enis.is_empty() && enis.iter().all(|eni| eni.source_check);
     is_known.then(|| enis.iter().flat_map(|eni| eni.addresses.iter().copied()).collect())
 }
@@ -129,12 +139,12 @@ struct Policy {
 }
 
 impl Policy {
-    fn of(world: &World, groups: GroupSet, direction: Direction) -> Result<Self, TooComplex> {
-        let open = Portions::of(world, &groups, direction)?;
-        let blocks = own_blocks(world, &groups, direction);
-        let own = own_addresses(world, &groups).filter(|_| !blocks.is_empty());
+    fn of(world: &World, bearers: Bearers, direction: Direction) -> Result<Self, TooComplex> {
+        let open = Portions::of(world, (&bearers.0, &bearers.1), direction)?;
+        let blocks = own_blocks(world, &bearers.0, direction);
+        let own = own_addresses(world, &bearers).filter(|_| !blocks.is_empty());
         let owned = own.map(|own| open.at(&resolve::owned(direction, &own, &blocks)?)).transpose()?;
-        Ok(Self { enis: world.enis_with(&groups).count(), groups, open, owned })
+        Ok(Self { enis: enis_of(world, &bearers).count(), groups: bearers.0, open, owned })
     }
 
     /// What a rule does here without the rules that are gone, and what decides in its stead.
@@ -326,7 +336,8 @@ pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
         let (group, direction) = (finding.group.id.clone(), finding.direction);
         let is_known = known.as_ref().is_some_and(|(own, way, _)| *own == group && *way == direction);
         if !is_known {
-            known = policies(world, &group, direction).ok().map(|policies| (group, direction, policies));
+            let judged = world.group(&group).and_then(|group| policies(world, group, direction).ok());
+            known = judged.map(|policies| (group, direction, policies));
         }
         let Some((_, _, policies)) = &known else { continue };
         if is_redundant(world, policies, finding, &gone) {

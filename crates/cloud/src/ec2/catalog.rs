@@ -117,6 +117,19 @@ pub enum Action {
     RejectVpcPeeringConnection,
     DeleteVpcPeeringConnection,
     DescribeVpcPeeringConnections,
+    AssociateSecurityGroupVpc,
+    DisassociateSecurityGroupVpc,
+    DescribeSecurityGroupVpcAssociations,
+    ValidateSecurityGroupQuotasForInterface,
+    CreateFlowLogs,
+    DescribeFlowLogs,
+    DeleteFlowLogs,
+    CreateNetworkInsightsPath,
+    DescribeNetworkInsightsPaths,
+    DeleteNetworkInsightsPath,
+    StartNetworkInsightsAnalysis,
+    DescribeNetworkInsightsAnalyses,
+    DeleteNetworkInsightsAnalysis,
 }
 
 /// An operation in the table.
@@ -622,6 +635,92 @@ pub const OPERATIONS: &[Entry] = &[
         "DescribePrefixLists",
         &join::<5>(&[&[takes("PrefixListId.N", Id)], &FILTER, &PARTS]),
     ),
+    changes(
+        Action::AssociateSecurityGroupVpc,
+        "AssociateSecurityGroupVpc",
+        &[needs("GroupId", Id), needs("VpcId", Id)],
+    ),
+    changes(
+        Action::DisassociateSecurityGroupVpc,
+        "DisassociateSecurityGroupVpc",
+        &[needs("GroupId", Id), needs("VpcId", Id)],
+    ),
+    reads(
+        Action::DescribeSecurityGroupVpcAssociations,
+        "DescribeSecurityGroupVpcAssociations",
+        &join::<4>(&[&FILTER, &PARTS]),
+    ),
+    changes(
+        Action::ValidateSecurityGroupQuotasForInterface,
+        "ValidateSecurityGroupQuotasForInterface",
+        &[takes("SecurityGroupId.N", Id)],
+    ),
+    changes(
+        Action::CreateFlowLogs,
+        "CreateFlowLogs",
+        &join::<18>(&[
+            &[
+                takes("ResourceId.N", Id),
+                needs("ResourceType", Choice),
+                takes("TrafficType", Choice),
+                takes("LogDestinationType", Choice),
+                takes("LogDestination", Text),
+                takes("LogGroupName", Text),
+                takes("DeliverLogsPermissionArn", Text),
+                takes("DeliverCrossAccountRole", Text),
+                takes("LogFormat", Text),
+                takes("MaxAggregationInterval", Integer),
+                takes("DestinationOptions.FileFormat", Choice),
+                takes("DestinationOptions.HiveCompatiblePartitions", Boolean),
+                takes("DestinationOptions.PerHourPartition", Boolean),
+                takes("ClientToken", Token),
+                refuses("TagFieldSpecification.*", Text),
+            ],
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    reads(Action::DescribeFlowLogs, "DescribeFlowLogs", &join::<5>(&[&[takes("FlowLogId.N", Id)], &FILTER, &PARTS])),
+    changes(Action::DeleteFlowLogs, "DeleteFlowLogs", &[takes("FlowLogId.N", Id)]),
+    changes(Action::CreateNetworkInsightsPath, "CreateNetworkInsightsPath", CREATE_PATH),
+    reads(
+        Action::DescribeNetworkInsightsPaths,
+        "DescribeNetworkInsightsPaths",
+        &join::<5>(&[&[takes("NetworkInsightsPathId.N", Id)], &FILTER, &PARTS]),
+    ),
+    changes(Action::DeleteNetworkInsightsPath, "DeleteNetworkInsightsPath", &[needs("NetworkInsightsPathId", Id)]),
+    changes(
+        Action::StartNetworkInsightsAnalysis,
+        "StartNetworkInsightsAnalysis",
+        &join::<8>(&[
+            &[
+                needs("NetworkInsightsPathId", Id),
+                needs("ClientToken", Token),
+                refuses("AdditionalAccount.N", Id),
+                refuses("FilterInArn.N", Text),
+                refuses("FilterOutArn.N", Text),
+            ],
+            &TAG_SPECIFICATION,
+        ]),
+    ),
+    reads(
+        Action::DescribeNetworkInsightsAnalyses,
+        "DescribeNetworkInsightsAnalyses",
+        &join::<8>(&[
+            &[
+                takes("NetworkInsightsAnalysisId.N", Id),
+                takes("NetworkInsightsPathId", Id),
+                takes("AnalysisStartTime", Text),
+                takes("AnalysisEndTime", Text),
+            ],
+            &FILTER,
+            &PARTS,
+        ]),
+    ),
+    changes(
+        Action::DeleteNetworkInsightsAnalysis,
+        "DeleteNetworkInsightsAnalysis",
+        &[needs("NetworkInsightsAnalysisId", Id)],
+    ),
 ];
 
 /// An interface of a new instance.
@@ -672,6 +771,30 @@ const CREATE_INTERFACE: &[Parameter] = &join::<24>(&[
         refuses("Operator.*", Text),
     ],
     &TRACKING,
+    &TAG_SPECIFICATION,
+]);
+const CREATE_PATH: &[Parameter] = &join::<22>(&[
+    &[
+        needs("Source", Id),
+        needs("Protocol", Choice),
+        needs("ClientToken", Token),
+        takes("Destination", Id),
+        takes("SourceIp", Address),
+        takes("DestinationIp", Address),
+        takes("DestinationPort", Integer),
+        takes("FilterAtSource.SourceAddress", Address),
+        takes("FilterAtSource.SourcePortRange.FromPort", Integer),
+        takes("FilterAtSource.SourcePortRange.ToPort", Integer),
+        takes("FilterAtSource.DestinationAddress", Address),
+        takes("FilterAtSource.DestinationPortRange.FromPort", Integer),
+        takes("FilterAtSource.DestinationPortRange.ToPort", Integer),
+        takes("FilterAtDestination.SourceAddress", Address),
+        takes("FilterAtDestination.SourcePortRange.FromPort", Integer),
+        takes("FilterAtDestination.SourcePortRange.ToPort", Integer),
+        takes("FilterAtDestination.DestinationAddress", Address),
+        takes("FilterAtDestination.DestinationPortRange.FromPort", Integer),
+        takes("FilterAtDestination.DestinationPortRange.ToPort", Integer),
+    ],
     &TAG_SPECIFICATION,
 ]);
 const RUN_INSTANCES: &[Parameter] = &join::<60>(&[

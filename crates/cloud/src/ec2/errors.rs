@@ -28,6 +28,9 @@ pub enum IdKind {
     RouteTable,
     NetworkAcl,
     Peering,
+    FlowLog,
+    InsightsPath,
+    InsightsAnalysis,
 }
 
 impl IdKind {
@@ -45,6 +48,9 @@ impl IdKind {
             Self::RouteTable => "rtb",
             Self::NetworkAcl => "acl",
             Self::Peering => "pcx",
+            Self::FlowLog => "fl",
+            Self::InsightsPath => "nip",
+            Self::InsightsAnalysis => "nia",
         }
     }
 }
@@ -112,6 +118,8 @@ pub enum Fault {
     },
     /// A value that a parameter cannot have.
     Value(String),
+    /// Values that do not fit what the operation makes.
+    Parameter(String),
     /// A key that no tag can have.
     TagKey(String),
     /// Parameters that do not go together.
@@ -276,6 +284,7 @@ impl Fault {
                 format!("The functionality of the parameter {name} is not supported here; leave it out."),
             ),
             Self::Value(message) => failure(400, "InvalidParameterValue", message),
+            Self::Parameter(message) => failure(400, "InvalidParameter", message),
             Self::TagKey(message) => failure(400, "InvalidTagKey.Malformed", message),
             Self::Combination(message) => failure(400, "InvalidParameterCombination", message),
             Self::FilterLimit(message) => failure(400, "FilterLimitExceeded", message),
@@ -434,6 +443,9 @@ fn malformed(action: Option<Action>, kind: IdKind, id: &str) -> Failure {
         IdKind::RouteTable => failure(400, "InvalidRouteTableId.Malformed", expecting),
         IdKind::NetworkAcl => failure(400, "InvalidNetworkAclId.Malformed", expecting),
         IdKind::Peering => failure(400, "InvalidVpcPeeringConnectionId.Malformed", expecting),
+        IdKind::FlowLog => failure(400, "InvalidFlowLogId.Malformed", expecting),
+        IdKind::InsightsPath => failure(400, "InvalidNetworkInsightsPathId.Malformed", expecting),
+        IdKind::InsightsAnalysis => failure(400, "InvalidNetworkInsightsAnalysisId.Malformed", expecting),
     }
 }
 

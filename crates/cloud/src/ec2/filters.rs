@@ -110,10 +110,12 @@ pub fn names(action: Action) -> &'static [&'static str] {
         Action::DescribeRouteTables => &ROUTE_TABLE,
         Action::DescribeNetworkAcls => &NETWORK_ACL,
         Action::GetSecurityGroupsForVpc => &["description", "group-id", "group-name", "owner-id", "primary-vpc-id"],
-        Action::DescribeManagedPrefixLists => {
-            &["owner-id", "prefix-list-id", "prefix-list-name", "tag-key", "tag:<key>"]
-        }
+        Action::DescribeManagedPrefixLists => &PREFIX_LIST,
         Action::DescribePrefixLists => &["prefix-list-id", "prefix-list-name"],
+        Action::DescribeSecurityGroupVpcAssociations => &ASSOCIATION,
+        Action::DescribeFlowLogs => &FLOW_LOG,
+        Action::DescribeNetworkInsightsPaths => &INSIGHTS_PATH,
+        Action::DescribeNetworkInsightsAnalyses => &["path-found", "status", "tag-key", "tag:<key>"],
         Action::GetCallerIdentity
         | Action::DescribeAccountAttributes
         | Action::CreateVpc
@@ -168,7 +170,16 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::CreateVpcPeeringConnection
         | Action::AcceptVpcPeeringConnection
         | Action::RejectVpcPeeringConnection
-        | Action::DeleteVpcPeeringConnection => &[],
+        | Action::DeleteVpcPeeringConnection
+        | Action::AssociateSecurityGroupVpc
+        | Action::DisassociateSecurityGroupVpc
+        | Action::ValidateSecurityGroupQuotasForInterface
+        | Action::CreateFlowLogs
+        | Action::DeleteFlowLogs
+        | Action::CreateNetworkInsightsPath
+        | Action::DeleteNetworkInsightsPath
+        | Action::StartNetworkInsightsAnalysis
+        | Action::DeleteNetworkInsightsAnalysis => &[],
         Action::DescribeVpcPeeringConnections => &PEERING,
     }
 }
@@ -389,6 +400,37 @@ const PEERING: [&str; 12] = [
     "tag:<key>",
     "tag-key",
     "vpc-peering-connection-id",
+];
+
+const PREFIX_LIST: [&str; 5] = ["owner-id", "prefix-list-id", "prefix-list-name", "tag-key", "tag:<key>"];
+
+const ASSOCIATION: [&str; 5] = ["group-id", "group-owner-id", "state", "vpc-id", "vpc-owner-id"];
+
+const FLOW_LOG: [&str; 8] = [
+    "deliver-log-status",
+    "flow-log-id",
+    "log-destination-type",
+    "log-group-name",
+    "resource-id",
+    "tag-key",
+    "tag:<key>",
+    "traffic-type",
+];
+
+const INSIGHTS_PATH: [&str; 13] = [
+    "destination",
+    "filter-at-destination.destination-address",
+    "filter-at-destination.destination-port-range",
+    "filter-at-destination.source-address",
+    "filter-at-destination.source-port-range",
+    "filter-at-source.destination-address",
+    "filter-at-source.destination-port-range",
+    "filter-at-source.source-address",
+    "filter-at-source.source-port-range",
+    "protocol",
+    "source",
+    "tag-key",
+    "tag:<key>",
 ];
 
 const ZONE: [&str; 8] =

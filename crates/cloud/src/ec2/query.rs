@@ -1,7 +1,11 @@
 //! Questions: what a `Describe…` call asks, decoded and bounded.
 
 use sekimori_core::{
-    ids::{EniId, GroupId, InstanceId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
+    ids::{
+        EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, PeeringId, PrefixListId, RuleId,
+        SubnetId, VpcId,
+    },
+    time::Timestamp,
     world::VpcAttribute,
 };
 
@@ -40,6 +44,14 @@ pub enum Query {
     References(Vec<GroupId>),
     /// `GetSecurityGroupsForVpc`.
     GroupsForVpc(VpcId, Listing<GroupId>),
+    /// `DescribeSecurityGroupVpcAssociations`.
+    GroupAssociations(Listing<GroupId>),
+    /// `DescribeFlowLogs`.
+    FlowLogs(Listing<FlowLogId>),
+    /// `DescribeNetworkInsightsPaths`.
+    InsightsPaths(Listing<InsightsPathId>),
+    /// `DescribeNetworkInsightsAnalyses`.
+    InsightsAnalyses(AnalysisQuery),
     /// `DescribeManagedPrefixLists`.
     PrefixLists(Listing<PrefixListId>),
     /// `DescribePrefixLists`: those of the cloud's own services.
@@ -105,6 +117,19 @@ pub struct Listing<I> {
     pub filters: Filters,
     /// Which part.
     pub page: Page,
+}
+
+/// A listing of analyses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnalysisQuery {
+    /// Which.
+    pub listing: Listing<InsightsAnalysisId>,
+    /// Only those of this path.
+    pub path: Option<InsightsPathId>,
+    /// Only those that were started at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Only those that were started at this moment or before.
+    pub until: Option<Timestamp>,
 }
 
 /// A part of a listing.

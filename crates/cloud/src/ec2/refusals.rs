@@ -33,6 +33,18 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::SameRule { .. } => {
             failure(400, "InvalidPermission.Duplicate", format!("the specified rule already exists: {refusal}"))
         }
+        Refusal::DefaultGroup { group, .. } if action == Some(Action::AssociateSecurityGroupVpc) => failure(
+            400,
+            "OperationNotPermitted",
+            format!("The security group '{group}' is a default security group, which stays in its VPC."),
+        ),
+        Refusal::FlowLogExists { .. } => failure(
+            400,
+            "FlowLogAlreadyExists",
+            "Error. There is an existing Flow Log with the same configuration and log destination.",
+        ),
+        Refusal::OwnVpc { .. } => failure(400, "InvalidParameterValue", format!("{refusal}.")),
+        Refusal::NotAssociated { .. } => failure(400, "InvalidVpcID.NotFound", format!("{refusal}.")),
         Refusal::DefaultGroup { group, name } => failure(
             400,
             "CannotDelete",
@@ -155,6 +167,9 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::Rule => ("InvalidSecurityGroupRuleId.NotFound", "security group rule ID"),
         Kind::PrefixList => ("InvalidPrefixListID.NotFound", "prefix list ID"),
         Kind::Peering => ("InvalidVpcPeeringConnectionID.NotFound", "vpcPeeringConnection ID"),
+        Kind::FlowLog => ("InvalidFlowLogId.NotFound", "flow log ID"),
+        Kind::InsightsPath => ("InvalidNetworkInsightsPathId.NotFound", "network insights path ID"),
+        Kind::InsightsAnalysis => ("InvalidNetworkInsightsAnalysisId.NotFound", "network insights analysis ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
         Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot => ("InvalidID", "ID"),
     };
@@ -175,8 +190,14 @@ fn in_use(kind: Kind, id: &str) -> Failure {
         | Kind::ResourceGroup
         | Kind::SnapshotPolicy
         | Kind::Peering
-        | Kind::Snapshot => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
+        | Kind::Snapshot
+        | Kind::FlowLog
+        | Kind::InsightsPath
+        | Kind::InsightsAnalysis => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
     };
+    if kind == Kind::InsightsPath {
+        return failure(400, "AnalysisExistsForNetworkInsightsPath", message);
+    }
     failure(400, "DependencyViolation", message.replacen("The VPC", "The vpc", 1))
 }
 
@@ -187,6 +208,7 @@ fn vpc_mismatch(action: Option<Action>, one: &str, other: &str) -> Failure {
             Action::AuthorizeSecurityGroupIngress
                 | Action::AuthorizeSecurityGroupEgress
                 | Action::ModifySecurityGroupRules
+                | Action::ValidateSecurityGroupQuotasForInterface
         )
     );
     if is_about_rules {
@@ -233,6 +255,7 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         ),
         Counted::Peerings => ("VpcPeeringConnectionsPerVpcLimitExceeded", format!("{refusal}.")),
         Counted::PendingPeerings => ("OutstandingVpcPeeringConnectionLimitExceeded", format!("{refusal}.")),
+        Counted::FlowLogs | Counted::FlowLogsOfResource => ("FlowLogsLimitExceeded", format!("{refusal}.")),
         Counted::PrefixLists | Counted::GroupsOfPrefixList => ("PrefixListLimitExceeded", format!("{refusal}.")),
         Counted::EntriesOfPrefixList => ("PrefixListMaxEntriesExceeded", format!("{refusal}.")),
         Counted::Accounts
@@ -246,6 +269,8 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::HostPolicyWords
         | Counted::PortLists
         | Counted::SnapshotPolicies
+        | Counted::VpcsOfGroup
+        | Counted::InsightsPaths
         | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };

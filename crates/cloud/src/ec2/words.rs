@@ -66,6 +66,68 @@ pub(super) fn interface_of_attachment(text: &str) -> Option<String> {
     is_id.then(|| format!("eni-{tail}"))
 }
 
+/// The words of flow logs.
+pub(super) mod flow_log {
+    pub(in crate::ec2) const CLOUD_WATCH_LOGS: &str = "cloud-watch-logs";
+    pub(in crate::ec2) const S3: &str = "s3";
+    pub(in crate::ec2) const FIREHOSE: &str = "kinesis-data-firehose";
+
+    /// Fields that a record always has, in the order of the usual format.
+    const USUAL: usize = 14;
+
+    /// Every field that a record may have, by version (`spec/ec2.md` D).
+    pub(in crate::ec2) const FIELDS: [&str; 42] = [
+        "version",
+        "account-id",
+        "interface-id",
+        "srcaddr",
+        "dstaddr",
+        "srcport",
+        "dstport",
+        "protocol",
+        "packets",
+        "bytes",
+        "start",
+        "end",
+        "action",
+        "log-status",
+        "vpc-id",
+        "subnet-id",
+        "instance-id",
+        "tcp-flags",
+        "type",
+        "pkt-srcaddr",
+        "pkt-dstaddr",
+        "region",
+        "az-id",
+        "sublocation-type",
+        "sublocation-id",
+        "pkt-src-aws-service",
+        "pkt-dst-aws-service",
+        "flow-direction",
+        "traffic-path",
+        "ecs-cluster-arn",
+        "ecs-cluster-name",
+        "ecs-container-instance-arn",
+        "ecs-container-instance-id",
+        "ecs-container-id",
+        "ecs-second-container-id",
+        "ecs-service-name",
+        "ecs-task-definition-arn",
+        "ecs-task-arn",
+        "ecs-task-id",
+        "reject-reason",
+        "resource-id",
+        "encryption-status",
+    ];
+
+    /// The format of a flow log that names none.
+    pub(in crate::ec2) fn default_format() -> String {
+        let words: Vec<String> = FIELDS.iter().take(USUAL).map(|name| format!("${{{name}}}")).collect();
+        words.join(" ")
+    }
+}
+
 /// How ids of attachments begin.
 const ATTACHMENT: &str = "eni-attach-";
 

@@ -102,8 +102,13 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "The request uses the same client token as a previous, but non-identical request. Do not reuse a client \
              token with different requests, unless the requests are identical.",
         ),
-        // Versions are named by EC2 only.
-        Refusal::Outdated { .. } | Refusal::ListOutdated { .. } | Refusal::NoListVersion { .. } => {
+        // Versions, associations and flow logs are EC2's.
+        Refusal::FlowLogExists { .. }
+        | Refusal::OwnVpc { .. }
+        | Refusal::NotAssociated { .. }
+        | Refusal::Outdated { .. }
+        | Refusal::ListOutdated { .. }
+        | Refusal::NoListVersion { .. } => {
             failure(409, "OperationConflict", format!("The operation conflicts: {refusal}."))
         }
         Refusal::Managed { .. } => {
@@ -196,9 +201,12 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         Kind::PrefixList => no_prefix_list(),
         Kind::PortList => no_port_list(),
         // No operation names one; the native API does.
-        Kind::SnapshotPolicy | Kind::Snapshot | Kind::Peering => {
-            failure(404, "InvalidParameter", format!("The specified {kind} does not exist."))
-        }
+        Kind::SnapshotPolicy
+        | Kind::Snapshot
+        | Kind::Peering
+        | Kind::FlowLog
+        | Kind::InsightsPath
+        | Kind::InsightsAnalysis => failure(404, "InvalidParameter", format!("The specified {kind} does not exist.")),
     }
 }
 
@@ -236,7 +244,10 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         | Kind::ResourceGroup
         | Kind::SnapshotPolicy
         | Kind::Peering
-        | Kind::Snapshot => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
+        | Kind::Snapshot
+        | Kind::FlowLog
+        | Kind::InsightsPath
+        | Kind::InsightsAnalysis => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
 }
 
@@ -283,6 +294,10 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         | Counted::PendingPeerings
         | Counted::SnapshotPolicies
         | Counted::GroupsOfSnapshotPolicy
+        | Counted::VpcsOfGroup
+        | Counted::InsightsPaths
+        | Counted::FlowLogs
+        | Counted::FlowLogsOfResource
         | Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis

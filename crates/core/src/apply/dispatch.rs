@@ -92,6 +92,18 @@ impl Draft<'_> {
                 self.delete_resource_group(account, resource_group)
             }
             Command::ManageEni { eni, managed_by } => self.manage_eni(eni, *managed_by),
+            Command::AssociateGroup { account, group, vpc, is_associated } => {
+                self.associate_group(account, group, vpc, *is_associated)
+            }
+            Command::CheckGroups { account, groups } => self.check_groups(account, groups),
+            Command::CreateFlowLogs(new) => self.create_flow_logs(new),
+            Command::DeleteFlowLogs { account, region, flow_logs } => {
+                self.delete_flow_logs(account, region, flow_logs)
+            }
+            Command::CreateInsightsPath(new) => self.create_insights_path(new),
+            Command::DeleteInsightsPath { account, path } => self.delete_insights_path(account, path),
+            Command::CreateInsightsAnalysis(new) => self.create_insights_analysis(new),
+            Command::DeleteInsightsAnalysis { account, analysis } => self.delete_insights_analysis(account, analysis),
             Command::RestorePrefixList { account, list, version, at } => {
                 self.restore_prefix_list(account, list, *version, *at)
             }

@@ -62,6 +62,7 @@ impl Draft<'_> {
             id: id.clone(),
             account: account.clone(),
             vpc: vpc.id.clone(),
+            also_in: Vec::new(),
             flavor: *flavor,
             name: name.clone(),
             description: description.clone(),
@@ -167,10 +168,14 @@ impl Draft<'_> {
         if let Some(member) = self.world.members(id).next() {
             return Err(in_use(member.instance.as_ref().map_or(member.id.as_str(), |instance| instance.as_str())));
         }
+        if let Some(vpc) = self.world.group(id).and_then(|group| group.also_in.first()) {
+            return Err(in_use(vpc.as_str()));
+        }
         // A rule of a peered VPC's group does not hold it: it becomes stale (VPC peering guide, "stale security group rules").
-        let vpc = |id: &GroupId| self.world.group(id).map(|group| group.vpc.clone());
+        let own = self.world.group(id);
+        let meets = |id: &GroupId| own.zip(self.world.group(id)).is_some_and(|(own, other)| own.meets(other));
         let mut referrers = self.world.referrers(&Referent::Group(id.clone()));
-        let other = referrers.find(|(other, _)| other != id && vpc(other) == vpc(id));
+        let other = referrers.find(|(other, _)| other != id && meets(other));
         other.map_or(Ok(()), |(other, _)| Err(in_use(other.as_str())))
     }
 
@@ -210,7 +215,7 @@ impl Draft<'_> {
         if eni.groups.contains(id) {
             return Err(Refusal::AlreadyMember { member: member.as_str().to_owned(), group: id.clone() });
         }
-        if eni.vpc != group.vpc {
+        if !group.is_for(&eni.vpc) {
             return Err(Refusal::VpcMismatch { one: member.as_str().to_owned(), other: id.to_string() });
         }
         self.check_flavor(&eni, &group)?;
@@ -258,7 +263,7 @@ impl Draft<'_> {
         let mut flavor = None;
         for id in ids {
             let group = self.own_group(account, id)?;
-            if group.vpc != *vpc {
+            if !group.is_for(vpc) {
                 return Err(Refusal::VpcMismatch { one: bearer.to_owned(), other: id.to_string() });
             }
             if *flavor.get_or_insert(group.flavor) != group.flavor {

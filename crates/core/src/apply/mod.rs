@@ -6,8 +6,11 @@
 
 mod account;
 mod addresses;
+mod association;
 mod dispatch;
+mod flow_logs;
 mod group;
+mod insights;
 mod instance;
 mod interface;
 mod lists;

@@ -70,7 +70,11 @@ impl Draft<'_> {
         let goes = |group: &Group| group.is_default && group.flavor == Flavor::Ec2;
         let inside: Vec<_> = self.world.groups().filter(|group| group.vpc == *id).cloned().collect();
         let group = || inside.iter().find(|group| !goes(group)).map(|group| group.id.to_string());
-        if let Some(by) = subnet.or_else(group) {
+        let guest = || {
+            let mut groups = self.world.groups();
+            groups.find(|group| group.also_in.contains(id)).map(|group| group.id.to_string())
+        };
+        if let Some(by) = subnet.or_else(group).or_else(guest) {
             return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
         }
         inside.iter().for_each(|group| self.drop_group(group));

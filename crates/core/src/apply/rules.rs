@@ -200,7 +200,7 @@ impl Draft<'_> {
         if named.flavor == Flavor::EcsEnterprise {
             return Err(Refusal::EnterprisePeer { group: peer.clone() });
         }
-        if !self.world.are_joined(&group.vpc, &named.vpc) {
+        if !named.meets(group) && !self.world.are_joined(&group.vpc, &named.vpc) {
             return Err(Refusal::VpcMismatch { one: group.id.to_string(), other: peer.to_string() });
         }
         Ok(())

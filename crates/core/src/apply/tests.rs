@@ -1,7 +1,10 @@
 //! Commands on a small estate: what each changes, and what is refused with nothing changed.
 
+mod associations;
 mod ec2;
 mod edits;
+mod flow_logs;
+mod insights;
 mod interfaces;
 mod lists;
 mod peering;

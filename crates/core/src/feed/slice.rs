@@ -106,6 +106,12 @@ impl Slice {
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
             | Change::PutPrefixListVersion(_)
+            | Change::PutFlowLog(_)
+            | Change::DeleteFlowLog(_)
+            | Change::PutInsightsPath(_)
+            | Change::DeleteInsightsPath(_)
+            | Change::PutInsightsAnalysis(_)
+            | Change::DeleteInsightsAnalysis(_)
             | Change::DeletePrefixListVersion { .. } => false,
             Change::PutBypass(_)
             | Change::PutPlatform(_)

@@ -1,11 +1,13 @@
 //! Groups.
 
+use std::collections::BTreeSet;
+
 use sekimori_core::{
     command::{Command, NewGroup},
     world::Flavor,
 };
 
-use super::{scope::Scope, tags};
+use super::{instances, scope::Scope, tags};
 use crate::ec2::errors::{CHARACTERS, Fault, is_words};
 
 /// How no group of one's own may be called.
@@ -32,6 +34,25 @@ pub(super) fn create(scope: &Scope<'_>) -> Result<Command, Fault> {
 
 pub(super) fn delete(scope: &Scope<'_>) -> Result<Command, Fault> {
     Ok(Command::DeleteGroup { account: scope.account.clone(), group: scope.group()? })
+}
+
+/// Lets interfaces of another VPC carry a group, or no longer.
+pub(super) fn associate(scope: &Scope<'_>, is_associated: bool) -> Result<Command, Fault> {
+    let group = scope.group_of(scope.required("GroupId")?)?;
+    Ok(Command::AssociateGroup { account: scope.account.clone(), group, vpc: scope.vpc("VpcId")?, is_associated })
+}
+
+/// Asks whether one interface may carry all of these groups.
+pub(super) fn validate(scope: &Scope<'_>) -> Result<Command, Fault> {
+    let named = instances::groups(scope, "SecurityGroupId")?;
+    if named.is_empty() {
+        return Err(Fault::Missing { name: "SecurityGroupId".to_owned() });
+    }
+    let distinct: BTreeSet<_> = named.iter().collect();
+    if distinct.len() < named.len() {
+        return Err(Fault::Value("Each security group ID must be unique".to_owned()));
+    }
+    Ok(Command::CheckGroups { account: scope.account.clone(), groups: named })
 }
 
 fn name(text: &str) -> Result<String, Fault> {

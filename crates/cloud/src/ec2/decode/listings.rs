@@ -69,6 +69,11 @@ pub(super) fn groups_for_vpc(scope: &Scope<'_>) -> Result<Query, Fault> {
     Ok(Query::GroupsForVpc(scope.vpc("VpcId")?, listing))
 }
 
+pub(super) fn associations(scope: &Scope<'_>) -> Result<Query, Fault> {
+    let filters = Filters::read(scope.call.params(), scope.call.action())?;
+    Ok(Query::GroupAssociations(Listing { ids: Vec::new(), filters, page: part(scope, &PARTS)? }))
+}
+
 pub(super) fn instances(scope: &Scope<'_>) -> Result<Query, Fault> {
     listing(scope, "InstanceId", IdKind::Instance, "instancesSet").map(Query::Instances)
 }

@@ -4,7 +4,9 @@
 //! `core`, with one exception: a thing in another region than the request's does not exist for the request, and `core`
 //! knows no request.
 
+mod flow_logs;
 mod groups;
+mod insights;
 mod instances;
 mod interfaces;
 mod listings;

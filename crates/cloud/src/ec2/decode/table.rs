@@ -6,7 +6,8 @@ use sekimori_core::{
 };
 
 use super::{
-    groups, instances, interfaces, listings, network, peerings, prefix_lists, rules, scope::Scope, surroundings, tags,
+    flow_logs, groups, insights, instances, interfaces, listings, network, peerings, prefix_lists, rules,
+    scope::Scope, surroundings, tags,
 };
 use crate::ec2::{
     catalog::Action,
@@ -101,5 +102,18 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::RejectVpcPeeringConnection => Command(peerings::reject),
         Action::DeleteVpcPeeringConnection => Command(peerings::delete),
         Action::DescribeVpcPeeringConnections => Query(peerings::list),
+        Action::AssociateSecurityGroupVpc => Command(|scope| groups::associate(scope, true)),
+        Action::DisassociateSecurityGroupVpc => Command(|scope| groups::associate(scope, false)),
+        Action::DescribeSecurityGroupVpcAssociations => Query(listings::associations),
+        Action::ValidateSecurityGroupQuotasForInterface => Command(groups::validate),
+        Action::CreateFlowLogs => Command(flow_logs::create),
+        Action::DescribeFlowLogs => Query(flow_logs::flow_logs),
+        Action::DeleteFlowLogs => Command(flow_logs::delete),
+        Action::CreateNetworkInsightsPath => Command(insights::create_path),
+        Action::DescribeNetworkInsightsPaths => Query(insights::paths),
+        Action::DeleteNetworkInsightsPath => Command(insights::delete_path),
+        Action::StartNetworkInsightsAnalysis => Command(insights::start),
+        Action::DescribeNetworkInsightsAnalyses => Query(insights::analyses),
+        Action::DeleteNetworkInsightsAnalysis => Command(insights::delete_analysis),
     }
 }

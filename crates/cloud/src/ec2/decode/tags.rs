@@ -135,6 +135,9 @@ fn resource(scope: &Scope<'_>, id: &str) -> Result<Resource, Fault> {
         (IdKind::Rule, ResourceKind::Rule),
         (IdKind::PrefixList, ResourceKind::PrefixList),
         (IdKind::Peering, ResourceKind::Peering),
+        (IdKind::FlowLog, ResourceKind::FlowLog),
+        (IdKind::InsightsPath, ResourceKind::InsightsPath),
+        (IdKind::InsightsAnalysis, ResourceKind::InsightsAnalysis),
     ];
     let (_, kind) = kinds.into_iter().find(|(kind, _)| kind.prefix() == prefix).ok_or_else(unknown)?;
     let resource = kind.named(id);

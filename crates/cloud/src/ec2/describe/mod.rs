@@ -2,8 +2,11 @@
 //!
 //! An account sees what it owns, in the region of its request, and nothing else.
 
+mod associations;
 mod attributes;
+mod flow_logs;
 mod groups;
+mod insights;
 mod instances;
 mod interfaces;
 mod listing;
@@ -66,6 +69,10 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::StaleGroups(vpc, listing) => usage::stale(call, (vpc, listing), view),
         Query::References(groups) => usage::references(groups, view),
         Query::GroupsForVpc(vpc, listing) => usage::for_vpc(call, (vpc, listing), view),
+        Query::GroupAssociations(listing) => Ok(associations::associations(call, listing, view)),
+        Query::FlowLogs(listing) => flow_logs::flow_logs(call, listing, view),
+        Query::InsightsPaths(listing) => insights::paths(call, listing, view),
+        Query::InsightsAnalyses(query) => insights::analyses(call, query, view),
         Query::PrefixLists(listing) => prefix_lists::lists(call, listing, view),
         Query::ServiceLists(listing) => prefix_lists::service_lists(listing),
         Query::PrefixListEntries { list, version, page } => prefix_lists::entries(call, (list, *version), page, view),
@@ -91,6 +98,16 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Peering(id) => peerings::made(id, view),
         Outcome::Addresses { eni, addresses } => attributes::assigned(eni, addresses),
         Outcome::Done if call.action() == Action::AttachNetworkInterface => interfaces::attached(call),
+        Outcome::Done if call.action() == Action::AssociateSecurityGroupVpc => associations::state(true),
+        Outcome::Done if call.action() == Action::DisassociateSecurityGroupVpc => associations::state(false),
+        Outcome::InsightsPath(id) => insights::created_path(id, view),
+        Outcome::InsightsAnalysis(id) => insights::started(id, view),
+        Outcome::Done if deletes_insights(call.action()) => insights::deleted(call),
+        Outcome::FlowLogs { made, failed } => flow_logs::created(call, made, failed),
+        Outcome::Done if call.action() == Action::ValidateSecurityGroupQuotasForInterface => {
+            vec![("valid", true.into())]
+        }
+        Outcome::Done if call.action() == Action::DeleteFlowLogs => flow_logs::deleted(),
         Outcome::Done if is_about_list(call.action()) => {
             prefix_lists::changed(&call.params().filled("PrefixListId").unwrap_or_default().into(), view)
         }
@@ -112,6 +129,10 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
 
 fn is_about_list(action: Action) -> bool {
     matches!(action, Action::ModifyManagedPrefixList | Action::RestoreManagedPrefixListVersion)
+}
+
+fn deletes_insights(action: Action) -> bool {
+    matches!(action, Action::DeleteNetworkInsightsPath | Action::DeleteNetworkInsightsAnalysis)
 }
 
 /// An operation that has nothing to tell says `true`.

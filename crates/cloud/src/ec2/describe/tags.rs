@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What has tags, and how EC2 calls it.
-const KINDS: [(ResourceKind, &str); 8] = [
+const KINDS: [(ResourceKind, &str); 11] = [
     (ResourceKind::Instance, "instance"),
     (ResourceKind::Eni, "network-interface"),
     (ResourceKind::PrefixList, "prefix-list"),
@@ -19,6 +19,9 @@ const KINDS: [(ResourceKind, &str); 8] = [
     (ResourceKind::Subnet, "subnet"),
     (ResourceKind::Vpc, "vpc"),
     (ResourceKind::Peering, "vpc-peering-connection"),
+    (ResourceKind::FlowLog, "vpc-flow-log"),
+    (ResourceKind::InsightsPath, "network-insights-path"),
+    (ResourceKind::InsightsAnalysis, "network-insights-analysis"),
 ];
 
 /// The `tagSet` of a thing.

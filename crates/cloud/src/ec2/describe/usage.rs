@@ -36,9 +36,8 @@ pub(super) fn for_vpc(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -
 
 /// What `DescribeStaleSecurityGroups` answers: groups with rules whose peer is gone.
 pub(super) fn stale(call: &Call, (vpc, listing): InVpc<'_>, view: &View<'_>) -> Result<Fields, Fault> {
-    let all = groups_of(vpc, view)?;
-    let stale =
-        all.into_iter().filter(|group| group.rules.values().any(|rule| is_stale(group, rule, view))).collect();
+    let all = groups_of(vpc, view)?.into_iter().filter(|group| group.vpc == *vpc);
+    let stale = all.filter(|group| group.rules.values().any(|rule| is_stale(group, rule, view))).collect();
     let (wanted, next) = part(call, listing, stale, view);
     let item = |group: &Group| -> Fields {
         let permissions = |direction: Direction| {
@@ -81,20 +80,19 @@ pub(super) fn references(ids: &[GroupId], view: &View<'_>) -> Result<Fields, Fau
     Ok(vec![("securityGroupReferenceSet", list("item", items))])
 }
 
-/// Whether a rule names a group that is gone, or in a VPC that is not peered any more.
-fn is_stale(own: &Group, rule: &Rule, view: &View<'_>) -> bool {
+/// A peer that is gone, or that no VPC has in common with the group, and no peering joins with it, any more.
+fn is_stale(group: &Group, rule: &Rule, view: &View<'_>) -> bool {
+    let meets = |peer: &Group| peer.meets(group) || view.world.are_joined(&group.vpc, &peer.vpc);
     match &rule.spec.peer {
-        Peer::Group { group, account: _ } => {
-            view.world.group(group).is_none_or(|named| !view.world.are_joined(&own.vpc, &named.vpc))
-        }
+        Peer::Group { group: peer, account: _ } => view.world.group(peer).is_none_or(|peer| !meets(peer)),
         Peer::Cidr(_) | Peer::PrefixList(_) => false,
     }
 }
 
-/// The caller's groups of a VPC of the request's region.
+/// The caller's groups that interfaces of a VPC of the request's region may carry.
 fn groups_of<'a>(vpc: &VpcId, view: &View<'a>) -> Result<Vec<&'a Group>, Fault> {
     let open = view.world.vpc(vpc).filter(|vpc| vpc.is_open_to(view.account) && vpc.region == view.region.name);
     open.ok_or_else(|| Fault::missing(Kind::Vpc, vpc.as_str()))?;
-    let own = view.world.groups().filter(|group| group.vpc == *vpc && group.account == *view.account);
+    let own = view.world.groups().filter(|group| group.is_for(vpc) && group.account == *view.account);
     Ok(own.map(|group| &**group).collect())
 }

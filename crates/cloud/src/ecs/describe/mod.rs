@@ -103,6 +103,9 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Removed { .. }
         | Outcome::DeletedPrefixList(_)
         | Outcome::Peering(_)
+        | Outcome::FlowLogs { .. }
+        | Outcome::InsightsPath(_)
+        | Outcome::InsightsAnalysis(_)
         | Outcome::SnapshotPolicy(_) => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],

@@ -2,10 +2,13 @@
 //!
 //! Ids are shown as `$1`, `$2`, … in the order in which they first appear in a reply, and may be used in calls.
 
+mod associations;
 mod attributes;
 mod auth;
 mod edits;
+mod flow_logs;
 mod groups;
+mod insights;
 mod instances;
 mod interfaces;
 mod network;
@@ -35,7 +38,8 @@ use sekimori_core::{
 
 const SIGNED: &str = "AWSAccessKeyId=AKIA1&Signature=s&SignatureMethod=HmacSHA256&SignatureVersion=2\
     &Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 9] = ["vpc-", "subnet-", "sgr-", "sg-", "eni-", "i-", "r-", "pl-", "pcx-"];
+const PREFIXES: [&str; 12] =
+    ["vpc-", "subnet-", "sgr-", "sg-", "eni-", "i-", "r-", "pl-", "pcx-", "fl-", "nip-", "nia-"];
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 const OWN: &str = "123456789012";
 
