@@ -18,11 +18,8 @@ def ec2(server):
 def other_account(server):
     """A client of a second EC2 account."""
     made = json.loads(server.command("account", "create", "--dialect", "ec2", "--format", "json").stdout)
-    named = {name.lower(): value for name, value in made.items()}
     return client_of(
-        server,
-        aws_access_key_id=named["aws_access_key_id"],
-        aws_secret_access_key=named["aws_secret_access_key"],
+        server, aws_access_key_id=made["access_key_id"], aws_secret_access_key=made["access_key_secret"]
     )
 
 
