@@ -250,7 +250,10 @@ fn policies_naming(world: &World, changes: &[Change]) -> usize {
     };
     let lists: Vec<Referent> = changes.iter().filter_map(referent).collect();
     let groups = lists.iter().flat_map(|list| world.referrers(list)).map(|(group, _)| group);
-    groups.flat_map(|group| world.group_sets_with(group)).collect::<BTreeSet<_>>().len()
+    let sets = groups.flat_map(|group| world.group_sets_with(group));
+    // A set of groups has a policy in each VPC whose interfaces carry it.
+    let enis = sets.flat_map(|set| world.enis_with(set).map(move |id| (set, id)));
+    enis.filter_map(|(set, id)| Some((set, &world.eni(id)?.vpc))).collect::<BTreeSet<_>>().len()
 }
 
 #[test]
