@@ -46,9 +46,6 @@ LEFT_OUT = {
         "blockPublicAccessStates encryptionControl ipSource ipv6AddressAttribute networkFirewallAssociationSet "
         "networkFirewallConnectivityType outpostArn privateDnsNameOptionsOnLaunch type"
     ),
-    "peers resolve no names of each other, and packets between them take one way": (
-        "peeringOptions multipathResilienceStatus"
-    ),
     "a prefix list is edited by its owner, not by an address manager": (
         "ipamPrefixListResolverSyncEnabled ipamPrefixListResolverTargetId"
     ),
