@@ -377,6 +377,11 @@ impl World {
     /// The changes that rebuild this world from nothing, in the order of [`Row`].
     #[must_use]
     pub fn to_changes(&self) -> Vec<Change> {
+        self.to_changes_with_rules(|_| true)
+    }
+
+    /// The same, with the rules of some groups only: rules are most of a large world.
+    pub(crate) fn to_changes_with_rules(&self, is_wanted: impl Fn(&GroupId) -> bool) -> Vec<Change> {
         let mut all = vec![Change::PutBypass(Arc::clone(&self.bypass)), Change::PutPlatform(self.platform)];
         all.extend(self.accounts.values().cloned().map(Change::PutAccount));
         all.extend(self.keys.values().cloned().map(Change::PutKey));
@@ -386,7 +391,7 @@ impl World {
         all.extend(self.prefix_lists.values().cloned().map(Change::PutPrefixList));
         all.extend(self.port_lists.values().cloned().map(Change::PutPortList));
         all.extend(self.groups.values().cloned().map(Change::PutGroup));
-        for group in self.groups.values() {
+        for group in self.groups.values().filter(|group| is_wanted(&group.id)) {
             let put = |rule: &Arc<Rule>| Change::PutRule { group: group.id.clone(), rule: Arc::clone(rule) };
             all.extend(group.rules.values().map(put));
         }

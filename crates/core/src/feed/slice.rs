@@ -37,7 +37,8 @@ impl Slice {
         let here = world.enis().filter(|eni| world.is_on(eni, &self.host));
         self.groups = here.flat_map(|eni| eni.groups.iter().cloned()).collect();
         self.reach(world);
-        let told = world.to_changes().into_iter().filter(|change| self.is_told(change)).collect();
+        let all = world.to_changes_with_rules(|group| self.groups.contains(group)).into_iter();
+        let told = all.filter(|change| self.is_told(change)).collect();
         (told, Known { revision: world.revision(), groups: self.groups.iter().cloned().collect() })
     }
 
