@@ -86,9 +86,14 @@ def answers(url):
         return False
 
 
-def start_sekimori(binary, data):
-    words = [binary, "up", "--data-dir", data, "--listen", "127.0.0.1:0", "--limits", "host"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def launch(words, processes):
+    """Starts a server, and remembers it so that it is ended whatever happens."""
+    processes.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    return processes[-1]
+
+
+def start_sekimori(binary, data, processes):
+    process = launch([binary, "up", "--data-dir", data, "--listen", "127.0.0.1:0", "--limits", "host"], processes)
     file = Path(data) / "credentials.env"
     wait_for("sekimori", file.exists)
     found = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
@@ -98,10 +103,9 @@ def start_sekimori(binary, data):
     )
 
 
-def start_moto(port):
+def start_moto(port, processes):
     server = Path(sys.executable).with_name("moto_server")
-    words = [server, "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = launch([server, "-H", "127.0.0.1", "-p", str(port)], processes)
     endpoint = f"http://127.0.0.1:{port}"
     wait_for("moto", lambda: answers(f"{endpoint}/moto-api/data.json"))
     return Rival("moto", process, endpoint, "key", "secret")
@@ -151,14 +155,14 @@ def main():
     options = parser.parse_args()
     scratch = tempfile.mkdtemp(prefix="sekimori-moto.")
     os.chmod(scratch, 0o755)
-    data, rivals = f"{scratch}/data", []
+    data, processes = f"{scratch}/data", []
     try:
-        rivals = [start_sekimori(options.binary, data), start_moto(options.port)]
+        rivals = [start_sekimori(options.binary, data, processes), start_moto(options.port, processes)]
         lines = measure(rivals, options.groups)
     finally:
-        for rival in rivals:
-            rival.process.send_signal(signal.SIGTERM)
-            rival.process.wait(timeout=60)
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
         subprocess.run([options.binary, "down", "--data-dir", data], check=False, stdout=subprocess.DEVNULL)
         shutil.rmtree(scratch, ignore_errors=True)
     title = [

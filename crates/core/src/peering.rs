@@ -125,6 +125,12 @@ impl Peering {
         }
     }
 
+    /// Whether it is active, or may still become so.
+    #[must_use]
+    pub fn is_open_at(&self, now: Timestamp) -> bool {
+        matches!(self.status_at(now), PeeringStatus::PendingAcceptance | PeeringStatus::Active)
+    }
+
     /// Whether packets pass.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -138,11 +144,10 @@ impl Peering {
         (requester == one && accepter == other) || (requester == other && accepter == one)
     }
 
-    /// The VPC at the other end.
+    /// Whether one of the two VPCs is this.
     #[must_use]
-    pub fn other_end(&self, vpc: &VpcId) -> Option<&VpcId> {
-        let (requester, accepter) = (&self.requester.vpc, &self.accepter.vpc);
-        if requester == vpc { Some(accepter) } else { Some(requester).filter(|_| accepter == vpc) }
+    pub fn has_end(&self, vpc: &VpcId) -> bool {
+        self.requester.vpc == *vpc || self.accepter.vpc == *vpc
     }
 
     /// Whether an account owns one of its VPCs.

@@ -122,7 +122,7 @@ impl fmt::Display for Drift {
             Self::Outside(vpc) => write!(f, "namespace `{}` was removed or replaced", outside_name(vpc)),
             Self::Instance(instance) => write!(f, "namespace `{instance}` was removed or replaced"),
             Self::Link { eni, instance } => write!(f, "the link of ENI `{eni}` of instance `{instance}` was removed"),
-            Self::Peering(id) => write!(f, "the link of peering connection `{id}` was removed"),
+            Self::Peering(id) => write!(f, "the link of peering connection `{id}` was removed or not completed"),
         }
     }
 }
@@ -151,7 +151,7 @@ impl LocalCompute {
         for (id, joined) in &self.joined {
             let name = joined.link();
             let is_there = |vpc: &VpcId| links.get(vpc).is_none_or(|links| links.contains(&name));
-            if !joined.vpcs().into_iter().all(is_there) {
+            if !joined.is_complete || !joined.vpcs().into_iter().all(is_there) {
                 all.push(Drift::Peering(id.clone()));
             }
         }

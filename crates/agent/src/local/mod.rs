@@ -200,7 +200,10 @@ impl LocalCompute {
         let (mut instances, mut peerings) = (BTreeSet::new(), BTreeSet::new());
         for one in touched {
             match one {
-                Touched::Peering(id) => drop(peerings.insert(id.clone())),
+                Touched::Peering(id) => {
+                    self.doubt(id);
+                    peerings.insert(id.clone());
+                }
                 Touched::Vpc(id) => {
                     self.plan_vpc(&mut plan, world, &here, id);
                     instances.extend(self.instances_of_lost(id));

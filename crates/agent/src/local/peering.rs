@@ -62,11 +62,13 @@ impl WantedPeering {
     }
 }
 
-/// A connection that was made or adopted, and the routers it was made between.
+/// A connection that was made or adopted, or begun, and the routers it is between.
 #[derive(Debug)]
 pub(super) struct Joined {
     wanted: WantedPeering,
     routers: [Identity; 2],
+    /// Whether it is as wanted, as far as is known; what failed half-way, or was touched, is looked at again.
+    pub(super) is_complete: bool,
 }
 
 impl Joined {
@@ -108,6 +110,13 @@ impl LocalCompute {
         }
     }
 
+    /// A connection that changed, or was found not to be whole, is not believed to be complete.
+    pub(super) fn doubt(&mut self, id: &PeeringId) {
+        if let Some(joined) = self.joined.get_mut(id) {
+            joined.is_complete = false;
+        }
+    }
+
     /// Makes, adopts and removes the links between routers.
     pub(super) async fn settle_peerings(
         &mut self,
@@ -134,11 +143,12 @@ impl LocalCompute {
             return Ok(());
         };
         let routers = [near.identity, far.identity];
-        let known = self.joined.get(&wanted.id);
-        if !is_thorough && known.is_some_and(|known| known.wanted == *wanted && known.routers == routers) {
+        let is_it = |known: &Joined| known.is_complete && known.wanted == *wanted && known.routers == routers;
+        if !is_thorough && self.joined.get(&wanted.id).is_some_and(is_it) {
             return Ok(());
         }
-        self.joined.remove(&wanted.id);
+        let joined = self.joined.entry(wanted.id.clone());
+        let joined = joined.insert_entry(Joined { wanted: wanted.clone(), routers, is_complete: false }).into_mut();
         let name = wanted.link();
         let near_side = side(near, &name);
         let far_side = side(far, &name);
@@ -146,18 +156,15 @@ impl LocalCompute {
         let pair = pair::make(near_side, far_side, &far.ns, &found).await?;
         near.netlink.make(&WantedPeering::settings(pair.near.index, other)).await?;
         far.netlink.make(&WantedPeering::settings(pair.far.index, one)).await?;
-        self.joined.insert(wanted.id.clone(), Joined { wanted: wanted.clone(), routers });
+        joined.is_complete = true;
         Ok(())
     }
 
     /// With one end goes the other, and the routes with them.
     async fn part(&mut self, id: &PeeringId) -> Result<(), LocalError> {
-        let name = link_name(id);
-        for router in self.routers.values() {
-            let has = router.links().is_ok_and(|links| links.contains(&name));
-            if has {
-                router.netlink.delete_link(&name).await?;
-            }
+        let Some(joined) = self.joined.get(id) else { return Ok(()) };
+        for router in joined.vpcs().into_iter().filter_map(|vpc| self.routers.get(vpc)) {
+            router.netlink.delete_link(&joined.link()).await?;
         }
         self.joined.remove(id);
         Ok(())

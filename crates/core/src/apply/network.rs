@@ -202,7 +202,7 @@ impl Draft<'_> {
         }
     }
 
-    fn own_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
+    pub(super) fn own_vpc(&self, account: &AccountId, id: &VpcId) -> Result<Arc<Vpc>, Refusal> {
         let vpc = self.world.vpc(id).filter(|vpc| vpc.account == *account);
         vpc.cloned().ok_or_else(|| missing(Kind::Vpc, id))
     }
@@ -249,7 +249,7 @@ impl Draft<'_> {
     }
 }
 
-fn overlaps(one: Ipv4Net, other: Ipv4Net) -> bool {
+pub(super) fn overlaps(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Draft, missing, within};
+use super::{Draft, missing, network::overlaps, within};
 use crate::{
     change::Change,
     command::{NewPeering, Outcome},
@@ -19,17 +19,15 @@ impl Draft<'_> {
     pub(super) fn create_peering(&mut self, new: &NewPeering) -> Result<Outcome, Refusal> {
         let NewPeering { account, vpc, peer, peer_account, tags } = new;
         within(Counted::Tags, self.limits(account).tags, tags.len())?;
-        let requester = self.world.vpc(vpc).filter(|vpc| vpc.account == *account).cloned();
-        let requester = requester.ok_or_else(|| missing(Kind::Vpc, vpc))?;
+        let requester = self.own_vpc(account, vpc)?;
         let is_it = |other: &&Arc<Vpc>| other.account == *peer_account && other.region == requester.region;
         let accepter = self.world.vpc(peer).filter(is_it).cloned();
         if accepter.is_none() && peer_account == account {
             return Err(missing(Kind::Vpc, peer));
         }
         let (now, dialect) = (self.context.now, self.world.dialect_of(account));
-        let is_open =
-            |one: &Peering| matches!(one.status_at(now), PeeringStatus::PendingAcceptance | PeeringStatus::Active);
-        if let Some(other) = self.world.peerings().iter().find(|one| is_open(one) && one.is_between(vpc, peer)) {
+        let is_same = |one: &&Arc<Peering>| one.is_between(vpc, peer) && one.is_open_at(now);
+        if let Some(other) = self.world.peerings().iter().find(is_same) {
             return Err(Refusal::PeeringExists { peering: other.id.clone() });
         }
         let is_waiting = |one: &Peering| one.status_at(now) == PeeringStatus::PendingAcceptance;
@@ -92,10 +90,7 @@ impl Draft<'_> {
     /// What a VPC was peered with loses it.
     pub(super) fn end_peerings_of(&mut self, account: &AccountId, vpc: &VpcId) {
         let now = self.context.now;
-        let open = |one: &&Arc<Peering>| {
-            let is_open = matches!(one.status_at(now), PeeringStatus::PendingAcceptance | PeeringStatus::Active);
-            is_open && one.other_end(vpc).is_some()
-        };
+        let open = |one: &&Arc<Peering>| one.is_open_at(now) && one.has_end(vpc);
         let open: Vec<_> = self.world.peerings().iter().filter(open).cloned().collect();
         for peering in open {
             self.set_peering(&peering, PeeringStatus::Deleted, Some(account));
@@ -166,7 +161,7 @@ impl Draft<'_> {
 }
 
 fn overlap(one: &Vpc, other: &Vpc) -> bool {
-    let v4 = one.cidr.contains(&other.cidr) || other.cidr.contains(&one.cidr);
+    let v4 = overlaps(one.cidr, other.cidr);
     let v6 = one.ipv6.zip(other.ipv6).is_some_and(|(one, other)| one.contains(&other) || other.contains(&one));
     v4 || v6
 }

@@ -2,6 +2,7 @@
 
 mod interfaces;
 mod lab;
+mod peerings;
 
 use std::{
     net::IpAddr,
