@@ -116,7 +116,7 @@ pub fn feed(bytes: &[u8]) {
             assert_eq!(world.revision(), commit.revision);
             follow(WORLD.clone(), TABLES.clone(), &commit.changes);
         }
-        FromServer::Welcome { .. } | FromServer::Refused { .. } => {}
+        FromServer::Welcome { .. } | FromServer::Refused { .. } | FromServer::Verify { .. } => {}
     }
 }
 

@@ -32,7 +32,7 @@ use sekimori_core::{
     apply::{State, apply},
     change::{Actor, Change, Commit},
     command::{Command, Context, NewAccount, Outcome},
-    feed::Slice,
+    feed::{Difference, Slice},
     ids::{AccountId, HostId, IdSource},
     limits::LimitMode,
     time::Timestamp,
@@ -167,6 +167,20 @@ impl Lab {
         let collection = must("begin a collection", enforcer.begin_collection());
         must("collect", collection.run());
         enforcer.end_collection(collection);
+    }
+
+    /// What a running agent does several times a second; returns what it found.
+    pub fn watch(&mut self) -> Vec<Difference> {
+        let Some(enforcer) = &mut self.enforcer else { return Vec::new() };
+        self.runtime.block_on(enforcer.watch(true));
+        enforcer.take_read_back(Some(0)).map(|report| report.differences).unwrap_or_default()
+    }
+
+    /// Compares everything with the kernel and repairs what differs; returns what it found.
+    pub fn verify(&mut self) -> Vec<Difference> {
+        let Some(enforcer) = &mut self.enforcer else { return Vec::new() };
+        self.runtime.block_on(enforcer.verify());
+        enforcer.take_read_back(Some(0)).map(|report| report.differences).unwrap_or_default()
     }
 
     /// Removes everything that the lab has made in the kernel.

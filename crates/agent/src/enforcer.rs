@@ -3,6 +3,8 @@
 //! The order of every step: the data plane first, local compute second. So a new interface finds its policy
 //! in the kernel before it is up, and an interface that goes is closed before it is taken apart.
 
+mod read_back;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -17,6 +19,8 @@ use sekimori_core::{
     world::{Eni, Revision, World},
 };
 
+use self::read_back::Findings;
+pub use self::read_back::READ_BACK_ENTRIES;
 use crate::{
     bpf::{AttachMode, Collection, DataPlane, read::Reader},
     local::{LocalCompute, Report, Touched},
@@ -34,6 +38,7 @@ pub struct Enforcer {
     is_following: bool,
     closed_by_plane: BTreeMap<EniId, String>,
     closed_by_local: BTreeMap<EniId, String>,
+    findings: Findings,
 }
 
 impl Enforcer {
@@ -57,6 +62,7 @@ impl Enforcer {
             is_following: false,
             closed_by_plane: BTreeMap::new(),
             closed_by_local: BTreeMap::new(),
+            findings: Findings::default(),
         })
     }
 
@@ -154,6 +160,7 @@ impl Enforcer {
         let delta = self.tables.update(&self.world, &commit.changes);
         let written = self.plane.follow(&delta, &self.tables);
         self.note_plane(written, false);
+        self.note_written(&delta);
         for change in &commit.changes {
             if let Change::DeleteEni(eni) = change {
                 self.closed_by_plane.remove(eni);
@@ -171,13 +178,8 @@ impl Enforcer {
             let written = self.plane.resync(&self.tables);
             self.note_plane(written, true);
         }
-        let drifts = self.local.check();
-        for drift in &drifts {
-            tracing::warn!(%drift, "repairing");
-        }
-        let mut touched: Vec<Touched> = drifts.iter().map(crate::local::Drift::touched).collect();
-        touched.extend(self.closed_by_local.keys().cloned().map(Touched::Eni));
-        self.touch(&touched).await;
+        self.watch(true).await;
+        self.read_back();
     }
 
     /// What could not be had may be free by now: room in the store, a number.

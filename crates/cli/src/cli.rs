@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     account, bypass, completions, counters, diagnose, down, group, health, interface, man, plan_check, platform,
-    policy, resource_group, server, treatment, up, vpc, wait, why,
+    policy, resource_group, server, treatment, up, verify, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -84,6 +84,8 @@ pub(crate) enum Command {
     /// Show revision, hosts, counts and capacity
     #[command(after_help = "Example:\n  sekimori status")]
     Status,
+    /// Compare what the kernels hold with what was written there, and repair what differs
+    Verify(verify::VerifyArgs),
     /// Tell whether a packet gets from one end to the other, and which rule decides
     Why(why::WhyArgs),
     /// Show what decides at an interface

@@ -88,7 +88,21 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.read(self.agent.post(self.url(path)).header("authorization", self.bearer()).send_json(body))
+        self.post_patiently(path, body, Duration::ZERO)
+    }
+
+    /// As [`Client::post`], for what takes the server a while.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn post_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        wait: Duration,
+    ) -> anyhow::Result<T> {
+        let request = self.agent.post(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT + wait)).build();
+        self.read(request.header("authorization", self.bearer()).send_json(body))
     }
 
     fn url(&self, path: &str) -> String {

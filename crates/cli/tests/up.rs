@@ -199,6 +199,29 @@ fn each_process_survives_the_death_of_the_other_or_ends_with_it() {
 }
 
 #[test]
+fn what_somebody_takes_away_is_put_back_and_told_once() {
+    if !can_run() {
+        return;
+    }
+    let dir = Dir::new();
+    let up = Up::start(dir.path(), &[]);
+    eventually("a host has compared everything", || up.ask(&["verify"]).status.code() == Some(0));
+    let pins = dir.path().join("bpffs");
+    let version = fs::read_dir(&pins).unwrap().next().unwrap().unwrap().path();
+    let pin = version.join("maps").join("flows4");
+    fs::remove_file(&pin).unwrap();
+    eventually("the name is back", || pin.exists());
+    let Output { status, stdout, .. } = up.ask(&["verify", "--output", "json"]);
+    let said = String::from_utf8_lossy(&stdout);
+    assert!(status.code() == Some(2) && said.contains("flows4") && said.contains("was removed"), "{said}");
+    assert_eq!(up.ask(&["verify"]).status.code(), Some(0), "it is told once");
+    let unknown = up.ask(&["verify", "--host", "nowhere"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("`nowhere`"));
+    assert_eq!(up.signal(Signal::SIGTERM), Some(0));
+}
+
+#[test]
 fn a_generated_certificate_is_trusted_by_the_credentials() {
     if !can_run() {
         return;

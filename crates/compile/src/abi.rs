@@ -104,7 +104,7 @@ pub struct AddressKey {
 
 /// Key of the hash `ports`; the value is an ENI's number.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortKey {
     /// The cookie of the namespace.
     pub netns: u64,

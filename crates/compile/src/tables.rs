@@ -1,5 +1,7 @@
 //! The tables of one host: they follow a world commit by commit, and each step says what to write.
 
+mod renew;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,

@@ -1,10 +1,14 @@
 //! What server and agent say to each other. The transport is theirs; the words and the version are here.
 
+mod read_back;
 mod slice;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::slice::Slice;
+pub use self::{
+    read_back::{DIFFERENCES_MAX, Difference, Part, ReadBack},
+    slice::Slice,
+};
 use crate::{
     change::{Change, Commit},
     ids::{EniId, GroupId, HostId, RuleId},
@@ -14,7 +18,7 @@ use crate::{
 };
 
 /// The version of this interface. A change to any type below, or to what a change means, raises it.
-pub const FEED_VERSION: u32 = 4;
+pub const FEED_VERSION: u32 = 5;
 
 /// The largest message, in bytes. A snapshot is sent in parts of at most [`SNAPSHOT_PART_CHANGES`].
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -55,6 +59,8 @@ pub enum FromAgent {
     },
     /// Totals since the agent's maps were made, for everything that changed since the last report.
     Counters(CounterReport),
+    /// What was compared with the kernel, and what differed.
+    ReadBack(ReadBack),
 }
 
 /// An interface that could not be given its policy.
@@ -87,6 +93,11 @@ pub enum FromServer {
         commit: Commit,
         /// Groups whose rules are known from here on.
         groups: Vec<GroupId>,
+    },
+    /// Compare everything with the kernel, repair what differs, and tell it in a [`ReadBack`] with this number.
+    Verify {
+        /// The number.
+        request: u64,
     },
     /// The agent cannot be served; it must not try again unchanged.
     Refused {

@@ -3,6 +3,7 @@
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
 mod snapshots;
+mod verification;
 
 use std::{fmt, net::SocketAddr};
 
@@ -23,8 +24,9 @@ use sekimori_core::{
     world::{Dialect, Revision, Treatment},
 };
 
-pub use self::snapshots::{
-    AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot,
+pub use self::{
+    snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
+    verification::{HostVerification, Verification, Verify},
 };
 
 /// The answer of `GET /healthz`.

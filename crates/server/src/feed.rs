@@ -152,7 +152,7 @@ impl Feed {
         tracing::info!(%host, after = revision.map(|revision| revision.0), "an agent has connected");
         let slice = Slice::new(host.clone(), after.as_ref());
         let ended = tokio::select! {
-            ended = self.tell(outgoing, revision, slice) => ended,
+            ended = self.tell(outgoing, &host, revision, slice) => ended,
             ended = self.hear(incoming, &host, session) => ended,
         };
         self.hosts.disconnect(&host, session);
@@ -163,11 +163,13 @@ impl Feed {
     async fn tell(
         &self,
         outgoing: &mut Outgoing,
+        host: &HostId,
         after: Option<Revision>,
         mut slice: Slice,
     ) -> Result<(), FeedError> {
         send(outgoing, &FromServer::Welcome { version: FEED_VERSION }).await?;
         let mut states = self.committer.states();
+        let mut questions = self.hosts.verifier.questions(host);
         let mut told = after;
         loop {
             let world = states.borrow_and_update().world().clone();
@@ -182,7 +184,14 @@ impl Feed {
                 slice.reach(&world);
             }
             told = Some(at);
-            states.changed().await.map_err(|_| FeedError::Gone)?;
+            tokio::select! {
+                changed = states.changed() => changed.map_err(|_| FeedError::Gone)?,
+                changed = questions.changed() => {
+                    changed.map_err(|_| FeedError::Gone)?;
+                    let request = *questions.borrow_and_update();
+                    send(outgoing, &FromServer::Verify { request }).await?;
+                }
+            }
         }
     }
 
@@ -222,6 +231,7 @@ impl Feed {
                     self.usage.note(host, &report, outside::now(), &world);
                     self.hosts.count(host, session, report, &world);
                 }
+                FromAgent::ReadBack(report) => self.hosts.verifier.note(host, report, outside::now()),
                 FromAgent::Hello { .. } => {
                     return Err(FeedError::Refused("there was a hello already; connect again instead".to_owned()));
                 }

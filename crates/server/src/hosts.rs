@@ -17,6 +17,8 @@ use sekimori_core::{
     world::{Revision, World},
 };
 
+use crate::verify::Verifier;
+
 /// Hosts that one server serves over its local socket.
 pub const HOSTS_MAX: usize = 16;
 
@@ -57,13 +59,15 @@ pub struct TooManyHosts;
 /// All hosts.
 #[derive(Debug)]
 pub struct Hosts {
+    /// What they say about their kernels.
+    pub verifier: Verifier,
     known: Mutex<BTreeMap<HostId, HostStatus>>,
     changes: watch::Sender<u64>,
 }
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { known: Mutex::default(), changes: watch::Sender::new(0) }
+        Self { verifier: Verifier::default(), known: Mutex::default(), changes: watch::Sender::new(0) }
     }
 }
 

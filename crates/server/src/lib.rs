@@ -34,6 +34,7 @@ pub mod store;
 mod testing;
 mod timer;
 pub mod usage;
+pub mod verify;
 
 use std::{
     net::SocketAddr,
@@ -47,7 +48,7 @@ pub use self::{
         BODY_BYTES_MAX, BODY_TIMEOUT, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT,
         REQUEST_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
     },
-    native::{NATIVE_BODY_BYTES_MAX, WAIT_S_MAX},
+    native::{NATIVE_BODY_BYTES_MAX, VERIFY_S_MAX, WAIT_S_MAX},
     run::{run, run_on},
     store::LockError,
 };

@@ -4,9 +4,9 @@
 //! interface open.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    fs, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    io,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -15,12 +15,13 @@ use aya::programs::{
     SchedClassifier, TcAttachType,
     tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact},
 };
-use sekimori_compile::abi::{ABI_VERSION, PortKey};
+use sekimori_compile::abi::PortKey;
 use sekimori_core::ids::EniId;
 
 use super::{
+    links::{LinkFault, Links, SIDES, Side},
     maps::{self, Programs},
-    sys::{self, TCX_EGRESS, TCX_INGRESS},
+    sys,
 };
 use crate::netlink::netns::within;
 
@@ -37,31 +38,37 @@ pub enum AttachMode {
 /// Which programs are on which interface.
 pub(super) struct Attachments {
     bpffs: PathBuf,
-    links: PathBuf,
+    links: Links,
+    /// ENIs whose programs are clsact filters.
+    filtered: BTreeSet<EniId>,
     shared: Programs,
     by_cookie: HashMap<u64, Programs>,
     ports: BTreeMap<EniId, PortKey>,
     mode: AttachMode,
 }
 
-/// Start of the pin's name and attach type of each program. A bpffs allows no dot in a name.
-const SIDES: [(&str, u32); 2] = [("to_", TCX_EGRESS), ("from_", TCX_INGRESS)];
-
 impl Attachments {
     /// Attachments in a bpffs; nothing is attached yet.
     pub(super) fn new(bpffs: &Path, shared: Programs, mode: AttachMode) -> anyhow::Result<Self> {
-        let links = bpffs.join(format!("v{ABI_VERSION}")).join("links");
-        fs::create_dir_all(&links).with_context(|| format!("cannot create `{}`", links.display()))?;
-        Ok(Self { bpffs: bpffs.to_owned(), links, shared, by_cookie: HashMap::new(), ports: BTreeMap::new(), mode })
+        Ok(Self {
+            bpffs: bpffs.to_owned(),
+            links: Links::open(bpffs)?,
+            filtered: BTreeSet::new(),
+            shared,
+            by_cookie: HashMap::new(),
+            ports: BTreeMap::new(),
+            mode,
+        })
     }
 
     /// Takes over the links that an earlier process pinned: our programs take the place of its.
     pub(super) fn renew_links(&mut self) -> anyhow::Result<()> {
         for (eni, port) in self.ports.clone() {
-            let paths = SIDES.map(|(side, _)| self.links.join(format!("{side}{eni}")));
-            let programs = self.load(port.netns)?;
-            for (path, program) in paths.iter().zip([&programs.to_eni, &programs.from_eni]) {
-                renew(path, program.as_fd()).with_context(|| format!("cannot renew `{}`", path.display()))?;
+            self.load(port.netns)?;
+            let programs = self.by_cookie.get(&port.netns).unwrap_or(&self.shared);
+            for (side, program) in programs.by_side().into_iter().enumerate() {
+                let renewed = self.links.renew(&eni, side, program);
+                renewed.with_context(|| format!("cannot renew `{}`", self.links.path(&eni, side).display()))?;
             }
         }
         Ok(())
@@ -90,9 +97,13 @@ impl Attachments {
             AttachMode::Clsact => Err(io::ErrorKind::Unsupported.into()),
         };
         match attached {
-            Ok(()) => Ok(cookie),
+            Ok(()) => {
+                self.filtered.remove(eni);
+                Ok(cookie)
+            }
             Err(error) if is_unsupported(&error) => {
                 self.attach_clsact(netns, cookie, ifindex)?;
+                self.filtered.insert(eni.clone());
                 Ok(cookie)
             }
             Err(error) => Err(error)
@@ -100,19 +111,54 @@ impl Attachments {
         }
     }
 
-    fn attach_tcx(&self, eni: &EniId, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> io::Result<()> {
+    fn attach_tcx(&mut self, eni: &EniId, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> io::Result<()> {
         let programs = self.by_cookie.get(&cookie).unwrap_or(&self.shared);
-        for ((side, attach_type), program) in SIDES.into_iter().zip([&programs.to_eni, &programs.from_eni]) {
-            let path = self.links.join(format!("{side}{eni}"));
-            let known = self.ports.get(eni).is_some_and(|port| (port.netns, port.ifindex) == (cookie, ifindex));
-            if known && renew(&path, program.as_fd())? {
+        let known = self.ports.get(eni).is_some_and(|port| (port.netns, port.ifindex) == (cookie, ifindex));
+        for (side, program) in programs.by_side().into_iter().enumerate() {
+            if known && self.links.renew(eni, side, program)? {
                 continue;
             }
-            let link = within(netns, || sys::link_create(program.as_fd(), ifindex, attach_type))??;
-            remove(&path)?;
-            sys::pin(link.as_fd(), &path)?;
+            let (_, attach_type) = SIDES[side];
+            let link = within(netns, || sys::link_create(program, ifindex, attach_type))??;
+            self.links.keep(eni, side, link)?;
         }
         Ok(())
+    }
+
+    /// How the links of every ENI are not as they were left; what cannot be looked at is taken for lost. `is_exact` also asks
+    /// whether each name is that very link's.
+    pub(super) fn look(&self, is_exact: bool) -> io::Result<Vec<(EniId, Side, LinkFault)>> {
+        let pins = self.links.pins()?;
+        let (mut faults, mut ids) = (Vec::new(), HashMap::new());
+        for (eni, port) in self.ports.iter().filter(|(eni, _)| !self.filtered.contains(*eni)) {
+            let ours = match ids.entry(port.netns) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => *place.insert(self.program_ids(port.netns)?),
+            };
+            for (side, program) in ours.into_iter().enumerate() {
+                let found = self.links.look(eni, side, port.ifindex, program, &pins)?;
+                let is_strange = || self.links.is_pinned(eni, side).map_or(true, |is_pinned| !is_pinned);
+                let fault = match found {
+                    None if is_exact && is_strange() => Some(LinkFault::Unpinned),
+                    other => other,
+                };
+                faults.extend(fault.map(|fault| (eni.clone(), side, fault)));
+            }
+        }
+        Ok(faults)
+    }
+
+    fn program_ids(&self, cookie: u64) -> io::Result<[u32; 2]> {
+        let [to_eni, from_eni] = self.by_cookie.get(&cookie).unwrap_or(&self.shared).by_side();
+        Ok([sys::object_id(to_eni)?, sys::object_id(from_eni)?])
+    }
+
+    /// Puts our program back, and the name, where the link is still on its interface; false where it is not.
+    pub(super) fn mend(&mut self, eni: &EniId, side: Side) -> io::Result<bool> {
+        let Some(port) = self.ports.get(eni) else { return Ok(true) };
+        let programs = self.by_cookie.get(&port.netns).unwrap_or(&self.shared);
+        let Some(program) = programs.by_side().get(side).copied() else { return Ok(true) };
+        self.links.renew(eni, side, program)
     }
 
     /// The filters live with the interface and need no pin. One that is there already is ours, from an
@@ -136,7 +182,7 @@ impl Attachments {
 
     /// Whether both programs are known to be on an ENI's interface. A clsact filter leaves no trace to find.
     pub(super) fn is_attached(&self, eni: &EniId) -> bool {
-        SIDES.iter().all(|(side, _)| self.links.join(format!("{side}{eni}")).exists())
+        (0..SIDES.len()).all(|side| self.links.path(eni, side).exists())
     }
 
     /// Notes the interface of an ENI; returns the one it had.
@@ -158,37 +204,17 @@ impl Attachments {
 
     /// Lets go of an interface that is gone.
     pub(super) fn forget(&mut self, eni: &EniId) {
-        for (side, _) in SIDES {
-            let path = self.links.join(format!("{side}{eni}"));
-            if let Err(error) = remove(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove the pin of an interface that is gone");
-            }
-        }
+        self.filtered.remove(eni);
+        self.links.forget(eni);
+    }
+
+    /// Every ENI's interface.
+    pub(super) fn ports(&self) -> &BTreeMap<EniId, PortKey> {
+        &self.ports
     }
 
     pub(super) fn programs(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
         (self.shared.to_eni.as_fd(), self.shared.from_eni.as_fd())
-    }
-}
-
-/// Puts a program in the place of a pinned link's; false when the link or its interface is gone.
-fn renew(path: &Path, program: BorrowedFd<'_>) -> io::Result<bool> {
-    let link: OwnedFd = match sys::open_pinned(path) {
-        Ok(link) => link,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    match sys::link_update(link.as_fd(), program) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }
 

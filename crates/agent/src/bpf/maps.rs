@@ -21,7 +21,7 @@ use nix::{
 use sekimori_compile::abi::{self, ABI_VERSION};
 use sekimori_core::limits::HOST_POLICY_WORDS;
 
-use super::sys::Shared;
+use super::{links, sys::Shared};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
@@ -89,7 +89,32 @@ pub struct Programs {
     pub ebpf: aya::Ebpf,
 }
 
+impl Programs {
+    /// Both programs: to the ENI, and from it.
+    #[must_use]
+    pub fn by_side(&self) -> [BorrowedFd<'_>; 2] {
+        [self.to_eni.as_fd(), self.from_eni.as_fd()]
+    }
+}
+
 impl Maps {
+    /// Gives every map its name in a bpffs, where the name is not the map's; returns those that were not.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn pin_again(&self, bpffs: &Path) -> std::io::Result<Vec<&'static str>> {
+        let pins = bpffs.join(format!("v{ABI_VERSION}")).join("maps");
+        let mut lost = Vec::new();
+        for name in PINNED {
+            let (map, path) = (self.fd(name)?, pins.join(name));
+            if !links::is_pin_of(map, &path)? {
+                links::pin_as(map, &path)?;
+                lost.push(name);
+            }
+        }
+        Ok(lost)
+    }
+
     /// The descriptor of a map that is not in memory.
     ///
     /// # Errors
@@ -107,12 +132,16 @@ impl Maps {
 pub fn mount_bpffs(dir: &Path) -> anyhow::Result<PathBuf> {
     let at = dir.join(BPFFS);
     fs::create_dir_all(&at).with_context(|| format!("cannot create `{}`", at.display()))?;
-    let is_mounted = statfs(&at).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC);
-    if !is_mounted {
+    if !is_bpffs(&at) {
         mount(Some("sekimori"), &at, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
             .with_context(|| format!("cannot mount a bpffs on `{}`; the agent must be root", at.display()))?;
     }
     Ok(at)
+}
+
+/// Whether a bpffs is mounted there.
+pub(super) fn is_bpffs(at: &Path) -> bool {
+    statfs(at).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC)
 }
 
 /// Loads programs and maps. Maps that are pinned already are taken over with what is in them.

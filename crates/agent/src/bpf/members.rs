@@ -14,6 +14,10 @@ pub(super) struct Held {
     pub(super) entry: MemberEntry,
 }
 
+/// The member of no group, as it stands at `EMPTY_MEMBER`.
+pub(super) const NO_MEMBER: abi::Member =
+    abi::Member { vpc: 0, eni: 0, address: [0; 16], next: 0, groups_n: 0, groups: [0; abi::GROUPS_MAX] };
+
 /// The kernel's members, mirrored.
 #[derive(Debug)]
 pub(super) struct Members {

@@ -10,10 +10,14 @@ pub mod store;
 pub mod sys;
 
 mod adopt;
+mod check;
 mod flows;
 mod grace;
+mod links;
 mod members;
+mod repair;
 mod settle;
+mod watch;
 mod write;
 
 use std::{
@@ -31,6 +35,7 @@ use sekimori_compile::{
 use sekimori_core::{feed::ClosedEni, ids::EniId};
 
 pub use attach::AttachMode;
+pub use check::Object;
 pub use write::{HashWrites, KernelHashes};
 
 use attach::Attachments;
@@ -71,6 +76,7 @@ impl Collection {
 
 /// The kernel's side of enforcement on one host.
 pub struct DataPlane {
+    bpffs: PathBuf,
     maps: Maps,
     hashes: Box<dyn HashWrites>,
     attachments: Attachments,
@@ -103,6 +109,7 @@ impl DataPlane {
         }
         attachments.renew_links()?;
         let plane = Self {
+            bpffs,
             maps,
             hashes,
             attachments,

@@ -11,11 +11,9 @@ use sekimori_compile::abi::{self, AddressKey, EMPTY_MEMBER, Eni};
 
 use super::{
     DataPlane,
+    check::NOBODY,
     members::{Held, entry_of},
 };
-
-/// The place in the array of ENIs that is no ENI's. Its `next` says whether objects have begun to move.
-const NOBODY: usize = 0;
 
 impl DataPlane {
     /// Notes that objects begin to move from now on, or that all of them have.
@@ -78,7 +76,9 @@ impl DataPlane {
 
     /// Live flows of these VPCs are judged again at their next packet.
     pub(super) fn renew_epochs(&mut self, vpcs: &BTreeSet<u32>) {
-        for vpc in vpcs {
+        let slots = self.maps.epochs.len();
+        // A key that somebody else wrote may name a VPC that cannot be.
+        for vpc in vpcs.iter().filter(|vpc| (**vpc as usize) < slots) {
             let epoch = self.maps.epochs.get(*vpc as usize).wrapping_add(1);
             self.maps.epochs.store_u32(*vpc as usize, 0, epoch);
         }

@@ -26,9 +26,11 @@ const MAP_DELETE: i32 = 3;
 const OBJ_PIN: i32 = 6;
 const OBJ_GET: i32 = 7;
 const PROG_TEST_RUN: i32 = 10;
+const OBJ_GET_INFO_BY_FD: i32 = 15;
 const MAP_LOOKUP_BATCH: i32 = 24;
 const LINK_CREATE: i32 = 28;
 const LINK_UPDATE: i32 = 29;
+const LINK_DETACH: i32 = 34;
 
 /// Attach type: towards the network stack, that is from the ENI.
 pub const TCX_INGRESS: u32 = 46;
@@ -206,6 +208,76 @@ pub fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<
     attr.words[0] =
         u64::from(link.as_raw_fd().unsigned_abs()) | (u64::from(program.as_raw_fd().unsigned_abs()) << 32);
     bpf(LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Takes a link off its interface; the link stays, and does nothing any more.
+///
+/// # Errors
+/// The kernel's.
+pub fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(link.as_raw_fd().unsigned_abs());
+    bpf(LINK_DETACH, &mut attr).map(drop)
+}
+
+/// What the kernel tells of a map, a program or a link, as 32-bit words: type and id come first in each.
+fn info(object: BorrowedFd<'_>) -> io::Result<[u32; 16]> {
+    let mut words = [0_u32; 16];
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(object.as_raw_fd().unsigned_abs()) | ((size_of_val(&words) as u64) << 32);
+    attr.words[1] = words.as_mut_ptr() as u64;
+    bpf(OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(words)
+}
+
+/// The kernel's number of a map, a program or a link: the same number is the same object.
+///
+/// # Errors
+/// The kernel's.
+pub fn object_id(object: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(info(object)?[1])
+}
+
+/// Where a tcx link is, and what it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// Its number.
+    pub id: u32,
+    /// The number of its program.
+    pub program: u32,
+    /// Its interface; 0 when it is on none any more.
+    pub ifindex: u32,
+}
+
+/// Looks at a tcx link.
+///
+/// # Errors
+/// The kernel's.
+pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    // struct bpf_link_info: type, id, prog_id, and at 16 bytes what is told of a tcx link.
+    let words = info(link)?;
+    Ok(LinkInfo { id: words[1], program: words[2], ifindex: words[4] })
+}
+
+/// Lets this process hold this many descriptors, or as many as it may; returns how many that is.
+///
+/// # Errors
+/// The kernel's.
+pub fn allow_descriptors(wanted: u64) -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is live and of the type that the call fills.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let attempts = [wanted.max(limit.rlim_max), limit.rlim_max]
+        .map(|rlim_max| libc::rlimit { rlim_cur: wanted.max(limit.rlim_cur).min(rlim_max), rlim_max });
+    for attempt in attempts {
+        // SAFETY: the structure is live and initialized.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const attempt) } == 0 {
+            return Ok(attempt.rlim_cur);
+        }
+    }
+    Ok(limit.rlim_cur)
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {

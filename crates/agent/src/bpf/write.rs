@@ -250,7 +250,7 @@ impl DataPlane {
         Ok(Some(Moving { key: *key, old, new, entry: entry.cloned(), is_fresh }))
     }
 
-    fn new_member(&mut self, key: &AddressKey, entry: &MemberEntry, next: u32) -> io::Result<u32> {
+    pub(super) fn new_member(&mut self, key: &AddressKey, entry: &MemberEntry, next: u32) -> io::Result<u32> {
         let at = self.members.take().ok_or_else(|| io::Error::other("no place for another private address"))?;
         self.maps.members.set(at as usize, member(key, entry, next));
         Ok(at)
@@ -303,7 +303,7 @@ impl DataPlane {
         next.is_some() || old.flags != entry.flags | abi::ENI_VALID
     }
 
-    fn policy_word(&self, id: PolicyId) -> Option<u64> {
+    pub(super) fn policy_word(&self, id: PolicyId) -> Option<u64> {
         self.placed.get(&id).map(|placed| pair(id.0, placed.at))
     }
 
@@ -387,7 +387,7 @@ fn too_long() -> io::Error {
 }
 
 /// An ENI as the kernel holds it, without its interface.
-fn eni(entry: &EniEntry, policy: u64) -> Eni {
+pub(super) fn eni(entry: &EniEntry, policy: u64) -> Eni {
     let timeouts = entry.timeouts;
     let short = |seconds: u32| u16::try_from(seconds).unwrap_or(u16::MAX);
     Eni {

@@ -39,7 +39,7 @@ impl Connection {
                 )
             }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
-            FromServer::Snapshot { .. } | FromServer::Commit { .. } => {
+            FromServer::Snapshot { .. } | FromServer::Commit { .. } | FromServer::Verify { .. } => {
                 anyhow::bail!("the server did not say welcome")
             }
         }

@@ -24,6 +24,10 @@ use crate::{
 
 /// How often drift is looked for, idle flows are ended and counters are read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often programs are looked at, and entries of the maps compared: whatever is taken away is back within a second.
+const WATCH: Duration = Duration::from_millis(250);
+/// Every so many looks, namespaces and links are looked at as well.
+const WATCHES_PER_THOROUGH_ONE: u32 = 2;
 /// The pause before a lost server is called again.
 const RECONNECT: Duration = Duration::from_millis(200);
 /// The same while server and agent are starting side by side.
@@ -79,6 +83,7 @@ struct Chores {
     collection: Option<JoinHandle<(Collection, io::Result<()>)>>,
     counting: Option<JoinHandle<io::Result<CounterReport>>>,
     last: CounterReport,
+    watches: u32,
 }
 
 impl Agent {
@@ -113,13 +118,21 @@ impl Agent {
         let mut snapshot = World::default();
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = tokio::time::interval(WATCH);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reported = None;
         self.report(&mut server).await?;
         loop {
             tokio::select! {
                 message = server.receive() => {
-                    self.handle(message?, &mut snapshot).await?;
+                    let request = self.handle(message?, &mut snapshot).await?;
                     self.report(&mut server).await?;
+                    self.enforcer.read_back_written();
+                    self.tell_read_back(&mut server, request).await?;
+                }
+                _ = watch.tick() => {
+                    self.watch().await;
+                    self.tell_read_back(&mut server, None).await?;
                 }
                 _ = tick.tick() => {
                     let counters = self.keep_house().await;
@@ -132,7 +145,8 @@ impl Agent {
         }
     }
 
-    async fn handle(&mut self, message: FromServer, snapshot: &mut World) -> anyhow::Result<()> {
+    /// Does what the server says; returns the number of a question.
+    async fn handle(&mut self, message: FromServer, snapshot: &mut World) -> anyhow::Result<Option<u64>> {
         match message {
             FromServer::Welcome { .. } => {}
             FromServer::Snapshot { changes, complete } => {
@@ -147,9 +161,27 @@ impl Agent {
                 anyhow::ensure!(commit.revision == expected, "expected revision {expected}, got {}", commit.revision);
                 self.enforcer.follow(&commit, groups).await?;
             }
+            FromServer::Verify { request } => {
+                self.enforcer.verify().await;
+                return Ok(Some(request));
+            }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Puts back what others took away, and compares some of what was written.
+    async fn watch(&mut self) {
+        self.chores.watches = self.chores.watches.wrapping_add(1);
+        self.enforcer.watch(self.chores.watches.is_multiple_of(WATCHES_PER_THOROUGH_ONE)).await;
+        self.enforcer.read_back();
+    }
+
+    async fn tell_read_back(&mut self, server: &mut Connection, request: Option<u64>) -> anyhow::Result<()> {
+        match self.enforcer.take_read_back(request) {
+            Some(report) => server.send(&FromAgent::ReadBack(report)).await,
+            None => Ok(()),
+        }
     }
 
     async fn report(&mut self, server: &mut Connection) -> anyhow::Result<()> {

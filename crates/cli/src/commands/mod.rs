@@ -18,6 +18,7 @@ pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod treatment;
 pub(crate) mod up;
+pub(crate) mod verify;
 pub(crate) mod vpc;
 pub(crate) mod wait;
 pub(crate) mod why;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Account(command) => account::run(&common, command),
         Command::ResourceGroup(command) => resource_group::run(&common, command),
         Command::Status => status::run(&common),
+        Command::Verify(args) => verify::run(&common, args),
         Command::Why(args) => why::run(&common, args),
         Command::Policy(command) => policy::run(&common, command),
         Command::Health(args) => health::run(&common, args),

@@ -13,6 +13,7 @@ mod resource_groups;
 mod settings;
 mod snapshots;
 mod status;
+mod verify;
 
 pub(crate) use self::accounts::region_of;
 
@@ -37,7 +38,7 @@ use sekimori_core::{
 };
 
 use self::error::ApiError;
-pub use self::status::WAIT_S_MAX;
+pub use self::{status::WAIT_S_MAX, verify::VERIFY_S_MAX};
 use crate::{
     api::ErrorCode,
     app::App,
@@ -56,6 +57,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
     let guarded = Router::new()
         .route("/v1/status", get(status::status))
         .route("/v1/wait", get(status::wait))
+        .route("/v1/verify", post(verify::verify))
         .route("/v1/counters", get(status::counters))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))

@@ -307,3 +307,33 @@ async fn a_vpc_is_shared_with_another_account() {
     assert_eq!(shared_with(), []);
     assert_eq!(lab.refused(Method::PUT, &path, &share("17", true)).await.0, 404);
 }
+
+#[tokio::test]
+async fn hosts_are_asked_whether_their_kernels_hold_what_was_committed() {
+    let lab = Lab::new();
+    let verify = |body: &'static str| lab.call(Method::POST, "/v1/verify", body);
+    let (status, code, message) = lab.refused(Method::POST, "/v1/verify", "{}").await;
+    assert_eq!((status, code), (404, ErrorCode::NotFound), "{message}");
+    let session = lab.report(8, Vec::new());
+    let (host, verifier) = ("rack-1".into(), &lab.bench.hosts.verifier);
+    let (status, code, message) = lab.refused(Method::POST, "/v1/verify", r#"{"host":"rack-2"}"#).await;
+    assert!((status, code) == (404, ErrorCode::NotFound) && message.contains("`rack-2`"), "{message}");
+    let (status, code, _) = lab.refused(Method::POST, "/v1/verify", r#"{"timeout_s":601}"#).await;
+    assert_eq!((status, code), (400, ErrorCode::Invalid));
+    let answering = async {
+        let mut questions = verifier.questions(&host);
+        questions.changed().await.unwrap();
+        let request = Some(*questions.borrow_and_update());
+        let report = sekimori_core::feed::ReadBack { request, checked: 7, ..Default::default() };
+        verifier.note(&host, report, sekimori_core::time::Timestamp(9));
+    };
+    let ((status, body), ()) = tokio::join!(verify("{}"), answering);
+    let answer: api::Verification = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, answer.hosts[0].checked, answer.has_differences()), (StatusCode::OK, 7, false));
+    assert_eq!(answer.hosts[0].failure, None);
+    let late: api::Verification = serde_json::from_str(&verify(r#"{"timeout_s":0}"#).await.1).unwrap();
+    assert_eq!(late.hosts[0].failure.as_deref(), Some("did not answer in time"));
+    lab.bench.hosts.disconnect(&host, session);
+    let away: api::Verification = serde_json::from_str(&verify("{}").await.1).unwrap();
+    assert_eq!(away.hosts[0].failure.as_deref(), Some("is not connected"));
+}

@@ -1,0 +1,79 @@
+//! Looks whether programs and names are still where they were put, and puts them back.
+
+use std::io;
+
+use sekimori_core::{
+    feed::{Difference, Part},
+    ids::EniId,
+};
+
+use super::{
+    DataPlane,
+    check::difference,
+    links::{LinkFault, SIDES},
+    maps,
+};
+
+impl DataPlane {
+    /// Puts back the names of maps and links, and programs that were replaced. Says what it found, and which ENIs have lost
+    /// a program: those must be closed again. `is_exact` also asks whether each name is the very object's.
+    pub fn restore(&mut self, is_exact: bool) -> (Vec<Difference>, Vec<EniId>) {
+        let mut found = self.restore_mount();
+        match self.maps.pin_again(&self.bpffs) {
+            Ok(lost) => found.extend(lost.into_iter().map(|name| difference(Part::Pin, name, "was removed"))),
+            Err(error) => found.push(unrepaired(Part::Pin, "of the maps", "cannot be looked at", &error)),
+        }
+        let mut lost = Vec::new();
+        match self.attachments.look(is_exact) {
+            Ok(faults) => {
+                for (eni, side, fault) in faults {
+                    let program = SIDES.get(side).map_or("", |(start, _)| start.trim_end_matches('_'));
+                    found.push(difference(Part::Program, format!("{program} {eni}"), words(fault)));
+                    self.mend(&eni, side, fault, &mut found, &mut lost);
+                }
+            }
+            Err(error) => found.push(unrepaired(Part::Program, "of some interface", "cannot be looked at", &error)),
+        }
+        lost.dedup();
+        (found, lost)
+    }
+
+    fn mend(&mut self, eni: &EniId, side: usize, fault: LinkFault, found: &mut [Difference], lost: &mut Vec<EniId>) {
+        let is_mended = match fault {
+            LinkFault::Detached => Ok(false),
+            LinkFault::Foreign | LinkFault::Unpinned => self.attachments.mend(eni, side),
+        };
+        match is_mended {
+            Ok(true) => {}
+            Ok(false) => lost.push(eni.clone()),
+            Err(error) => {
+                if let Some(difference) = found.last_mut() {
+                    difference.failure = Some(error.to_string());
+                }
+            }
+        }
+    }
+
+    /// The bpffs itself. What was pinned lives on in this process, and is pinned again.
+    fn restore_mount(&self) -> Vec<Difference> {
+        if maps::is_bpffs(&self.bpffs) {
+            return Vec::new();
+        }
+        let dir = self.bpffs.parent().unwrap_or(&self.bpffs);
+        let failure = maps::mount_bpffs(dir).err().map(|error| format!("{error:#}"));
+        let subject = self.bpffs.display().to_string();
+        vec![Difference { part: Part::Pin, subject, found: "was unmounted".to_owned(), failure }]
+    }
+}
+
+fn words(fault: LinkFault) -> &'static str {
+    match fault {
+        LinkFault::Detached => "was detached",
+        LinkFault::Foreign => "was replaced by another program",
+        LinkFault::Unpinned => "has lost its name",
+    }
+}
+
+fn unrepaired(part: Part, subject: &str, found: &str, error: &io::Error) -> Difference {
+    Difference { failure: Some(error.to_string()), ..difference(part, subject, found) }
+}
