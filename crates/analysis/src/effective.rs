@@ -220,11 +220,17 @@ fn platform(world: &World, direction: Direction) -> impl Iterator<Item = Line> {
     })
 }
 
-fn intra_group(world: &World, eni: &Eni) -> Vec<Line> {
-    let mut accepting: Vec<_> = eni.groups.iter().filter_map(|id| world.group(id)).collect();
+/// The groups of an ENI whose members let each other in, by id.
+pub(crate) fn accepting<'a>(world: &'a World, eni: &Eni) -> Vec<&'a Group> {
+    let mut accepting: Vec<&Group> =
+        eni.groups.iter().filter_map(|id| world.group(id)).map(|group| &**group).collect();
     accepting.retain(|group| group.accepts_inner());
     accepting.sort_by(|one, other| one.id.cmp(&other.id));
-    let lines = accepting.into_iter().map(|group| Line {
+    accepting
+}
+
+fn intra_group(world: &World, eni: &Eni) -> Vec<Line> {
+    let lines = accepting(world, eni).into_iter().map(|group| Line {
         group: Some(group_name(world, &group.id)),
         peer: format!("group {}", text::named(group.id.as_str(), &group.name)),
         ..line(LineKind::IntraGroup, Action::Allow, "intra-group accept")
@@ -232,7 +238,8 @@ fn intra_group(world: &World, eni: &Eni) -> Vec<Line> {
     lines.collect()
 }
 
-fn rules(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
+/// The rules of all groups of an ENI, in decision order.
+pub(crate) fn merged<'a>(world: &'a World, eni: &Eni, direction: Direction) -> Vec<(&'a Group, &'a Rule)> {
     let groups = eni.groups.iter().filter_map(|id| world.group(id));
     let mut merged: Vec<(&Group, &Rule)> = groups
         .flat_map(|group| group.rules.values().map(move |rule| (&**group, &**rule)))
@@ -242,7 +249,11 @@ fn rules(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
         let order = rule::order(group.flavor, &group.id, rule);
         order.cmp(&rule::order(other_group.flavor, &other_group.id, other_rule))
     });
-    merged.into_iter().map(|(group, rule)| rule_line(world, group, rule)).collect()
+    merged
+}
+
+fn rules(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
+    merged(world, eni, direction).into_iter().map(|(group, rule)| rule_line(world, group, rule)).collect()
 }
 
 fn rule_line(world: &World, group: &Group, rule: &Rule) -> Line {

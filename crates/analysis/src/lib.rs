@@ -14,6 +14,7 @@ pub(crate) mod fixture;
 pub mod health;
 pub mod insights;
 mod merge;
+pub mod nft;
 pub mod planning;
 mod portions;
 pub mod preset;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, diagnose, down, group, health, interface, man, plan_check, platform,
-    policy, resource_group, server, treatment, up, verify, vpc, wait, why,
+    account, bypass, completions, counters, diagnose, down, export, group, health, interface, man, plan_check,
+    platform, policy, resource_group, server, treatment, up, verify, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Protect, hand over, delete and clone groups; move rules as files; add presets
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Write policies in the words of other firewalls
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Share VPCs between accounts
     #[command(subcommand)]
     Vpc(vpc::VpcCommand),

@@ -4,6 +4,8 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -198,6 +200,20 @@ fn each_process_survives_the_death_of_the_other_or_ends_with_it() {
     assert_eq!(up.signal(Signal::SIGTERM), Some(0));
 }
 
+/// What Prometheus gets.
+fn scrape(dir: &Path) -> String {
+    let credentials = fs::read_to_string(dir.join("credentials.env")).unwrap();
+    let value = |name: &str| credentials.lines().find_map(|line| line.split_once(name)?.1.strip_prefix('=')).unwrap();
+    let (endpoint, token) = (value("SEKIMORI_ENDPOINT").trim_start_matches("http://"), value("SEKIMORI_TOKEN"));
+    let mut stream = TcpStream::connect(endpoint).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("openmetrics-text"), "{answer}");
+    answer
+}
+
 #[test]
 fn what_somebody_takes_away_is_put_back_and_told_once() {
     if !can_run() {
@@ -215,6 +231,9 @@ fn what_somebody_takes_away_is_put_back_and_told_once() {
     let said = String::from_utf8_lossy(&stdout);
     assert!(status.code() == Some(2) && said.contains("flows4") && said.contains("was removed"), "{said}");
     assert_eq!(up.ask(&["verify"]).status.code(), Some(0), "it is told once");
+    let scraped = scrape(dir.path());
+    assert!(scraped.contains("sekimori_read_back_differences_total{host="), "{scraped}");
+    assert!(scraped.contains("sekimori_applied_revision{host="), "{scraped}");
     let unknown = up.ask(&["verify", "--host", "nowhere"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("`nowhere`"));

@@ -12,7 +12,7 @@ use crate::{
     address::{Cidr, Family},
     limits::BYPASS_ENTRIES_MAX,
     packet::Packet,
-    rule::{Direction, PortRange, Protocol},
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
 };
 
 /// The listed part of the bypass set.
@@ -109,6 +109,22 @@ impl BypassEntry {
     #[must_use]
     pub fn family(&self) -> Family {
         self.peer.family()
+    }
+
+    /// The entry as a rule that speaks about the same packets.
+    #[must_use]
+    pub fn as_rule(&self) -> RuleSpec {
+        let Self { direction, protocol, ports, source_ports, peer } = self.clone();
+        RuleSpec {
+            direction,
+            action: Action::Allow,
+            priority: 1,
+            protocol,
+            service: ports.map_or(Service::Any, Service::Ports),
+            source_ports,
+            peer: Peer::Cidr(peer),
+            local: None,
+        }
     }
 
     fn matches(&self, packet: &Packet) -> bool {

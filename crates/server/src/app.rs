@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
 use tokio::sync::Semaphore;
 
-use crate::{busy::Busy, commit::Committer, hosts::Hosts, replay::Replay, secrets::Secrets, usage::Usage};
+use crate::{
+    busy::Busy, commit::Committer, hosts::Hosts, metrics::Refusals, replay::Replay, secrets::Secrets, usage::Usage,
+};
 
 /// Diagnostic reports that are made at a time; a client that asks for more is told to try again.
 pub(crate) const DIAGNOSES_MAX: usize = 4;
@@ -24,6 +26,8 @@ pub(crate) struct App {
     pub(crate) busy: Busy,
     /// Turns to make a diagnostic report: [`DIAGNOSES_MAX`].
     pub(crate) diagnoses: Semaphore,
+    /// Requests that were refused.
+    pub(crate) refusals: Refusals,
     /// When rules were last used.
     pub(crate) usage: Arc<Usage>,
     /// The region that new credentials name.

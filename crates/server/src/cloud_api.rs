@@ -46,17 +46,28 @@ pub(crate) async fn serve(app: &App, raw: &RawRequest<'_>, request_id: &str, fro
 async fn serve_as<C: Api>(app: &App, raw: &RawRequest<'_>, request_id: &str, from: IpAddr) -> Reply {
     let call = match C::parse(raw, request_id) {
         Ok(call) => call,
-        Err(reply) => return *reply,
+        Err(reply) => {
+            app.refusals.count(name(C::DIALECT), "unreadable");
+            return *reply;
+        }
     };
     match answer(app, &call, from).await {
         Ok(reply) => reply,
         Err(fault) => {
             let failure = call.failure(&fault);
             let (operation, key, code) = (call.operation(), call.key_id(), failure.code);
+            app.refusals.count(name(C::DIALECT), code);
             tracing::info!(operation, %key, code, status = failure.status, "a call was refused");
             tracing::debug!(operation, %from, message = failure.message, "why it was refused");
             call.fault(&fault)
         }
+    }
+}
+
+fn name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Ecs => "ecs",
+        Dialect::Ec2 => "ec2",
     }
 }
 

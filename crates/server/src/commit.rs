@@ -205,6 +205,7 @@ impl Desk {
         }
         if !commits.is_empty() {
             self.state = state;
+            commits.iter().for_each(|commit| self.writing.hosts.latency.committed(commit.revision));
             self.published.send_replace(self.state.clone());
         }
         answers.into_iter().for_each(|(caller, result)| answer(caller, result));

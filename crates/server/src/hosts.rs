@@ -17,7 +17,7 @@ use sekimori_core::{
     world::{Revision, World},
 };
 
-use crate::verify::Verifier;
+use crate::{metrics::Latency, verify::Verifier};
 
 /// Hosts that one server serves over its local socket.
 pub const HOSTS_MAX: usize = 16;
@@ -61,13 +61,20 @@ pub struct TooManyHosts;
 pub struct Hosts {
     /// What they say about their kernels.
     pub verifier: Verifier,
+    /// How long commits take to them.
+    pub latency: Latency,
     known: Mutex<BTreeMap<HostId, HostStatus>>,
     changes: watch::Sender<u64>,
 }
 
 impl Default for Hosts {
     fn default() -> Self {
-        Self { verifier: Verifier::default(), known: Mutex::default(), changes: watch::Sender::new(0) }
+        Self {
+            verifier: Verifier::default(),
+            latency: Latency::default(),
+            known: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
     }
 }
 
@@ -142,6 +149,7 @@ impl Hosts {
     pub(crate) fn report(&self, host: &HostId, session: u64, revision: Revision, mut closed: Vec<ClosedEni>) {
         closed.truncate(HOST_ENIS_MAX as usize);
         self.update(host, session, |status| {
+            self.latency.applied(host, status.applied, revision);
             status.applied = Some(revision);
             status.closed = closed;
         });

@@ -24,6 +24,7 @@ mod files;
 pub mod hosts;
 mod http;
 pub mod local;
+pub mod metrics;
 mod native;
 mod outside;
 pub mod replay;

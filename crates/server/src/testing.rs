@@ -77,6 +77,7 @@ impl Bench {
             replay: Arc::clone(&self.replay),
             busy: Default::default(),
             diagnoses: Semaphore::new(DIAGNOSES_MAX),
+            refusals: Default::default(),
             usage: Arc::clone(&self.usage),
             region: "cn-hangzhou".to_owned(),
             limits: LimitMode::Cloud,

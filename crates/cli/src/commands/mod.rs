@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod counters;
 pub(crate) mod diagnose;
 pub(crate) mod down;
+pub(crate) mod export;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod interface;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Counters(args) => counters::run(&common, args),
         Command::Treatment(command) => treatment::run(&common, command),
         Command::Bypass(command) => bypass::run(&common, command),
+        Command::Export(command) => export::run(&common, command),
         Command::Group(command) => group::run(&common, command),
         Command::Vpc(command) => vpc::run(&common, command),
         Command::Interface(command) => interface::run(&common, command),

@@ -68,17 +68,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When they are too many pieces.
     pub fn bypass(&self, entry: &BypassEntry) -> Result<Set, TooComplex> {
-        let BypassEntry { direction, protocol, ports, source_ports, peer } = entry.clone();
-        self.rule(&RuleSpec {
-            direction,
-            action: crate::rule::Action::Allow,
-            priority: 1,
-            protocol,
-            service: ports.map_or(Service::Any, Service::Ports),
-            source_ports,
-            peer: Peer::Cidr(peer),
-            local: None,
-        })
+        self.rule(&entry.as_rule())
     }
 
     /// IPv6 neighbour and router discovery, which passes from everywhere (RFC 4861: 133 to 137). The listener messages

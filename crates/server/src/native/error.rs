@@ -10,6 +10,7 @@ use sekimori_analysis::{
     diagnose::{DiagnoseError, open::OpenError},
     effective::EffectiveError,
     health::HealthError,
+    nft::NftError,
     preset::PresetError,
     snapshot::UnknownSnapshot,
     transfer::{TransferError, clone::CloneError},
@@ -47,12 +48,28 @@ impl ApiError {
     }
 }
 
+/// A code as the body spells it.
+pub(super) fn word(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Unauthorized => "unauthorized",
+        ErrorCode::NotFound => "not-found",
+        ErrorCode::Invalid => "invalid",
+        ErrorCode::Refused => "refused",
+        ErrorCode::Timeout => "timeout",
+        ErrorCode::Overloaded => "overloaded",
+        ErrorCode::Internal => "internal",
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
         let Self { code, message } = self;
         tracing::info!(status = status.as_u16(), ?code, "a native request was refused");
-        (status, Json(ErrorBody { error: ErrorDetail { code, message } })).into_response()
+        let mut response = (status, Json(ErrorBody { error: ErrorDetail { code, message } })).into_response();
+        // For who counts refusals.
+        response.extensions_mut().insert(code);
+        response
     }
 }
 
@@ -63,6 +80,21 @@ impl From<CommitError> for ApiError {
             CommitError::Refused(_) => ErrorCode::Refused,
             CommitError::Overloaded | CommitError::Store(_) | CommitError::Stopped => ErrorCode::Overloaded,
             CommitError::Entropy(_) => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<NftError> for ApiError {
+    fn from(error: NftError) -> Self {
+        let code = match &error {
+            NftError::Unknown(_) => ErrorCode::NotFound,
+            NftError::NoDevice { .. }
+            | NftError::Stranger { .. }
+            | NftError::BadDevice(_)
+            | NftError::Shared { .. }
+            | NftError::Overlap { .. }
+            | NftError::BadName(_) => ErrorCode::Invalid,
         };
         Self::new(code, error.to_string())
     }

@@ -8,6 +8,7 @@ mod checks;
 mod console;
 mod error;
 mod groups;
+mod metrics;
 mod questions;
 mod resource_groups;
 mod settings;
@@ -55,6 +56,7 @@ type Answer<T> = Result<Json<T>, ApiError>;
 /// The routes of the native API.
 pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
     let guarded = Router::new()
+        .route("/metrics", get(metrics::scrape))
         .route("/v1/status", get(status::status))
         .route("/v1/wait", get(status::wait))
         .route("/v1/verify", post(verify::verify))
@@ -64,6 +66,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))
         .route("/v1/why", get(questions::why))
         .route("/v1/policy/{name}", get(questions::policy))
+        .route("/v1/nft/{name}", get(questions::nft))
         .route("/v1/health", get(checks::health))
         .route("/v1/health/fix", post(checks::fix))
         .route("/v1/diagnose", get(checks::diagnose))
@@ -102,8 +105,13 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     if app.secrets.is_token(token.trim()) {
-        return next.run(request).await;
+        let response = next.run(request).await;
+        if let Some(code) = response.extensions().get::<ErrorCode>() {
+            app.refusals.count("native", error::word(*code));
+        }
+        return response;
     }
+    app.refusals.count("native", error::word(ErrorCode::Unauthorized));
     let message = "the operator's token is missing or wrong; send `Authorization: Bearer TOKEN` with SEKIMORI_TOKEN";
     ApiError::new(ErrorCode::Unauthorized, message).into_response()
 }

@@ -8,7 +8,8 @@ use axum::extract::{
 };
 use serde::Deserialize;
 
-use sekimori_analysis::{effective, why};
+use sekimori_analysis::{effective, nft, why};
+use sekimori_core::ids::EniId;
 
 use super::{Answer, ApiError, json};
 use crate::{api::ErrorCode, app::App};
@@ -46,4 +47,32 @@ pub(super) async fn policy(
         ApiError::new(ErrorCode::Invalid, message)
     })?;
     json(effective::show(&app.committer.world(), &name)?)
+}
+
+/// The parameters of `GET /v1/nft/ID`.
+#[derive(Deserialize)]
+pub(super) struct NftQuery {
+    #[serde(default)]
+    forwarded: bool,
+    devices: Option<String>,
+}
+
+/// `GET /v1/nft/{eni-instance-or-host}?devices=ENI=DEVICE,ENI=DEVICE`.
+pub(super) async fn nft(
+    State(app): State<Arc<App>>,
+    name: Result<Path<String>, PathRejection>,
+    query: Result<Query<NftQuery>, QueryRejection>,
+) -> Answer<nft::Report> {
+    let invalid = |message: String| ApiError::new(ErrorCode::Invalid, message);
+    let Path(target) = name.map_err(|error| invalid(format!("the name cannot be read: {}", error.body_text())))?;
+    let Query(NftQuery { forwarded, devices }) = query.map_err(|error| invalid(error.body_text()))?;
+    let pairs = devices.as_deref().unwrap_or_default().split(',').filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (eni, device) = pair.split_once('=')?;
+        Some((EniId::from(eni), device.to_owned()))
+    };
+    let devices = pairs
+        .map(|text| pair(text).ok_or_else(|| invalid(format!("`{text}` is not a device; write ENI=DEVICE"))))
+        .collect::<Result<_, _>>()?;
+    json(nft::export(&app.committer.world(), &nft::Question { target, is_forwarded: forwarded, devices })?)
 }

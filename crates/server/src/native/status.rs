@@ -92,7 +92,7 @@ fn host(status: HostStatus) -> Host {
     Host { host, connected, applied, closed }
 }
 
-fn counts(world: &World) -> Counts {
+pub(super) fn counts(world: &World) -> Counts {
     Counts {
         accounts: world.accounts().count() as u64,
         vpcs: world.vpcs().count() as u64,
@@ -103,7 +103,7 @@ fn counts(world: &World) -> Counts {
     }
 }
 
-fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Capacity> {
+pub(super) fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Capacity> {
     let flows = |version: usize| hosts.iter().map(|host| host.flows()[version]).max().unwrap_or_default();
     let rows = [
         ("interfaces", counts.enis, HOST_ENIS_MAX),
