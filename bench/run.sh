@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures everything on this machine: `make bench`, or `bench/run.sh --quick` for a look. Needs root; installs
-# what it misses; leaves nothing behind but bench/results/. Without arguments the control plane is also compared with moto.
+# what it misses; leaves nothing behind but bench/results/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,7 @@ missing=()
 command -v nft >/dev/null || missing+=(nftables)
 command -v iptables >/dev/null || missing+=(iptables)
 command -v clang >/dev/null || missing+=(clang)
+python3 -m ensurepip --version >/dev/null 2>&1 || missing+=(python3-venv)
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing+=(libbpf-dev)
 if [ ${#missing[@]} -gt 0 ]; then
 	"${sudo[@]}" apt-get update -qq
@@ -18,9 +19,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 cargo build --release --locked -p sekimori-bench -p sekimori-cli
-"${sudo[@]}" target/release/sekimori-bench "$@"
-[ $# = 0 ] || exit 0
 
+# The server that the control plane is compared with.
 venv=target/bench-venv
 if ! [ bench/requirements.txt -ot "$venv/made" ]; then
 	rm -rf "$venv"
@@ -28,4 +28,4 @@ if ! [ bench/requirements.txt -ot "$venv/made" ]; then
 	"$venv/bin/pip" install --quiet -r bench/requirements.txt
 	touch "$venv/made"
 fi
-"${sudo[@]}" "$venv/bin/python" bench/moto.py
+"${sudo[@]}" target/release/sekimori-bench "$@"

@@ -145,7 +145,7 @@ fn sign(text: &str, secret: &str) -> String {
 }
 
 /// Everything but letters, digits and `-_.~` as `%XX` (RFC 3986).
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let one = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),

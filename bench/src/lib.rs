@@ -5,12 +5,15 @@
 //! not do what they must.
 
 pub mod api;
+pub mod beside;
 pub mod compare;
 pub mod control;
 pub mod core;
+pub mod ec2;
 pub mod ecs;
 pub mod lab;
 pub mod machine;
+pub mod moto;
 pub mod plane;
 pub mod program;
 pub mod report;

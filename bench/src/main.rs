@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use sekimori_bench::{
-    api,
+    api, beside,
     compare::{self, Effort},
     control::{self, Size},
     core::Core,
@@ -52,6 +52,9 @@ struct Options {
     /// Where the results go.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// The program of the server that the control plane is compared with.
+    #[arg(long, default_value_os_t = moto())]
+    moto: PathBuf,
     /// Where what is measured is set up; it is removed at the end.
     #[arg(long, default_value = "/run/sekimori-bench")]
     dir: PathBuf,
@@ -81,7 +84,7 @@ enum Part {
     Updates,
     /// API calls, up to the kernel.
     Api,
-    /// The control plane on a large estate.
+    /// The control plane on a large estate, and beside moto's.
     Control,
 }
 
@@ -139,6 +142,7 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
         member_updates: Vec::new(),
         api: None,
         control: None,
+        beside: None,
         goals: Vec::new(),
     };
     let has = |part| options.only.is_empty() || options.only.contains(&part);
@@ -159,7 +163,10 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
     }
     if has(Part::Control) {
         eprintln!("the control plane …");
-        report.control = Some(control::measure(&dir("control"), control_size(options.quick), stop)?);
+        let size = control_size(options.quick);
+        report.control = Some(control::measure(&dir("control"), size, stop)?);
+        eprintln!("the control plane beside moto …");
+        report.beside = Some(beside::measure(&dir("beside"), &options.moto, size.groups, stop)?);
     }
     if has(Part::Traffic) {
         eprintln!("firewalls against each other …");
@@ -196,4 +203,9 @@ fn clear(runtime: &Runtime, dir: &Path) -> anyhow::Result<()> {
 /// Beside the sources that this was built from.
 fn results() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}
+
+/// Where `bench/run.sh` puts it.
+fn moto() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-venv/bin/moto_server")
 }

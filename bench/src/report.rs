@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     api::CallCost,
+    beside::{Beside, BesideCost},
     compare::{Effort, Row},
     control::{self, ControlCost},
     lab::{Firewall, Variant},
@@ -33,6 +34,8 @@ const AUTHORIZED_PER_S_MIN: f64 = 2_000.0;
 const BY_ID_P99_MS_MAX: f64 = 2.0;
 /// Seconds to start on a large store, at most.
 const START_S_MAX: f64 = 2.0;
+/// How many times as fast as moto: changes that are durable here, and descriptions of all groups.
+const MOTO_TIMES_MIN: f64 = 10.0;
 /// Rules of the policies that goals are about.
 const FEW: usize = 1_000;
 const MANY: usize = 10_000;
@@ -60,6 +63,8 @@ pub struct Report {
     pub api: Option<CallCost>,
     /// The control plane on a large estate.
     pub control: Option<ControlCost>,
+    /// The control plane beside moto's.
+    pub beside: Option<BesideCost>,
     /// What was to be reached.
     pub goals: Vec<Goal>,
 }
@@ -85,7 +90,7 @@ impl Report {
             self.api_goal(),
             self.member_goal(),
         ];
-        self.goals = goals.into_iter().flatten().chain(self.control_goals()).collect();
+        self.goals = goals.into_iter().flatten().chain(self.control_goals()).chain(self.beside_goals()).collect();
     }
 
     fn row(&self, metric: Metric, firewall: Firewall, rules: usize) -> Option<&Row> {
@@ -161,6 +166,16 @@ impl Report {
         ]
     }
 
+    fn beside_goals(&self) -> Vec<Goal> {
+        let rows = self.beside.iter().flat_map(|cost| &cost.rows);
+        rows.map(|row| Goal {
+            wanted: format!("EC2 {}: at least {MOTO_TIMES_MIN} times as fast as moto", name_of(row)),
+            found: plus_minus(&row.times_as_fast, 1),
+            is_met: row.times_as_fast.median >= MOTO_TIMES_MIN,
+        })
+        .collect()
+    }
+
     /// The tables.
     #[must_use]
     pub fn to_markdown(&self) -> String {
@@ -172,6 +187,7 @@ impl Report {
         let _ = self.write_program(&mut text);
         let _ = self.write_updates(&mut text);
         let _ = self.write_control(&mut text);
+        let _ = self.write_beside(&mut text);
         text
     }
 
@@ -283,6 +299,29 @@ impl Report {
         writeln!(text, "| from `sekimori up` to serving | {:.2} s |", cost.start_s)
     }
 
+    fn write_beside(&self, text: &mut String) -> std::fmt::Result {
+        let Some(cost) = &self.beside else { return Ok(()) };
+        writeln!(text, "\n## The EC2 API beside moto's server, {} groups\n", count(cost.groups))?;
+        writeln!(
+            text,
+            "The same signed requests of the same clients, in blocks that take turns, on one machine. Sekimori answers a change when\n\
+             it is on the disk, and enforces it; moto (one process, the threaded server that PyPI has) keeps it in memory, checks no\n\
+             signature, closes every connection, and answers with all groups however few are asked for. A client that is alone waits for two flushes of\n\
+             the disk with each change; many share them.\n"
+        )?;
+        writeln!(text, "| | sekimori | moto | times as fast |\n|---|---:|---:|---:|")?;
+        for row in &cost.rows {
+            let value = |stats: &Stats| match row.is_rate {
+                true => format!("{} a second", count(stats.median.round() as usize)),
+                false => format!("{:.2} ms", stats.median),
+            };
+            let (ours, theirs) = (value(&row.sekimori), value(&row.moto));
+            writeln!(text, "| {} | {ours} | {theirs} | {} |", name_of(row), plus_minus(&row.times_as_fast, 1))?;
+        }
+        let (server, agent) = cost.sekimori_mib;
+        writeln!(text, "| memory: server, agent | {server:.0} MiB, {agent:.0} MiB | {:.0} MiB | |", cost.moto_mib)
+    }
+
     /// Writes the report into a directory; returns the file for people.
     ///
     /// # Errors
@@ -313,6 +352,13 @@ fn explanation(metric: Metric) -> &'static str {
         Metric::Denied => {
             "Datagrams to ports that rules open to others. The CPU time is the sender's, drop included."
         }
+    }
+}
+
+fn name_of(row: &Beside) -> String {
+    match row.clients {
+        1 => format!("{}, one client", row.what),
+        many => format!("{}, {many} clients", row.what),
     }
 }
 

@@ -16,11 +16,12 @@ use nix::{
 };
 
 use crate::{
+    ec2,
     ecs::{Client, Key},
     stop::Stop,
 };
 
-/// How long the server may take to serve, and to end.
+/// How long a server may take to serve, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -62,16 +63,9 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self, stop: &Stop) -> anyhow::Result<()> {
-        let until = Instant::now() + PATIENCE;
         let url = format!("http://127.0.0.1:{}/healthz", self.port);
-        while ureq::get(&url).call().is_err() {
-            let ended = self.child.try_wait()?;
-            let log = || fs::read_to_string(log_of(&self.dir)).unwrap_or_default();
-            anyhow::ensure!(ended.is_none(), "`sekimori up` has ended: {}", log());
-            anyhow::ensure!(Instant::now() < until, "`sekimori up` does not serve: {}", log());
-            stop.pause(PAUSE)?;
-        }
-        Ok(())
+        let log = || fs::read_to_string(log_of(&self.dir)).unwrap_or_default();
+        wait_until(&mut self.child, &url, stop).with_context(|| format!("`sekimori up` does not serve: {}", log()))
     }
 
     /// The memory that its processes hold, in MiB: (the server's, the agent's with its kernel maps' pages).
@@ -97,16 +91,29 @@ impl Server {
     /// # Errors
     /// When there are no credentials.
     pub fn client(&self) -> anyhow::Result<Client> {
+        let key = Key {
+            id: self.credential("ALIBABA_CLOUD_ACCESS_KEY_ID")?,
+            secret: self.credential("ALIBABA_CLOUD_ACCESS_KEY_SECRET")?,
+        };
+        let (endpoint, token) = (self.credential("SEKIMORI_ENDPOINT")?, self.credential("SEKIMORI_TOKEN")?);
+        Ok(Client::new(endpoint, token, self.credential("ALIBABA_CLOUD_REGION_ID")?, key))
+    }
+
+    /// A client with the key of the first EC2 account.
+    ///
+    /// # Errors
+    /// When there are no credentials.
+    pub fn ec2_client(&self) -> anyhow::Result<ec2::Client> {
+        let (id, secret) = (self.credential("AWS_ACCESS_KEY_ID")?, self.credential("AWS_SECRET_ACCESS_KEY")?);
+        Ok(ec2::Client::new(&self.credential("AWS_ENDPOINT_URL")?, Key { id, secret }))
+    }
+
+    fn credential(&self, name: &str) -> anyhow::Result<String> {
         let path = self.dir.join("credentials.env");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let value = |name: &str| {
-            let found = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name);
-            let found = found.map(|(_, value)| value.trim().to_owned());
-            found.with_context(|| format!("`{}` has no `{name}`", path.display()))
-        };
-        let key =
-            Key { id: value("ALIBABA_CLOUD_ACCESS_KEY_ID")?, secret: value("ALIBABA_CLOUD_ACCESS_KEY_SECRET")? };
-        Ok(Client::new(value("SEKIMORI_ENDPOINT")?, value("SEKIMORI_TOKEN")?, value("ALIBABA_CLOUD_REGION_ID")?, key))
+        let found = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name);
+        let found = found.map(|(_, value)| value.trim().to_owned());
+        found.with_context(|| format!("`{}` has no `{name}`", path.display()))
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
@@ -155,8 +162,22 @@ fn spawn(binary: &Path, dir: &Path, port: u16) -> anyhow::Result<Child> {
     child.with_context(|| format!("cannot run `{}`", binary.display()))
 }
 
+/// Waits until a server that was started answers at an address.
+///
+/// # Errors
+/// When it ends, or does not answer in time.
+pub(crate) fn wait_until(child: &mut Child, url: &str, stop: &Stop) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    while ureq::get(url).call().is_err() {
+        anyhow::ensure!(child.try_wait()?.is_none(), "it has ended");
+        anyhow::ensure!(Instant::now() < until, "nobody answers at `{url}`");
+        stop.pause(PAUSE)?;
+    }
+    Ok(())
+}
+
 /// `VmRSS` of a process.
-fn resident_mib_of(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn resident_mib_of(pid: u32) -> anyhow::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("no process {pid}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process without memory")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;

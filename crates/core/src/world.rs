@@ -76,6 +76,8 @@ struct Index {
     enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
     referrers: OrdMap<Referent, OrdSet<(GroupId, RuleId)>>,
     group_counts: OrdMap<AccountId, usize>,
+    /// Of groups whose names are unique in their VPC, whatever their case: those of EC2.
+    groups_by_name: OrdMap<(VpcId, String), GroupId>,
     /// The number comes first so that a search seldom has to follow a pointer: see [`search_key`].
     groups_by_rule: OrdSet<(u64, RuleId, GroupId)>,
 }
@@ -94,6 +96,14 @@ pub enum Referent {
 /// The last eight bytes of a rule's id, which are random: a number that differs whenever two ids in practice do.
 fn search_key(id: &RuleId) -> u64 {
     id.as_str().bytes().rev().take(8).fold(0, |key, byte| (key << 8) | u64::from(byte))
+}
+
+/// Where a group stands among those whose names are unique.
+fn unique_name(group: &Group) -> Option<(VpcId, String)> {
+    match group.flavor {
+        Flavor::EcsBasic | Flavor::EcsEnterprise => None,
+        Flavor::Ec2 => Some((group.vpc.clone(), group.name.to_lowercase())),
+    }
 }
 
 fn referents(rule: &Rule) -> impl Iterator<Item = Referent> {
@@ -237,6 +247,12 @@ impl World {
     #[must_use]
     pub fn group_count(&self, account: &AccountId) -> usize {
         self.index.group_counts.get(account).copied().unwrap_or_default()
+    }
+
+    /// The EC2 group of a VPC with a name, whatever its case (`spec/ec2.md` B2).
+    #[must_use]
+    pub fn group_named(&self, vpc: &VpcId, name: &str) -> Option<&GroupId> {
+        self.index.groups_by_name.get(&(vpc.clone(), name.to_lowercase()))
     }
 
     /// The distinct group sets that hold a group: one for each policy that the group is part of.
@@ -458,9 +474,13 @@ impl World {
     }
 
     fn put_group(&mut self, group: &Arc<Group>) {
-        let old = self.groups.get(&group.id);
-        if old.is_none() {
-            *self.index.group_counts.entry(group.account.clone()).or_default() += 1;
+        let old = self.groups.get(&group.id).cloned();
+        match &old {
+            Some(old) => self.forget_name(old),
+            None => *self.index.group_counts.entry(group.account.clone()).or_default() += 1,
+        }
+        if let Some(name) = unique_name(group) {
+            self.index.groups_by_name.insert(name, group.id.clone());
         }
         let rules = old.map(|old| old.rules.clone()).unwrap_or_default();
         let mut group = Group::clone(group);
@@ -473,8 +493,15 @@ impl World {
         if let Some(count) = self.index.group_counts.get_mut(&group.account) {
             *count -= 1;
         }
+        self.forget_name(&group);
         for rule in group.rules.values() {
             self.forget_rule(id, rule);
+        }
+    }
+
+    fn forget_name(&mut self, group: &Group) {
+        if let Some(name) = unique_name(group) {
+            self.index.groups_by_name.remove(&name);
         }
     }
 

@@ -97,12 +97,10 @@ impl Draft<'_> {
 
     /// Names are unique in a VPC, whatever their case (`spec/ec2.md` B2).
     fn check_name_free(&self, name: &str, vpc: &Vpc) -> Result<(), Refusal> {
-        let wanted = name.to_lowercase();
-        let mut others = self.world.groups().filter(|group| group.vpc == vpc.id);
-        if others.any(|group| group.name.to_lowercase() == wanted) {
-            return Err(Refusal::GroupNameTaken { name: name.to_owned(), vpc: vpc.id.clone() });
+        match self.world.group_named(&vpc.id, name) {
+            Some(_) => Err(Refusal::GroupNameTaken { name: name.to_owned(), vpc: vpc.id.clone() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The default group of a VPC, made if there is none: by ECS when it is first needed (`spec/ecs.md` A6), by EC2 with

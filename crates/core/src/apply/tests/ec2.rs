@@ -63,13 +63,15 @@ fn names_are_unique_in_a_vpc_whatever_their_case() {
     };
     let (web, again) = (of("web", &estate.vpc), of("WEB", &estate.vpc));
     let other = of("web", &VpcId::from("vpc-other"));
-    estate.run(Command::CreateGroup(web));
+    let Outcome::Group(first) = estate.run(Command::CreateGroup(web)) else { panic!() };
     estate.refused(
-        Command::CreateGroup(again),
+        Command::CreateGroup(again.clone()),
         &expect!["`VPC` has a security group of the name `WEB` already; choose another name"],
     );
     let Outcome::Vpc(vpc) = estate.run(estate.new_vpc("10.9.0.0/16", VpcIpv6::Off)) else { panic!() };
     estate.run(Command::CreateGroup(NewGroup { vpc, ..other }));
+    estate.run(Command::DeleteGroup { account: estate.account.clone(), group: first });
+    estate.run(Command::CreateGroup(again));
 }
 
 #[test]
