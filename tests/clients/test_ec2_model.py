@@ -33,7 +33,7 @@ LEFT_OUT = {
     ),
     "an instance is a namespace, without disks, firmware, a host to choose or a price": (
         "affinity associatedResource bootMode capacityBlockId capacityReservationId capacityReservationSpecification "
-        "cpuOptions currentInstanceBootMode deviceName ebsCardIndex enclaveOptions rootDeviceName kernel ramdisk userData "
+        "cpuOptions currentInstanceBootMode deviceName ebsCardIndex enclaveOptions rootDeviceName "
         "elasticGpuAssociationSet "
         "elasticInferenceAcceleratorAssociationSet enabled hibernationOptions hostId hostResourceGroupArn "
         "iamInstanceProfile instanceLifecycle kernelId keyName licenseSet maintenanceOptions metadataOptions "

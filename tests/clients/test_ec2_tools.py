@@ -1,4 +1,4 @@
-"""Tools that keep groups or judge them, unmodified: Terraform, Ansible and Cloud Custodian.
+"""Tools that keep groups or judge them, unmodified: Terraform, Ansible, Cloud Custodian and Prowler.
 
 Each lives in an environment of its own below `target/clients-tools`, made by `run.sh`.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aws import ANYWHERE, client_of, tcp
+from aws import ANYWHERE, EVERYTHING_V4, client_of, tcp
 
 HERE = Path(__file__).parent
 TOOLS = HERE.parents[1] / "target/clients-tools"
@@ -185,3 +185,86 @@ def test_cloud_custodian_removes_what_its_policy_matches(server, ec2, own_vpc, s
     found = json.loads((scratch / "custodian/no-ssh-from-anywhere/resources.json").read_text())
     assert [one["GroupId"] for one in found] == [groups["open"]]
     assert said(ec2, groups["open"]) == {(443, "0.0.0.0/0")} and said(ec2, groups["closed"]) == {(22, "10.0.0.0/8")}
+
+
+# -- Prowler
+
+
+def checks_of_prowler():
+    """Every check that it has of groups and network ACLs."""
+    [services] = TOOLS.glob("prowler/lib/*/site-packages/prowler/providers/aws/services/ec2")
+    return {kind: {one.name for one in services.glob(f"ec2_{kind}_*")} for kind in ("securitygroup", "networkacl")}
+
+
+@pytest.fixture
+def audited(server):
+    """A client of an account that has nothing but what the test makes, and its key for the environment."""
+    made = json.loads(server.command("account", "create", "--dialect", "ec2", "--format", "json").stdout)
+    key = {"AWS_ACCESS_KEY_ID": made["access_key_id"], "AWS_SECRET_ACCESS_KEY": made["access_key_secret"]}
+    client = client_of(server, **{name.lower(): value for name, value in key.items()})
+    yield client, key
+    started = [one["InstanceId"] for some in client.describe_instances()["Reservations"] for one in some["Instances"]]
+    client.terminate_instances(InstanceIds=started)
+
+
+# What Prowler holds against each group. It says MANUAL of a group that nobody carries: whether AWS Batch has it cannot be asked here.
+WORST = "ec2_securitygroup_allow_ingress_from_internet_to_all_ports"
+ANY_PORT = "ec2_securitygroup_allow_ingress_from_internet_to_any_port"
+HELD_AGAINST = {
+    "default": {"ec2_securitygroup_default_restrict_traffic": "FAIL"},
+    "clean": {},
+    "ssh": {ANY_PORT: "FAIL", "ec2_securitygroup_allow_ingress_from_internet_to_tcp_port_22": "FAIL"},
+    "port": {ANY_PORT: "FAIL"},
+    "open": {WORST: "FAIL"},
+    "unused": {"ec2_securitygroup_not_used": "MANUAL"},
+}
+
+
+def verdicts(checks, name):
+    """Of every check that looks at a group, what it says."""
+    other = {"ec2_securitygroup_not_used" if name == "default" else "ec2_securitygroup_default_restrict_traffic"}
+    # Of a group that is open on all ports it does not say that one is open.
+    looked = checks - other - ({ANY_PORT} if WORST in HELD_AGAINST[name] else set())
+    return {**dict.fromkeys(looked, "PASS"), **HELD_AGAINST[name]}
+
+
+def furnished(ec2):
+    """A VPC with a group of each name: an instance carries all but the default one and the unused one."""
+    vpc = ec2.create_vpc(CidrBlock="10.51.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.51.1.0/24")["Subnet"]["SubnetId"]
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+    [default] = ec2.describe_security_groups(Filters=of_vpc)["SecurityGroups"]
+    [acl] = ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]
+    groups, inside = {}, tcp(443, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
+    for name, permissions in {
+        "clean": inside, "ssh": tcp(22), "port": tcp(9443), "open": EVERYTHING_V4, "unused": inside,
+    }.items():
+        groups[name] = ec2.create_security_group(GroupName=name, Description="judged", VpcId=vpc)["GroupId"]
+        ec2.authorize_security_group_ingress(GroupId=groups[name], IpPermissions=permissions)
+    used = [groups[name] for name in ("clean", "ssh", "port", "open")]
+    ec2.run_instances(
+        ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, SecurityGroupIds=used,
+    )
+    return {**groups, "default": default["GroupId"]}, acl["NetworkAclId"]
+
+
+def test_prowler_finds_what_is_open_and_nothing_else(server, audited, scratch):
+    ec2, key = audited
+    groups, acl = furnished(ec2)
+    checks, folder = checks_of_prowler(), scratch / "prowler"
+    words = ["aws", "--scan-unused-services", "--region", "us-east-1", "--no-banner", "--ignore-exit-code-3"]
+    words += ["--output-formats", "json-ocsf", "--output-directory", folder, "--output-filename", "findings"]
+    words += ["--log-level", "ERROR", "--log-file", folder / "log", "--checks", *checks["securitygroup"], *checks["networkacl"]]
+    folder.mkdir()
+    tool(server, "prowler", "python", HERE / "tools/prowler_aws.py", *words, HOME=str(scratch), **key)
+    found = {}
+    for one in json.loads((folder / "findings.ocsf.json").read_text()):
+        [resource] = one["resources"]
+        of_resource = found.setdefault(resource["uid"].rpartition("/")[2], {})
+        assert of_resource.setdefault(one["metadata"]["event_code"], one["status_code"]) == one["status_code"]
+    # The default network ACL lets everything in, and nobody minds that no subnet names it.
+    wide = dict.fromkeys(checks["networkacl"] - {"ec2_networkacl_unused"}, "FAIL")
+    assert found == {acl: wide, **{groups[name]: verdicts(checks["securitygroup"], name) for name in HELD_AGAINST}}
+    # What it asks beyond groups and networks is refused in order: no other trouble, no answer it cannot read.
+    troubles = [json.loads(line)["message"] for line in (folder / "log").read_text().splitlines()]
+    assert [one for one in troubles if "ClientError" not in one] == []

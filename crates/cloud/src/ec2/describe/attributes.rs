@@ -13,7 +13,8 @@ use crate::{
     node::{Fields, Node, list},
 };
 
-/// What `DescribeInstanceAttribute` answers. Of what a network namespace does not have, only the id.
+/// What `DescribeInstanceAttribute` answers. Of what a network namespace does not have, only the id; an empty element
+/// where EC2 has one when nothing is set, because clients look into it.
 pub(super) fn of_instance(id: &InstanceId, name: &str, view: &View<'_>) -> Result<Fields, Fault> {
     let own = view.world.instance(id).filter(|instance| instance.account == *view.account);
     let instance = own.ok_or_else(|| Fault::missing(Kind::Instance, id.as_str()))?;
@@ -32,6 +33,9 @@ pub(super) fn of_instance(id: &InstanceId, name: &str, view: &View<'_>) -> Resul
         "enaSupport" => fields.push(("enaSupport", value(true.into()))),
         "blockDeviceMapping" => fields.push(("blockDeviceMapping", list::<&str>("item", []))),
         "productCodes" => fields.push(("productCodes", list::<&str>("item", []))),
+        "kernel" => fields.push(("kernel", Node::Object(Vec::new()))),
+        "ramdisk" => fields.push(("ramdisk", Node::Object(Vec::new()))),
+        "userData" => fields.push(("userData", Node::Object(Vec::new()))),
         _ => {}
     }
     Ok(fields)

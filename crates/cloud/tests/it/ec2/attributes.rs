@@ -22,6 +22,8 @@ fn attributes_of_an_instance_are_told_and_changed() {
         "enaSupport",
         "blockDeviceMapping",
         "productCodes",
+        "kernel",
+        "ramdisk",
         "userData",
     ] {
         let reply =
@@ -41,7 +43,9 @@ fn attributes_of_an_instance_are_told_and_changed() {
         enaSupport: <enaSupport><value>true</value></enaSupport>
         blockDeviceMapping: <blockDeviceMapping></blockDeviceMapping>
         productCodes: <productCodes></productCodes>
-        userData: 
+        kernel: <kernel></kernel>
+        ramdisk: <ramdisk></ramdisk>
+        userData: <userData></userData>
     "#]].assert_eq(&told);
 }
 
