@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/clients
-venv=target/clients-venv
-binary=${SEKIMORI_BINARY:-$PWD/target/release/sekimori}
+# The unit tests' own: it checks itself for overflows and broken assumptions.
+binary=${SEKIMORI_BINARY:-$PWD/target/debug/sekimori}
 
 if [ "$(id -u)" != 0 ]; then
   if [ "${SEKIMORI_REQUIRE_ALL:-}" = 1 ] || [ "${CI:-}" = true ]; then
@@ -16,48 +16,12 @@ if [ "$(id -u)" != 0 ]; then
   exit 0
 fi
 if [ ! -x "$binary" ]; then
-  echo "tests/clients: there is no $binary; run \`make build\` first" >&2
+  echo "tests/clients: there is no $binary; use \`make clients\`, which builds it" >&2
   exit 1
 fi
 
-# A virtual environment, made again when its requirements have changed.
-environment() {
-  local folder=$1 requirements=$2 wanted
-  wanted=$(sha256sum "$requirements")
-  if [ "$(cat "$folder/requirements.sha256" 2>/dev/null)" != "$wanted" ]; then
-    rm -rf "$folder"
-    python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet -r "$requirements"
-    echo "$wanted" >"$folder/requirements.sha256"
-  fi
-}
-environment $venv $here/requirements.txt
-# Tools that want other versions of the same libraries: each by itself.
-making=()
-for tool in ansible custodian terraform; do
-  environment target/clients-tools/$tool $here/tools/$tool.txt &
-  making+=($!)
-done
-for one in "${making[@]}"; do
-  wait "$one"
-done
-python=$PWD/$venv/bin/python
-
-# The Node SDKs, as the lock file has them. Their folder is outside the sources; the bridge runs in it.
-node=target/clients-node
-if ! command -v npm >/dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
-fi
-wanted=$(sha256sum $here/node/package-lock.json)
-if [ "$(cat $node/lock.sha256 2>/dev/null)" != "$wanted" ]; then
-  rm -rf $node
-  mkdir -p $node
-  cp $here/node/package.json $here/node/package-lock.json $node/
-  npm ci --prefix $node --no-audit --no-fund --silent
-  echo "$wanted" >$node/lock.sha256
-fi
-cp $here/node/bridge.mjs $node/
+$here/install.sh
+python=$PWD/target/clients-venv/bin/python
 
 scratch=$(mktemp -d -t sekimori-clients.XXXXXX)
 # The server's own user must be able to reach its part of the data directory.

@@ -14,7 +14,7 @@ from pathlib import Path
 from leftovers import Traces
 from signer import Signer
 
-BINARY = Path(os.environ.get("SEKIMORI_BINARY", Path(__file__).parents[2] / "target/release/sekimori"))
+BINARY = Path(os.environ.get("SEKIMORI_BINARY", Path(__file__).parents[2] / "target/debug/sekimori"))
 START_S = 30
 STOP_S = 30
 REGION = "cn-hangzhou"
