@@ -33,6 +33,8 @@ const ALONE_PART: usize = 4;
 const BLOCKS: usize = 10;
 /// Answers about one group, in each block.
 const BY_ID_PER_BLOCK: usize = 50;
+/// How often a call is made that a server fails at: SDKs do it so.
+const ATTEMPTS: usize = 5;
 /// Groups that a client asks for at a time.
 const PAGE: usize = 1_000;
 
@@ -60,6 +62,8 @@ pub struct BesideCost {
     pub groups: usize,
     /// What was compared.
     pub rows: Vec<Beside>,
+    /// Calls that had to be made again because the server had failed: ours, and moto's.
+    pub failures: (usize, usize),
     /// Memory of our server's process and of the others, in MiB.
     pub sekimori_mib: (f64, f64),
     /// Memory of moto's, in MiB.
@@ -79,7 +83,9 @@ pub fn measure(dir: &Path, moto: &Path, groups: usize, stop: &Stop) -> anyhow::R
     rows.push(pair.answers("DescribeSecurityGroups of all groups", 1, Side::describe_all)?);
     rows.push(pair.answers("DescribeSecurityGroups of all groups, 1,000 at a time", 1, Side::describe_pages)?);
     let (sekimori_mib, moto_mib) = (ours.resident_mib()?, theirs.resident_mib()?);
-    Ok(BesideCost { groups, rows, sekimori_mib, moto_mib })
+    let [ours, theirs] = &pair.sides;
+    let failures = (ours.failures.load(Ordering::Relaxed), theirs.failures.load(Ordering::Relaxed));
+    Ok(BesideCost { groups, rows, failures, sekimori_mib, moto_mib })
 }
 
 /// A server with its clients and what they have made.
@@ -87,6 +93,7 @@ struct Side {
     clients: Vec<Client>,
     vpc: String,
     groups: Mutex<Vec<String>>,
+    failures: AtomicUsize,
 }
 
 impl Side {
@@ -94,11 +101,12 @@ impl Side {
         let vpc = client.make("CreateVpc", &[("CidrBlock", "10.0.0.0/16")], "vpcId")?;
         let most = CLIENTS.into_iter().max().unwrap_or(1);
         let clients = (0..most).map(|_| client.sibling()).collect();
-        Ok(Self { clients, vpc, groups: Mutex::default() })
+        Ok(Self { clients, vpc, groups: Mutex::default(), failures: AtomicUsize::new(0) })
     }
 
     fn create(&self, client: &Client, number: usize) -> anyhow::Result<()> {
-        let name = format!("bench-{number}");
+        // Another name for another attempt: the one before may have done half of it.
+        let name = format!("bench-{number}-{}", self.failures.load(Ordering::Relaxed));
         let group = [("GroupName", name.as_str()), ("GroupDescription", "bench"), ("VpcId", &self.vpc)];
         let group = client.make("CreateSecurityGroup", &group, "groupId")?;
         self.groups.lock().unwrap_or_else(PoisonError::into_inner).push(group);
@@ -150,11 +158,22 @@ impl Side {
         }
     }
 
-    /// Groups that the VPCs were made with are there besides.
+    /// Groups that the VPCs were made with are there besides, and perhaps what a failed call has left.
     fn has_shown_all(&self, seen: usize) -> anyhow::Result<()> {
         let made = self.groups.lock().unwrap_or_else(PoisonError::into_inner).len();
-        anyhow::ensure!(seen > made && seen <= made + 2, "{seen} of {made} groups were shown");
+        let more = 2 + self.failures.load(Ordering::Relaxed);
+        anyhow::ensure!(seen > made && seen <= made + more, "{seen} of {made} groups were shown");
         Ok(())
+    }
+
+    /// Makes a call, and makes it again if the server fails.
+    fn persist(&self, client: &Client, number: usize, call: Call) -> anyhow::Result<()> {
+        let mut left = ATTEMPTS - 1;
+        while left > 0 && call(self, client, number).is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            left -= 1;
+        }
+        if left > 0 { Ok(()) } else { call(self, client, number) }
     }
 
     /// Calls a second of one block, whose calls some clients share.
@@ -167,7 +186,7 @@ impl Side {
                 if number >= numbers.end {
                     return Ok(());
                 }
-                call(self, client, number)?;
+                self.persist(client, number, call)?;
             }
         };
         let started = Instant::now();
@@ -187,7 +206,7 @@ impl Side {
         let time = |number| {
             stop.check()?;
             let started = Instant::now();
-            call(self, client, number)?;
+            self.persist(client, number, call)?;
             Ok(started.elapsed().as_secs_f64() * 1e3)
         };
         numbers.map(time).collect()

@@ -318,6 +318,8 @@ impl Report {
             let (ours, theirs) = (value(&row.sekimori), value(&row.moto));
             writeln!(text, "| {} | {ours} | {theirs} | {} |", name_of(row), plus_minus(&row.times_as_fast, 1))?;
         }
+        let (ours, theirs) = cost.failures;
+        writeln!(text, "| calls that the server failed at, made again | {ours} | {theirs} | |")?;
         let (server, agent) = cost.sekimori_mib;
         writeln!(text, "| memory: server, agent | {server:.0} MiB, {agent:.0} MiB | {:.0} MiB | |", cost.moto_mib)
     }
