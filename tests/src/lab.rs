@@ -57,6 +57,7 @@ pub struct Lab {
     account: AccountId,
     names: Names,
     next_port: u16,
+    attach: AttachMode,
     dir: tempfile::TempDir,
 }
 
@@ -73,6 +74,16 @@ impl Lab {
         Some(lab)
     }
 
+    /// The same, with programs as clsact filters, as on a kernel without tcx.
+    #[must_use]
+    pub fn with_filters(text: &str) -> Option<Self> {
+        let mut lab = Self::of(text)?;
+        lab.down();
+        lab.attach = AttachMode::Clsact;
+        lab.open();
+        Some(lab)
+    }
+
     fn new(dialect: Dialect) -> Self {
         let ids = IdSource::new(RandomState::new().hash_one(std::process::id()));
         let context = Context { now: Timestamp(0), ids, limits: LimitMode::Host, host: HostId::from(HOST) };
@@ -85,6 +96,7 @@ impl Lab {
             account: AccountId::from(""),
             names: Names::default(),
             next_port: 20_000,
+            attach: AttachMode::Auto,
             dir: must("make a data directory", tempfile::tempdir()),
         };
         let new =
@@ -146,7 +158,7 @@ impl Lab {
     }
 
     fn try_open(&mut self) {
-        let opened = Enforcer::open(self.dir.path(), HostId::from(HOST), AttachMode::Auto);
+        let opened = Enforcer::open(self.dir.path(), HostId::from(HOST), self.attach);
         let mut enforcer = must("open the enforcer", opened);
         let (facts, known) = self.slice.begin(self.state.world());
         let mut world = World::default().at(known.revision);

@@ -135,6 +135,24 @@ fn a_program_that_is_taken_off_is_put_on_again() {
 }
 
 #[test]
+fn filters_that_are_taken_off_are_put_on_again() {
+    let Some(mut lab) = Lab::with_filters(WORLD) else { return };
+    assert_eq!(lab.watch(), []);
+    as_declared(&mut lab);
+    let router = NetNs::open(lab.vpc_id("main").as_str()).unwrap().unwrap();
+    let b = slot(&mut lab, "b");
+    let ifindex = lab.enforcer().plane().maps().enis.get(b).ifindex;
+    for what in ["filter del dev $dev egress", "filter del dev $dev ingress", "qdisc del dev $dev clsact"] {
+        let script = format!("dev=$(ip -o link | sed -n 's/^{ifindex}: \\([^@]*\\)@.*/\\1/p'); tc {what}");
+        let done = within(router.as_fd(), || std::process::Command::new("sh").args(["-c", &script]).status());
+        assert!(done.unwrap().unwrap().success(), "{script}");
+        assert_eq!(kinds(&lab.watch()), [(Part::Program, "was detached")], "{what}");
+        assert_eq!(lab.watch(), []);
+        as_declared(&mut lab);
+    }
+}
+
+#[test]
 fn a_program_that_takes_the_place_of_ours_has_to_go() {
     let Some(mut lab) = Lab::of(WORLD) else { return };
     // What goes the wrong way judges nothing of an ENI's own, so `b` opens.

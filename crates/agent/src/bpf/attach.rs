@@ -161,9 +161,22 @@ impl Attachments {
         self.links.renew(eni, side, program)
     }
 
+    /// ENIs whose programs are filters, after one of them: as many as there are, in turns.
+    pub(super) fn filtered_after(&self, eni: Option<&EniId>) -> Vec<EniId> {
+        let is_later = |one: &&EniId| eni.is_none_or(|eni| *one > eni);
+        let (later, earlier): (Vec<&EniId>, Vec<&EniId>) = self.filtered.iter().partition(is_later);
+        later.into_iter().chain(earlier).cloned().collect()
+    }
+
+    /// Puts the filters of an ENI back that are not there; whether there were any.
+    pub(super) fn mend_filters(&mut self, eni: &EniId, netns: BorrowedFd<'_>) -> anyhow::Result<bool> {
+        let Some(port) = self.ports.get(eni).copied() else { return Ok(false) };
+        self.attach_clsact(netns, port.netns, port.ifindex)
+    }
+
     /// The filters live with the interface and need no pin. One that is there already is ours, from an
-    /// earlier process, and reads the same maps.
-    fn attach_clsact(&mut self, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> anyhow::Result<()> {
+    /// earlier process, and reads the same maps. Returns whether one was not there.
+    fn attach_clsact(&mut self, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> anyhow::Result<bool> {
         let programs = self.by_cookie.get_mut(&cookie).unwrap_or(&mut self.shared);
         let ebpf = &mut programs.ebpf;
         within(netns, move || {
@@ -171,12 +184,13 @@ impl Attachments {
             let name = name.to_str().context("an interface name is not text")?;
             // It fails when the interface has one already, which is as good.
             drop(qdisc_add_clsact(name));
+            let mut is_new = false;
             for (program, kind) in [("to_eni", TcAttachType::Egress), ("from_eni", TcAttachType::Ingress)] {
                 let program = ebpf.program_mut(program).ok_or_else(|| anyhow!("no program `{program}`"))?;
                 let program: &mut SchedClassifier = program.try_into()?;
-                attach_filter(program, name, kind)?;
+                is_new |= attach_filter(program, name, kind)?;
             }
-            Ok(())
+            Ok(is_new)
         })?
     }
 
@@ -222,17 +236,18 @@ fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(libc::EINVAL)
 }
 
-fn attach_filter(program: &mut SchedClassifier, name: &str, kind: TcAttachType) -> anyhow::Result<()> {
+/// Whether the filter was not there.
+fn attach_filter(program: &mut SchedClassifier, name: &str, kind: TcAttachType) -> anyhow::Result<bool> {
     let handle = TcHandle::new(0, 1);
     let options = TcAttachOptions::Netlink(NlOptions { priority: 1, handle, classid: None });
     match program.attach_with_options(name, kind, options) {
         Ok(id) => {
             // The filter must outlive us: a link that is dropped takes it away.
             std::mem::forget(program.take_link(id)?);
-            Ok(())
+            Ok(true)
         }
         Err(error) if format!("{error:?}").contains("EEXIST") || format!("{error:?}").contains("File exists") => {
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(error).with_context(|| format!("cannot attach a clsact filter to `{name}`")),
     }

@@ -1,6 +1,6 @@
 //! Looks whether programs and names are still where they were put, and puts them back.
 
-use std::io;
+use std::{io, os::fd::BorrowedFd};
 
 use sekimori_core::{
     feed::{Difference, Part},
@@ -51,6 +51,22 @@ impl DataPlane {
                     difference.failure = Some(error.to_string());
                 }
             }
+        }
+    }
+
+    /// ENIs whose programs are clsact filters, in turns after one of them. A filter leaves no trace to look at, so whether
+    /// it is there is told by putting it there: [`DataPlane::mend_filters`].
+    #[must_use]
+    pub fn filtered_after(&self, eni: Option<&EniId>) -> Vec<EniId> {
+        self.attachments.filtered_after(eni)
+    }
+
+    /// Puts the filters of an ENI back that are not there; says what it found.
+    pub fn mend_filters(&mut self, eni: &EniId, netns: BorrowedFd<'_>) -> Option<Difference> {
+        let lost = difference(Part::Program, eni, words(LinkFault::Detached));
+        match self.attachments.mend_filters(eni, netns) {
+            Ok(is_lost) => is_lost.then_some(lost),
+            Err(error) => Some(Difference { failure: Some(format!("{error:#}")), ..lost }),
         }
     }
 

@@ -20,6 +20,8 @@ use crate::{
 
 /// Entries of the maps that are compared at a time.
 pub const READ_BACK_ENTRIES: usize = 4_096;
+/// Interfaces with filters in place of links that are looked at, each time namespaces are.
+const FILTERS_AT_A_TIME: usize = 64;
 /// Entries that were written and wait to be compared; beyond these, everything is compared anew.
 const WRITTEN_MAX: usize = 65_536;
 
@@ -35,6 +37,8 @@ pub(super) struct Findings {
     is_round_complete: bool,
     /// What was missing of local compute when it was looked at last.
     missing: Vec<Drift>,
+    /// The interface whose filters were looked at last.
+    filtered: Option<EniId>,
 }
 
 impl Findings {
@@ -141,6 +145,7 @@ impl Enforcer {
         let again = self.attach_again(&lost);
         if is_thorough {
             self.repair_local().await;
+            self.mend_filters();
         }
         for difference in found {
             let is_of = |port: &Port| difference.subject.ends_with(port.eni.as_str());
@@ -151,6 +156,17 @@ impl Enforcer {
                 Some((port, Some(_))) if !is_thorough || self.local.ports().all(|there| there != port) => {}
                 Some((_, failure)) => self.findings.note(Difference { failure: failure.clone(), ..difference }),
             }
+        }
+    }
+
+    /// Puts filters back, of some interfaces at a time. An interface that is gone is told of itself.
+    fn mend_filters(&mut self) {
+        for eni in self.plane.filtered_after(self.findings.filtered.as_ref()).into_iter().take(FILTERS_AT_A_TIME) {
+            let port = self.local.ports().find(|port| port.eni == eni);
+            let router = port.and_then(|port| self.local.router(&port.vpc));
+            let found = router.and_then(|router| self.plane.mend_filters(&eni, router));
+            self.findings.filtered = Some(eni);
+            found.into_iter().for_each(|difference| self.findings.note(difference));
         }
     }
 
