@@ -101,6 +101,13 @@ struct flow_key4 {
 #define FLOW_UNTRACKED 2
 #define FLOW_V6 4
 
+/* In a flow's stamp, beside the policy's version and the membership epoch. */
+#define STAMP_INGRESS (1ull << 30) /* packets to the ENI pass the network ACL */
+#define STAMP_EGRESS (1ull << 31)  /* packets from it do */
+#define STAMP_KEPT (1ull << 29)	   /* not judged again: its ENI keeps tracked flows */
+#define STAMP_EPOCH (STAMP_KEPT - 1)
+#define STAMP_MARKS (STAMP_INGRESS | STAMP_EGRESS | STAMP_KEPT)
+
 #define FLOW_ANSWERED 1
 #define FLOW_ESTABLISHED 2
 #define FLOW_FIN_FIRST 4
@@ -144,8 +151,9 @@ struct rule_name {
 };
 
 /* A policy's words: see crates/compile/src/layout.rs. */
-#define POLICY_MAGIC 0x5ec10001u
+#define POLICY_MAGIC 0x5ec10002u
 #define DIRECTION_WORDS 9
+#define ACL_WORDS 18 /* those of both directions, before the network ACL's */
 #define TABLE_RULES 0
 #define TABLE_SERVICES 1
 #define TABLE_PEERS4 2
@@ -190,6 +198,7 @@ enum reason {
 	REASON_NOT_IP = 17,
 	REASON_PLATFORM_ALLOW = 18,
 	REASON_PLATFORM_DENY = 19,
+	REASON_ACL_DENY = 20,
 };
 
 #define INGRESS 0

@@ -17,6 +17,7 @@ struct scratch {
 	struct packet packet;
 	struct flow_key key;
 	struct finding finding;
+	struct clearance clearance;
 	struct flow flow;
 	struct tuple first;
 	struct tuple quoted;
@@ -152,28 +153,49 @@ static __always_inline __u64 stamp_of(const struct eni *eni)
 	__u32 *epoch = bpf_map_lookup_elem(&epochs, &vpc);
 	__u64 policy = *(volatile __u64 *)&eni->policy;
 
-	return (policy & ~0xffffffffull) | (epoch ? *(volatile __u32 *)epoch : 0);
+	return (policy & ~0xffffffffull) | (epoch ? *(volatile __u32 *)epoch & STAMP_EPOCH : 0);
 }
 
-/* Whether nothing has changed since a flow was judged, and nothing is changing. */
-static __always_inline int is_current(const struct eni *eni, const struct flow *flow)
+/* Whether nothing has changed since a flow was judged, or was kept without that by an ENI that still keeps flows, and nothing
+ * is changing. */
+static __always_inline int is_current(const struct eni *eni, __u64 stamp)
 {
-	return flow->stamp == stamp_of(eni) && !*(volatile __u64 *)&eni->next;
+	return !((stamp ^ stamp_of(eni)) & ~STAMP_MARKS) && !*(volatile __u64 *)&eni->next &&
+	       (!(stamp & STAMP_KEPT) || (eni->flags & ENI_KEEP));
+}
+
+/* Whether the network ACL is known to let packets of a flow pass in a direction, as of the flow's stamp. */
+static __always_inline int is_cleared(__u64 stamp, __u8 direction)
+{
+	return !!(stamp & (direction == EGRESS ? STAMP_EGRESS : STAMP_INGRESS));
 }
 
 /*
- * Whether a flow may go on. One whose stamp is not current is judged again as the packet that began it, unless its ENI keeps tracked flows. While its ENI is being changed
- * it is judged by old and new like a first packet: the other end may have moved on already.
+ * A stamp with what the network ACL said, if it was the same version of the policy that said it. Marks and versions are one
+ * word, so that a mark cannot outlive the version that it was made by, whoever else writes the stamp.
+ */
+static __always_inline __u64 cleared(__u64 stamp, const struct clearance *clearance)
+{
+	return stamp >> 32 == clearance->version ? stamp | clearance->marks : stamp;
+}
+
+/*
+ * Whether a flow may go on. One whose stamp is not current is judged again as the packet that began it, unless its ENI keeps
+ * tracked flows. While its ENI is being changed it is judged by old and new like a first packet: the other end may have moved on
+ * already. The network ACL is not asked here, but about the packet itself.
  */
 static __always_inline int still_allowed(const struct eni *eni, const struct flow_key *key, struct flow *flow,
 					 struct scratch *work)
 {
 	struct finding *finding = &work->finding;
 
-	if (is_current(eni, flow))
+	if (is_current(eni, flow->stamp))
 		return 1;
-	if ((eni->flags & ENI_KEEP) && !(flow->flags & FLOW_UNTRACKED))
+	if ((eni->flags & ENI_KEEP) && !(flow->flags & FLOW_UNTRACKED)) {
+		if (!*(volatile __u64 *)&eni->next)
+			flow->stamp = stamp_of(eni) | STAMP_KEPT;
 		return 1;
+	}
 	first_of_flow(key, flow->flags, &work->first);
 	evaluate(&work->first, finding);
 	if (!passes(finding->reason))

@@ -96,7 +96,7 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct glance glance = { 0 };
 	struct ethhdr *eth = data;
-	__u64 now;
+	__u64 now, stamp;
 
 	if ((void *)(eth + 1) > end)
 		return STANDING_UNREAD;
@@ -109,7 +109,8 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 	if (!glance.flow || (glance.flow->progress & FLOW_CUT) || begins_connection(glance.tcp_flags))
 		return glance.standing;
 	now = bpf_ktime_get_coarse_ns();
-	if (!is_current(eni, glance.flow) || has_expired(eni, glance.protocol, glance.flow, now))
+	stamp = *(volatile __u64 *)&glance.flow->stamp;
+	if (!is_current(eni, stamp) || !is_cleared(stamp, direction) || has_expired(eni, glance.protocol, glance.flow, now))
 		return glance.standing;
 	advance(glance.flow, skb, direction, glance.tcp_flags, now);
 	return STANDING_KNOWN;

@@ -204,6 +204,69 @@ static __always_inline __u32 match(struct query *query, const struct tuple *tupl
 	return best;
 }
 
+/* What a packet may remember in its flow once it has met the network ACL of the ENI's subnet. */
+struct clearance {
+	__u64 marks;   /* STAMP_INGRESS, STAMP_EGRESS */
+	__u32 version; /* of the policy that it met */
+	__u32 reserved;
+};
+
+/* Whether the network ACL in a policy lets a packet pass. */
+static __always_inline int passes_acl(const struct tuple *tuple, __u32 policy)
+{
+	__u32 side = 1 + ACL_WORDS + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
+	struct query query = { .policy = policy };
+	const __u64 *words = store();
+	__u32 rule = NONE;
+	__u64 record;
+
+	if (!words)
+		return 0;
+	query.summaries = (__u32)word(words, policy + side + DEFAULTS_WORD);
+	if (classify(words, tuple, side, &query))
+		rule = match(&query, tuple, side, 0);
+	if (rule == NONE)
+		return 0;
+	record = word(words, policy + (__u32)word(words, policy + side + TABLE_RULES) + rule);
+	return ((record >> 32) & 0xff) != ACTION_DENY;
+}
+
+static __always_inline int has_acl(__u32 policy)
+{
+	const __u64 *words = store();
+
+	return !words || !((word(words, policy + 1 + ACL_WORDS + DEFAULTS_WORD) >> 32) & DEFAULT_ALLOW);
+}
+
+/*
+ * Asks the network ACL about a packet, which it does about every one: it knows no flows. While a change is being made, the
+ * ACL before it and the one after it must both let it pass.
+ */
+__noinline int meet_acl(const struct tuple *tuple, struct clearance *clearance)
+{
+	struct eni *eni;
+	__u64 policy, next;
+	__u32 slot;
+
+	if (!tuple || !clearance)
+		return 0;
+	slot = tuple->eni;
+	eni = bpf_map_lookup_elem(&enis, &slot);
+	if (!eni)
+		return 0;
+	next = *(volatile __u64 *)&eni->next;
+	policy = *(volatile __u64 *)&eni->policy;
+	clearance->version = policy >> 32;
+	clearance->marks = STAMP_INGRESS | STAMP_EGRESS;
+	if (has_acl((__u32)policy)) {
+		/* What a query and its answer are differs in type only, so one flow of ICMP has packets of two kinds each way. */
+		clearance->marks = is_icmp(tuple) ? 0 : tuple->direction == EGRESS ? STAMP_EGRESS : STAMP_INGRESS;
+		if (!passes_acl(tuple, (__u32)policy))
+			return 0;
+	}
+	return !next || !has_acl((__u32)next) || passes_acl(tuple, (__u32)next);
+}
+
 /* Addresses that a host without an address sends from. */
 static __always_inline int is_placeless(const struct tuple *tuple)
 {
@@ -346,7 +409,7 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 	epoch = bpf_map_lookup_elem(&epochs, &slot);
 	if (!policy || !epoch)
 		return 0;
-	finding->stamp = (policy & ~0xffffffffull) | *(volatile __u32 *)epoch;
+	finding->stamp = (policy & ~0xffffffffull) | (*(volatile __u32 *)epoch & STAMP_EPOCH);
 	finding->reason = REASON_CHANGING;
 	if (member_of(eni->vpc, &tuple->local, &local) < 0)
 		return 0;

@@ -107,6 +107,7 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 		return packet->tcp_flags & TCP_RST ? REASON_KNOWN_FLOW : REASON_FLOW_ENDED;
 	if (!still_allowed(eni, key, flow, work))
 		return end_flow(eni, key, flow);
+	flow->stamp = cleared(*(volatile __u64 *)&flow->stamp, &work->clearance);
 	work->finding.rule = 0;
 	advance(flow, skb, packet->tuple.direction, packet->tcp_flags, now);
 	return REASON_KNOWN_FLOW;
@@ -148,7 +149,7 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scra
 	if (is_icmp(tuple) && query_of(tuple->protocol, tuple->source_port >> 8) != tuple->source_port >> 8)
 		return finding->reason;
 	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->stamp = finding->stamp;
+	flow->stamp = cleared(finding->stamp, &work->clearance);
 	flow->seen_ns = now;
 	flow->rule = finding->rule;
 	flow->flags = (tuple->direction == EGRESS ? FLOW_EGRESS : 0) | (tuple->v6 ? FLOW_V6 : 0) |
@@ -194,6 +195,8 @@ static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct 
 		return REASON_MALFORMED;
 	if (is_discovery(packet))
 		return REASON_BYPASS;
+	if (!meet_acl(&packet->tuple, &work->clearance))
+		return REASON_ACL_DENY;
 	has_key = flow_key_of(&packet->tuple, packet->icmp_id, &work->key);
 	if (has_key && standing != STANDING_NEW)
 		reason = continue_flow(skb, eni, work, now);
@@ -279,6 +282,7 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_CHANGING:
 	case REASON_NOT_IP:
 	case REASON_PLATFORM_DENY:
+	case REASON_ACL_DENY:
 		return TC_ACT_SHOT;
 	}
 	return TC_ACT_SHOT;

@@ -15,9 +15,10 @@ use sekimori_core::{
     change::Change,
     flow::{Quoted, Segment, TcpFlags},
     ids::{
-        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, PeeringId, PortListId, PrefixListId, RuleId,
-        SubnetId, VpcId,
+        AccountId, EniId, GroupId, HostId, IdSource, InstanceId, NetworkAclId, PeeringId, PortListId, PrefixListId,
+        RuleId, SubnetId, VpcId,
     },
+    network_acl::{AclAssociation, AclEntry, NetworkAcl},
     packet::{Packet, Transport},
     peering::{Peering, PeeringSide, PeeringStatus},
     platform::{Platform, PlatformPolicy},
@@ -36,6 +37,8 @@ pub const HOST: &str = "host-a";
 const ACCOUNTS: [&str; 2] = ["a", "b"];
 /// Lists of each kind that there may be; rules may also name one that is not there.
 const LISTS: usize = 3;
+/// Network ACLs of each VPC, which only EC2 has.
+const ACLS_OF_VPC: usize = 2;
 const PORTS: [u16; 9] = [0, 1, 22, 25, 53, 80, 443, 8080, 65_535];
 const PROTOCOLS: [u8; 6] = [1, 6, 17, 47, 58, 132];
 const V4: [&str; 12] = [
@@ -179,7 +182,7 @@ impl Universe {
 
     /// One random change of something that enforcement depends on, not yet made.
     pub fn change(&mut self) -> Vec<Change> {
-        match self.chooser.below(14) {
+        match self.chooser.below(15) {
             0..=3 => vec![self.rule()],
             4 | 5 => self.drop_rule().into_iter().collect(),
             6 => self.regroup().into_iter().collect(),
@@ -192,6 +195,7 @@ impl Universe {
             10 => self.remove_or_add_instance(),
             11 => vec![self.platform()],
             12 => self.peering().into_iter().collect(),
+            13 => self.change_of_acl(),
             _ => {
                 let treatment = self.chooser.pick(&[None, Some(Treatment::Keep), Some(Treatment::Reevaluate)]);
                 let id = self.chooser.pick(&ACCOUNTS);
@@ -413,16 +417,93 @@ impl Universe {
             resource_group: String::new(),
             tags: Default::default(),
             id: SubnetId::from(format!("subnet-{index}")),
-            vpc: id,
+            vpc: id.clone(),
             account,
             zone,
             name,
             description,
             cidr,
             ipv6,
+            acl: None,
             created_at,
         };
         self.put(Change::PutSubnet(Arc::new(subnet)));
+        if self.flavor == Flavor::Ec2 {
+            for number in 0..ACLS_OF_VPC {
+                let acl = self.network_acl(&id, number);
+                self.put(acl);
+            }
+            let behind = self.behind_acl(&id);
+            behind.into_iter().for_each(|change| self.put(change));
+        }
+    }
+
+    /// A network ACL of a VPC, with any entries, or with those that allow everything.
+    fn network_acl(&mut self, vpc: &VpcId, number: usize) -> Change {
+        let mut acl = NetworkAcl {
+            id: acl_id(vpc, number),
+            account: AccountId::from("a"),
+            vpc: vpc.clone(),
+            is_default: number == 0,
+            entries: Vec::new(),
+            tags: Default::default(),
+            created_at: Timestamp(0),
+        };
+        if self.chooser.one_in(2) {
+            let open = [Family::V4, Family::V6].into_iter().flat_map(NetworkAcl::default_entries);
+            open.for_each(|entry| acl.put(entry));
+        }
+        for _ in 0..self.chooser.below(6) {
+            let entry = self.acl_entry();
+            acl.put(entry);
+        }
+        Change::PutNetworkAcl(Arc::new(acl))
+    }
+
+    fn acl_entry(&mut self) -> AclEntry {
+        let protocol =
+            if self.chooser.one_in(2) { Protocol::Any } else { Protocol::Number(self.chooser.pick(&PROTOCOLS)) };
+        let service = match protocol {
+            Protocol::TCP | Protocol::UDP => Service::Ports(self.chooser.ports()),
+            other => self.service(other),
+        };
+        let spec = RuleSpec {
+            direction: self.chooser.pick(&[Direction::Ingress, Direction::Egress]),
+            action: self.chooser.pick(&[Action::Allow, Action::Allow, Action::Deny]),
+            priority: 1,
+            protocol,
+            service,
+            source_ports: None,
+            peer: Peer::Cidr(self.chooser.cidr().canonical()),
+            local: None,
+        };
+        AclEntry { number: self.chooser.pick(&[1, 2, 99, 100, 101, 32_766]), spec }
+    }
+
+    /// The subnet of a VPC gets an ACL, and blocks that hold fewer or more of the addresses.
+    fn behind_acl(&mut self, vpc: &VpcId) -> Option<Change> {
+        let subnet = self.world.subnets().find(|subnet| subnet.vpc == *vpc)?;
+        let mut subnet = Subnet::clone(subnet);
+        let acl = acl_id(vpc, self.chooser.below(ACLS_OF_VPC));
+        let association = self.chooser.below(1_000);
+        subnet.acl = Some(AclAssociation { id: format!("aclassoc-{association}").as_str().into(), acl });
+        subnet.cidr = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), self.chooser.pick(&[24, 30, 31])).unwrap_or_default();
+        let length = self.chooser.pick(&[None, Some(64), Some(126)]);
+        subnet.ipv6 = length.and_then(|length| Ipv6Net::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), length).ok());
+        Some(Change::PutSubnet(Arc::new(subnet)))
+    }
+
+    fn change_of_acl(&mut self) -> Vec<Change> {
+        let vpcs: Vec<VpcId> = self.world.vpcs().map(|vpc| vpc.id.clone()).collect();
+        let vpc = self.chooser.pick(&vpcs);
+        match (self.flavor, self.chooser.one_in(2)) {
+            (Flavor::EcsBasic | Flavor::EcsEnterprise, _) => vec![self.rule()],
+            (Flavor::Ec2, true) => self.behind_acl(&vpc).into_iter().collect(),
+            (Flavor::Ec2, false) => {
+                let number = self.chooser.below(ACLS_OF_VPC);
+                vec![self.network_acl(&vpc, number)]
+            }
+        }
     }
 
     fn add_instance(&mut self, index: usize) {
@@ -686,6 +767,10 @@ impl Universe {
         let (group, rule) = rules.get(self.chooser.below(rules.len()))?.clone();
         Some(Change::DeleteRule { group, rule })
     }
+}
+
+fn acl_id(vpc: &VpcId, number: usize) -> NetworkAclId {
+    NetworkAclId::from(format!("acl-{vpc}-{number}"))
 }
 
 fn prefix_list_id(index: usize) -> PrefixListId {

@@ -34,6 +34,7 @@ fn reason_of(decision: &Decision) -> Reason {
         (Why::Default, false) => Reason::DefaultDeny,
         (Why::Platform { .. }, true) => Reason::PlatformAllow,
         (Why::Platform { .. }, false) => Reason::PlatformDeny,
+        (Why::NetworkAcl { .. }, _) => Reason::AclDeny,
         (Why::Spoofed, _) => Reason::Spoofed,
         (Why::MidStream, _) => Reason::MidStream,
         (Why::KnownFlow, _) => Reason::KnownFlow,

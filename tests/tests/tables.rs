@@ -44,7 +44,7 @@ fn disagreement(world: &World, tables: &Tables, eni: &EniId, packet: &Packet) ->
     let finding = tables.judge(eni, packet)?;
     let expected = verdict::decide(world, world.eni(eni)?, packet);
     let untracked = verdict::is_untracked(world, world.eni(eni)?, packet, &expected.why);
-    let found = tables.why(&finding);
+    let found = tables.why(eni, &finding);
     let same = finding.reason.passes() == expected.is_allowed()
         && found == expected.why
         && (finding.untracked == untracked || finding.reason != Reason::RuleAllow);
@@ -300,7 +300,10 @@ fn an_adopted_policy_keeps_its_number() {
     }
     assert!(second.forget_unused().contains(&Name::Group(40, None)));
     assert!(matches!(
-        first.why(&sekimori_compile::interpret::Finding { reason: Reason::Spoofed, slot: 0, untracked: false }),
+        first.why(
+            &"eni-0".into(),
+            &sekimori_compile::interpret::Finding { reason: Reason::Spoofed, slot: 0, entry: None, untracked: false }
+        ),
         Why::Spoofed
     ));
 }

@@ -129,10 +129,19 @@ pub fn show(world: &World, name: &str) -> Result<Report, EffectiveError> {
         flavor: world.flavor_of(eni),
         treatment: world.treatment_of(eni),
         revision: world.revision(),
-        notes: merge::explain(world, eni),
+        notes: merge::explain(world, eni).into_iter().chain(behind_acl(world, eni)).collect(),
         ingress: lines(world, eni, Direction::Ingress),
         egress: lines(world, eni, Direction::Egress),
     })
+}
+
+/// That a network ACL is asked as well, about every packet.
+fn behind_acl(world: &World, eni: &Eni) -> Option<String> {
+    let (subnet, acl) = world.is_guarded(&eni.subnet).then(|| world.acl_of(&eni.subnet)).flatten()?;
+    Some(format!(
+        "what enters or leaves subnet {} meets network ACL {} first, which knows no flows and denies what it does not allow",
+        subnet.id, acl.id
+    ))
 }
 
 /// A group's id with the name it has in this world.

@@ -6,9 +6,11 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use sekimori_core::{
+    ids::EniId,
     insights::{Hop, InsightsPath, Obstacle, PathFinding, PathPacket, PathQuestion},
-    packet::Why,
-    rule::{PortRange, Service},
+    packet::{Packet, Transport, Why},
+    rule::{Direction, PortRange, Service},
+    verdict,
     world::{Eni, InstanceState, World},
 };
 
@@ -71,7 +73,9 @@ fn judged(world: &World, question: &PathQuestion, (from, to): (&Arc<Eni>, Option
             vpc: Some(from.vpc.to_string()).filter(|_| to.is_none_or(|to| to.vpc == from.vpc)),
         };
         match why::ask(world, &asked) {
-            Ok(report) if report.allowed => return arrives(world, &report, (source_port, port)),
+            Ok(report) if report.allowed && report.answer_dropped.is_empty() => {
+                return arrives(world, &report, (source_port, port));
+            }
             Ok(report) => drop(closed.get_or_insert(report)),
             Err(WhyError::NoCommonVpc { .. }) => {
                 let obstacles = vec![Obstacle::NoRoute { eni: from.id.clone(), destination }];
@@ -80,14 +84,17 @@ fn judged(world: &World, question: &PathQuestion, (from, to): (&Arc<Eni>, Option
             Err(error) => return PathFinding::failed(&error.to_string()),
         }
     }
-    let obstacles = closed.iter().flat_map(|report| &report.legs).flat_map(|leg| in_the_way(world, leg)).collect();
+    let legs = closed.iter().flat_map(|report| report.legs.iter().chain(&report.answer_dropped));
+    let obstacles = legs.flat_map(|leg| in_the_way(world, leg)).collect();
     PathFinding { obstacles, ..PathFinding::default() }
 }
 
 /// The first port of the range, and those at which a rule of one of the interfaces begins, or has just ended.
 fn ports(world: &World, range: PortRange, enis: &[Option<&Arc<Eni>>]) -> BTreeSet<u16> {
     let groups = enis.iter().flatten().flat_map(|eni| &eni.groups).filter_map(|id| world.group(id));
-    let services = groups.flat_map(|group| group.rules.values()).map(|rule| &rule.spec.service);
+    let acls = enis.iter().flatten().filter_map(|eni| world.acl_of(&eni.subnet));
+    let entries = acls.flat_map(|(_, acl)| &acl.entries).map(|entry| &entry.spec.service);
+    let services = groups.flat_map(|group| group.rules.values()).map(|rule| &rule.spec.service).chain(entries);
     let mut ports = BTreeSet::from([range.first()]);
     for service in services {
         match service {
@@ -111,10 +118,45 @@ fn arrives(world: &World, report: &Report, (source_port, destination_port): (u16
     let mut hops = Vec::new();
     hops.extend(report.from.instance.clone().map(Hop::Instance));
     hops.extend(report.from.eni.clone().map(Hop::Eni));
-    hops.extend(report.legs.iter().filter_map(|leg| group_of(world, leg)));
+    for leg in &report.legs {
+        let acl = acl_of(world, report, (leg.direction, &leg.eni), Some(report.transport));
+        let group = group_of(world, leg);
+        match leg.direction {
+            Direction::Egress => hops.extend(group.into_iter().chain(acl)),
+            Direction::Ingress => hops.extend(acl.into_iter().chain(group)),
+        }
+    }
     hops.extend(report.to.eni.clone().map(Hop::Eni));
     hops.extend(report.to.instance.clone().map(Hop::Instance));
-    PathFinding { is_found: true, packet: Some(packet), hops, ..PathFinding::default() }
+    let hops_back = way_back(world, report);
+    PathFinding { is_found: true, packet: Some(packet), hops, hops_back, ..PathFinding::default() }
+}
+
+/// The places that the answer passes: groups let it pass without being asked, network ACLs do not.
+fn way_back(world: &World, report: &Report) -> Vec<Hop> {
+    let mut hops = Vec::new();
+    let answer = why::answer_to(report.transport);
+    hops.extend(report.to.instance.clone().map(Hop::Instance));
+    if let Some(eni) = &report.to.eni {
+        hops.push(Hop::Eni(eni.clone()));
+        hops.extend(acl_of(world, report, (Direction::Egress, eni), answer));
+    }
+    if let Some(eni) = &report.from.eni {
+        hops.extend(acl_of(world, report, (Direction::Ingress, eni), answer));
+        hops.push(Hop::Eni(eni.clone()));
+    }
+    hops.extend(report.from.instance.clone().map(Hop::Instance));
+    hops
+}
+
+/// The network ACL that a packet of the path passes at an interface, and the entry that lets it.
+fn acl_of(world: &World, report: &Report, at: (Direction, &EniId), transport: Option<Transport>) -> Option<Hop> {
+    let (direction, eni) = (at.0, world.eni(at.1)?);
+    let is_source = report.from.eni.as_ref() == Some(at.1);
+    let (own, other) = if is_source { (&report.from, &report.to) } else { (&report.to, &report.from) };
+    let packet = Packet { direction, local: own.address, peer: other.address, transport: transport? };
+    let (acl, entry) = verdict::met_acl(world, eni, &packet)?;
+    Some(Hop::NetworkAcl { acl: acl.id.clone(), entry: Box::new(entry?.clone()) })
 }
 
 /// The group that let a packet pass; none where it was not for a group to decide.
@@ -128,6 +170,11 @@ fn group_of(world: &World, leg: &Leg) -> Option<Hop> {
 fn in_the_way(world: &World, leg: &Leg) -> Vec<Obstacle> {
     let Some(eni) = world.eni(&leg.eni).filter(|_| !leg.decision.is_allowed()) else { return Vec::new() };
     let (id, direction) = (eni.id.clone(), leg.direction);
+    if let Why::NetworkAcl { acl, entry } = &leg.decision.why {
+        let number = |number: u16| world.network_acl(acl)?.entry(direction, number).cloned().map(Box::new);
+        let entry = entry.and_then(number);
+        return vec![Obstacle::NetworkAcl { eni: id, acl: acl.clone(), direction, entry }];
+    }
     let mismatch = Obstacle::RulesMismatch { eni: id.clone(), groups: eni.groups.clone(), direction };
     let groups = eni.groups.iter().filter_map(|id| world.group(id));
     let empty = groups.filter(|group| !group.rules.values().any(|rule| rule.spec.direction == direction));
@@ -164,13 +211,16 @@ mod tests {
         let account = world.enis().next().expect("an interface").account.clone();
         let (region, tags) = (String::new(), Default::default());
         let path = InsightsPath { id: "nip-1".into(), account, region, question, tags, created_at: Timestamp(0) };
-        let PathFinding { failure, is_found, packet, hops, obstacles } = analyse(&world, &path);
+        let PathFinding { failure, is_found, packet, hops, hops_back, obstacles } = analyse(&world, &path);
         let mut lines = vec![format!("found: {is_found} {failure}").trim_end().to_owned()];
         lines.extend(packet.map(|packet| format!("{packet:?}")));
-        lines.extend(hops.iter().map(|hop| match hop {
+        let told = |hop: &Hop| match hop {
             Hop::Group { group, rule } => format!("{group} {} {:?}", rule.direction, rule.service),
+            Hop::NetworkAcl { acl, entry } => format!("{acl} {} {}", entry.spec.direction, entry.number),
             Hop::Instance(_) | Hop::Eni(_) => format!("{hop:?}"),
-        }));
+        };
+        lines.extend(hops.iter().map(told));
+        lines.extend(hops_back.iter().map(|hop| format!("back: {}", told(hop))));
         lines.extend(obstacles.iter().map(|obstacle| format!("{obstacle:?}")));
         expected.assert_eq(&lines.join("\n"));
     }
@@ -192,14 +242,18 @@ mod tests {
             WORLD,
             https,
             expect![[r#"
-            found: true
-            PathPacket { source: 10.0.0.1, destination: 10.0.0.2, source_port: 50000, destination_port: 443 }
-            Instance(i-a)
-            Eni(eni-a)
-            sg-client egress Ports(PortRange { first: 80, last: 1000 })
-            sg-web ingress Ports(PortRange { first: 443, last: 443 })
-            Eni(eni-b)
-            Instance(i-b)"#]],
+                found: true
+                PathPacket { source: 10.0.0.1, destination: 10.0.0.2, source_port: 50000, destination_port: 443 }
+                Instance(i-a)
+                Eni(eni-a)
+                sg-client egress Ports(PortRange { first: 80, last: 1000 })
+                sg-web ingress Ports(PortRange { first: 443, last: 443 })
+                Eni(eni-b)
+                Instance(i-b)
+                back: Instance(i-b)
+                back: Eni(eni-b)
+                back: Eni(eni-a)
+                back: Instance(i-a)"#]],
         );
     }
 
@@ -209,14 +263,18 @@ mod tests {
             WORLD,
             question("eni-a", Some("eni-b")),
             expect![[r#"
-            found: true
-            PathPacket { source: 10.0.0.1, destination: 10.0.0.2, source_port: 50000, destination_port: 443 }
-            Instance(i-a)
-            Eni(eni-a)
-            sg-client egress Ports(PortRange { first: 80, last: 1000 })
-            sg-web ingress Ports(PortRange { first: 443, last: 443 })
-            Eni(eni-b)
-            Instance(i-b)"#]],
+                found: true
+                PathPacket { source: 10.0.0.1, destination: 10.0.0.2, source_port: 50000, destination_port: 443 }
+                Instance(i-a)
+                Eni(eni-a)
+                sg-client egress Ports(PortRange { first: 80, last: 1000 })
+                sg-web ingress Ports(PortRange { first: 443, last: 443 })
+                Eni(eni-b)
+                Instance(i-b)
+                back: Instance(i-b)
+                back: Eni(eni-b)
+                back: Eni(eni-a)
+                back: Instance(i-a)"#]],
         );
         let range = PortRange::new(444, 2_000);
         let filter = PathFilter { destination_ports: range, ..PathFilter::default() };
@@ -259,11 +317,13 @@ mod tests {
             WORLD,
             outside,
             expect![[r#"
-            found: true
-            PathPacket { source: 10.0.0.1, destination: 203.0.113.1, source_port: 50000, destination_port: 80 }
-            Instance(i-a)
-            Eni(eni-a)
-            sg-client egress Ports(PortRange { first: 80, last: 1000 })"#]],
+                found: true
+                PathPacket { source: 10.0.0.1, destination: 203.0.113.1, source_port: 50000, destination_port: 80 }
+                Instance(i-a)
+                Eni(eni-a)
+                sg-client egress Ports(PortRange { first: 80, last: 1000 })
+                back: Eni(eni-a)
+                back: Instance(i-a)"#]],
         );
         check(
             WORLD,

@@ -58,6 +58,9 @@ pub struct Report {
     pub transport: Transport,
     /// The judgements, in the order of the packet's way.
     pub legs: Vec<Leg>,
+    /// Where the answer to the packet would be dropped: a network ACL looks at it for itself.
+    #[serde(default)]
+    pub answer_dropped: Vec<Leg>,
     /// The revision of the world that was asked.
     pub revision: Revision,
 }
@@ -198,6 +201,15 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
     let ingress =
         to.eni.as_ref().map(|eni| leg(world, eni, (Direction::Ingress, destination.0, source.0), transport));
     let legs: Vec<Leg> = egress.into_iter().chain(ingress).collect();
+    let back = [(to.eni.as_ref(), Direction::Egress), (from.eni.as_ref(), Direction::Ingress)];
+    let back = back.into_iter().filter_map(|(eni, direction)| {
+        let (local, peer) =
+            if direction == Direction::Egress { (destination.0, source.0) } else { (source.0, destination.0) };
+        let packet = Packet { direction, local, peer, transport: answer_to(transport)? };
+        let decision = verdict::refused_by_acl(world, eni?, &packet)?;
+        Some(leg_of(world, eni?, &packet, decision))
+    });
+    let answer_dropped = back.collect();
     Ok(Report {
         allowed: legs.iter().all(|leg| leg.decision.is_allowed()),
         vpc,
@@ -206,6 +218,7 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
         service: text::transport(transport),
         transport,
         legs,
+        answer_dropped,
         revision: world.revision(),
     })
 }
@@ -340,13 +353,35 @@ fn common_family(question: &Question, transport: Transport, from: &Found, to: &F
 fn leg(world: &World, eni: &Eni, way: (Direction, IpAddr, IpAddr), transport: Transport) -> Leg {
     let (direction, local, peer) = way;
     let packet = Packet { direction, local, peer, transport };
-    let decision = verdict::decide(world, eni, &packet);
-    let flavor = world.flavor_of(eni);
+    leg_of(world, eni, &packet, verdict::decide(world, eni, &packet))
+}
+
+fn leg_of(world: &World, eni: &Eni, packet: &Packet, decision: Decision) -> Leg {
+    let (direction, flavor) = (packet.direction, world.flavor_of(eni));
     let default = verdict::default_action(flavor, direction);
     let (group, rule, rule_text) = deciding(world, &decision.why);
-    let reason = reason(&decision.why, &packet, flavor, (group.as_ref(), rule_text.as_deref()));
+    let reason = reason(&decision.why, packet, flavor, (group.as_ref(), rule_text.as_deref()));
     let (eni, instance) = (eni.id.clone(), eni.instance.clone());
     Leg { direction, eni, instance, flavor, decision, group, rule, rule_text, default, reason }
+}
+
+/// What is sent back for a first packet, if anything is.
+pub(crate) fn answer_to(transport: Transport) -> Option<Transport> {
+    match transport {
+        Transport::Tcp { source, destination } => Some(Transport::Tcp { source: destination, destination: source }),
+        Transport::Udp { source, destination } => Some(Transport::Udp { source: destination, destination: source }),
+        Transport::Icmp { protocol, kind, code } => {
+            let kind = match (protocol, kind) {
+                (1, 8) => 0,
+                (1, 13) => 14,
+                (1, 17) => 18,
+                (58, 128) => 129,
+                _ => return None,
+            };
+            Some(Transport::Icmp { protocol, kind, code })
+        }
+        Transport::Other { .. } => Some(transport),
+    }
 }
 
 /// The group and rule of a reason, with the rule in one line.
@@ -363,6 +398,7 @@ fn deciding(world: &World, why: &Why) -> (Option<GroupName>, Option<RuleId>, Opt
         Why::Bypass
         | Why::KnownFlow
         | Why::Platform { .. }
+        | Why::NetworkAcl { .. }
         | Why::Default
         | Why::Spoofed
         | Why::MidStream
@@ -383,6 +419,10 @@ fn reason(why: &Why, packet: &Packet, flavor: Option<Flavor>, of: (Option<&Group
             None => format!("no rule matches; {} default", packet.direction),
         },
         Why::Platform { policy } => format!("platform policy {policy}: it {}", policy.purpose()),
+        Why::NetworkAcl { acl, entry } => {
+            let what = entry.map_or("no entry allows it".to_owned(), |number| format!("entry {number} denies it"));
+            format!("network ACL {acl} of the subnet: {what}")
+        }
         Why::Bypass
         | Why::KnownFlow
         | Why::Spoofed

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
 /// version is not adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// No ENI of this host.
 pub const NO_ENI: u32 = u32::MAX;
@@ -201,11 +201,20 @@ pub const FLOW_RST: u8 = 1 << 4;
 /// Flow progress: cut by a change; only RST passes until it ends.
 pub const FLOW_CUT: u8 = 1 << 5;
 
+/// In a flow's stamp: packets towards the ENI pass the network ACL of the policy that judged it.
+pub const STAMP_INGRESS: u64 = 1 << 30;
+/// In a flow's stamp: packets from the ENI pass it.
+pub const STAMP_EGRESS: u64 = 1 << 31;
+/// In a flow's stamp: it was not judged again because its ENI keeps tracked flows.
+pub const STAMP_KEPT: u64 = 1 << 29;
+/// In a flow's stamp: the membership epoch, cut to its low bits.
+pub const STAMP_EPOCH: u64 = STAMP_KEPT - 1;
+
 /// Value of the hashes `flows4` and `flows6`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// `policy id << 32 | membership epoch` that admitted it, or judged it last.
+    /// `policy id << 32 | STAMP_* | membership epoch` that admitted it, or judged it last.
     pub stamp: u64,
     /// Kernel time of the last packet, in nanoseconds (coarse).
     pub seen_ns: u64,
@@ -302,6 +311,8 @@ reasons! {
     PlatformAllow = 18, "platform", true;
     /// A platform policy denies.
     PlatformDeny = 19, "platform", false;
+    /// The network ACL of the subnet denies.
+    AclDeny = 20, "network-acl", false;
 }
 
 /// Room for reasons in the counters of one ENI and direction.

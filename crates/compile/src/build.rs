@@ -6,11 +6,12 @@ use ipnet::IpNet;
 use sekimori_core::{
     ids::GroupId,
     limits::{POLICY_RULES_MAX, POLICY_WORDS_MAX},
+    rule::Direction,
 };
 
 use crate::{
     classes::{Bitmap, Partition, Span, partition},
-    layout::{DEFAULTS_WORD, HEADER_WORDS, MAGIC, NO_PORT, Table, pair},
+    layout::{DEFAULT_ALLOW, DEFAULTS_WORD, HEADER_WORDS, MAGIC, NO_PORT, Table, acl_base, direction_base, pair},
 };
 
 /// One rule of a policy, resolved to numbers.
@@ -57,13 +58,38 @@ pub enum BuildError {
     Unnumbered(GroupId),
 }
 
-/// Lays a policy out.
+/// The two directions of a policy, or of a network ACL.
+#[derive(Clone, Debug, Default)]
+pub struct Sides {
+    /// Towards the ENI.
+    pub ingress: Side,
+    /// Away from it.
+    pub egress: Side,
+}
+
+impl Sides {
+    fn of(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+/// Lays a policy out, with the network ACL that its packets meet, if that denies anything.
 ///
 /// # Errors
 /// When it does not fit.
-pub fn build(ingress: &Side, egress: &Side) -> Result<Vec<u64>, BuildError> {
+pub fn build(rules: &Sides, acl: Option<&Sides>) -> Result<Vec<u64>, BuildError> {
     let mut words = vec![0; HEADER_WORDS as usize];
-    for (base, side) in [(1, ingress), (1 + crate::layout::DIRECTION_WORDS, egress)] {
+    let both = [Direction::Ingress, Direction::Egress];
+    let rules = both.map(|direction| (direction_base(direction), Some(rules.of(direction))));
+    let acl = both.map(|direction| (acl_base(direction), acl.map(|sides| sides.of(direction))));
+    for (base, side) in rules.into_iter().chain(acl) {
+        let Some(side) = side else {
+            set(&mut words, (base + DEFAULTS_WORD) as usize, pair(DEFAULT_ALLOW, 0));
+            continue;
+        };
         if side.lines.len() > POLICY_RULES_MAX as usize {
             return Err(BuildError::Rules(side.lines.len()));
         }

@@ -14,8 +14,8 @@ use sekimori_core::{
 use crate::{
     abi::{self, Reason},
     layout::{
-        ACTION_ALLOW, ACTION_BYPASS, DEFAULT_ALLOW, DEFAULTS_WORD, NO_PORT, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4,
-        OPEN_UDP6, RULE_INTRA, RULE_PLATFORM, RULE_WORLD, Table, direction_base, halves,
+        ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, DEFAULT_ALLOW, DEFAULTS_WORD, NO_PORT, OPEN_TCP4, OPEN_TCP6,
+        OPEN_UDP4, OPEN_UDP6, RULE_INTRA, RULE_PLATFORM, RULE_WORLD, Table, acl_base, direction_base, halves,
     },
 };
 
@@ -26,6 +26,8 @@ pub struct Finding {
     pub reason: Reason,
     /// The counter slot of the deciding rule; 0 without one.
     pub slot: u32,
+    /// The number of the network ACL's entry that denies; `None` is what comes after all of them, or another reason.
+    pub entry: Option<u16>,
     /// Whether a flow that the packet begins is untracked by EC2's definition.
     pub untracked: bool,
 }
@@ -46,9 +48,12 @@ pub struct Ends<'a> {
 /// Judges the first packet of a flow.
 #[must_use]
 pub fn judge(ends: &Ends<'_>, packet: &Packet) -> Finding {
-    let plain = |reason| Finding { reason, slot: 0, untracked: false };
+    let plain = |reason| Finding { reason, slot: 0, entry: None, untracked: false };
     if is_discovery(packet) {
         return plain(Reason::Bypass);
+    }
+    if let Some(entry) = denied_by_acl(ends.policy, packet) {
+        return Finding { entry, ..plain(Reason::AclDeny) };
     }
     let side = Side { words: ends.policy, base: direction_base(packet.direction) };
     let found = side.first_match(packet, ends.peer_groups).map(|rule| side.record(rule));
@@ -62,10 +67,23 @@ pub fn judge(ends: &Ends<'_>, packet: &Packet) -> Finding {
         Some(record) => Finding {
             reason: record.reason(),
             slot: record.slot,
+            entry: None,
             untracked: record.flags & RULE_WORLD != 0 && is_open(ends.policy, packet),
         },
         None if side.flags() & DEFAULT_ALLOW != 0 => plain(Reason::DefaultAllow),
         None => plain(Reason::DefaultDeny),
+    }
+}
+
+/// The number of the entry of the network ACL that denies a packet, itself none for what comes after all entries; `None` when
+/// it passes.
+#[must_use]
+pub fn denied_by_acl(policy: &[u64], packet: &Packet) -> Option<Option<u16>> {
+    let side = Side { words: policy, base: acl_base(packet.direction) };
+    match side.first_match(packet, &[]).map(|rule| side.record(rule)) {
+        Some(record) if record.action == ACTION_DENY => Some(u16::try_from(record.slot).ok()),
+        Some(_) => None,
+        None => (side.flags() & DEFAULT_ALLOW == 0).then_some(None),
     }
 }
 

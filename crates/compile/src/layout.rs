@@ -7,6 +7,7 @@
 //! 0            magic << 32 | words in all
 //! 1 ..= 9      ingress: one word per table (n << 32 | position), then default and summaries
 //! 10 ..= 18    egress:  the same
+//! 19 ..= 36    the subnet's network ACL: both directions again
 //! …            rule records, tables, classes
 //! ```
 //!
@@ -16,11 +17,13 @@
 //!   `summary`, `position of the first non-zero bitmap word`. Zero words are not stored. Class 0 is empty.
 //! * A **rule record** is `flags << 40 | action << 32 | counter slot`. Rules are numbered in decision order,
 //!   so the first set bit of the AND of all classes is the rule that decides.
+//! * A policy behind no **network ACL** that denies anything has nothing but the default word for it. The records of an ACL
+//!   have the number of the entry where others have their counter slot.
 
 /// Marks a policy; guards against reading words that are none.
-pub const MAGIC: u32 = 0x5ec1_0001;
+pub const MAGIC: u32 = 0x5ec1_0002;
 /// Words before the first rule record.
-pub const HEADER_WORDS: u32 = 19;
+pub const HEADER_WORDS: u32 = 1 + 4 * DIRECTION_WORDS;
 /// Words of one direction in the header.
 pub const DIRECTION_WORDS: u32 = 9;
 /// Value of the source-port table for a packet without ports.
@@ -84,6 +87,12 @@ pub fn direction_base(direction: sekimori_core::rule::Direction) -> u32 {
         sekimori_core::rule::Direction::Ingress => 1,
         sekimori_core::rule::Direction::Egress => 1 + DIRECTION_WORDS,
     }
+}
+
+/// The same of the network ACL.
+#[must_use]
+pub fn acl_base(direction: sekimori_core::rule::Direction) -> u32 {
+    2 * DIRECTION_WORDS + direction_base(direction)
 }
 
 /// Two halves in a word.

@@ -6,14 +6,15 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sekimori_core::{
     address::Family,
     bypass::BypassEntry,
-    ids::{GroupId, VpcId},
+    ids::{GroupId, SubnetId, VpcId},
+    network_acl::{self, AclEntry, NetworkAcl},
     platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
     rule::{self, Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
-    world::{Flavor, Group, GroupSet, Vpc, World},
+    world::{Eni, Flavor, Group, GroupSet, Subnet, Vpc, World, group_set},
 };
 
 use crate::{
-    build::{BuildError, Line, Side},
+    build::{BuildError, Line, Side, Sides, build},
     layout::{
         ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, DEFAULT_ALLOW, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4, OPEN_UDP6,
         RULE_INTRA, RULE_PLATFORM, RULE_WORLD,
@@ -32,16 +33,34 @@ pub(crate) struct Numbers {
 /// Every service of every protocol.
 const EVERY_SERVICE: (u32, u32) = (0, 0xff_ffff);
 
-/// Both directions of the policy of a group set in a VPC. A group that a rule names and that has no number yet fails
-/// the whole policy: without it a deny rule would deny nobody.
-pub(crate) fn sides(
-    world: &World,
-    numbers: &Numbers,
-    (set, vpc): &(GroupSet, VpcId),
-) -> Result<(Side, Side), BuildError> {
-    let groups = set.iter().filter_map(|id| world.group(id)).collect();
-    let policy = Policy { world, numbers, vpc: world.vpc(vpc).map(|vpc| &**vpc), groups };
-    Ok((policy.side(Direction::Ingress)?, policy.side(Direction::Egress)?))
+/// Where a policy holds: ENIs of a VPC that carry exactly these groups; behind a network ACL that denies anything, those of one
+/// subnet only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) set: GroupSet,
+    pub(crate) vpc: VpcId,
+    pub(crate) subnet: Option<SubnetId>,
+}
+
+impl Place {
+    pub(crate) fn of(world: &World, eni: &Eni) -> Self {
+        let subnet = world.is_guarded(&eni.subnet).then(|| eni.subnet.clone());
+        Self { set: group_set(&eni.groups), vpc: eni.vpc.clone(), subnet }
+    }
+}
+
+/// The words of the policy of a place. A group that a rule names and that has no number yet fails the whole policy: without it
+/// a deny rule would deny nobody.
+pub(crate) fn words(world: &World, numbers: &Numbers, place: &Place) -> Result<Vec<u64>, BuildError> {
+    let groups = place.set.iter().filter_map(|id| world.group(id)).collect();
+    let policy = Policy { world, numbers, vpc: world.vpc(&place.vpc).map(|vpc| &**vpc), groups };
+    let rules = Sides { ingress: policy.side(Direction::Ingress)?, egress: policy.side(Direction::Egress)? };
+    let acl = place.subnet.as_ref().and_then(|subnet| world.acl_of(subnet));
+    let acl = acl.map(|(subnet, acl)| Sides {
+        ingress: policy.acl_side(subnet, acl, Direction::Ingress),
+        egress: policy.acl_side(subnet, acl, Direction::Egress),
+    });
+    build(&rules, acl.as_ref())
 }
 
 struct Policy<'a> {
@@ -60,6 +79,25 @@ impl Policy<'_> {
             lines.push(self.line(group, rule)?);
         }
         Ok(Side { lines, flags: self.default_flag(direction) | self.open_flags(direction) })
+    }
+
+    /// What no rule judges, and neighbours in the subnet, do not meet the ACL.
+    fn acl_side(&self, subnet: &Subnet, acl: &NetworkAcl, direction: Direction) -> Side {
+        let neighbours = Line {
+            action: ACTION_ALLOW,
+            services: vec![EVERY_SERVICE],
+            peers: network_acl::neighbours(subnet),
+            ..Line::default()
+        };
+        let entry = |entry: &AclEntry| Line {
+            slot: u32::from(entry.number),
+            action: action(entry.spec.action),
+            services: self.services(&entry.spec),
+            peers: self.blocks(&entry.spec.peer),
+            ..Line::default()
+        };
+        let first = self.bypass(direction).chain([neighbours]);
+        Side { lines: first.chain(acl.entries_of(direction).map(entry)).collect(), flags: 0 }
     }
 
     fn bypass(&self, direction: Direction) -> impl Iterator<Item = Line> {
@@ -106,35 +144,35 @@ impl Policy<'_> {
     fn line(&self, group: &Group, rule: &Rule) -> Result<Line, BuildError> {
         let slot = self.counter(group, Some(rule));
         let spec = &rule.spec;
-        let action = match spec.action {
-            Action::Deny => ACTION_DENY,
-            Action::Allow => ACTION_ALLOW,
-        };
-        let (peers, groups) = self.peers(&spec.peer)?;
         Ok(Line {
             slot,
-            action,
+            action: action(spec.action),
             flags: if spec.peer.is_world() { RULE_WORLD } else { 0 },
             services: self.services(spec),
             source_ports: spec.source_ports.map(|range| (range.first(), range.last())),
-            peers,
-            groups,
+            peers: self.blocks(&spec.peer),
+            groups: self.peer_groups(&spec.peer)?,
             local: spec.local.map(|cidr| cidr.network()),
         })
     }
 
-    fn peers(&self, peer: &Peer) -> Result<(Vec<IpNet>, Vec<u32>), BuildError> {
+    fn blocks(&self, peer: &Peer) -> Vec<IpNet> {
         match peer {
-            Peer::Cidr(cidr) => Ok((vec![cidr.network()], Vec::new())),
+            Peer::Cidr(cidr) => vec![cidr.network()],
             Peer::PrefixList(id) => {
                 let entries = self.world.prefix_list(id).map(|list| list.entries.as_slice()).unwrap_or_default();
-                Ok((entries.iter().map(|entry| entry.cidr.network()).collect(), Vec::new()))
+                entries.iter().map(|entry| entry.cidr.network()).collect()
             }
-            Peer::Group { group, .. } => match self.numbers.groups.get(group) {
-                Some(number) => Ok((Vec::new(), vec![number])),
-                None if self.world.group(group).is_some() => Err(BuildError::Unnumbered(group.clone())),
-                None => Ok((Vec::new(), Vec::new())),
-            },
+            Peer::Group { .. } => Vec::new(),
+        }
+    }
+
+    fn peer_groups(&self, peer: &Peer) -> Result<Vec<u32>, BuildError> {
+        let Peer::Group { group, .. } = peer else { return Ok(Vec::new()) };
+        match self.numbers.groups.get(group) {
+            Some(number) => Ok(vec![number]),
+            None if self.world.group(group).is_some() => Err(BuildError::Unnumbered(group.clone())),
+            None => Ok(Vec::new()),
         }
     }
 
@@ -188,11 +226,14 @@ fn bypass_line(entry: &BypassEntry) -> Line {
     }
 }
 
-fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
-    let action = match policy.action() {
+fn action(action: Action) -> u32 {
+    match action {
         Action::Deny => ACTION_DENY,
         Action::Allow => ACTION_ALLOW,
-    };
+    }
+}
+
+fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
     let (services, peers) = match policy {
         PlatformPolicy::Mail => {
             let outside = |every: IpNet| {
@@ -204,7 +245,7 @@ fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
         }
         PlatformPolicy::CloudServices => (vec![EVERY_SERVICE], vec![IpNet::V4(CLOUD_SERVICES)]),
     };
-    Line { action, flags: RULE_PLATFORM, services, peers, ..Line::default() }
+    Line { action: action(policy.action()), flags: RULE_PLATFORM, services, peers, ..Line::default() }
 }
 
 /// Everything of a family but a block: the other half at every length. Half by half they are two runs of addresses.

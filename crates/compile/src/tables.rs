@@ -10,7 +10,7 @@ use std::{
 use sekimori_core::{
     change::Change,
     feed::ClosedEni,
-    ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, VpcId},
+    ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, SubnetId, VpcId},
     packet::{Packet, Why},
     platform::PlatformPolicy,
     world::{self, GroupSet, Referent, Timeouts, Treatment, World, group_set},
@@ -18,9 +18,9 @@ use sekimori_core::{
 
 use crate::{
     abi,
-    build::{BuildError, build},
+    build::BuildError,
     interpret::{self, Ends, Finding, address_key},
-    policy::{Numbers, sides},
+    policy::{Numbers, Place, words},
     slots::{NoSlot, Slots},
 };
 
@@ -103,9 +103,6 @@ pub struct Adopted {
     /// The highest policy number that anything may remember.
     pub last_policy: u32,
 }
-
-/// Where a policy holds: ENIs of a VPC that carry exactly these groups.
-type Place = (GroupSet, VpcId);
 
 #[derive(Clone, Debug)]
 struct Policy {
@@ -268,9 +265,14 @@ impl Tables {
         Some(interpret::judge(&ends, packet))
     }
 
-    /// What a finding means, with names.
+    fn acl_why(&self, eni: &EniId, finding: &Finding) -> Why {
+        let asked = self.world.eni(eni).and_then(|eni| self.world.acl_of(&eni.subnet));
+        asked.map_or(Why::NoPolicy, |(_, acl)| Why::NetworkAcl { acl: acl.id.clone(), entry: finding.entry })
+    }
+
+    /// What a finding at an ENI means, with names.
     #[must_use]
-    pub fn why(&self, finding: &Finding) -> Why {
+    pub fn why(&self, eni: &EniId, finding: &Finding) -> Why {
         let named = || self.numbers.rules.iter().find(|(_, slot)| *slot == finding.slot).map(|(key, _)| key.clone());
         match finding.reason {
             abi::Reason::Bypass => Why::Bypass,
@@ -283,6 +285,7 @@ impl Tables {
                 None => Why::NoPolicy,
             },
             abi::Reason::DefaultAllow | abi::Reason::DefaultDeny => Why::Default,
+            abi::Reason::AclDeny => self.acl_why(eni, finding),
             abi::Reason::KnownFlow | abi::Reason::KnownError => Why::KnownFlow,
             abi::Reason::KnownFragment | abi::Reason::Fragment => Why::Fragment,
             abi::Reason::MidStream => Why::MidStream,
@@ -298,16 +301,7 @@ impl Tables {
             Change::PutVpc(vpc) => {
                 note(&mut delta.names, self.vpcs.take(&vpc.id), |slot| Name::Vpc(slot, Some(vpc.id.clone())));
             }
-            Change::DeleteVpc(id) => {
-                if let Some(slot) = self.vpcs.release(id) {
-                    // Addresses of VPCs that it was peered with.
-                    let [first, last] = [0, u8::MAX].map(|byte| abi::AddressKey { vpc: slot, address: [byte; 16] });
-                    let seen: Vec<_> = self.members.range(first..=last).map(|(key, _)| *key).collect();
-                    seen.iter().for_each(|key| drop(self.members.remove(key)));
-                    delta.members.extend(seen.into_iter().map(|key| (key, None)));
-                    delta.names.push(Name::Vpc(slot, None));
-                }
-            }
+            Change::DeleteVpc(id) => self.release_vpc(id, delta),
             Change::PutGroup(group) => {
                 let id = &group.id;
                 note(&mut delta.names, self.numbers.groups.take(id), |slot| Name::Group(slot, Some(id.clone())));
@@ -359,8 +353,20 @@ impl Tables {
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. }
             | Change::PutPeering(_)
-            | Change::DeletePeering(_) => {}
+            | Change::DeletePeering(_)
+            | Change::PutNetworkAcl(_)
+            | Change::DeleteNetworkAcl(_) => {}
         }
+    }
+
+    fn release_vpc(&mut self, id: &VpcId, delta: &mut Delta) {
+        let Some(slot) = self.vpcs.release(id) else { return };
+        // Addresses of VPCs that it was peered with.
+        let [first, last] = [0, u8::MAX].map(|byte| abi::AddressKey { vpc: slot, address: [byte; 16] });
+        let seen: Vec<_> = self.members.range(first..=last).map(|(key, _)| *key).collect();
+        seen.iter().for_each(|key| drop(self.members.remove(key)));
+        delta.members.extend(seen.into_iter().map(|key| (key, None)));
+        delta.names.push(Name::Vpc(slot, None));
     }
 
     /// Gives a counter to a rule of a policy that is here.
@@ -389,12 +395,11 @@ impl Tables {
     fn update_policies(&mut self, touched: &Touched, delta: &mut Delta) -> Vec<GroupSet> {
         let mut renewed = Vec::new();
         for set in &touched.sets {
-            for vpc in self.vpcs_here(set) {
-                let place = (Arc::clone(set), vpc);
+            for place in self.places_here(set) {
                 if !self.policies.contains_key(&place) {
                     self.number_rules(set, delta);
                 }
-                match self.words_of(&place) {
+                match words(&self.world, &self.numbers, &place) {
                     Ok(words) if self.policies.get(&place).is_some_and(|old| *old.words == words) => {}
                     Ok(words) => {
                         self.renew(place, words, delta);
@@ -405,11 +410,6 @@ impl Tables {
             }
         }
         renewed
-    }
-
-    fn words_of(&self, place: &Place) -> Result<Vec<u64>, BuildError> {
-        let (ingress, egress) = sides(&self.world, &self.numbers, place)?;
-        build(&ingress, &egress)
     }
 
     fn renew(&mut self, place: Place, words: Vec<u64>, delta: &mut Delta) {
@@ -426,23 +426,26 @@ impl Tables {
         }
     }
 
-    fn failures(&self, (set, vpc): &Place, error: &BuildError) -> Vec<ClosedEni> {
-        let is_there = |id: &&EniId| self.world.eni(id).is_some_and(|eni| eni.vpc == *vpc) && self.is_here(id);
-        let here = self.world.enis_with(set).filter(is_there);
-        here.map(|eni| ClosedEni { eni: eni.clone(), reason: error.to_string() }).collect()
+    fn failures(&self, place: &Place, error: &BuildError) -> Vec<ClosedEni> {
+        let there = self.enis_here(&place.set).filter(|eni| Place::of(&self.world, eni) == *place);
+        there.map(|eni| ClosedEni { eni: eni.id.clone(), reason: error.to_string() }).collect()
     }
 
-    /// The VPCs of the ENIs on this host that have exactly this set.
-    fn vpcs_here(&self, set: &GroupSet) -> BTreeSet<VpcId> {
-        let here = self.world.enis_with(set).filter(|id| self.is_here(id));
-        here.filter_map(|id| self.world.eni(id)).map(|eni| eni.vpc.clone()).collect()
+    /// Where the ENIs on this host are that have exactly this set.
+    fn places_here(&self, set: &GroupSet) -> BTreeSet<Place> {
+        self.enis_here(set).map(|eni| Place::of(&self.world, eni)).collect()
+    }
+
+    /// The ENIs on this host that have exactly this set.
+    fn enis_here<'a>(&'a self, set: &'a GroupSet) -> impl Iterator<Item = &'a Arc<world::Eni>> {
+        self.world.enis_with(set).filter(|id| self.is_here(id)).filter_map(|id| self.world.eni(id))
     }
 
     /// Where a set has a policy.
     fn places_of(&self, set: &GroupSet) -> impl Iterator<Item = &Place> + use<'_> {
         let set = Arc::clone(set);
-        let first = (Arc::clone(&set), VpcId::from(""));
-        self.policies.range(first..).map(|(place, _)| place).take_while(move |(other, _)| *other == set)
+        let first = Place { set: Arc::clone(&set), vpc: VpcId::from(""), subnet: None };
+        self.policies.range(first..).map(|(place, _)| place).take_while(move |other| other.set == set)
     }
 
     fn is_here(&self, id: &EniId) -> bool {
@@ -473,7 +476,7 @@ impl Tables {
     }
 
     fn put_entry(&mut self, slot: u32, eni: &world::Eni, delta: &mut Delta) {
-        let place = (group_set(&eni.groups), eni.vpc.clone());
+        let place = Place::of(&self.world, eni);
         let policy = self.policies.get(&place).map(|policy| policy.id);
         let (Some(policy), Some(vpc)) = (policy, self.vpcs.get(&eni.vpc)) else { return };
         let treatment = match self.world.treatment_of(eni) {
@@ -549,8 +552,8 @@ impl Tables {
 
     fn retire(&mut self, touched: &Touched, delta: &mut Delta) {
         for set in &touched.sets {
-            let used = self.vpcs_here(set);
-            let unused: Vec<Place> = self.places_of(set).filter(|(_, vpc)| !used.contains(vpc)).cloned().collect();
+            let used = self.places_here(set);
+            let unused: Vec<Place> = self.places_of(set).filter(|place| !used.contains(place)).cloned().collect();
             for place in unused {
                 delta.retired.extend(self.policies.remove(&place).map(|policy| policy.id));
             }
@@ -607,13 +610,18 @@ impl Touched {
             Change::PutVpc(vpc) => self.add_vpc(&vpc.id, before, after),
             Change::PutPeering(peering) => self.add_peering(&peering.id, before, after),
             Change::DeletePeering(id) => self.add_peering(id, before, after),
+            Change::PutNetworkAcl(acl) => {
+                let behind: Vec<EniId> = after.enis_behind(acl).map(|eni| eni.id.clone()).collect();
+                behind.iter().for_each(|id| self.add_eni(id, before, after));
+            }
+            Change::PutSubnet(subnet) => self.add_subnet(&subnet.id, before, after),
             Change::PutKey(_)
             | Change::DeleteKey(_)
             | Change::PutTerminated(_)
             | Change::DeleteTerminated(_)
             | Change::DeleteVpc(_)
-            | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)
+            | Change::DeleteNetworkAcl(_)
             | Change::PutToken(_)
             | Change::DeleteToken { .. }
             | Change::PutSnapshotPolicy(_)
@@ -631,6 +639,15 @@ impl Touched {
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. } => {}
         }
+    }
+
+    /// The ENIs of a subnet meet its network ACL with whom is not in its blocks.
+    fn add_subnet(&mut self, id: &SubnetId, before: &World, after: &World) {
+        let seen = |world: &World| world.subnet(id).map(|subnet| (subnet.acl.clone(), subnet.cidr, subnet.ipv6));
+        let Some(subnet) = after.subnet(id).filter(|_| seen(before) != seen(after)) else { return };
+        let inside = after.enis_in(&subnet.vpc).filter(|eni| eni.subnet == *id);
+        let inside: Vec<EniId> = inside.map(|eni| eni.id.clone()).collect();
+        inside.iter().for_each(|id| self.add_eni(id, before, after));
     }
 
     fn add_eni(&mut self, id: &EniId, before: &World, after: &World) {

@@ -69,6 +69,15 @@ impl Cidr {
     /// The whole of IPv6, `::/0`.
     pub const WORLD_V6: Self = Self { net: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)), bare: false };
 
+    /// The whole of a family.
+    #[must_use]
+    pub fn world(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::WORLD_V4,
+            Family::V6 => Self::WORLD_V6,
+        }
+    }
+
     /// The block with its host bits cleared: what it matches.
     #[must_use]
     pub fn network(&self) -> IpNet {

@@ -11,11 +11,12 @@ use imbl::OrdMap;
 use crate::{
     address::{Cidr, Family, number},
     change::Change,
-    ids::{EniId, GroupId},
+    ids::{EniId, GroupId, SubnetId},
     limits::{
         BYPASS_ENTRIES_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_GROUPS_MAX, HOST_POLICY_WORDS_PROMISED,
         HOST_RULES_MAX, HOST_VPCS_MAX, POLICY_RULES_MAX, POLICY_WORDS_MAX,
     },
+    network_acl::NetworkAcl,
     platform::PLATFORM_RULES_MAX,
     refusal::{Counted, Refusal},
     rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Words before the first table of a policy.
-const HEADER_WORDS: u64 = 32;
+const HEADER_WORDS: u64 = 64;
 
 /// What the policies of a host cost, kept up to date change by change.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +104,15 @@ impl Ledger {
         let is_used = world.enis_with(set).next().is_some();
         // A set that ENIs of several VPCs may carry has a policy in each.
         let policies = world.vpcs_of(set).len().max(1) as u64;
-        let words = if is_used { policy_words(world, set).saturating_mul(policies) } else { 0 };
+        let acls: Vec<u64> =
+            world.guarded_subnets_of(set).into_iter().map(|subnet| acl_words(world, subnet)).collect();
+        let words = if is_used {
+            // One more behind each network ACL that is asked, which is part of it.
+            let all = policy_words(world, set).saturating_mul(policies + acls.len() as u64);
+            all.saturating_add(acls.iter().sum())
+        } else {
+            0
+        };
         let old = self.words_by_set.remove(set).unwrap_or(0);
         self.words = self.words - old + words;
         if is_used {
@@ -153,6 +162,11 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         Change::PutPrefixList(list) => of_referrers(&Referent::PrefixList(list.id.clone())),
         Change::PutPortList(list) => of_referrers(&Referent::PortList(list.id.clone())),
         Change::PutBypass(_) | Change::PutPlatform(_) => world.group_sets().cloned().collect(),
+        Change::PutNetworkAcl(acl) => world.enis_behind(acl).map(|eni| group_set(&eni.groups)).collect(),
+        Change::PutSubnet(subnet) => {
+            let inside = world.enis_in(&subnet.vpc).filter(|eni| eni.subnet == subnet.id);
+            inside.map(|eni| group_set(&eni.groups)).collect()
+        }
         // No ENI carries a group that is deleted, and no rule names a list that is: `apply` refuses both.
         Change::DeleteGroup(_) | Change::DeletePrefixList(_) | Change::DeletePortList(_) => Vec::new(),
         Change::PutAccount(_)
@@ -162,7 +176,6 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::DeleteTerminated(_)
         | Change::PutVpc(_)
         | Change::DeleteVpc(_)
-        | Change::PutSubnet(_)
         | Change::DeleteSubnet(_)
         | Change::PutInstance(_)
         | Change::DeleteInstance(_)
@@ -183,7 +196,8 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::PutPrefixListVersion(_)
         | Change::DeletePrefixListVersion { .. }
         | Change::PutPeering(_)
-        | Change::DeletePeering(_) => Vec::new(),
+        | Change::DeletePeering(_)
+        | Change::DeleteNetworkAcl(_) => Vec::new(),
     }
 }
 
@@ -197,7 +211,16 @@ fn most_rules(world: &World, set: &GroupSet) -> u64 {
 #[must_use]
 pub fn policy_words(world: &World, set: &GroupSet) -> u64 {
     let both = [Direction::Ingress, Direction::Egress];
-    HEADER_WORDS + both.into_iter().map(|direction| direction_words(world, set, direction)).sum::<u64>()
+    let rules = both.into_iter().map(|direction| Rules::of(world, set, direction));
+    HEADER_WORDS + rules.map(|rules| direction_words(world, &rules)).sum::<u64>()
+}
+
+/// The same for what a network ACL adds to a policy.
+fn acl_words(world: &World, subnet: &SubnetId) -> u64 {
+    let Some((_, acl)) = world.acl_of(subnet) else { return 0 };
+    let both = [Direction::Ingress, Direction::Egress].into_iter();
+    let rules = both.map(|direction| Rules::of_acl(acl, direction));
+    rules.map(|rules| direction_words(world, &rules)).sum()
 }
 
 /// The rules of one direction, with what the policy adds of its own accord.
@@ -214,6 +237,12 @@ impl Rules {
         let specs = rules.map(|rule| &rule.spec).filter(|spec| spec.direction == direction).cloned().collect();
         Self { specs, hidden: hidden(set) }
     }
+
+    /// The bypass set, and the neighbours in the subnet, come before the entries.
+    fn of_acl(acl: &NetworkAcl, direction: Direction) -> Self {
+        let specs = acl.entries_of(direction).map(|entry| entry.spec.clone()).collect();
+        Self { specs, hidden: (BYPASS_ENTRIES_MAX + 1) as u64 }
+    }
 }
 
 /// Hidden rules of a direction: one for each group (intra-group accept), each bypass entry and each platform policy.
@@ -223,8 +252,7 @@ fn hidden(set: &GroupSet) -> u64 {
 
 type Span = (u128, u128);
 
-fn direction_words(world: &World, set: &GroupSet, direction: Direction) -> u64 {
-    let rules = Rules::of(world, set, direction);
+fn direction_words(world: &World, rules: &Rules) -> u64 {
     let count = rules.specs.len() as u64 + rules.hidden;
     let bitmap = count.div_ceil(64);
     let summary = bitmap.div_ceil(64);

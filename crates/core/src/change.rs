@@ -13,10 +13,11 @@ use crate::{
     diagnosis::Report,
     flow_log::FlowLog,
     ids::{
-        AccountId, EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, KeyId, PeeringId,
-        PortListId, PrefixListId, ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, KeyId, NetworkAclId,
+        PeeringId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
     insights::{InsightsAnalysis, InsightsPath},
+    network_acl::NetworkAcl,
     peering::Peering,
     platform::Platform,
     rule::Rule,
@@ -140,6 +141,10 @@ pub enum Change {
     PutPeering(Arc<Peering>),
     /// The peering connection is forgotten.
     DeletePeering(PeeringId),
+    /// The network ACL is this, with its entries.
+    PutNetworkAcl(Arc<NetworkAcl>),
+    /// The network ACL is gone.
+    DeleteNetworkAcl(NetworkAclId),
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -158,6 +163,8 @@ pub enum Row {
     Vpc(VpcId),
     /// A peering connection.
     Peering(PeeringId),
+    /// A network ACL.
+    NetworkAcl(NetworkAclId),
     /// A subnet.
     Subnet(SubnetId),
     /// A prefix list.
@@ -200,6 +207,7 @@ impl Row {
             Self::Key(id) => Change::DeleteKey(id),
             Self::Vpc(id) => Change::DeleteVpc(id),
             Self::Peering(id) => Change::DeletePeering(id),
+            Self::NetworkAcl(id) => Change::DeleteNetworkAcl(id),
             Self::Subnet(id) => Change::DeleteSubnet(id),
             Self::PrefixList(id) => Change::DeletePrefixList(id),
             Self::PortList(id) => Change::DeletePortList(id),
@@ -229,6 +237,7 @@ impl Row {
             Self::Key(id) => format!("c/key/{id}"),
             Self::Vpc(id) => format!("d/vpc/{id}"),
             Self::Peering(id) => format!("da/peering/{id}"),
+            Self::NetworkAcl(id) => format!("db/network-acl/{id}"),
             Self::Subnet(id) => format!("e/subnet/{id}"),
             Self::PrefixList(id) => format!("f/prefix-list/{id}"),
             Self::PortList(id) => format!("g/port-list/{id}"),
@@ -295,6 +304,8 @@ impl Change {
             Self::DeletePrefixListVersion { list, version } => Row::PrefixListVersion(list.clone(), *version),
             Self::PutPeering(peering) => Row::Peering(peering.id.clone()),
             Self::DeletePeering(id) => Row::Peering(id.clone()),
+            Self::PutNetworkAcl(acl) => Row::NetworkAcl(acl.id.clone()),
+            Self::DeleteNetworkAcl(id) => Row::NetworkAcl(id.clone()),
         }
     }
 
@@ -318,6 +329,7 @@ impl Change {
             | Self::DeleteReport { .. }
             | Self::DeletePrefixListVersion { .. }
             | Self::DeletePeering(_)
+            | Self::DeleteNetworkAcl(_)
             | Self::DeleteFlowLog(_)
             | Self::DeleteInsightsPath(_)
             | Self::DeleteInsightsAnalysis(_) => true,
@@ -340,6 +352,7 @@ impl Change {
             | Self::PutReport(_)
             | Self::PutPrefixListVersion(_)
             | Self::PutPeering(_)
+            | Self::PutNetworkAcl(_)
             | Self::PutFlowLog(_)
             | Self::PutInsightsPath(_)
             | Self::PutInsightsAnalysis(_) => false,
@@ -387,6 +400,7 @@ impl World {
         all.extend(self.keys.values().cloned().map(Change::PutKey));
         all.extend(self.vpcs.values().cloned().map(Change::PutVpc));
         all.extend(self.peerings.iter().cloned().map(Change::PutPeering));
+        all.extend(self.network_acls.values().cloned().map(Change::PutNetworkAcl));
         all.extend(self.subnets.values().cloned().map(Change::PutSubnet));
         all.extend(self.prefix_lists.values().cloned().map(Change::PutPrefixList));
         all.extend(self.port_lists.values().cloned().map(Change::PutPortList));
@@ -424,6 +438,7 @@ impl World {
             Row::Key(id) => self.keys.contains_key(id),
             Row::Vpc(id) => self.vpcs.contains_key(id),
             Row::Peering(id) => self.peerings.get(id).is_some(),
+            Row::NetworkAcl(id) => self.network_acls.contains_key(id),
             Row::Subnet(id) => self.subnets.contains_key(id),
             Row::PrefixList(id) => self.prefix_lists.contains_key(id),
             Row::PortList(id) => self.port_lists.contains_key(id),

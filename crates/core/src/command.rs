@@ -5,6 +5,7 @@ mod insights;
 mod interface;
 mod lists;
 mod network;
+mod network_acl;
 mod new;
 mod peering;
 mod rules;
@@ -19,6 +20,7 @@ pub use self::{
     insights::{NewInsightsAnalysis, NewInsightsPath},
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
     network::{NewSubnet, NewVpc, VpcIpv6},
+    network_acl::AclCommand,
     new::{NewAccount, NewGroup, NewInstances, NewReport},
     peering::NewPeering,
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
@@ -27,8 +29,9 @@ pub use self::{
 use crate::{
     bypass::BypassSet,
     ids::{
-        AccountId, EniId, FlowLogId, GroupId, HostId, IdSource, InsightsAnalysisId, InsightsPathId, InstanceId,
-        PeeringId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, AclAssociationId, EniId, FlowLogId, GroupId, HostId, IdSource, InsightsAnalysisId, InsightsPathId,
+        InstanceId, NetworkAclId, PeeringId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId,
+        SnapshotPolicyId, SubnetId, VpcId,
     },
     limits::LimitMode,
     platform::PlatformPolicy,
@@ -590,6 +593,13 @@ pub enum Command {
         /// The connection.
         peering: PeeringId,
     },
+    /// Makes, edits, gives away or deletes a network ACL.
+    NetworkAcl {
+        /// The owner.
+        account: AccountId,
+        /// What is to be done.
+        command: AclCommand,
+    },
 }
 
 impl Command {
@@ -674,4 +684,8 @@ pub enum Outcome {
     DeletedPrefixList(Arc<PrefixList>),
     /// The peering connection that was asked for or accepted.
     Peering(PeeringId),
+    /// The new network ACL.
+    NetworkAcl(NetworkAclId),
+    /// The new association of a subnet with its network ACL.
+    AclAssociation(AclAssociationId),
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::{Cidr, Family, Mac},
     ids::{AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
+    network_acl::AclAssociation,
     rule::{PortRange, Rule},
     tags::Tags,
     time::Timestamp,
@@ -281,6 +282,8 @@ pub struct Subnet {
     pub resource_group: String,
     /// The owner's tags.
     pub tags: Tags,
+    /// Its network ACL (EC2).
+    pub acl: Option<AclAssociation>,
     /// When it was made.
     pub created_at: Timestamp,
 }

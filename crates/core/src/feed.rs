@@ -164,6 +164,7 @@ pub fn reason_name(why: &Why) -> &'static str {
         Why::IntraGroup { .. } => "intra-group",
         Why::Rule { .. } => "rule",
         Why::Platform { .. } => "platform",
+        Why::NetworkAcl { .. } => "network-acl",
         Why::Default => "default",
         Why::Spoofed => "spoofed",
         Why::MidStream => "mid-stream",

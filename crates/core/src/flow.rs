@@ -122,6 +122,9 @@ impl Tracker {
 
     /// Judges a packet at an ENI and updates its flow.
     pub fn judge(&mut self, world: &World, eni: &Eni, segment: &Segment, now_s: u64) -> Decision {
+        if let Some(refused) = verdict::refused_by_acl(world, eni, &segment.packet) {
+            return refused;
+        }
         let decided = |action, why| Decision { action, why, revision: world.revision() };
         if let Some(key) = key_of(eni, segment)
             && let Some(decision) = self.continue_flow(world, eni, &key, segment, now_s)
@@ -131,7 +134,7 @@ impl Tracker {
         if self.is_error_of_known(world, eni, segment, now_s) {
             return decided(Action::Allow, Why::KnownFlow);
         }
-        let decision = verdict::decide(world, eni, &segment.packet);
+        let decision = verdict::decide_by_groups(world, eni, &segment.packet);
         if decision.why == Why::Bypass {
             return decision;
         }
@@ -209,7 +212,7 @@ fn rejudge(world: &World, eni: &Eni, flow: &mut Flow) -> Option<Decision> {
         Treatment::Keep if !flow.untracked => return None,
         Treatment::Keep | Treatment::Reevaluate | Treatment::Reset => {}
     }
-    let again = verdict::decide(world, eni, &flow.first);
+    let again = verdict::decide_by_groups(world, eni, &flow.first);
     if again.is_allowed() {
         flow.untracked = verdict::is_untracked(world, eni, &flow.first, &again.why);
     }

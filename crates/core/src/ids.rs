@@ -113,6 +113,15 @@ id!(
 );
 
 id!(
+    /// A network ACL.
+    NetworkAclId
+);
+id!(
+    /// The association of a network ACL with a subnet.
+    AclAssociationId
+);
+
+id!(
     /// A flow log.
     FlowLogId
 );

@@ -8,8 +8,9 @@ use std::{net::Ipv4Addr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, EniId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId},
+    ids::{AccountId, EniId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, NetworkAclId},
     limits::{INSIGHTS_ANALYSES_PER_ACCOUNT_MAX, INSIGHTS_TEXT_CHARACTERS_MAX},
+    network_acl::AclEntry,
     rule::{Direction, PortRange, RuleSpec},
     tags::Tags,
     time::Timestamp,
@@ -132,6 +133,13 @@ pub enum Hop {
         /// The rule that decided, as it was.
         rule: Box<RuleSpec>,
     },
+    /// The network ACL that let it pass.
+    NetworkAcl {
+        /// The ACL.
+        acl: NetworkAclId,
+        /// The entry that decided, as it was.
+        entry: Box<AclEntry>,
+    },
 }
 
 /// Why a packet does not arrive.
@@ -154,6 +162,17 @@ pub enum Obstacle {
         group: GroupId,
         /// The direction.
         direction: Direction,
+    },
+    /// The network ACL of the ENI's subnet drops it, or the answer to it.
+    NetworkAcl {
+        /// The ENI.
+        eni: EniId,
+        /// The ACL.
+        acl: NetworkAclId,
+        /// Into the subnet or out of it.
+        direction: Direction,
+        /// The entry that decided, as it was; `None` is what comes after all of them.
+        entry: Option<Box<AclEntry>>,
     },
     /// The address is not the ENI's.
     ForeignAddress {
@@ -184,6 +203,8 @@ pub struct PathFinding {
     pub packet: Option<PathPacket>,
     /// The places that it passes, in order; none when it does not arrive.
     pub hops: Vec<Hop>,
+    /// The places that the answer passes, likewise.
+    pub hops_back: Vec<Hop>,
     /// Why it does not.
     pub obstacles: Vec<Obstacle>,
 }
@@ -208,6 +229,20 @@ pub struct PathPacket {
     pub source_port: u16,
     /// The port that it goes to.
     pub destination_port: u16,
+}
+
+impl PathPacket {
+    /// What is sent back.
+    #[must_use]
+    pub fn answer(&self) -> Self {
+        let Self { source, destination, source_port, destination_port } = self.clone();
+        Self {
+            source: destination,
+            destination: source,
+            source_port: destination_port,
+            destination_port: source_port,
+        }
+    }
 }
 
 /// An analysis of a path.

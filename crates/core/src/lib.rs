@@ -25,6 +25,7 @@ pub mod flow_log;
 pub mod ids;
 pub mod insights;
 pub mod limits;
+pub mod network_acl;
 pub mod packet;
 pub mod peering;
 pub mod platform;

@@ -73,6 +73,10 @@ pub const FINDING_CHARACTERS_MAX: usize = 1_024;
 pub const SYSTEM_DISK_GIB: std::ops::RangeInclusive<u32> = 1..=2_048;
 /// Active peering connections of a VPC, whatever the quota: the most that Amazon grants.
 pub const VPC_PEERINGS_MAX: u32 = 125;
+/// Network ACLs of a VPC, whatever the quota: one for each subnet.
+pub const HOST_NETWORK_ACLS_PER_VPC_MAX: u32 = 4_096;
+/// Entries of a network ACL in one direction, whatever the quota.
+pub const HOST_ACL_ENTRIES_MAX: u32 = 200;
 /// Accounts on one server.
 pub const ACCOUNTS_MAX: usize = 1_024;
 
@@ -134,6 +138,10 @@ pub struct Limits {
     pub peerings_per_vpc: u32,
     /// Peering connections that an account has asked for and nobody has answered (EC2).
     pub pending_peerings: u32,
+    /// Network ACLs of a VPC, the default one included (EC2).
+    pub network_acls_per_vpc: u32,
+    /// Entries of a network ACL in one direction (EC2).
+    pub acl_entries: u32,
 }
 
 impl Limits {
@@ -170,6 +178,8 @@ impl Limits {
         secondary_enis: 5_000,
         peerings_per_vpc: 50,
         pending_peerings: 25,
+        network_acls_per_vpc: 200,
+        acl_entries: 20,
     };
 
     const EC2: Self = Self {
@@ -195,6 +205,8 @@ impl Limits {
         secondary_enis: 5_000,
         peerings_per_vpc: 50,
         pending_peerings: 25,
+        network_acls_per_vpc: 200,
+        acl_entries: 20,
     };
 
     const HOST: Self = Self {
@@ -220,6 +232,8 @@ impl Limits {
         secondary_enis: HOST_ENIS_MAX,
         peerings_per_vpc: VPC_PEERINGS_MAX,
         pending_peerings: VPC_PEERINGS_MAX,
+        network_acls_per_vpc: HOST_NETWORK_ACLS_PER_VPC_MAX,
+        acl_entries: HOST_ACL_ENTRIES_MAX,
     };
 
     /// How many rules one rule that names a list counts as: EC2 and ECS count the list's capacity.

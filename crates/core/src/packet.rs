@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{GroupId, RuleId},
+    ids::{GroupId, NetworkAclId, RuleId},
     platform::PlatformPolicy,
     rule::{Action, Direction},
     world::Revision,
@@ -112,6 +112,13 @@ pub enum Why {
         /// The policy.
         policy: PlatformPolicy,
     },
+    /// The network ACL of the ENI's subnet denies it, whatever the rules say.
+    NetworkAcl {
+        /// The ACL.
+        acl: NetworkAclId,
+        /// The number of the entry; `None` is what comes after all of them.
+        entry: Option<u16>,
+    },
     /// No rule matched: the flavor's default for the direction.
     Default,
     /// The ENI sent from an address or MAC that is not its own.
@@ -155,6 +162,8 @@ impl fmt::Display for Why {
             Self::IntraGroup { group } => write!(f, "intra-group accept of {group}"),
             Self::Rule { group, rule } => write!(f, "rule {rule} of {group}"),
             Self::Platform { policy } => write!(f, "platform policy {policy}"),
+            Self::NetworkAcl { acl, entry: Some(number) } => write!(f, "entry {number} of network ACL {acl}"),
+            Self::NetworkAcl { acl, entry: None } => write!(f, "no entry of network ACL {acl}"),
             Self::Default => f.write_str("default"),
             Self::Spoofed => f.write_str("source address is not the ENI's"),
             Self::MidStream => f.write_str("TCP without a known flow"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, EniId, GroupId, InstanceId, PeeringId, PrefixListId, RuleId, VpcId},
+    ids::{AccountId, EniId, GroupId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
     rule::{Direction, Protocol, RuleSpec},
     world::{InstanceState, Revision},
 };
@@ -45,6 +45,10 @@ pub enum Kind {
     InsightsPath,
     /// An analysis of a path.
     InsightsAnalysis,
+    /// A network ACL.
+    NetworkAcl,
+    /// The association of a network ACL with a subnet.
+    AclAssociation,
 }
 
 impl std::fmt::Display for Kind {
@@ -67,6 +71,8 @@ impl std::fmt::Display for Kind {
             Self::FlowLog => "flow log",
             Self::InsightsPath => "path",
             Self::InsightsAnalysis => "analysis of a path",
+            Self::NetworkAcl => "network ACL",
+            Self::AclAssociation => "network ACL association",
         })
     }
 }
@@ -148,6 +154,10 @@ pub enum Counted {
     Peerings,
     /// Peering connections that an account has asked for and nobody has answered.
     PendingPeerings,
+    /// Network ACLs of a VPC.
+    NetworkAcls,
+    /// Entries of a network ACL in one direction.
+    AclEntries,
     /// VPCs that a group is associated with.
     VpcsOfGroup,
     /// Flow logs of an account.
@@ -196,6 +206,8 @@ impl std::fmt::Display for Counted {
             Self::GroupsOfSnapshotPolicy => "security groups of one snapshot policy",
             Self::SecondaryEnis => "secondary network interfaces in this region",
             Self::Peerings => "active peering connections of one VPC",
+            Self::NetworkAcls => "network ACLs of one VPC",
+            Self::AclEntries => "entries of one direction of one network ACL",
             Self::PendingPeerings => "peering connections that wait to be accepted",
             Self::FlowLogs => "flow logs of one account",
             Self::FlowLogsOfResource => "flow logs of one VPC, subnet or network interface",
@@ -361,6 +373,40 @@ pub enum Refusal {
         peering: PeeringId,
         /// Where it stands.
         status: String,
+    },
+    /// The network ACL has an entry of this number already.
+    #[error("network ACL `{acl}` has {direction} entry {number} already; replace it, or choose another number")]
+    AclEntryExists {
+        /// The ACL.
+        acl: NetworkAclId,
+        /// The direction.
+        direction: Direction,
+        /// The number.
+        number: u16,
+    },
+    /// The network ACL has no entry of this number.
+    #[error("network ACL `{acl}` has no {direction} entry {number}; list the entries to see their numbers")]
+    NoAclEntry {
+        /// The ACL.
+        acl: NetworkAclId,
+        /// The direction.
+        direction: Direction,
+        /// The number.
+        number: u16,
+    },
+    /// The default ACL goes with its VPC.
+    #[error("network ACL `{acl}` is the default one of its VPC; edit its entries instead")]
+    DefaultAcl {
+        /// The ACL.
+        acl: NetworkAclId,
+    },
+    /// The network ACL and the subnet are in two VPCs.
+    #[error("network ACL `{acl}` and subnet `{subnet}` are in different VPCs; use an ACL of the subnet's VPC")]
+    AclVpc {
+        /// The ACL.
+        acl: NetworkAclId,
+        /// The subnet.
+        subnet: SubnetId,
     },
     /// A subnet has no free address.
     #[error("subnet `{subnet}` has no free private address; use a larger or another subnet")]

@@ -8,10 +8,11 @@ use crate::{
     change::Change,
     flow_log::FlowLog,
     ids::{
-        AccountId, EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, PeeringId, PortListId,
-        PrefixListId, RuleId, SubnetId, VpcId,
+        AccountId, EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, NetworkAclId,
+        PeeringId, PortListId, PrefixListId, RuleId, SubnetId, VpcId,
     },
     insights::{InsightsAnalysis, InsightsPath},
+    network_acl::NetworkAcl,
     peering::Peering,
     refusal::Kind,
     rule::Rule,
@@ -46,6 +47,8 @@ pub enum Resource {
     InsightsAnalysis(InsightsAnalysisId),
     /// A flow log.
     FlowLog(FlowLogId),
+    /// A network ACL.
+    NetworkAcl(NetworkAclId),
 }
 
 /// The kind of such a thing.
@@ -75,11 +78,13 @@ pub enum ResourceKind {
     InsightsAnalysis,
     /// Flow logs.
     FlowLog,
+    /// Network ACLs.
+    NetworkAcl,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Vpc,
         Self::Subnet,
         Self::Instance,
@@ -92,6 +97,7 @@ impl ResourceKind {
         Self::InsightsPath,
         Self::InsightsAnalysis,
         Self::FlowLog,
+        Self::NetworkAcl,
     ];
 
     /// The resource of this kind that an id names, whether it is there or not.
@@ -110,6 +116,7 @@ impl ResourceKind {
             Self::InsightsPath => Resource::InsightsPath(id.into()),
             Self::InsightsAnalysis => Resource::InsightsAnalysis(id.into()),
             Self::FlowLog => Resource::FlowLog(id.into()),
+            Self::NetworkAcl => Resource::NetworkAcl(id.into()),
         }
     }
 
@@ -129,6 +136,7 @@ impl ResourceKind {
                 world.insights_analyses().map(|one| Resource::InsightsAnalysis(one.id.clone())).collect()
             }
             Self::FlowLog => world.flow_logs().map(|one| Resource::FlowLog(one.id.clone())).collect(),
+            Self::NetworkAcl => world.network_acls().map(|one| Resource::NetworkAcl(one.id.clone())).collect(),
             Self::Rule => {
                 let own = world.groups().filter(|group| group.account == *account);
                 own.flat_map(|group| group.rules.keys().cloned().map(Resource::Rule)).collect()
@@ -170,6 +178,7 @@ impl Resource {
             Self::InsightsPath(id) => id.as_str(),
             Self::InsightsAnalysis(id) => id.as_str(),
             Self::FlowLog(id) => id.as_str(),
+            Self::NetworkAcl(id) => id.as_str(),
         }
     }
 
@@ -189,6 +198,7 @@ impl Resource {
             Self::InsightsPath(_) => Kind::InsightsPath,
             Self::InsightsAnalysis(_) => Kind::InsightsAnalysis,
             Self::FlowLog(_) => Kind::FlowLog,
+            Self::NetworkAcl(_) => Kind::NetworkAcl,
         }
     }
 }
@@ -231,6 +241,12 @@ impl World {
             Resource::InsightsPath(id) => bare_labels!(self.insights_path(id)),
             Resource::InsightsAnalysis(id) => bare_labels!(self.insights_analysis(id)),
             Resource::FlowLog(id) => bare_labels!(self.flow_log(id)),
+            Resource::NetworkAcl(id) => self.network_acl(id).map(|one| Labels {
+                account: &one.account,
+                region: self.region_of(&one.vpc),
+                resource_group: "",
+                tags: &one.tags,
+            }),
             Resource::Vpc(id) => labels!(self.vpc(id), one, &one.region),
             Resource::Subnet(id) => labels!(self.subnet(id), one, self.region_of(&one.vpc)),
             Resource::Instance(id) => labels!(self.instance(id), one, self.region_of(&one.vpc)),
@@ -285,6 +301,10 @@ impl World {
             Resource::FlowLog(id) => {
                 let log = self.flow_log(id)?;
                 Some(Change::PutFlowLog(Arc::new(FlowLog { tags, ..FlowLog::clone(log) })))
+            }
+            Resource::NetworkAcl(id) => {
+                let acl = self.network_acl(id)?;
+                Some(Change::PutNetworkAcl(Arc::new(NetworkAcl { tags, ..NetworkAcl::clone(acl) })))
             }
             // A rule is where its group is.
             Resource::Rule(id) => self.rule(id).map(|(group, old)| Change::PutRule {

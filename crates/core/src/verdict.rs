@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::{
     ids::{GroupId, RuleId},
+    network_acl::{self, AclEntry, NetworkAcl},
     packet::{Decision, Packet, Transport, Why},
     rule::{self, Action, Direction, Peer, Rule, RuleSpec, Service},
     world::{Eni, Flavor, Group, World},
@@ -16,8 +17,36 @@ use crate::{
 /// Judges a packet at an ENI as the first of a flow.
 #[must_use]
 pub fn decide(world: &World, eni: &Eni, packet: &Packet) -> Decision {
+    refused_by_acl(world, eni, packet).unwrap_or_else(|| decide_by_groups(world, eni, packet))
+}
+
+/// The same by everything but the network ACL of the subnet: what becomes of a flow once its packets are on their way.
+#[must_use]
+pub fn decide_by_groups(world: &World, eni: &Eni, packet: &Packet) -> Decision {
     let (action, why) = judge(world, eni, packet);
     Decision { action, why, revision: world.revision() }
+}
+
+/// The network ACL that a packet meets, and the entry that decides about it.
+#[must_use]
+pub fn met_acl<'a>(world: &'a World, eni: &Eni, packet: &Packet) -> Option<(&'a NetworkAcl, Option<&'a AclEntry>)> {
+    let (subnet, acl) = world.acl_of(&eni.subnet)?;
+    if is_discovery(packet) || world.bypass().holds(packet) || network_acl::is_neighbour(subnet, packet.peer) {
+        return None;
+    }
+    Some((acl, acl.entries_of(packet.direction).find(|entry| matches(world, eni, &entry.spec, packet))))
+}
+
+/// What the network ACL of the ENI's subnet says to a packet, if it denies it. It is asked about every packet, those of live
+/// flows too (`spec/ec2.md` A3), but for what no rule judges.
+#[must_use]
+pub fn refused_by_acl(world: &World, eni: &Eni, packet: &Packet) -> Option<Decision> {
+    let (acl, decides) = world.is_guarded(&eni.subnet).then(|| met_acl(world, eni, packet)).flatten()?;
+    if decides.is_some_and(|entry| entry.spec.action == Action::Allow) {
+        return None;
+    }
+    let why = Why::NetworkAcl { acl: acl.id.clone(), entry: decides.map(|entry| entry.number) };
+    Some(Decision { action: Action::Deny, why, revision: world.revision() })
 }
 
 fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {

@@ -6,6 +6,7 @@
 //! the same place and can never disagree with the entities.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
@@ -24,9 +25,10 @@ use crate::{
     flow_log::FlowLog,
     ids::{
         AccountId, EniId, FlowLogId, GroupId, HostId, InsightsAnalysisId, InsightsPathId, InstanceId, KeyId,
-        PeeringId, PortListId, PrefixListId, ReportId, RuleId, SubnetId, VpcId,
+        NetworkAclId, PeeringId, PortListId, PrefixListId, ReportId, RuleId, SubnetId, VpcId,
     },
     insights::{InsightsAnalysis, InsightsPath},
+    network_acl::NetworkAcl,
     peering::{Peering, Peerings},
     platform::Platform,
     rule::{Peer, Rule, Service},
@@ -48,6 +50,7 @@ pub struct World {
     pub(crate) keys: OrdMap<KeyId, Arc<AccessKey>>,
     pub(crate) vpcs: OrdMap<VpcId, Arc<Vpc>>,
     pub(crate) peerings: Peerings,
+    pub(crate) network_acls: OrdMap<NetworkAclId, Arc<NetworkAcl>>,
     pub(crate) subnets: OrdMap<SubnetId, Arc<Subnet>>,
     pub(crate) instances: OrdMap<InstanceId, Arc<Instance>>,
     pub(crate) terminated: TerminatedInstances,
@@ -78,6 +81,8 @@ struct Index {
     group_counts: OrdMap<AccountId, usize>,
     /// Of groups whose names are unique in their VPC, whatever their case: those of EC2.
     groups_by_name: OrdMap<(VpcId, String), GroupId>,
+    /// Subnets whose network ACL denies something.
+    guarded: OrdSet<SubnetId>,
     /// The number comes first so that a search seldom has to follow a pointer: see [`search_key`].
     groups_by_rule: OrdSet<(u64, RuleId, GroupId)>,
 }
@@ -153,6 +158,8 @@ impl World {
         key, keys: KeyId => AccessKey;
         /// One VPC.
         vpc, vpcs: VpcId => Vpc;
+        /// One network ACL.
+        network_acl, network_acls: NetworkAclId => NetworkAcl;
         /// One subnet.
         subnet, subnets: SubnetId => Subnet;
         /// One instance.
@@ -196,6 +203,22 @@ impl World {
     pub fn at(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
+    }
+
+    /// Whether the network ACL of a subnet denies something.
+    #[must_use]
+    pub fn is_guarded(&self, subnet: &SubnetId) -> bool {
+        self.index.guarded.contains(subnet)
+    }
+
+    /// The subnets of ENIs that have exactly this group set, and whose network ACL denies something.
+    #[must_use]
+    pub fn guarded_subnets_of(&self, set: &GroupSet) -> BTreeSet<&SubnetId> {
+        if self.index.guarded.is_empty() {
+            return BTreeSet::new();
+        }
+        let enis = self.enis_with(set).filter_map(|id| self.enis.get(id));
+        enis.map(|eni| &eni.subnet).filter(|subnet| self.is_guarded(subnet)).collect()
     }
 
     /// The ENI that has a private address in a VPC.
@@ -371,8 +394,14 @@ impl World {
             Change::DeleteKey(id) => drop(self.keys.remove(id)),
             Change::PutVpc(vpc) => drop(self.vpcs.insert(vpc.id.clone(), Arc::clone(vpc))),
             Change::DeleteVpc(id) => drop(self.vpcs.remove(id)),
-            Change::PutSubnet(subnet) => drop(self.subnets.insert(subnet.id.clone(), Arc::clone(subnet))),
-            Change::DeleteSubnet(id) => drop(self.subnets.remove(id)),
+            Change::PutSubnet(subnet) => {
+                self.subnets.insert(subnet.id.clone(), Arc::clone(subnet));
+                self.note_guard(subnet);
+            }
+            Change::DeleteSubnet(id) => {
+                self.subnets.remove(id);
+                self.index.guarded.remove(id);
+            }
             Change::PutInstance(instance) => {
                 self.instances.insert(instance.id.clone(), Arc::clone(instance));
             }
@@ -415,6 +444,25 @@ impl World {
             }
             Change::PutPeering(peering) => self.put_peering(peering),
             Change::DeletePeering(id) => self.delete_peering(id),
+            Change::PutNetworkAcl(acl) => self.put_network_acl(acl),
+            Change::DeleteNetworkAcl(id) => drop(self.network_acls.remove(id)),
+        }
+    }
+
+    fn put_network_acl(&mut self, acl: &Arc<NetworkAcl>) {
+        self.network_acls.insert(acl.id.clone(), Arc::clone(acl));
+        let has_it = |subnet: &&Arc<Subnet>| subnet.acl.as_ref().is_some_and(|own| own.acl == acl.id);
+        let subnets: Vec<Arc<Subnet>> = self.subnets.values().filter(has_it).cloned().collect();
+        subnets.iter().for_each(|subnet| self.note_guard(subnet));
+    }
+
+    /// Notes whether the ACL of a subnet denies anything.
+    fn note_guard(&mut self, subnet: &Subnet) {
+        let acl = subnet.acl.as_ref().and_then(|own| self.network_acls.get(&own.acl));
+        if acl.is_some_and(|acl| !acl.allows_all(subnet)) {
+            self.index.guarded.insert(subnet.id.clone());
+        } else {
+            self.index.guarded.remove(&subnet.id);
         }
     }
 

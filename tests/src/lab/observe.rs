@@ -80,7 +80,8 @@ impl Counts {
 
     fn reasons_at(&self, eni: &EniId, direction: Direction) -> impl Iterator<Item = Reason> + use<'_> {
         let from = (eni.clone(), direction, Reason::Bypass);
-        let to = (eni.clone(), direction, Reason::PlatformDeny);
+        let last = Reason::ALL.last().copied().unwrap_or(Reason::Bypass);
+        let to = (eni.clone(), direction, last);
         self.reasons.range(from..=to).map(|((_, _, reason), _)| *reason)
     }
 

@@ -54,6 +54,8 @@ impl Touched {
             | Change::PutTerminated(_)
             | Change::DeleteTerminated(_)
             | Change::PutSubnet(_)
+            | Change::PutNetworkAcl(_)
+            | Change::DeleteNetworkAcl(_)
             | Change::DeleteSubnet(_)
             | Change::PutGroup(_)
             | Change::DeleteGroup(_)

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use sekimori_core::{
     address::{Cidr, Family},
+    network_acl::{self, NetworkAcl},
     platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     verdict,
-    world::{Eni, World},
+    world::{Eni, Subnet, World},
 };
 
 use super::{NftError, chain_name, name, sets::Sets};
@@ -36,9 +37,17 @@ pub(super) fn write(
     is_outside: bool,
     sets: &mut Sets,
 ) -> Result<String, NftError> {
-    let text = format!("  chain {} {{\n", chain_name(&eni.id, direction)?);
-    let mut writer = Writer { world, eni, direction, sets, text };
+    let name = chain_name(&eni.id, direction)?;
+    let acl = world.is_guarded(&eni.subnet).then(|| world.acl_of(&eni.subnet)).flatten();
+    let mut writer = Writer { world, eni, direction, sets, text: String::new() };
+    if let Some((subnet, acl)) = acl {
+        writer.network_acl(&name, subnet, acl)?;
+    }
+    writer.text.push_str(&format!("  chain {name} {{\n"));
     writer.discovery();
+    if acl.is_some() {
+        writer.line(&format!("jump {name}-acl"));
+    }
     writer.line("ct state established accept");
     writer.line("ct state related meta l4proto { 1, 58 } accept comment \"errors of known flows\"");
     writer.bypass()?;
@@ -61,10 +70,39 @@ impl Writer<'_> {
     }
 
     fn decide(&mut self, matches: &[String], action: Action, comment: &str) {
+        self.decide_as(verb(action), matches, comment);
+    }
+
+    fn decide_as(&mut self, verb: &str, matches: &[String], comment: &str) {
         for text in matches {
             let gap = if text.is_empty() { "" } else { " " };
-            self.line(&format!("{text}{gap}counter {} comment \"{comment}\"", verb(action)));
+            self.line(&format!("{text}{gap}counter {verb} comment \"{comment}\""));
         }
+    }
+
+    /// The network ACL of the subnet, a chain that every packet goes through before conntrack is asked. What it lets pass goes
+    /// on.
+    fn network_acl(&mut self, chain: &str, subnet: &Subnet, acl: &NetworkAcl) -> Result<(), NftError> {
+        self.text.push_str(&format!("  chain {chain}-acl {{\n"));
+        let id = name("", acl.id.as_str(), "")?;
+        for spec in self.bypassed() {
+            let matches = self.matches(&spec)?;
+            self.decide_as("return", &matches, "bypass set");
+        }
+        for block in network_acl::neighbours(subnet) {
+            let cidr = Cidr::from(block);
+            if let Some(near) = self.peer(&Peer::Cidr(cidr), cidr.family())? {
+                self.decide_as("return", &[near], "within the subnet");
+            }
+        }
+        for entry in acl.entries_of(self.direction) {
+            let verb = if entry.spec.action == Action::Allow { "return" } else { "drop" };
+            let matches = self.matches(&entry.spec)?;
+            self.decide_as(verb, &matches, &format!("entry {} of {id}", entry.number));
+        }
+        self.line(&format!("counter drop comment \"no entry of {id}\""));
+        self.text.push_str("  }\n");
+        Ok(())
     }
 
     /// IPv6 neighbour and router discovery (RFC 4861), and the listener messages that it depends on (RFC 3810).
@@ -73,11 +111,14 @@ impl Writer<'_> {
         self.line("icmpv6 type { 130, 131, 132, 143 } ip6 saddr { ::, fe80::/10 } accept");
     }
 
+    fn bypassed(&self) -> Vec<RuleSpec> {
+        let entries = self.world.bypass().entries().iter().filter(|entry| entry.direction == self.direction);
+        entries.map(sekimori_core::bypass::BypassEntry::as_rule).collect()
+    }
+
     /// A listed entry does not let an ENI send from a foreign address.
     fn bypass(&mut self) -> Result<(), NftError> {
-        let world = self.world;
-        let entries = world.bypass().entries().iter().filter(|entry| entry.direction == self.direction);
-        for spec in entries.map(sekimori_core::bypass::BypassEntry::as_rule).collect::<Vec<_>>() {
+        for spec in self.bypassed() {
             let Peer::Cidr(peer) = spec.peer else { continue };
             let family = peer.family();
             let own = match (self.direction, self.eni.source_check) {

@@ -45,11 +45,17 @@ fn page(report: &Report) -> Page {
     let verdict = if report.allowed { "allowed" } else { "denied" };
     let Report { vpc, from, to, service, revision, .. } = report;
     let (from, to) = (end(from), end(to));
-    Page::default().line(format!("{verdict}: {service} from {from} to {to} in {vpc}, revision {revision}")).table(
-        &["AT", "INTERFACE", "INSTANCE", "DECISION", "REASON"],
-        report.legs.iter().map(leg),
-        "",
-    )
+    let page = Page::default()
+        .line(format!("{verdict}: {service} from {from} to {to} in {vpc}, revision {revision}"))
+        .table(&["AT", "INTERFACE", "INSTANCE", "DECISION", "REASON"], report.legs.iter().map(leg), "");
+    match report.answer_dropped.is_empty() {
+        true => page,
+        false => page.line("the answer to it would be dropped:").table(
+            &["AT", "INTERFACE", "INSTANCE", "DECISION", "REASON"],
+            report.answer_dropped.iter().map(leg),
+            "",
+        ),
+    }
 }
 
 fn end(end: &End) -> String {
@@ -93,6 +99,7 @@ pub(crate) mod tests {
         };
         let why = Why::Rule { group: "sg-1".into(), rule: "sgr-1".into() };
         Report {
+            answer_dropped: Vec::new(),
             allowed: false,
             vpc: "vpc-1".into(),
             from: end("203.0.113.10", "203.0.113.10", false),

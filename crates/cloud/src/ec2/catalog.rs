@@ -130,6 +130,12 @@ pub enum Action {
     StartNetworkInsightsAnalysis,
     DescribeNetworkInsightsAnalyses,
     DeleteNetworkInsightsAnalysis,
+    CreateNetworkAcl,
+    DeleteNetworkAcl,
+    CreateNetworkAclEntry,
+    ReplaceNetworkAclEntry,
+    DeleteNetworkAclEntry,
+    ReplaceNetworkAclAssociation,
 }
 
 /// An operation in the table.
@@ -162,6 +168,19 @@ const POOLS: [Parameter; 4] = [
     refuses("Ipv4NetmaskLength", Integer),
     refuses("Ipv6IpamPoolId", Id),
     refuses("Ipv6NetmaskLength", Integer),
+];
+const ACL_ENTRY: &[Parameter] = &[
+    needs("NetworkAclId", Id),
+    needs("RuleNumber", Integer),
+    needs("Egress", Boolean),
+    needs("Protocol", Choice),
+    needs("RuleAction", Choice),
+    takes("CidrBlock", Address),
+    takes("Ipv6CidrBlock", Address),
+    takes("PortRange.From", Integer),
+    takes("PortRange.To", Integer),
+    takes("Icmp.Type", Integer),
+    takes("Icmp.Code", Integer),
 ];
 const PEERING: [Parameter; 1] = [needs("VpcPeeringConnectionId", Id)];
 const GROUP: [Parameter; 2] = [takes("GroupId", Id), takes("GroupName", Text)];
@@ -492,6 +511,24 @@ pub const OPERATIONS: &[Entry] = &[
         Action::DescribeNetworkAcls,
         "DescribeNetworkAcls",
         &join::<5>(&[&[takes("NetworkAclId.N", Id)], &FILTER, &PARTS]),
+    ),
+    changes(
+        Action::CreateNetworkAcl,
+        "CreateNetworkAcl",
+        &join::<5>(&[&[needs("VpcId", Id), takes("ClientToken", Token)], &TAG_SPECIFICATION]),
+    ),
+    changes(Action::DeleteNetworkAcl, "DeleteNetworkAcl", &[needs("NetworkAclId", Id)]),
+    changes(Action::CreateNetworkAclEntry, "CreateNetworkAclEntry", ACL_ENTRY),
+    changes(Action::ReplaceNetworkAclEntry, "ReplaceNetworkAclEntry", ACL_ENTRY),
+    changes(
+        Action::DeleteNetworkAclEntry,
+        "DeleteNetworkAclEntry",
+        &[needs("NetworkAclId", Id), needs("RuleNumber", Integer), needs("Egress", Boolean)],
+    ),
+    changes(
+        Action::ReplaceNetworkAclAssociation,
+        "ReplaceNetworkAclAssociation",
+        &[needs("AssociationId", Id), needs("NetworkAclId", Id)],
     ),
     reads(
         Action::DescribeInternetGateways,

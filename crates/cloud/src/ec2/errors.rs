@@ -27,6 +27,7 @@ pub enum IdKind {
     PrefixList,
     RouteTable,
     NetworkAcl,
+    AclAssociation,
     Peering,
     FlowLog,
     InsightsPath,
@@ -47,6 +48,7 @@ impl IdKind {
             Self::PrefixList => "pl",
             Self::RouteTable => "rtb",
             Self::NetworkAcl => "acl",
+            Self::AclAssociation => "aclassoc",
             Self::Peering => "pcx",
             Self::FlowLog => "fl",
             Self::InsightsPath => "nip",
@@ -166,8 +168,6 @@ pub enum Fault {
     Interfaces(String),
     /// The main route table of a VPC that there is not.
     UnknownRouteTable(String),
-    /// The default network ACL of a VPC that there is not.
-    UnknownNetworkAcl(String),
     /// A thing of a kind that there are none of here.
     Absent {
         /// Which kind.
@@ -332,9 +332,6 @@ impl Fault {
             Self::UnknownRouteTable(id) => {
                 failure(400, "InvalidRouteTableID.NotFound", format!("The routeTable ID '{id}' does not exist"))
             }
-            Self::UnknownNetworkAcl(id) => {
-                failure(400, "InvalidNetworkAclID.NotFound", format!("The networkAcl ID '{id}' does not exist"))
-            }
             Self::Absent { kind, id } => absent(*kind, id),
         }
     }
@@ -442,6 +439,7 @@ fn malformed(action: Option<Action>, kind: IdKind, id: &str) -> Failure {
         IdKind::PrefixList => failure(400, "InvalidPrefixListId.Malformed", expecting),
         IdKind::RouteTable => failure(400, "InvalidRouteTableId.Malformed", expecting),
         IdKind::NetworkAcl => failure(400, "InvalidNetworkAclId.Malformed", expecting),
+        IdKind::AclAssociation => failure(400, "InvalidAssociationID.NotFound", expecting),
         IdKind::Peering => failure(400, "InvalidVpcPeeringConnectionId.Malformed", expecting),
         IdKind::FlowLog => failure(400, "InvalidFlowLogId.Malformed", expecting),
         IdKind::InsightsPath => failure(400, "InvalidNetworkInsightsPathId.Malformed", expecting),

@@ -179,7 +179,13 @@ pub fn names(action: Action) -> &'static [&'static str] {
         | Action::CreateNetworkInsightsPath
         | Action::DeleteNetworkInsightsPath
         | Action::StartNetworkInsightsAnalysis
-        | Action::DeleteNetworkInsightsAnalysis => &[],
+        | Action::DeleteNetworkInsightsAnalysis
+        | Action::CreateNetworkAcl
+        | Action::DeleteNetworkAcl
+        | Action::CreateNetworkAclEntry
+        | Action::ReplaceNetworkAclEntry
+        | Action::DeleteNetworkAclEntry
+        | Action::ReplaceNetworkAclAssociation => &[],
         Action::DescribeVpcPeeringConnections => &PEERING,
     }
 }

@@ -2,8 +2,8 @@
 
 use sekimori_core::{
     ids::{
-        EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, PeeringId, PrefixListId, RuleId,
-        SubnetId, VpcId,
+        EniId, FlowLogId, GroupId, InsightsAnalysisId, InsightsPathId, InstanceId, NetworkAclId, PeeringId,
+        PrefixListId, RuleId, SubnetId, VpcId,
     },
     time::Timestamp,
     world::VpcAttribute,
@@ -77,8 +77,8 @@ pub enum Query {
     ClassicLinkNames(Listing<VpcId>),
     /// `DescribeRouteTables`: of VPCs, each of which has one.
     RouteTables(Listing<VpcId>),
-    /// `DescribeNetworkAcls`: likewise.
-    NetworkAcls(Listing<VpcId>),
+    /// `DescribeNetworkAcls`.
+    NetworkAcls(Listing<NetworkAclId>),
     /// `DescribeVpcPeeringConnections`.
     Peerings(Listing<PeeringId>),
     /// What is `Describe…`d of a kind of things that there are none of.

@@ -140,6 +140,20 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "InvalidStateTransition",
             format!("Invalid state transition for {peering}, attempted to transition from {status}."),
         ),
+        Refusal::AclEntryExists { number, .. } => failure(
+            400,
+            "NetworkAclEntryAlreadyExists",
+            format!("The network acl entry identified by {number} already exists."),
+        ),
+        Refusal::NoAclEntry { number, .. } => failure(
+            400,
+            "InvalidNetworkAclEntry.NotFound",
+            format!("The specified network acl entry identified by {number} does not exist."),
+        ),
+        Refusal::DefaultAcl { .. } => {
+            failure(400, "CannotDelete", format!("cannot delete default network ACL: {refusal}."))
+        }
+        Refusal::AclVpc { .. } => failure(400, "InvalidParameter", format!("{refusal}.")),
         Refusal::PeerKindFixed { rule } | Refusal::PortsKindFixed { rule } => {
             failure(400, "InvalidParameterValue", format!("Invalid rule type for security group rule '{rule}'."))
         }
@@ -170,6 +184,8 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::FlowLog => ("InvalidFlowLogId.NotFound", "flow log ID"),
         Kind::InsightsPath => ("InvalidNetworkInsightsPathId.NotFound", "network insights path ID"),
         Kind::InsightsAnalysis => ("InvalidNetworkInsightsAnalysisId.NotFound", "network insights analysis ID"),
+        Kind::NetworkAcl => ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
+        Kind::AclAssociation => ("InvalidAssociationID.NotFound", "association ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
         Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot => ("InvalidID", "ID"),
     };
@@ -193,6 +209,8 @@ fn in_use(kind: Kind, id: &str) -> Failure {
         | Kind::Snapshot
         | Kind::FlowLog
         | Kind::InsightsPath
+        | Kind::NetworkAcl
+        | Kind::AclAssociation
         | Kind::InsightsAnalysis => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
     };
     if kind == Kind::InsightsPath {
@@ -255,6 +273,8 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         ),
         Counted::Peerings => ("VpcPeeringConnectionsPerVpcLimitExceeded", format!("{refusal}.")),
         Counted::PendingPeerings => ("OutstandingVpcPeeringConnectionLimitExceeded", format!("{refusal}.")),
+        Counted::NetworkAcls => ("NetworkAclLimitExceeded", format!("{refusal}.")),
+        Counted::AclEntries => ("NetworkAclEntryLimitExceeded", format!("{refusal}.")),
         Counted::FlowLogs | Counted::FlowLogsOfResource => ("FlowLogsLimitExceeded", format!("{refusal}.")),
         Counted::PrefixLists | Counted::GroupsOfPrefixList => ("PrefixListLimitExceeded", format!("{refusal}.")),
         Counted::EntriesOfPrefixList => ("PrefixListMaxEntriesExceeded", format!("{refusal}.")),

@@ -166,6 +166,11 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::PeeringExists { .. } | Refusal::NotAccepter { .. } | Refusal::PeeringState { .. } => {
             failure(403, "OperationDenied", format!("{refusal}."))
         }
+        // Nor does ECS have network ACLs.
+        Refusal::AclEntryExists { .. }
+        | Refusal::NoAclEntry { .. }
+        | Refusal::DefaultAcl { .. }
+        | Refusal::AclVpc { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
     }
 }
 
@@ -205,6 +210,8 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         | Kind::Snapshot
         | Kind::Peering
         | Kind::FlowLog
+        | Kind::NetworkAcl
+        | Kind::AclAssociation
         | Kind::InsightsPath
         | Kind::InsightsAnalysis => failure(404, "InvalidParameter", format!("The specified {kind} does not exist.")),
     }
@@ -246,6 +253,8 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         | Kind::Peering
         | Kind::Snapshot
         | Kind::FlowLog
+        | Kind::NetworkAcl
+        | Kind::AclAssociation
         | Kind::InsightsPath
         | Kind::InsightsAnalysis => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
@@ -292,6 +301,8 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::CommandsTogether
         | Counted::Peerings
         | Counted::PendingPeerings
+        | Counted::NetworkAcls
+        | Counted::AclEntries
         | Counted::SnapshotPolicies
         | Counted::GroupsOfSnapshotPolicy
         | Counted::VpcsOfGroup

@@ -112,6 +112,7 @@ impl Draft<'_> {
             Command::RejectPeering { account, peering } => self.reject_peering(account, peering),
             Command::KeepPeerings => Ok(self.keep_peerings()),
             Command::DeletePeering { account, peering } => self.delete_peering(account, peering),
+            Command::NetworkAcl { account, command } => self.run_acl(account, command),
         }
     }
 }

@@ -15,6 +15,7 @@ mod instance;
 mod interface;
 mod lists;
 mod network;
+mod network_acl;
 mod once;
 mod operator;
 mod peering;

@@ -55,10 +55,13 @@ impl Draft<'_> {
             attributes: VpcAttribute::of_new(),
             created_at: self.context.now,
         };
-        self.put(Change::PutVpc(Arc::new(vpc)));
+        self.put(Change::PutVpc(Arc::new(vpc.clone())));
         match dialect {
             Dialect::Ecs => {}
-            Dialect::Ec2 => drop(self.default_group(account, &id)?),
+            Dialect::Ec2 => {
+                self.default_group(account, &id)?;
+                self.default_acl(&vpc);
+            }
         }
         Ok(Outcome::Vpc(id))
     }
@@ -69,15 +72,18 @@ impl Draft<'_> {
         // What EC2 made with the VPC goes with it.
         let goes = |group: &Group| group.is_default && group.flavor == Flavor::Ec2;
         let inside: Vec<_> = self.world.groups().filter(|group| group.vpc == *id).cloned().collect();
+        let acls: Vec<_> = self.world.network_acls().filter(|acl| acl.vpc == *id).cloned().collect();
+        let acl = || acls.iter().find(|acl| !acl.is_default).map(|acl| acl.id.to_string());
         let group = || inside.iter().find(|group| !goes(group)).map(|group| group.id.to_string());
         let guest = || {
             let mut groups = self.world.groups();
             groups.find(|group| group.also_in.contains(id)).map(|group| group.id.to_string())
         };
-        if let Some(by) = subnet.or_else(group).or_else(guest) {
+        if let Some(by) = subnet.or_else(group).or_else(guest).or_else(acl) {
             return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
         }
         inside.iter().for_each(|group| self.drop_group(group));
+        acls.iter().for_each(|acl| self.put(Change::DeleteNetworkAcl(acl.id.clone())));
         self.end_peerings_of(account, id);
         self.put(Change::DeleteVpc(id.clone()));
         Ok(Outcome::Done)
@@ -109,6 +115,7 @@ impl Draft<'_> {
             ipv6,
             resource_group: vpc.resource_group.clone(),
             tags: tags.clone(),
+            acl: self.default_association(&vpc),
             created_at: self.context.now,
         };
         self.put(Change::PutSubnet(Arc::new(subnet)));

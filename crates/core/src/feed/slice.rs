@@ -132,7 +132,9 @@ impl Slice {
             | Change::PutPortList(_)
             | Change::DeletePortList(_)
             | Change::PutPeering(_)
-            | Change::DeletePeering(_) => true,
+            | Change::DeletePeering(_)
+            | Change::PutNetworkAcl(_)
+            | Change::DeleteNetworkAcl(_) => true,
         }
     }
 }

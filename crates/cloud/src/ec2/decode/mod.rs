@@ -11,6 +11,7 @@ mod instances;
 mod interfaces;
 mod listings;
 mod network;
+mod network_acls;
 mod peerings;
 mod permissions;
 mod prefix_lists;

@@ -54,10 +54,6 @@ pub(super) fn route_tables(scope: &Scope<'_>) -> Result<Query, Fault> {
     of_vpcs(scope, "RouteTableId", IdKind::RouteTable, "routeTableIdSet").map(Query::RouteTables)
 }
 
-pub(super) fn network_acls(scope: &Scope<'_>) -> Result<Query, Fault> {
-    of_vpcs(scope, "NetworkAclId", IdKind::NetworkAcl, "networkAclIdSet").map(Query::NetworkAcls)
-}
-
 /// A listing of what is made with a VPC, by the VPCs that the ids are named after.
 fn of_vpcs(scope: &Scope<'_>, list: &str, kind: IdKind, set: &str) -> Result<Listing<VpcId>, Fault> {
     let Listing { ids, filters, page } = listing::<String>(scope, list, kind, set)?;

@@ -6,8 +6,8 @@ use sekimori_core::{
 };
 
 use super::{
-    flow_logs, groups, insights, instances, interfaces, listings, network, peerings, prefix_lists, rules,
-    scope::Scope, surroundings, tags,
+    flow_logs, groups, insights, instances, interfaces, listings, network, network_acls, peerings, prefix_lists,
+    rules, scope::Scope, surroundings, tags,
 };
 use crate::ec2::{
     catalog::Action,
@@ -88,7 +88,13 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::DescribeVpcClassicLink => Query(surroundings::classic_links),
         Action::DescribeVpcClassicLinkDnsSupport => Query(surroundings::classic_link_names),
         Action::DescribeRouteTables => Query(surroundings::route_tables),
-        Action::DescribeNetworkAcls => Query(surroundings::network_acls),
+        Action::DescribeNetworkAcls => Query(network_acls::list),
+        Action::CreateNetworkAcl => Command(network_acls::create),
+        Action::DeleteNetworkAcl => Command(network_acls::delete),
+        Action::CreateNetworkAclEntry => Command(network_acls::create_entry),
+        Action::ReplaceNetworkAclEntry => Command(network_acls::replace_entry),
+        Action::DeleteNetworkAclEntry => Command(network_acls::delete_entry),
+        Action::ReplaceNetworkAclAssociation => Command(network_acls::replace_association),
         Action::DescribeInternetGateways => Query(|scope| surroundings::nothing(scope, Absent::InternetGateway)),
         Action::DescribeNatGateways => Query(|scope| surroundings::nothing(scope, Absent::NatGateway)),
         Action::DescribeVpcEndpoints => Query(|scope| surroundings::nothing(scope, Absent::VpcEndpoint)),

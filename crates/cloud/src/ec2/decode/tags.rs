@@ -135,6 +135,7 @@ fn resource(scope: &Scope<'_>, id: &str) -> Result<Resource, Fault> {
         (IdKind::Rule, ResourceKind::Rule),
         (IdKind::PrefixList, ResourceKind::PrefixList),
         (IdKind::Peering, ResourceKind::Peering),
+        (IdKind::NetworkAcl, ResourceKind::NetworkAcl),
         (IdKind::FlowLog, ResourceKind::FlowLog),
         (IdKind::InsightsPath, ResourceKind::InsightsPath),
         (IdKind::InsightsAnalysis, ResourceKind::InsightsAnalysis),

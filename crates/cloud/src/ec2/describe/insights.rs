@@ -14,7 +14,7 @@ use sekimori_core::{
 use super::{
     View,
     listing::{Item, named, part},
-    tags,
+    network_acls, tags,
 };
 use crate::{
     ec2::{
@@ -177,6 +177,9 @@ fn analysis(analysis: &InsightsAnalysis, view: &View<'_>) -> Fields {
     let shown = Shown { view, analysis };
     let hops = finding.hops.iter().zip(1_u32..);
     let components = hops.map(|(hop, place)| shown.component(hop, place, (finding.packet.as_ref(), protocol)));
+    let answer = finding.packet.as_ref().map(PathPacket::answer);
+    let back = finding.hops_back.iter().zip(1_u32..);
+    let back = back.map(|(hop, place)| shown.component(hop, place, (answer.as_ref(), protocol)));
     let mut fields: Fields = vec![
         ("networkInsightsAnalysisId", analysis.id.as_str().into()),
         ("networkInsightsAnalysisArn", arn.into()),
@@ -190,8 +193,7 @@ fn analysis(analysis: &InsightsAnalysis, view: &View<'_>) -> Fields {
         fields.push(("statusMessage", finding.failure.as_str().into()));
     }
     fields.push(("forwardPathComponentSet", list("item", components)));
-    // Whatever is let pass is answered: the way back is not asked about.
-    fields.push(("returnPathComponentSet", list::<&str>("item", [])));
+    fields.push(("returnPathComponentSet", list("item", back)));
     fields.push(("explanationSet", list("item", finding.obstacles.iter().map(|one| shown.explanation(one)))));
     fields.push(("alternatePathHintSet", list::<&str>("item", [])));
     fields.push(tags::set(&analysis.tags));
@@ -229,6 +231,10 @@ impl Shown<'_> {
             Hop::Group { group, rule } => {
                 fields.push(("component", self.named(GROUP, group.as_str()).into()));
                 fields.push(("securityGroupRule", self::rule(group, rule).into()));
+            }
+            Hop::NetworkAcl { acl, entry } => {
+                fields.push(("component", self.named(ACL, acl.as_str()).into()));
+                fields.push(("aclRule", network_acls::analysed(entry).into()));
             }
         }
         let header = packet.map(|packet| header(packet, protocol));
@@ -268,6 +274,13 @@ impl Shown<'_> {
                 fields.push(("direction", direction_word(*direction).into()));
                 fields
             }
+            Obstacle::NetworkAcl { eni, acl, direction, entry } => {
+                let mut fields = of("SUBNET_ACL_RESTRICTION", eni);
+                fields.push(("acl", self.named(ACL, acl.as_str()).into()));
+                fields.push(("direction", direction_word(*direction).into()));
+                fields.extend(entry.as_ref().map(|entry| ("aclRule", network_acls::analysed(entry).into())));
+                fields
+            }
             Obstacle::ForeignAddress { eni, address } => {
                 let mut fields = of("ENI_ADDRESS_RESTRICTION", eni);
                 fields.push(("address", address.as_str().into()));
@@ -284,6 +297,7 @@ impl Shown<'_> {
 }
 
 const ENI: &str = "network-interface";
+const ACL: &str = "network-acl";
 const GROUP: &str = "security-group";
 
 fn direction_word(direction: Direction) -> &'static str {

@@ -11,6 +11,7 @@ mod instances;
 mod interfaces;
 mod listing;
 mod network;
+mod network_acls;
 mod peerings;
 mod places;
 mod prefix_lists;
@@ -81,7 +82,7 @@ pub(super) fn answer(call: &Call, query: &Query, view: &View<'_>) -> Result<Fiel
         Query::ClassicLinks(listing) => surroundings::classic_links(call, listing, view),
         Query::ClassicLinkNames(listing) => surroundings::classic_link_names(call, listing, view),
         Query::RouteTables(listing) => surroundings::route_tables(call, listing, view),
-        Query::NetworkAcls(listing) => surroundings::network_acls(call, listing, view),
+        Query::NetworkAcls(listing) => network_acls::network_acls(call, listing, view),
         Query::Nothing(kind) => Ok(surroundings::nothing(*kind)),
     }
 }
@@ -95,6 +96,8 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Rules(ids) => rules::authorized(ids, view),
         Outcome::Revoked(revoked) => rules::revoked(call, revoked),
         Outcome::Eni(id) => interfaces::created(id, view),
+        Outcome::NetworkAcl(id) => network_acls::created(call, id, view),
+        Outcome::AclAssociation(id) => network_acls::associated(id),
         Outcome::Peering(id) => peerings::made(id, view),
         Outcome::Addresses { eni, addresses } => attributes::assigned(eni, addresses),
         Outcome::Done if call.action() == Action::AttachNetworkInterface => interfaces::attached(call),

@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// What has tags, and how EC2 calls it.
-const KINDS: [(ResourceKind, &str); 11] = [
+const KINDS: [(ResourceKind, &str); 12] = [
     (ResourceKind::Instance, "instance"),
     (ResourceKind::Eni, "network-interface"),
+    (ResourceKind::NetworkAcl, "network-acl"),
     (ResourceKind::PrefixList, "prefix-list"),
     (ResourceKind::Group, "security-group"),
     (ResourceKind::Rule, "security-group-rule"),

@@ -103,6 +103,8 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Removed { .. }
         | Outcome::DeletedPrefixList(_)
         | Outcome::Peering(_)
+        | Outcome::NetworkAcl(_)
+        | Outcome::AclAssociation(_)
         | Outcome::FlowLogs { .. }
         | Outcome::InsightsPath(_)
         | Outcome::InsightsAnalysis(_)

@@ -27,7 +27,7 @@ pub(super) fn with_interface() -> (Estate, String, String) {
 fn an_interface_is_made_attached_shown_and_deleted() {
     let (mut estate, eni, instance) = with_interface();
     let shown = estate.succeed(&format!("Action=DescribeNetworkInterfaces&NetworkInterfaceId.1={eni}"));
-    expect!["200 <DescribeNetworkInterfacesResponse><networkInterfaceSet><item><networkInterfaceId>$5</networkInterfaceId><subnetId>$2</subnetId><vpcId>$1</vpcId><description>spare</description><ownerId>123456789012</ownerId><macAddress>16:92:12:48:5c:b3</macAddress><privateIpAddress>10.0.1.20</privateIpAddress><privateDnsName>ip-10-0-1-20.ec2.internal</privateDnsName><sourceDestCheck>true</sourceDestCheck><groupSet><item><groupId>$3</groupId><groupName>web</groupName></item></groupSet><privateIpAddressesSet><item><privateIpAddress>10.0.1.20</privateIpAddress><primary>true</primary></item></privateIpAddressesSet><ipv6AddressesSet></ipv6AddressesSet><interfaceType>interface</interfaceType><status>available</status><availabilityZone>us-east-1a</availabilityZone><requesterManaged>false</requesterManaged><connectionTrackingConfiguration><tcpEstablishedTimeout>432000</tcpEstablishedTimeout><udpStreamTimeout>180</udpStreamTimeout><udpTimeout>30</udpTimeout></connectionTrackingConfiguration><tagSet><item><key>env</key><value>test</value></item></tagSet></item></networkInterfaceSet></DescribeNetworkInterfacesResponse>"].assert_eq(&shown);
+    expect!["200 <DescribeNetworkInterfacesResponse><networkInterfaceSet><item><networkInterfaceId>$5</networkInterfaceId><subnetId>$2</subnetId><vpcId>$1</vpcId><description>spare</description><ownerId>123456789012</ownerId><macAddress>86:82:25:9a:4b:d4</macAddress><privateIpAddress>10.0.1.20</privateIpAddress><privateDnsName>ip-10-0-1-20.ec2.internal</privateDnsName><sourceDestCheck>true</sourceDestCheck><groupSet><item><groupId>$3</groupId><groupName>web</groupName></item></groupSet><privateIpAddressesSet><item><privateIpAddress>10.0.1.20</privateIpAddress><primary>true</primary></item></privateIpAddressesSet><ipv6AddressesSet></ipv6AddressesSet><interfaceType>interface</interfaceType><status>available</status><availabilityZone>us-east-1a</availabilityZone><requesterManaged>false</requesterManaged><connectionTrackingConfiguration><tcpEstablishedTimeout>432000</tcpEstablishedTimeout><udpStreamTimeout>180</udpStreamTimeout><udpTimeout>30</udpTimeout></connectionTrackingConfiguration><tagSet><item><key>env</key><value>test</value></item></tagSet></item></networkInterfaceSet></DescribeNetworkInterfacesResponse>"].assert_eq(&shown);
     let attach = format!(
         "Action=AttachNetworkInterface&NetworkInterfaceId={eni}&InstanceId={instance}&DeviceIndex=1&NetworkCardIndex=0"
     );
@@ -261,14 +261,14 @@ fn interfaces_are_refused() {
             400 InvalidParameterValue: Value ( 0 ) for parameter DeviceIndex is invalid. Expecting a whole number from 1 to 255.
             400 InvalidInstanceID.NotFound: The instance ID &apos;i-0123&apos; does not exist
             400 InvalidNetworkInterfaceID.NotFound: The networkInterface ID &apos;eni-0123&apos; does not exist
-            400 InvalidAttachmentID.NotFound: The attachment &apos;eni-attach-a98690db28eb4ff9f&apos; does not exist.
+            400 InvalidAttachmentID.NotFound: The attachment &apos;eni-attach-d38350dfd07aeb7c7&apos; does not exist.
             400 InvalidNetworkInterfaceAttachmentId.Malformed: Invalid id: &quot;eni-0123&quot; (expecting &quot;eni-attach-...&quot;)
             400 InvalidParameterCombination: No attributes specified.
             400 InvalidParameterCombination: Fields for multiple attribute types specified: change one at a time
             400 InvalidParameterValue: Invalid value &apos;perhaps&apos; for SourceDestCheck.Value. Use true or false.
             400 InvalidGroup.NotFound: The security group &apos;sg-0123&apos; does not exist
             400 MissingParameter: The request must contain the parameter Attachment.AttachmentId
-            400 InvalidAttachmentID.NotFound: The attachment &apos;eni-attach-a98690db28eb4ff9f&apos; does not exist.
+            400 InvalidAttachmentID.NotFound: The attachment &apos;eni-attach-d38350dfd07aeb7c7&apos; does not exist.
             400 InvalidParameterValue: Value ( 1 ) for parameter ConnectionTrackingSpecification.TcpEstablishedTimeout is invalid. Expecting a whole number from 60 to 432000.
             400 InvalidParameterValue: Value ( 1 ) for parameter ConnectionTrackingSpecification.UdpStreamTimeout is invalid. Expecting a whole number from 60 to 180.
             400 InvalidParameterValue: Value ( 1 ) for parameter ConnectionTrackingSpecification.UdpTimeout is invalid. Expecting a whole number from 30 to 60.

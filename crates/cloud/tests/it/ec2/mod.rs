@@ -12,6 +12,7 @@ mod insights;
 mod instances;
 mod interfaces;
 mod network;
+mod network_acls;
 mod paging;
 mod peerings;
 mod prefix_lists;
@@ -38,8 +39,8 @@ use sekimori_core::{
 
 const SIGNED: &str = "AWSAccessKeyId=AKIA1&Signature=s&SignatureMethod=HmacSHA256&SignatureVersion=2\
     &Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 12] =
-    ["vpc-", "subnet-", "sgr-", "sg-", "eni-", "i-", "r-", "pl-", "pcx-", "fl-", "nip-", "nia-"];
+const PREFIXES: [&str; 14] =
+    ["vpc-", "subnet-", "sgr-", "sg-", "eni-", "i-", "r-", "pl-", "pcx-", "fl-", "nip-", "nia-", "aclassoc-", "acl-"];
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
 const OWN: &str = "123456789012";
 

@@ -38,7 +38,7 @@ fn tokens_lead_through_everything_once() {
             400 InvalidParameterValue: Value ( 1001 ) for parameter maxResults is invalid. Expecting a value smaller than 1000.
             400 InvalidParameterValue: Value ( few ) for parameter maxResults is invalid. Expecting a value greater than 5.
             400 InvalidPaginationToken: Next token &apos;garbage&apos; is invalid
-            400 InvalidPaginationToken: Next token &apos;ec3mfNNQWzNbMDAwMDAwMDAwMDE1NDQ1OTk3MjMgc2ctNGM4ZTcyN2YzMmFkNmMzYTg&apos; is invalid
+            400 InvalidPaginationToken: Next token &apos;ec3mfNNQWzNbMDAwMDAwMDAwMDE1NDQ1OTk3MjMgc2ctZGNjNjk1MDVlYmY2MGE0OWI&apos; is invalid
             400 InvalidParameterCombination: The parameter securityGroupIdSet cannot be used with the parameter maxResults
         "#]],
     );

@@ -114,48 +114,6 @@ fn the_main_route_table_of_a_vpc_leads_to_its_inside() {
     );
 }
 
-#[test]
-fn the_default_acl_of_a_vpc_allows_everything() {
-    let mut estate = Estate::furnished();
-    estate.succeed("Action=CreateVpc&CidrBlock=10.1.0.0/16");
-    let default = "Action=DescribeNetworkAcls&Filter.1.Name=default&Filter.1.Value.1=true";
-    estate.check(&format!("{default}&Filter.2.Name=vpc-id&Filter.2.Value.1=$1"), &expect!["200 <DescribeNetworkAclsResponse><networkAclSet><item><networkAclId>acl-c2ba16e19bce068f7</networkAclId><vpcId>$1</vpcId><ownerId>123456789012</ownerId><default>true</default><entrySet><item><ruleNumber>100</ruleNumber><protocol>-1</protocol><ruleAction>allow</ruleAction><egress>true</egress><cidrBlock>0.0.0.0/0</cidrBlock></item><item><ruleNumber>101</ruleNumber><protocol>-1</protocol><ruleAction>allow</ruleAction><egress>true</egress><ipv6CidrBlock>::/0</ipv6CidrBlock></item><item><ruleNumber>32767</ruleNumber><protocol>-1</protocol><ruleAction>deny</ruleAction><egress>true</egress><cidrBlock>0.0.0.0/0</cidrBlock></item><item><ruleNumber>32768</ruleNumber><protocol>-1</protocol><ruleAction>deny</ruleAction><egress>true</egress><ipv6CidrBlock>::/0</ipv6CidrBlock></item><item><ruleNumber>100</ruleNumber><protocol>-1</protocol><ruleAction>allow</ruleAction><egress>false</egress><cidrBlock>0.0.0.0/0</cidrBlock></item><item><ruleNumber>101</ruleNumber><protocol>-1</protocol><ruleAction>allow</ruleAction><egress>false</egress><ipv6CidrBlock>::/0</ipv6CidrBlock></item><item><ruleNumber>32767</ruleNumber><protocol>-1</protocol><ruleAction>deny</ruleAction><egress>false</egress><cidrBlock>0.0.0.0/0</cidrBlock></item><item><ruleNumber>32768</ruleNumber><protocol>-1</protocol><ruleAction>deny</ruleAction><egress>false</egress><ipv6CidrBlock>::/0</ipv6CidrBlock></item></entrySet><associationSet><item><networkAclAssociationId>aclassoc-6d6d899236ca09bf4</networkAclAssociationId><networkAclId>acl-c2ba16e19bce068f7</networkAclId><subnetId>$2</subnetId></item></associationSet><tagSet></tagSet></item></networkAclSet></DescribeNetworkAclsResponse>"]);
-    let without_ipv6 = estate.succeed(&format!("{default}&Filter.2.Name=vpc-id&Filter.2.Value.1=$5"));
-    assert_eq!(without_ipv6.matches("<ruleNumber>").count(), 4, "{without_ipv6}");
-    let id = table(&mut estate, "acl-");
-    for filter in [
-        format!("network-acl-id&Filter.1.Value.1={id}"),
-        format!("association.network-acl-id&Filter.1.Value.1={id}"),
-        "association.association-id&Filter.1.Value.1=aclassoc-*".to_owned(),
-        "association.subnet-id&Filter.1.Value.1=$2".to_owned(),
-        "owner-id&Filter.1.Value.1=123456789012".to_owned(),
-        "entry.cidr&Filter.1.Value.1=0.0.0.0/0".to_owned(),
-        "entry.ipv6-cidr&Filter.1.Value.1=::/0".to_owned(),
-        "entry.egress&Filter.1.Value.1=false".to_owned(),
-        "entry.protocol&Filter.1.Value.1=-1".to_owned(),
-        "entry.rule-action&Filter.1.Value.1=deny".to_owned(),
-        "entry.rule-number&Filter.1.Value.1=32768".to_owned(),
-    ] {
-        let told = estate.succeed(&format!("Action=DescribeNetworkAcls&Filter.1.Name={filter}"));
-        assert!(told.contains(&format!("<networkAclId>{id}</networkAclId>")), "{filter}: {told}");
-    }
-    for filter in
-        ["entry.icmp.code", "entry.icmp.type", "entry.port-range.from", "entry.port-range.to", "tag-key", "tag:Name"]
-    {
-        let told = estate.succeed(&format!("Action=DescribeNetworkAcls&Filter.1.Name={filter}&Filter.1.Value.1=*"));
-        assert!(told.contains("<networkAclSet></networkAclSet>"), "{filter}: {told}");
-    }
-    assert!(estate.succeed(&format!("Action=DescribeNetworkAcls&NetworkAclId.1={id}")).contains("<vpcId>$1</vpcId>"));
-    estate.refused(
-        "Action=DescribeNetworkAcls&NetworkAclId.1=acl-0123
-         Action=DescribeNetworkAcls&NetworkAclId.1=rtb-0123",
-        &expect![[r#"
-            400 InvalidNetworkAclID.NotFound: The networkAcl ID &apos;acl-0123&apos; does not exist
-            400 InvalidNetworkAclId.Malformed: Invalid id: &quot;rtb-0123&quot; (expecting &quot;acl-...&quot;)
-        "#]],
-    );
-}
-
 /// The id of what is made with the first VPC.
 fn table(estate: &mut Estate, prefix: &str) -> String {
     estate.ids[0].replace("vpc-", prefix)
