@@ -27,6 +27,7 @@
 #define ENI_SOURCE_CHECK 2
 #define ENI_KEEP 4
 #define ENI_RESET 8
+#define ENI_SENDER_GROUPS 16
 
 union ip {
 	__u8 bytes[16];
@@ -100,6 +101,10 @@ struct flow_key4 {
 #define FLOW_EGRESS 1
 #define FLOW_UNTRACKED 2
 #define FLOW_V6 4
+#define FLOW_FORWARDED 8
+#define FLOW_FOREIGN 16
+
+#define MARK_FORWARDED 0x10000000u
 
 /* In a flow's stamp, beside the policy's version and the membership epoch. */
 #define STAMP_INGRESS (1ull << 30) /* packets to the ENI pass the network ACL */

@@ -23,6 +23,7 @@ struct scratch {
 	struct tuple quoted;
 	struct flow_key quoted_key;
 	struct fragment_key fragment;
+	__u32 foreign; /* whether the ENI has it from another, or for another */
 };
 
 struct {
@@ -204,6 +205,28 @@ static __always_inline int still_allowed(const struct eni *eni, const struct flo
 	flow->flags = finding->untracked ? flow->flags | FLOW_UNTRACKED : flow->flags & ~FLOW_UNTRACKED;
 	flow->stamp = finding->stamp;
 	return 1;
+}
+
+/*
+ * Tells the ENI that a packet goes to whether the one that sends it had it from another. Marks live within a router; what comes
+ * in has none, or one that is not ours to believe.
+ */
+static __always_inline void mark_sender(struct __sk_buff *skb, int foreign)
+{
+	__u32 mark = (skb->mark & ~MARK_FORWARDED) | (foreign ? MARK_FORWARDED : 0);
+
+	if (mark != skb->mark)
+		skb->mark = mark;
+}
+
+/* Whether an ENI's end of a packet is not its own address, which only one without a source check sends from. */
+static __always_inline int is_foreign(const struct eni *eni, const struct tuple *tuple)
+{
+	struct member *local;
+
+	if (eni->flags & ENI_SOURCE_CHECK)
+		return 0;
+	return member_of(eni->vpc, &tuple->local, &local) < 0 || !local || local->eni != tuple->eni;
 }
 
 static __always_inline void fragment_key_of(struct scratch *work)

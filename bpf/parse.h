@@ -42,6 +42,7 @@ struct tuple {
 	__u8 direction;
 	__u8 v6;
 	__u8 has_ports;
+	__u8 forwarded; /* it comes from no group: whoever sent it had it from another */
 };
 
 struct packet {
@@ -274,6 +275,7 @@ static __always_inline void first_of_flow(const struct flow_key *key, __u8 flags
 	tuple->protocol = key->protocol;
 	tuple->direction = flags & FLOW_EGRESS ? EGRESS : INGRESS;
 	tuple->v6 = flags & FLOW_V6 ? 1 : 0;
+	tuple->forwarded = flags & FLOW_FORWARDED ? 1 : 0;
 	tuple->has_ports = key->protocol == PROTO_TCP || key->protocol == PROTO_UDP;
 	if (tuple->has_ports) {
 		tuple->source_port = flags & FLOW_EGRESS ? key->local_port : key->peer_port;

@@ -413,7 +413,7 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 	finding->reason = REASON_CHANGING;
 	if (member_of(eni->vpc, &tuple->local, &local) < 0)
 		return 0;
-	if ((asks_groups(tuple, (__u32)policy) || (next && asks_groups(tuple, (__u32)next))) &&
+	if (!tuple->forwarded && (asks_groups(tuple, (__u32)policy) || (next && asks_groups(tuple, (__u32)next))) &&
 	    member_of(eni->vpc, &tuple->peer, &peer) < 0)
 		return 0;
 	finding->own = local && local->eni == tuple->eni;

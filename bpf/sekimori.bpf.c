@@ -108,6 +108,8 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 	if (!still_allowed(eni, key, flow, work))
 		return end_flow(eni, key, flow);
 	flow->stamp = cleared(*(volatile __u64 *)&flow->stamp, &work->clearance);
+	if (!(flow->flags & FLOW_FOREIGN) != !work->foreign)
+		flow->flags ^= FLOW_FOREIGN;
 	work->finding.rule = 0;
 	advance(flow, skb, packet->tuple.direction, packet->tcp_flags, now);
 	return REASON_KNOWN_FLOW;
@@ -153,7 +155,8 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scra
 	flow->seen_ns = now;
 	flow->rule = finding->rule;
 	flow->flags = (tuple->direction == EGRESS ? FLOW_EGRESS : 0) | (tuple->v6 ? FLOW_V6 : 0) |
-		      (finding->untracked ? FLOW_UNTRACKED : 0);
+		      (finding->untracked ? FLOW_UNTRACKED : 0) | (tuple->forwarded ? FLOW_FORWARDED : 0) |
+		      (work->foreign ? FLOW_FOREIGN : 0);
 	flow->packets[0] = segments_of(skb);
 	flow->bytes[0] = skb->len;
 	error = insert_flow(&work->key, flow, tuple->v6);
@@ -189,6 +192,7 @@ static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct 
 	enum reason reason = REASON_NO_POLICY;
 	int has_key;
 
+	work->foreign = is_foreign(eni, &packet->tuple);
 	if (packet->fragment_later)
 		return judge_fragment(work, now);
 	if (parse_transport(skb, packet) < 0)
@@ -300,9 +304,14 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 		__builtin_memset(&work->packet, 0, sizeof(work->packet));
 		work->packet.tuple.eni = slot;
 		work->packet.tuple.direction = direction;
+		work->packet.tuple.forwarded = direction == INGRESS && (eni->flags & ENI_SENDER_GROUPS) &&
+					       (skb->mark & MARK_FORWARDED);
 		work->finding.rule = 0;
+		work->foreign = 0;
 		reason = judge_frame(skb, eni, work, standing);
 		rule = work->finding.rule;
+		if (direction == EGRESS)
+			mark_sender(skb, work->foreign);
 	}
 	count(skb, eni ? slot : 0, direction, reason, rule);
 	if (reason == REASON_FLOW_ENDED && eni && work && (eni->flags & ENI_RESET) &&

@@ -131,13 +131,13 @@ impl Lab {
     fn empty_ns(&self) -> anyhow::Result<f64> {
         let program: &SchedClassifier = self.empty.program("empty").context("no empty program")?.try_into()?;
         let fd = std::os::fd::AsFd::as_fd(program.fd()?);
-        let ns = sys::test_run(fd, &[0; 64], LOOPBACK, REPEAT)?.duration_ns;
+        let ns = sys::test_run(fd, (&[0; 64], 0), LOOPBACK, REPEAT)?.duration_ns;
         Ok(f64::from(ns))
     }
 
     fn run(&self, frame: &[u8], repeat: u32, action: i32) -> anyhow::Result<f64> {
         let (to_eni, _) = self.plane.kernel.programs();
-        let run = sys::test_run(to_eni, frame, LOOPBACK, repeat)?;
+        let run = sys::test_run(to_eni, (frame, 0), LOOPBACK, repeat)?;
         anyhow::ensure!(run.action == action, "a packet was judged {} instead of {action}", run.action);
         Ok(f64::from(run.duration_ns))
     }
@@ -206,7 +206,7 @@ impl Flow {
             true => Transport::Tcp { source, destination },
             false => Transport::Udp { source, destination },
         };
-        let packet = Packet { direction: Direction::Ingress, local, peer: self.peer, transport };
+        let packet = Packet { direction: Direction::Ingress, local, peer: self.peer, transport, is_forwarded: false };
         frame(&Segment { packet, flags, icmp_id: 0, quoted: None }, pair.server.mac)
     }
 }

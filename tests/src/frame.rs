@@ -14,7 +14,7 @@ pub const ROUTER_MAC: [u8; 6] = [0xee, 0xff, 0xff, 0xff, 0xff, 0xfe];
 /// A frame as it passes the host side of an ENI's interface.
 #[must_use]
 pub fn frame(segment: &Segment, eni_mac: [u8; 6]) -> Vec<u8> {
-    let Packet { direction, local, peer, transport } = segment.packet;
+    let Packet { direction, local, peer, transport, is_forwarded: _ } = segment.packet;
     let (from, to, source, destination) = match direction {
         Direction::Ingress => (ROUTER_MAC, eni_mac, peer, local),
         Direction::Egress => (eni_mac, ROUTER_MAC, local, peer),

@@ -189,7 +189,7 @@ fn packet_of(head: &[u8]) -> Packet {
         protocol => Transport::Other { protocol },
     };
     let direction = if at(0) & 1 == 0 { Direction::Ingress } else { Direction::Egress };
-    Packet { direction, local: address(8), peer: address(12), transport }
+    Packet { direction, local: address(8), peer: address(12), transport, is_forwarded: false }
 }
 
 /// Four bytes as the first and last of sixteen.
@@ -213,7 +213,8 @@ fn follow(mut world: World, mut tables: Tables, changes: &[Change]) {
     for eni in world.enis() {
         for local in &eni.addresses {
             let transport = Transport::Tcp { source: 50_000, destination: 443 };
-            let packet = Packet { direction: Direction::Ingress, local: *local, peer: *local, transport };
+            let packet =
+                Packet { direction: Direction::Ingress, local: *local, peer: *local, transport, is_forwarded: false };
             let _ = verdict::decide(&world, eni, &packet);
         }
     }

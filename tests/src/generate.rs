@@ -301,7 +301,8 @@ impl Universe {
             peer = self.address(family);
         }
         let transport = self.transport(family);
-        Packet { direction, local, peer, transport }
+        let is_forwarded = direction == Direction::Ingress && self.chooser.one_in(6);
+        Packet { direction, local, peer, transport, is_forwarded }
     }
 
     /// A packet with all that live flows look at.

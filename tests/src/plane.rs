@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use nix::mount::{MntFlags, umount2};
 use sekimori_agent::bpf::{AttachMode, DataPlane, maps::BPFFS, sys};
 use sekimori_compile::{
-    abi::{FlowKey, PortKey, Reason, address_bytes},
+    abi::{FlowKey, MARK_FORWARDED, PortKey, Reason, address_bytes},
     tables::{Adopted, Tables},
 };
 use sekimori_core::{
@@ -105,7 +105,8 @@ impl TestPlane {
         let Some(slot) = self.tables.eni_slot(&eni.id) else { return Ok(None) };
         let frame = frame(segment, eni.mac.0);
         let direction = segment.packet.direction;
-        self.run(eni, slot, direction, &frame)
+        let mark = if segment.packet.is_forwarded { MARK_FORWARDED } else { 0 };
+        self.run_marked(eni, slot, direction, (&frame, mark))
     }
 
     /// Makes the interface of test runs that of an ENI.
@@ -129,11 +130,21 @@ impl TestPlane {
         direction: Direction,
         frame: &[u8],
     ) -> anyhow::Result<Option<(bool, Reason)>> {
+        self.run_marked(eni, slot, direction, (frame, 0))
+    }
+
+    fn run_marked(
+        &mut self,
+        eni: &Eni,
+        slot: u32,
+        direction: Direction,
+        (frame, mark): (&[u8], u32),
+    ) -> anyhow::Result<Option<(bool, Reason)>> {
         self.bind(eni)?;
         let before = self.plane.reason_counts(slot)?;
         let (to_eni, from_eni) = self.plane.programs();
         let program = if direction == Direction::Ingress { to_eni } else { from_eni };
-        let result = sys::test_run(program, frame, LOOPBACK, 1).context("the test run failed")?;
+        let result = sys::test_run(program, (frame, mark), LOOPBACK, 1).context("the test run failed")?;
         let after = self.plane.reason_counts(slot)?;
         let counted = after.into_iter().find(|(side, reason, count)| {
             let old = before.iter().find(|(s, r, _)| (s, r) == (side, reason)).map_or(0, |(_, _, count)| *count);

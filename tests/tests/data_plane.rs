@@ -222,6 +222,7 @@ fn answer(old: &Segment, fresh: &Segment) -> Segment {
     use sekimori_core::packet::Transport;
     let mut packet = old.packet;
     packet.direction = packet.direction.reverse();
+    packet.is_forwarded = fresh.packet.is_forwarded && packet.direction == sekimori_core::rule::Direction::Ingress;
     packet.transport = match packet.transport {
         Transport::Tcp { source, destination } => Transport::Tcp { source: destination, destination: source },
         Transport::Udp { source, destination } => Transport::Udp { source: destination, destination: source },

@@ -1,7 +1,20 @@
 //! The EC2 API, from the query to packets: the web server of the cloud's rule reference, and the default egress rule.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
 use expect_test::expect;
-use sekimori_tests::lab::Lab;
+use sekimori_compile::abi::Reason;
+use sekimori_core::{address::Family, rule::Direction};
+use sekimori_tests::lab::{
+    Lab,
+    frames::{Frame, frame},
+    pause,
+};
 
 const WORLD: &str = "&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=::/0";
 
@@ -201,4 +214,60 @@ fn an_associated_group_decides_at_interfaces_of_the_other_vpc() {
         c -> d tcp/80: dropped [c: allow birth] [d: default deny]
         e -> d tcp/80: passes [e: allow birth] [d: allow itself]
     "#]]);
+}
+
+/// A datagram that `by` sends with the source address of `from`.
+fn forward(lab: &Lab, (by, from, to): (&str, &str, &str), port: u16, family: Family) {
+    let (by, from, to) = (lab.host(by), lab.host(from), lab.host(to));
+    let ends = (SocketAddr::new(from.address(family), 4_000), SocketAddr::new(to.address(family), port));
+    by.link().send(&frame(Frame::Datagram(port), by.mac, ends)).expect("a frame is sent");
+}
+
+/// Waits until so many packets were counted.
+fn counted(lab: &mut Lab, instance: &str, reason: Reason, expected: u64) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while lab.count(instance, Direction::Ingress, reason) != expected {
+        let found = lab.count(instance, Direction::Ingress, reason);
+        assert!(Instant::now() < until, "{found} packets at {instance} are {reason:?}, not {expected}");
+        pause(Duration::from_millis(5));
+    }
+}
+
+/// The middlebox note of the rule reference (seed 002): what an instance forwards does not match a rule that names the group of who
+/// sent it first; a rule with addresses it does.
+#[test]
+fn a_forwarded_packet_comes_from_no_group() {
+    let Some(mut lab) = Lab::of(
+        "group app ec2
+         group middle ec2
+         group db ec2
+         instance a app
+         instance m middle
+         instance b db",
+    ) else {
+        return;
+    };
+    lab.settle_in_a_region();
+    let (app, db, eni) = (lab.group_id("app"), lab.group_id("db"), lab.eni("m").id.clone());
+    lab.ec2(
+        &format!("Action=ModifyNetworkInterfaceAttribute&NetworkInterfaceId={eni}&SourceDestCheck.Value=false"),
+        "",
+    );
+    let udp = |port: u16| {
+        format!("IpPermissions.1.IpProtocol=udp&IpPermissions.1.FromPort={port}&IpPermissions.1.ToPort={port}")
+    };
+    let to = format!("Action=AuthorizeSecurityGroupIngress&GroupId={db}");
+    lab.ec2(&format!("{to}&{}&IpPermissions.1.Groups.1.GroupId={app}", udp(53)), "from-app");
+    lab.ec2(&format!("{to}&{}{WORLD}", udp(54)), "from-all");
+    for (family, before) in [(Family::V4, 0), (Family::V6, 1)] {
+        // The second one is part of a flow that the middlebox's interface knows.
+        for times in [1, 2] {
+            forward(&lab, ("m", "a", "b"), 53, family);
+            counted(&mut lab, "b", Reason::DefaultDeny, 2 * before + times);
+        }
+        forward(&lab, ("m", "a", "b"), 54, family);
+        counted(&mut lab, "b", Reason::RuleAllow, 2 * before + 1);
+        forward(&lab, ("a", "a", "b"), 53, family);
+        counted(&mut lab, "b", Reason::RuleAllow, 2 * before + 2);
+    }
 }

@@ -40,6 +40,7 @@ fn datagram(eni: &Eni, number: u32) -> Segment {
         local: eni.addresses[0],
         peer: IpAddr::V4(Ipv4Addr::from(0xcb00_7100 + (number >> 16))),
         transport: Transport::Udp { source: number as u16, destination: 9 },
+        is_forwarded: false,
     };
     Segment { packet, flags: TcpFlags::default(), icmp_id: 0, quoted: None }
 }
@@ -56,7 +57,7 @@ fn a_full_table_refuses_new_flows_only() {
     plane.plane.rebind(&eni.id, Some(port)).expect("the port is bound");
     let (_, from_eni) = plane.plane.programs();
     for number in 0..HOST_FLOWS_MAX {
-        let run = sys::test_run(from_eni, &frame(&datagram(&eni, number), eni.mac.0), 1, 1).expect("it runs");
+        let run = sys::test_run(from_eni, (&frame(&datagram(&eni, number), eni.mac.0), 0), 1, 1).expect("it runs");
         assert_eq!(run.action, -1, "flow {number} is refused though there is room");
     }
     let refused = plane.judge(&eni, &datagram(&eni, HOST_FLOWS_MAX)).expect("it runs");

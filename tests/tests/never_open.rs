@@ -194,8 +194,15 @@ fn is_allowed(lab: &Lab, from: &str, to: &str, port: u16) -> bool {
     let (from, to) = (lab.eni(from), lab.eni(to));
     let passes = |(transport, at): (Transport, usize)| {
         let (source, destination) = (from.addresses[at], to.addresses[at]);
-        let egress = Packet { direction: Direction::Egress, local: source, peer: destination, transport };
-        let ingress = Packet { direction: Direction::Ingress, local: destination, peer: source, transport };
+        let egress =
+            Packet { direction: Direction::Egress, local: source, peer: destination, transport, is_forwarded: false };
+        let ingress = Packet {
+            direction: Direction::Ingress,
+            local: destination,
+            peer: source,
+            transport,
+            is_forwarded: false,
+        };
         [(&from, egress), (&to, ingress)]
             .iter()
             .all(|(eni, packet)| verdict::decide(lab.world(), eni, packet).is_allowed())

@@ -154,7 +154,8 @@ fn acl_of(world: &World, report: &Report, at: (Direction, &EniId), transport: Op
     let (direction, eni) = (at.0, world.eni(at.1)?);
     let is_source = report.from.eni.as_ref() == Some(at.1);
     let (own, other) = if is_source { (&report.from, &report.to) } else { (&report.to, &report.from) };
-    let packet = Packet { direction, local: own.address, peer: other.address, transport: transport? };
+    let packet =
+        Packet { direction, local: own.address, peer: other.address, transport: transport?, is_forwarded: false };
     let (acl, entry) = verdict::met_acl(world, eni, &packet)?;
     Some(Hop::NetworkAcl { acl: acl.id.clone(), entry: Box::new(entry?.clone()) })
 }

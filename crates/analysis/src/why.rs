@@ -205,7 +205,7 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
     let back = back.into_iter().filter_map(|(eni, direction)| {
         let (local, peer) =
             if direction == Direction::Egress { (destination.0, source.0) } else { (source.0, destination.0) };
-        let packet = Packet { direction, local, peer, transport: answer_to(transport)? };
+        let packet = Packet { direction, local, peer, transport: answer_to(transport)?, is_forwarded: false };
         let decision = verdict::refused_by_acl(world, eni?, &packet)?;
         Some(leg_of(world, eni?, &packet, decision))
     });
@@ -352,7 +352,7 @@ fn common_family(question: &Question, transport: Transport, from: &Found, to: &F
 
 fn leg(world: &World, eni: &Eni, way: (Direction, IpAddr, IpAddr), transport: Transport) -> Leg {
     let (direction, local, peer) = way;
-    let packet = Packet { direction, local, peer, transport };
+    let packet = Packet { direction, local, peer, transport, is_forwarded: false };
     leg_of(world, eni, &packet, verdict::decide(world, eni, &packet))
 }
 

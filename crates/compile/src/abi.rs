@@ -38,6 +38,9 @@ pub const ENI_KEEP: u32 = 1 << 2;
 /// Live TCP flows that a change ends are reset.
 pub const ENI_RESET: u32 = 1 << 3;
 
+/// What another ENI forwarded to this one comes from no group (EC2).
+pub const ENI_SENDER_GROUPS: u32 = 1 << 4;
+
 /// One interface, in the array `enis`: one cache line, which every packet reads.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,6 +190,13 @@ pub const FLOW_EGRESS: u8 = 1;
 pub const FLOW_UNTRACKED: u8 = 1 << 1;
 /// Flow flag: IPv6.
 pub const FLOW_V6: u8 = 1 << 2;
+/// Flow flag: the packet that began it was forwarded to an ENI whose peers' groups are those of the sender.
+pub const FLOW_FORWARDED: u8 = 1 << 3;
+/// Flow flag: the ENI forwards it, from an address that is not its own.
+pub const FLOW_FOREIGN: u8 = 1 << 4;
+
+/// In the mark of a packet within a router: an ENI sent it from an address that is none of its own.
+pub const MARK_FORWARDED: u32 = 1 << 28;
 
 /// Flow progress: a packet came the other way.
 pub const FLOW_ANSWERED: u8 = 1;
@@ -220,7 +230,7 @@ pub struct Flow {
     pub seen_ns: u64,
     /// Counter slot of the rule that admitted it; 0 is a default.
     pub rule: u32,
-    /// `FLOW_EGRESS`, `FLOW_UNTRACKED`, `FLOW_V6`.
+    /// `FLOW_EGRESS`, `FLOW_UNTRACKED`, `FLOW_V6`, `FLOW_FORWARDED`, `FLOW_FOREIGN`.
     pub flags: u8,
     /// Progress.
     pub progress: u8,

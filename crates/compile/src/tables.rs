@@ -1,5 +1,6 @@
 //! The tables of one host: they follow a world commit by commit, and each step says what to write.
 
+mod flags;
 mod renew;
 
 use std::{
@@ -13,7 +14,7 @@ use sekimori_core::{
     ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, SubnetId, VpcId},
     packet::{Packet, Why},
     platform::PlatformPolicy,
-    world::{self, GroupSet, Referent, Timeouts, Treatment, World, group_set},
+    world::{self, GroupSet, Referent, Timeouts, World, group_set},
 };
 
 use crate::{
@@ -256,11 +257,12 @@ impl Tables {
         let policy = self.policies.values().find(|policy| policy.id == entry.policy)?;
         let own = self.members.get(&address_key(entry.vpc, packet.local));
         let peer = self.members.get(&address_key(entry.vpc, packet.peer));
+        let is_named = !packet.is_forwarded || entry.flags & abi::ENI_SENDER_GROUPS == 0;
         let ends = Ends {
             policy: &policy.words,
             source_check: entry.flags & abi::ENI_SOURCE_CHECK != 0,
             is_own: own.is_some_and(|member| member.eni == Some(slot)),
-            peer_groups: peer.map(|member| member.groups.as_slice()).unwrap_or_default(),
+            peer_groups: peer.filter(|_| is_named).map(|member| member.groups.as_slice()).unwrap_or_default(),
         };
         Some(interpret::judge(&ends, packet))
     }
@@ -479,14 +481,8 @@ impl Tables {
         let place = Place::of(&self.world, eni);
         let policy = self.policies.get(&place).map(|policy| policy.id);
         let (Some(policy), Some(vpc)) = (policy, self.vpcs.get(&eni.vpc)) else { return };
-        let treatment = match self.world.treatment_of(eni) {
-            Treatment::Reevaluate => 0,
-            Treatment::Keep => abi::ENI_KEEP,
-            Treatment::Reset => abi::ENI_RESET,
-        };
-        let check = if eni.source_check { abi::ENI_SOURCE_CHECK } else { 0 };
         let (id, mac, timeouts) = (eni.id.clone(), eni.mac.0, eni.timeouts);
-        let entry = EniEntry { id, vpc, policy, flags: treatment | check, mac, timeouts };
+        let entry = EniEntry { id, vpc, policy, flags: flags::flags_of(&self.world, eni), mac, timeouts };
         if self.entries.get(&slot) != Some(&entry) {
             delta.enis.push((slot, Some(entry.clone())));
             self.entries.insert(slot, entry);

@@ -269,7 +269,7 @@ fn begins_connection(flags: TcpFlags) -> bool {
 /// neither a query nor the answer to one.
 #[must_use]
 pub fn key_of(eni: &Eni, segment: &Segment) -> Option<FlowKey> {
-    let Packet { direction, local, peer, transport } = segment.packet;
+    let Packet { direction, local, peer, transport, is_forwarded: _ } = segment.packet;
     let (local_port, peer_port) = match (transport, direction) {
         (Transport::Tcp { source, destination } | Transport::Udp { source, destination }, Direction::Ingress) => {
             (destination, source)
@@ -298,7 +298,7 @@ fn quoted_key(eni: &Eni, segment: &Segment) -> Option<FlowKey> {
         Direction::Ingress => (Direction::Egress, quoted.source, quoted.destination),
         Direction::Egress => (Direction::Ingress, quoted.destination, quoted.source),
     };
-    let packet = Packet { direction, local, peer, transport: quoted.transport };
+    let packet = Packet { direction, local, peer, transport: quoted.transport, is_forwarded: false };
     key_of(eni, &Segment { packet, flags: TcpFlags::default(), icmp_id: quoted.icmp_id, quoted: None })
 }
 

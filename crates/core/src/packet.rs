@@ -85,6 +85,10 @@ pub struct Packet {
     pub peer: IpAddr,
     /// Protocol, ports, type and code.
     pub transport: Transport,
+    /// Whether the ENI that sent it had it from another: its source is none of that ENI's addresses. Only the hosts that both
+    /// are on can tell (EC2; seed 002: a packet that a middlebox forwards is from no group).
+    #[serde(default)]
+    pub is_forwarded: bool,
 }
 
 /// Why a packet was allowed or denied.

@@ -59,7 +59,7 @@ fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
     if let Some(policy) = world.platform().decides(world.vpc(&eni.vpc).map(|vpc| &**vpc), packet) {
         return (policy.action(), Why::Platform { policy });
     }
-    if let Some(group) = shared_accepting_group(world, eni, packet.peer) {
+    if let Some(group) = shared_accepting_group(world, eni, packet) {
         return (Action::Allow, Why::IntraGroup { group });
     }
     if let Some((group, rule)) = first_match(world, eni, packet) {
@@ -104,8 +104,8 @@ fn may_send_unjudged(eni: &Eni, local: IpAddr) -> bool {
 }
 
 /// Step 3: the first group, by id, that both ends carry and whose inner access is Accept.
-fn shared_accepting_group(world: &World, eni: &Eni, peer: IpAddr) -> Option<GroupId> {
-    let peer = world.eni_seen_from(&eni.vpc, peer)?;
+fn shared_accepting_group(world: &World, eni: &Eni, packet: &Packet) -> Option<GroupId> {
+    let peer = peer_of(world, eni, packet)?;
     let shared = eni.groups.iter().filter(|id| peer.groups.contains(id));
     shared.filter(|id| world.group(id).is_some_and(|group| group.accepts_inner())).min().cloned()
 }
@@ -138,7 +138,7 @@ pub fn matches(world: &World, eni: &Eni, spec: &RuleSpec, packet: &Packet) -> bo
         && service_matches(world, spec, packet)
         && spec.source_ports.is_none_or(|range| packet.transport.source_port().is_some_and(|p| range.contains(p)))
         && spec.local.is_none_or(|cidr| cidr.contains(packet.local))
-        && peer_matches(world, eni, &spec.peer, packet.peer)
+        && peer_matches(world, eni, &spec.peer, packet)
 }
 
 fn service_matches(world: &World, spec: &RuleSpec, packet: &Packet) -> bool {
@@ -159,16 +159,24 @@ fn service_matches(world: &World, spec: &RuleSpec, packet: &Packet) -> bool {
     }
 }
 
-fn peer_matches(world: &World, eni: &Eni, peer: &Peer, address: IpAddr) -> bool {
+fn peer_matches(world: &World, eni: &Eni, peer: &Peer, packet: &Packet) -> bool {
     match peer {
-        Peer::Cidr(cidr) => cidr.contains(address),
-        Peer::PrefixList(id) => {
-            world.prefix_list(id).is_some_and(|list| list.entries.iter().any(|entry| entry.cidr.contains(address)))
-        }
-        Peer::Group { group, .. } => {
-            world.eni_seen_from(&eni.vpc, address).is_some_and(|peer| peer.groups.contains(group))
-        }
+        Peer::Cidr(cidr) => cidr.contains(packet.peer),
+        Peer::PrefixList(id) => world
+            .prefix_list(id)
+            .is_some_and(|list| list.entries.iter().any(|entry| entry.cidr.contains(packet.peer))),
+        Peer::Group { group, .. } => peer_of(world, eni, packet).is_some_and(|peer| peer.groups.contains(group)),
     }
+}
+
+/// Whose groups a packet comes from, or goes to: the ENI's that has the address. In EC2 what a middlebox forwards comes from
+/// none (`spec/ec2.md` A1).
+fn peer_of<'a>(world: &'a World, eni: &Eni, packet: &Packet) -> Option<&'a Eni> {
+    let is_named = match world.flavor_of(eni) {
+        Some(Flavor::Ec2) => !packet.is_forwarded,
+        Some(Flavor::EcsBasic | Flavor::EcsEnterprise) | None => true,
+    };
+    is_named.then(|| world.eni_seen_from(&eni.vpc, packet.peer)).flatten().map(|eni| &**eni)
 }
 
 /// Whether a flow that a packet begins is *untracked* by EC2's definition (`spec/ec2.md` A2): the deciding

@@ -71,7 +71,7 @@ fn run(plane: &mut TestPlane, control: u8, frame: &[u8]) -> anyhow::Result<()> {
     let before = plane.plane.reason_counts(slot)?;
     let (to_eni, from_eni) = plane.plane.programs();
     let program = if direction == Direction::Ingress { to_eni } else { from_eni };
-    let action = match sys::test_run(program, frame, LOOPBACK, 1) {
+    let action = match sys::test_run(program, (frame, 0), LOOPBACK, 1) {
         Ok(run) => run.action,
         Err(error) if error.kind() == ErrorKind::InvalidInput && frame.len() < IP_FRAME_BYTES_MIN => return Ok(()),
         Err(error) => return Err(error.into()),

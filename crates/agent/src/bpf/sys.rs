@@ -318,14 +318,20 @@ pub struct TestRun {
     pub duration_ns: u32,
 }
 
-/// Runs a tc program on a frame, as if it had come in at an interface of the calling thread's network
+/// Runs a tc program on a frame with a mark, as if it had come in at an interface of the calling thread's network
 /// namespace.
 ///
 /// # Errors
 /// The kernel's.
-pub fn test_run(program: BorrowedFd<'_>, frame: &[u8], ifindex: u32, repeat: u32) -> io::Result<TestRun> {
-    // struct __sk_buff: `ifindex` is the 11th of its 32-bit fields; the rest stays zero.
+pub fn test_run(
+    program: BorrowedFd<'_>,
+    (frame, mark): (&[u8], u32),
+    ifindex: u32,
+    repeat: u32,
+) -> io::Result<TestRun> {
+    // struct __sk_buff: `mark` is the 3rd and `ifindex` the 11th of its 32-bit fields; the rest stays zero.
     let mut context = [0_u32; 48];
+    context[2] = mark;
     context[10] = ifindex;
     let mut attr = Attr::default();
     attr.words[0] = u64::from(program.as_raw_fd().unsigned_abs());

@@ -126,7 +126,7 @@ impl Piece {
         };
         let transport = transport(u32::try_from(service).ok()?, u16::try_from(source).ok()?);
         let (local, peer) = (from_number(family, local), from_number(family, peer));
-        Some(Packet { direction: self.direction, local, peer, transport })
+        Some(Packet { direction: self.direction, local, peer, transport, is_forwarded: false })
     }
 }
 

@@ -26,7 +26,7 @@ fn universe() -> Vec<Packet> {
         for (local, peer) in [(0, 1), (1, 2), (2, 3), (3, 0), (0, 3)] {
             for transport in transports() {
                 let (local, peer) = (address(local), address(peer));
-                packets.push(Packet { direction: Direction::Ingress, local, peer, transport });
+                packets.push(Packet { direction: Direction::Ingress, local, peer, transport, is_forwarded: false });
             }
         }
     }
@@ -154,6 +154,7 @@ fn a_packet_without_ports_is_one_packet() {
         local: "10.0.0.1".parse().unwrap(),
         peer: "10.0.0.2".parse().unwrap(),
         transport: Transport::Other { protocol: 47 },
+        is_forwarded: false,
     };
     let one = Set::of(&packet);
     assert_eq!(one.witness(), Some(packet));
@@ -169,6 +170,7 @@ fn too_many_pieces_are_an_error_and_no_approximation() {
         local: "10.0.0.1".parse().unwrap(),
         peer: from_number(Family::V4, u128::from(index) * 2),
         transport: Transport::Tcp { source: 1, destination: 2 },
+        is_forwarded: false,
     };
     let pieces: Vec<Piece> = (0..=SPACE_PIECES_MAX as u32).flat_map(|index| Set::of(&packet(index)).pieces).collect();
     assert_eq!(bounded(pieces.clone()).unwrap_err(), TooComplex);
