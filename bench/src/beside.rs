@@ -31,6 +31,8 @@ pub const CLIENTS: [usize; 2] = [1, 64];
 const ALONE_PART: usize = 4;
 /// Blocks of each server.
 const BLOCKS: usize = 10;
+/// Blocks of answers about all groups: moto takes some ten seconds for each at 10,000 groups.
+const BLOCKS_OF_ALL: usize = 3;
 /// Answers about one group, in each block.
 const BY_ID_PER_BLOCK: usize = 50;
 /// How often a call is made that a server fails at: SDKs do it so.
@@ -79,9 +81,13 @@ pub fn measure(dir: &Path, moto: &Path, groups: usize, stop: &Stop) -> anyhow::R
     let pair = Pair { sides: [Side::new(ours.ec2_client()?)?, Side::new(theirs.client())?], stop };
     let mut rows = pair.changes("CreateSecurityGroup", groups, Side::create)?;
     rows.extend(pair.changes("AuthorizeSecurityGroupIngress", groups, Side::authorize)?);
-    rows.push(pair.answers("DescribeSecurityGroups by id", BY_ID_PER_BLOCK, Side::describe)?);
-    rows.push(pair.answers("DescribeSecurityGroups of all groups", 1, Side::describe_all)?);
-    rows.push(pair.answers("DescribeSecurityGroups of all groups, 1,000 at a time", 1, Side::describe_pages)?);
+    rows.push(pair.answers("DescribeSecurityGroups by id", (BLOCKS, BY_ID_PER_BLOCK), Side::describe)?);
+    rows.push(pair.answers("DescribeSecurityGroups of all groups", (BLOCKS_OF_ALL, 1), Side::describe_all)?);
+    rows.push(pair.answers(
+        "DescribeSecurityGroups of all groups, 1,000 at a time",
+        (BLOCKS_OF_ALL, 1),
+        Side::describe_pages,
+    )?);
     let (sekimori_mib, moto_mib) = (ours.resident_mib()?, theirs.resident_mib()?);
     let [ours, theirs] = &pair.sides;
     let failures = (ours.failures.load(Ordering::Relaxed), theirs.failures.load(Ordering::Relaxed));
@@ -241,9 +247,9 @@ impl Pair<'_> {
         found.into_iter().map(|(clients, blocks)| beside(what, clients, true, blocks)).collect()
     }
 
-    /// So many answers in each block; what counts of a block is its median.
-    fn answers(&self, what: &'static str, per_block: usize, call: Call) -> anyhow::Result<Beside> {
-        let blocks = (0..BLOCKS).map(|block| {
+    /// So many blocks, and so many answers in each; what counts of a block is its median.
+    fn answers(&self, what: &'static str, (blocks, per_block): (usize, usize), call: Call) -> anyhow::Result<Beside> {
+        let blocks = (0..blocks).map(|block| {
             let numbers = block * per_block..(block + 1) * per_block;
             self.in_turn(block, |side| {
                 let times = Stats::of(side.times(numbers.clone(), self.stop, call)?);
