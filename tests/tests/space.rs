@@ -25,7 +25,8 @@ fn packets(universe: &mut Universe) -> Vec<(Eni, Packet)> {
     }
     let pick = |universe: &mut Universe| {
         let eni = universe.chooser.pick(&enis);
-        let packet = universe.packet(&eni);
+        // Sets are of packets that come from their sender.
+        let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
         (Eni::clone(&eni), packet)
     };
     (0..PACKETS).map(|_| pick(universe)).collect()

@@ -4,6 +4,9 @@
 //! an interval on each of four axes. Nothing is approximated. Cutting boxes can make many of them, so every
 //! operation stops with [`TooComplex`] at [`SPACE_PIECES_MAX`] pieces.
 //!
+//! Sets are of packets that come from their sender: what an EC2 instance forwards ([`Packet::is_forwarded`]) comes from no group, and is not
+//! told apart here.
+//!
 //! What rules and the world mean as sets is [`resolve`]; nothing here knows a world.
 
 pub mod resolve;
