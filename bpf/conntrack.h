@@ -222,11 +222,7 @@ static __always_inline void mark_sender(struct __sk_buff *skb, int foreign)
 /* Whether an ENI's end of a packet is not its own address, which only one without a source check sends from. */
 static __always_inline int is_foreign(const struct eni *eni, const struct tuple *tuple)
 {
-	struct member *local;
-
-	if (eni->flags & ENI_SOURCE_CHECK)
-		return 0;
-	return member_of(eni->vpc, &tuple->local, &local) < 0 || !local || local->eni != tuple->eni;
+	return !(eni->flags & ENI_SOURCE_CHECK) && !is_own(eni->vpc, tuple);
 }
 
 static __always_inline void fragment_key_of(struct scratch *work)

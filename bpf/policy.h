@@ -364,6 +364,14 @@ static __always_inline int member_of(__u32 vpc, const union ip *address, struct 
 	return -1;
 }
 
+/* Whether the ENI's end of a packet is the ENI's own address. */
+static __always_inline int is_own(__u32 vpc, const struct tuple *tuple)
+{
+	struct member *local;
+
+	return member_of(vpc, &tuple->local, &local) >= 0 && local && local->eni == tuple->eni;
+}
+
 static __always_inline struct member *successor(struct member *member)
 {
 	__u32 next = member ? *(volatile __u32 *)&member->next : 0;

@@ -121,7 +121,6 @@ static __always_inline int reports_known_flow(struct __sk_buff *skb, const struc
 {
 	const struct packet *packet = &work->packet;
 	struct flow_key *key = &work->quoted_key;
-	struct member *local;
 	struct flow *flow;
 	__u16 icmp_id = 0;
 
@@ -132,10 +131,8 @@ static __always_inline int reports_known_flow(struct __sk_buff *skb, const struc
 	flow = find_flow(key, work->quoted.v6);
 	if (!flow || (flow->progress & FLOW_CUT) || has_expired(eni, key->protocol, flow, now))
 		return 0;
-	if (eni->flags & ENI_SOURCE_CHECK) {
-		if (member_of(eni->vpc, &packet->tuple.local, &local) < 0 || !local || local->eni != packet->tuple.eni)
-			return 0;
-	}
+	if ((eni->flags & ENI_SOURCE_CHECK) && !is_own(eni->vpc, &packet->tuple))
+		return 0;
 	return still_allowed(eni, key, flow, work);
 }
 

@@ -31,7 +31,10 @@ class Acl:
         entry = {"NetworkAclId": self.id, "Egress": egress, "RuleAction": action, "Protocol": protocol}
         if ports:
             entry["PortRange"] = {"From": ports[0], "To": ports[1]}
-        return [{**entry, "RuleNumber": number, "CidrBlock": WORLD_V4}, {**entry, "RuleNumber": number + 1, "Ipv6CidrBlock": WORLD_V6}]
+        return [
+            {**entry, "RuleNumber": number, "CidrBlock": WORLD_V4},
+            {**entry, "RuleNumber": number + 1, "Ipv6CidrBlock": WORLD_V6},
+        ]
 
     def put(self, *what, call="create_network_acl_entry", **more):
         for entry in self.said(*what, **more):
@@ -100,7 +103,8 @@ def test_the_analysis_of_a_path_names_the_acl_and_its_entry(site):
         return found["NetworkPathFound"], found
 
     is_found, found = analysed()
-    assert is_found and [one["AclRule"]["RuleNumber"] for one in found["ForwardPathComponents"] if "AclRule" in one] == [100, 100]
+    forward = [one["AclRule"] for one in found["ForwardPathComponents"] if "AclRule" in one]
+    assert is_found and [rule["RuleNumber"] for rule in forward] == [100, 100]
     assert [one["AclRule"]["Egress"] for one in found["ReturnPathComponents"] if "AclRule" in one] == [True, False]
     acl = Acl(site)
     acl.put(False, 50, "deny", "6", (80, 80))

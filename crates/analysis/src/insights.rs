@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use sekimori_core::{
+    flow,
     ids::EniId,
     insights::{Hop, InsightsPath, Obstacle, PathFinding, PathPacket, PathQuestion},
     packet::{Packet, Transport, Why},
@@ -135,7 +136,7 @@ fn arrives(world: &World, report: &Report, (source_port, destination_port): (u16
 /// The places that the answer passes: groups let it pass without being asked, network ACLs do not.
 fn way_back(world: &World, report: &Report) -> Vec<Hop> {
     let mut hops = Vec::new();
-    let answer = why::answer_to(report.transport);
+    let answer = flow::answer_to(report.transport);
     hops.extend(report.to.instance.clone().map(Hop::Instance));
     if let Some(eni) = &report.to.eni {
         hops.push(Hop::Eni(eni.clone()));

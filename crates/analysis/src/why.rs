@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
     address::Family,
+    flow,
     ids::{EniId, InstanceId, RuleId, VpcId},
     packet::{Decision, Packet, Transport, Why},
     rule::{Action, Direction},
@@ -205,7 +206,7 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
     let back = back.into_iter().filter_map(|(eni, direction)| {
         let (local, peer) =
             if direction == Direction::Egress { (destination.0, source.0) } else { (source.0, destination.0) };
-        let packet = Packet { direction, local, peer, transport: answer_to(transport)?, is_forwarded: false };
+        let packet = Packet { direction, local, peer, transport: flow::answer_to(transport)?, is_forwarded: false };
         let decision = verdict::refused_by_acl(world, eni?, &packet)?;
         Some(leg_of(world, eni?, &packet, decision))
     });
@@ -363,25 +364,6 @@ fn leg_of(world: &World, eni: &Eni, packet: &Packet, decision: Decision) -> Leg 
     let reason = reason(&decision.why, packet, flavor, (group.as_ref(), rule_text.as_deref()));
     let (eni, instance) = (eni.id.clone(), eni.instance.clone());
     Leg { direction, eni, instance, flavor, decision, group, rule, rule_text, default, reason }
-}
-
-/// What is sent back for a first packet, if anything is.
-pub(crate) fn answer_to(transport: Transport) -> Option<Transport> {
-    match transport {
-        Transport::Tcp { source, destination } => Some(Transport::Tcp { source: destination, destination: source }),
-        Transport::Udp { source, destination } => Some(Transport::Udp { source: destination, destination: source }),
-        Transport::Icmp { protocol, kind, code } => {
-            let kind = match (protocol, kind) {
-                (1, 8) => 0,
-                (1, 13) => 14,
-                (1, 17) => 18,
-                (58, 128) => 129,
-                _ => return None,
-            };
-            Some(Transport::Icmp { protocol, kind, code })
-        }
-        Transport::Other { .. } => Some(transport),
-    }
 }
 
 /// The group and rule of a reason, with the rule in one line.

@@ -11,7 +11,7 @@ use std::{
 use sekimori_core::{
     change::Change,
     feed::ClosedEni,
-    ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, VpcId},
     packet::{Packet, Why},
     platform::PlatformPolicy,
     world::{self, GroupSet, Referent, Timeouts, World, group_set},
@@ -610,7 +610,10 @@ impl Touched {
                 let behind: Vec<EniId> = after.enis_behind(acl).map(|eni| eni.id.clone()).collect();
                 behind.iter().for_each(|id| self.add_eni(id, before, after));
             }
-            Change::PutSubnet(subnet) => self.add_subnet(&subnet.id, before, after),
+            Change::PutSubnet(subnet) => {
+                let inside: Vec<EniId> = after.enis_regarded(before, &subnet.id).map(|eni| eni.id.clone()).collect();
+                inside.iter().for_each(|id| self.add_eni(id, before, after));
+            }
             Change::PutKey(_)
             | Change::DeleteKey(_)
             | Change::PutTerminated(_)
@@ -635,15 +638,6 @@ impl Touched {
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. } => {}
         }
-    }
-
-    /// The ENIs of a subnet meet its network ACL with whom is not in its blocks.
-    fn add_subnet(&mut self, id: &SubnetId, before: &World, after: &World) {
-        let seen = |world: &World| world.subnet(id).map(|subnet| (subnet.acl.clone(), subnet.cidr, subnet.ipv6));
-        let Some(subnet) = after.subnet(id).filter(|_| seen(before) != seen(after)) else { return };
-        let inside = after.enis_in(&subnet.vpc).filter(|eni| eni.subnet == *id);
-        let inside: Vec<EniId> = inside.map(|eni| eni.id.clone()).collect();
-        inside.iter().for_each(|id| self.add_eni(id, before, after));
     }
 
     fn add_eni(&mut self, id: &EniId, before: &World, after: &World) {

@@ -115,16 +115,8 @@ impl BypassEntry {
     #[must_use]
     pub fn as_rule(&self) -> RuleSpec {
         let Self { direction, protocol, ports, source_ports, peer } = self.clone();
-        RuleSpec {
-            direction,
-            action: Action::Allow,
-            priority: 1,
-            protocol,
-            service: ports.map_or(Service::Any, Service::Ports),
-            source_ports,
-            peer: Peer::Cidr(peer),
-            local: None,
-        }
+        let what = (protocol, ports.map_or(Service::Any, Service::Ports));
+        RuleSpec { source_ports, ..RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(peer)) }
     }
 
     fn matches(&self, packet: &Packet) -> bool {

@@ -164,8 +164,7 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         Change::PutBypass(_) | Change::PutPlatform(_) => world.group_sets().cloned().collect(),
         Change::PutNetworkAcl(acl) => world.enis_behind(acl).map(|eni| group_set(&eni.groups)).collect(),
         Change::PutSubnet(subnet) => {
-            let inside = world.enis_in(&subnet.vpc).filter(|eni| eni.subnet == subnet.id);
-            inside.map(|eni| group_set(&eni.groups)).collect()
+            world.enis_regarded(before, &subnet.id).map(|eni| group_set(&eni.groups)).collect()
         }
         // No ENI carries a group that is deleted, and no rule names a list that is: `apply` refuses both.
         Change::DeleteGroup(_) | Change::DeletePrefixList(_) | Change::DeletePortList(_) => Vec::new(),

@@ -315,6 +315,26 @@ pub fn query_of(protocol: u8, kind: u8) -> Option<u8> {
     }
 }
 
+/// What is sent back for a first packet, if anything is.
+#[must_use]
+pub fn answer_to(transport: Transport) -> Option<Transport> {
+    match transport {
+        Transport::Tcp { source, destination } => Some(Transport::Tcp { source: destination, destination: source }),
+        Transport::Udp { source, destination } => Some(Transport::Udp { source: destination, destination: source }),
+        Transport::Icmp { protocol, kind, code } => {
+            let kind = match (protocol, kind) {
+                (1, 8) => 0,
+                (1, 13) => 14,
+                (1, 17) => 18,
+                (58, 128) => 129,
+                _ => return None,
+            };
+            Some(Transport::Icmp { protocol, kind, code })
+        }
+        Transport::Other { .. } => Some(transport),
+    }
+}
+
 /// Whether an ICMP message reports an error and quotes the packet that caused it.
 #[must_use]
 pub fn is_error(protocol: u8, kind: u8) -> bool {

@@ -143,17 +143,8 @@ fn both_ways() -> impl Iterator<Item = Direction> {
 }
 
 fn allow_all(number: u16, direction: Direction, family: Family) -> AclEntry {
-    let spec = RuleSpec {
-        direction,
-        action: Action::Allow,
-        priority: 1,
-        protocol: Protocol::Any,
-        service: Service::Any,
-        source_ports: None,
-        peer: Peer::Cidr(Cidr::world(family)),
-        local: None,
-    };
-    AclEntry { number, spec }
+    let peer = Peer::Cidr(Cidr::world(family));
+    AclEntry { number, spec: RuleSpec::plain(direction, Action::Allow, (Protocol::Any, Service::Any), peer) }
 }
 
 /// The peers that an interface of a subnet reaches without leaving it: the subnet's own blocks, and what is on the link. Without
@@ -162,6 +153,14 @@ fn allow_all(number: u16, direction: Direction, family: Family) -> AclEntry {
 pub fn neighbours(subnet: &Subnet) -> Vec<IpNet> {
     let v6 = subnet.ipv6.map_or_else(|| vec![Ipv6Net::default()], |block| vec![block, LINK]);
     std::iter::once(IpNet::V4(subnet.cidr)).chain(v6.into_iter().map(IpNet::V6)).collect()
+}
+
+impl Subnet {
+    /// Whether the subnet has an ACL.
+    #[must_use]
+    pub fn has_acl(&self, acl: &NetworkAclId) -> bool {
+        self.acl.as_ref().is_some_and(|own| own.acl == *acl)
+    }
 }
 
 impl World {
@@ -175,8 +174,15 @@ impl World {
 
     /// The ENIs of the subnets that have an ACL.
     pub fn enis_behind<'a>(&'a self, acl: &'a NetworkAcl) -> impl Iterator<Item = &'a Arc<Eni>> {
-        let is_behind = |eni: &&Arc<Eni>| self.acl_of(&eni.subnet).is_some_and(|(_, own)| own.id == acl.id);
+        let is_behind = |eni: &&Arc<Eni>| self.subnet(&eni.subnet).is_some_and(|subnet| subnet.has_acl(&acl.id));
         self.enis_in(&acl.vpc).filter(is_behind)
+    }
+
+    /// The ENIs of a subnet, if they may meet another ACL than before, or meet it with others than before.
+    pub fn enis_regarded<'a>(&'a self, before: &World, id: &'a SubnetId) -> impl Iterator<Item = &'a Arc<Eni>> {
+        let seen = |world: &World| world.subnet(id).map(|subnet| (subnet.acl.clone(), subnet.cidr, subnet.ipv6));
+        let subnet = self.subnet(id).filter(|_| seen(before) != seen(self));
+        subnet.into_iter().flat_map(|subnet| self.enis_in(&subnet.vpc)).filter(move |eni| eni.subnet == *id)
     }
 
     /// The default ACL of a VPC.

@@ -234,6 +234,15 @@ pub struct RuleSpec {
     pub local: Option<Cidr>,
 }
 
+impl RuleSpec {
+    /// A rule for every address of the ENI and every source port, of the highest priority: all that an EC2 rule can say.
+    #[must_use]
+    pub fn plain(direction: Direction, action: Action, what: (Protocol, Service), peer: Peer) -> Self {
+        let (protocol, service) = what;
+        Self { direction, action, priority: 1, protocol, service, source_ports: None, peer, local: None }
+    }
+}
+
 /// A rule of a security group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {

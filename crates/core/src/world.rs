@@ -451,8 +451,8 @@ impl World {
 
     fn put_network_acl(&mut self, acl: &Arc<NetworkAcl>) {
         self.network_acls.insert(acl.id.clone(), Arc::clone(acl));
-        let has_it = |subnet: &&Arc<Subnet>| subnet.acl.as_ref().is_some_and(|own| own.acl == acl.id);
-        let subnets: Vec<Arc<Subnet>> = self.subnets.values().filter(has_it).cloned().collect();
+        let behind = self.subnets.values().filter(|subnet| subnet.has_acl(&acl.id));
+        let subnets: Vec<Arc<Subnet>> = behind.cloned().collect();
         subnets.iter().for_each(|subnet| self.note_guard(subnet));
     }
 

@@ -43,7 +43,9 @@ impl Latency {
         let Some(before) = before else { return };
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let host = self.by_host.get_or_create(&vec![("host", host.to_string())]);
-        let reached = commits.iter().filter(|(revision, _)| *revision > before && *revision <= now);
+        // They are in the order of their revisions.
+        let first = commits.partition_point(|(revision, _)| *revision <= before);
+        let reached = commits.range(first..).take_while(|(revision, _)| *revision <= now);
         reached.for_each(|(_, at)| host.observe(at.elapsed().as_secs_f64()));
     }
 

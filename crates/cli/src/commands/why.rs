@@ -45,17 +45,16 @@ fn page(report: &Report) -> Page {
     let verdict = if report.allowed { "allowed" } else { "denied" };
     let Report { vpc, from, to, service, revision, .. } = report;
     let (from, to) = (end(from), end(to));
-    let page = Page::default()
-        .line(format!("{verdict}: {service} from {from} to {to} in {vpc}, revision {revision}"))
-        .table(&["AT", "INTERFACE", "INSTANCE", "DECISION", "REASON"], report.legs.iter().map(leg), "");
-    match report.answer_dropped.is_empty() {
-        true => page,
-        false => page.line("the answer to it would be dropped:").table(
-            &["AT", "INTERFACE", "INSTANCE", "DECISION", "REASON"],
-            report.answer_dropped.iter().map(leg),
-            "",
-        ),
+    let verdict = format!("{verdict}: {service} from {from} to {to} in {vpc}, revision {revision}");
+    let page = legs(Page::default().line(verdict), &report.legs);
+    if report.answer_dropped.is_empty() {
+        return page;
     }
+    legs(page.line("the answer to it would be dropped:"), &report.answer_dropped)
+}
+
+fn legs(page: Page, legs: &[Leg]) -> Page {
+    page.table(&["AT", "INTERFACE", "INSTANCE", "DECISION", "REASON"], legs.iter().map(leg), "")
 }
 
 fn end(end: &End) -> String {

@@ -391,15 +391,5 @@ fn egress_everything(cidr: Cidr) -> NewRule {
 }
 
 fn everything(direction: Direction, peer: Peer) -> NewRule {
-    let spec = RuleSpec {
-        direction,
-        action: Action::Allow,
-        priority: 1,
-        protocol: Protocol::Any,
-        service: Service::Any,
-        source_ports: None,
-        peer,
-        local: None,
-    };
-    NewRule::new(spec, "")
+    NewRule::new(RuleSpec::plain(direction, Action::Allow, (Protocol::Any, Service::Any), peer), "")
 }

@@ -54,7 +54,7 @@ impl Draft<'_> {
         if acl.is_default {
             return Err(Refusal::DefaultAcl { acl: id.clone() });
         }
-        if let Some(subnet) = self.world.subnets().find(|subnet| has_acl(subnet, id)) {
+        if let Some(subnet) = self.world.subnets().find(|subnet| subnet.has_acl(id)) {
             return Err(Refusal::InUse { kind: Kind::NetworkAcl, id: id.to_string(), by: subnet.id.to_string() });
         }
         self.put(Change::DeleteNetworkAcl(id.clone()));
@@ -145,8 +145,4 @@ impl Draft<'_> {
         let acl = self.world.network_acl(id).filter(|acl| acl.account == *account);
         acl.cloned().ok_or_else(|| missing(Kind::NetworkAcl, id))
     }
-}
-
-fn has_acl(subnet: &Subnet, id: &NetworkAclId) -> bool {
-    subnet.acl.as_ref().is_some_and(|own| own.acl == *id)
 }

@@ -78,7 +78,7 @@ fn put_entry(scope: &Scope<'_>, is_new: bool) -> Result<Command, Fault> {
     let unknown = || Fault::Value(format!("Value ({text}) for parameter protocol is invalid. Unknown protocol."));
     let protocol = read_protocol(text).ok_or_else(unknown)?;
     let (service, peer) = (service(scope, protocol)?, Peer::Cidr(cidr(scope)?));
-    let spec = RuleSpec { direction, action, priority: 1, protocol, service, source_ports: None, peer, local: None };
+    let spec = RuleSpec::plain(direction, action, (protocol, service), peer);
     let entry = AclEntry { number, spec };
     Ok(of(scope, AclCommand::PutEntry { acl: acl(scope)?, entry, is_new }))
 }

@@ -195,9 +195,7 @@ impl<'a> Permission<'a, '_> {
     }
 
     fn spec(&self, protocol: Protocol, service: Service, peer: Peer) -> RuleSpec {
-        let direction = self.direction;
-        let action = Action::Allow;
-        RuleSpec { direction, action, priority: 1, protocol, service, source_ports: None, peer, local: None }
+        RuleSpec::plain(self.direction, Action::Allow, (protocol, service), peer)
     }
 }
 

@@ -50,15 +50,12 @@ pub(super) fn classic_link_names(scope: &Scope<'_>) -> Result<Query, Fault> {
     listing(scope, "VpcIds", IdKind::Vpc, "vpcIdSet").map(Query::ClassicLinkNames)
 }
 
+/// Route tables are named after their VPCs.
 pub(super) fn route_tables(scope: &Scope<'_>) -> Result<Query, Fault> {
-    of_vpcs(scope, "RouteTableId", IdKind::RouteTable, "routeTableIdSet").map(Query::RouteTables)
-}
-
-/// A listing of what is made with a VPC, by the VPCs that the ids are named after.
-fn of_vpcs(scope: &Scope<'_>, list: &str, kind: IdKind, set: &str) -> Result<Listing<VpcId>, Fault> {
-    let Listing { ids, filters, page } = listing::<String>(scope, list, kind, set)?;
-    let vpc = |id: &String| VpcId::from(made_with(IdKind::Vpc.prefix(), id));
-    Ok(Listing { ids: ids.iter().map(vpc).collect(), filters, page })
+    let Listing { ids, filters, page } =
+        listing::<String>(scope, "RouteTableId", IdKind::RouteTable, "routeTableIdSet")?;
+    let ids = ids.iter().map(|id| VpcId::from(made_with(IdKind::Vpc.prefix(), id))).collect();
+    Ok(Query::RouteTables(Listing { ids, filters, page }))
 }
 
 /// Nothing, unless something is named.

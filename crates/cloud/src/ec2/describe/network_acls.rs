@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sekimori_core::{
+    address::Family,
     ids::{AclAssociationId, NetworkAclId},
     network_acl::{AclAssociation, AclEntry, NetworkAcl},
     refusal::Kind,
@@ -25,8 +26,6 @@ use crate::{
 /// The rules that end the entries of a family: everything else is denied (`spec/ec2.md` A3).
 const LAST_V4: u32 = 32_767;
 const LAST_V6: u32 = 32_768;
-const WORLD_V4: &str = "0.0.0.0/0";
-const WORLD_V6: &str = "::/0";
 
 pub(super) fn network_acls(call: &Call, listing: &Listing<NetworkAclId>, view: &View<'_>) -> Result<Fields, Fault> {
     let is_own = |acl: &&Arc<NetworkAcl>| view.owns(&acl.account, &acl.vpc);
@@ -133,7 +132,10 @@ fn range(ports: PortRange) -> Node {
 
 fn block(spec: &RuleSpec) -> Option<(&'static str, Node)> {
     let Peer::Cidr(cidr) = &spec.peer else { return None };
-    let name = if cidr.network().addr().is_ipv4() { "cidrBlock" } else { "ipv6CidrBlock" };
+    let name = match cidr.family() {
+        Family::V4 => "cidrBlock",
+        Family::V6 => "ipv6CidrBlock",
+    };
     Some((name, cidr.to_string().into()))
 }
 
@@ -158,8 +160,8 @@ fn fields(acl: &NetworkAcl, view: &View<'_>) -> Fields {
 
 /// The subnets that have an ACL.
 fn associations<'a>(acl: &'a NetworkAcl, view: &View<'a>) -> impl Iterator<Item = (&'a Subnet, &'a AclAssociation)> {
-    let all = view.world.subnets().filter_map(|subnet| Some((&**subnet, subnet.acl.as_ref()?)));
-    all.filter(|(_, association)| association.acl == acl.id)
+    let behind = view.world.subnets().filter(|subnet| subnet.has_acl(&acl.id));
+    behind.filter_map(|subnet| Some((&**subnet, subnet.acl.as_ref()?)))
 }
 
 impl Item for NetworkAcl {
@@ -174,12 +176,12 @@ impl Item for NetworkAcl {
     fn values(&self, filter: &str, view: &View<'_>) -> Vec<String> {
         let of_entries =
             |value: fn(&Shown) -> Option<String>| Shown::of(self, view).iter().filter_map(value).collect();
-        let of_families = |world: &str| {
-            let blocks = Shown::of(self, view).into_iter().filter_map(|shown| match shown.spec.peer {
-                Peer::Cidr(cidr) => Some(cidr.to_string()),
+        let blocks = |family: Family| {
+            let all = Shown::of(self, view).into_iter().filter_map(|shown| match shown.spec.peer {
+                Peer::Cidr(cidr) => Some(cidr),
                 Peer::PrefixList(_) | Peer::Group { .. } => None,
             });
-            blocks.filter(|block| block.contains(':') == world.contains(':')).collect()
+            all.filter(|cidr| cidr.family() == family).map(|cidr| cidr.to_string()).collect()
         };
         match filter {
             "network-acl-id" => vec![self.id.to_string()],
@@ -189,8 +191,8 @@ impl Item for NetworkAcl {
             "default" => vec![self.is_default.to_string()],
             "vpc-id" => vec![self.vpc.to_string()],
             "owner-id" => vec![self.account.to_string()],
-            "entry.cidr" => of_families(WORLD_V4),
-            "entry.ipv6-cidr" => of_families(WORLD_V6),
+            "entry.cidr" => blocks(Family::V4),
+            "entry.ipv6-cidr" => blocks(Family::V6),
             "entry.egress" => of_entries(|shown| Some(shown.is_egress().to_string())),
             "entry.protocol" => of_entries(|shown| Some(protocol(shown.spec.protocol))),
             "entry.rule-action" => of_entries(|shown| Some(shown.spec.action.to_string())),
