@@ -24,6 +24,7 @@ struct scratch {
 	struct flow_key quoted_key;
 	struct fragment_key fragment;
 	__u32 foreign; /* whether the ENI has it from another, or for another */
+	__u32 begun;   /* whether the packet began a flow */
 };
 
 struct {

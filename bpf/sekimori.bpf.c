@@ -11,6 +11,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "events.h"
 #include "known.h"
 #include "reset.h"
 
@@ -157,6 +158,7 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scra
 	flow->packets[0] = segments_of(skb);
 	flow->bytes[0] = skb->len;
 	error = insert_flow(&work->key, flow, tuple->v6);
+	work->begun = !error;
 	/* -EEXIST: the other CPU was first, with the same answer. */
 	return error && error != -17 ? REASON_TABLE_FULL : finding->reason;
 }
@@ -304,13 +306,17 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 		work->packet.tuple.forwarded = direction == INGRESS && (eni->flags & ENI_SENDER_GROUPS) &&
 					       (skb->mark & MARK_FORWARDED);
 		work->finding.rule = 0;
+		work->finding.stamp = 0;
 		work->foreign = 0;
+		work->begun = 0;
 		reason = judge_frame(skb, eni, work, standing);
 		rule = work->finding.rule;
 		if (direction == EGRESS)
 			mark_sender(skb, work->foreign);
 	}
 	count(skb, eni ? slot : 0, direction, reason, rule);
+	if (eni && work)
+		tell_if_wanted(skb, eni, work, reason);
 	if (reason == REASON_FLOW_ENDED && eni && work && (eni->flags & ENI_RESET) &&
 	    work->packet.tuple.protocol == PROTO_TCP && !work->packet.fragment_first && !send_resets(skb, work))
 		return PASS;

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path};
 use anyhow::Context as _;
 use aya::programs::SchedClassifier;
 use sekimori_agent::bpf::sys;
-use sekimori_compile::abi::PortKey;
+use sekimori_compile::{abi::PortKey, event::EVENTS_DENIED};
 use sekimori_core::{
     flow::{Segment, TcpFlags},
     packet::{Packet, Transport},
@@ -110,6 +110,9 @@ impl Lab {
             note("established, TCP over IPv6", self.known(&pair, &Flow::tcp(v6, OPEN_PORT))?);
             note("new, denied, TCP over IPv4", self.denied(&pair, &Flow::tcp(v4, FILLER_PORT))?);
             note("new, denied, TCP over IPv6", self.denied(&pair, &Flow::tcp(v6, FILLER_PORT))?);
+            self.plane.kernel.want_events(EVENTS_DENIED);
+            note("new, denied, TCP over IPv4, events read", self.denied(&pair, &Flow::tcp(v4, FILLER_PORT))?);
+            self.plane.kernel.want_events(0);
             note("new, allowed, flow inserted, TCP over IPv4", tcp4 + self.begun(&pair, v4)?);
         }
         let pair = self.adversarial.clone();

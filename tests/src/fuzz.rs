@@ -116,7 +116,10 @@ pub fn feed(bytes: &[u8]) {
             assert_eq!(world.revision(), commit.revision);
             follow(WORLD.clone(), TABLES.clone(), &commit.changes);
         }
-        FromServer::Welcome { .. } | FromServer::Refused { .. } | FromServer::Verify { .. } => {}
+        FromServer::Welcome { .. }
+        | FromServer::Refused { .. }
+        | FromServer::Verify { .. }
+        | FromServer::Watch(_) => {}
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod echo;
+pub mod events;
 pub mod fixture;
 pub mod flood;
 pub mod frames;

@@ -12,6 +12,7 @@ use object::{Object as _, ObjectSection as _};
 use sekimori_agent::bpf::maps::object as program;
 use sekimori_compile::{
     abi::{self, AddressKey, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName},
+    event::{self, Event, EventShare},
     layout,
 };
 use sekimori_core::limits;
@@ -162,6 +163,13 @@ fn structures_are_the_same_on_both_sides() {
     );
     btf.check("counter", size_of::<Counter>(), members!(Counter: packets, bytes));
     btf.check("rule_name", size_of::<RuleName>(), members!(RuleName: group, rule));
+    btf.check(
+        "event",
+        size_of::<Event>(),
+        members!(Event: time_ns, local, peer, eni, rule, policy, bytes, packets, source_port, destination_port,
+            protocol, reason, flags, tcp_flags, reserved),
+    );
+    btf.check("event_share", size_of::<EventShare>(), members!(EventShare: window, used, limited, unroomed));
 }
 
 #[test]
@@ -169,6 +177,7 @@ fn maps_hold_what_the_limits_promise() {
     let mut capacities = Btf::read().capacities();
     capacities.sort_unstable();
     let promised = [
+        abi::ENI_SLOTS,
         abi::ENI_SLOTS,
         abi::ENI_SLOTS,
         abi::ENI_SLOTS,
@@ -183,21 +192,22 @@ fn maps_hold_what_the_limits_promise() {
         abi::PORT_HINTS,
         limits::HOST_FLOWS_MAX,
         limits::HOST_FLOWS_MAX,
+        event::EVENT_BYTES,
     ];
     for capacity in promised {
         let at = capacities.iter().position(|found| *found == capacity);
         capacities
             .remove(at.unwrap_or_else(|| panic!("no map has {capacity} entries; the program has {capacities:?}")));
     }
-    // What is left: the policy store and the working memory (one element each), and the fragments.
-    assert_eq!(capacities, [1, 1, 16_384]);
+    // What is left: the policy store, the working memory and which events are wanted (one element each), and the fragments.
+    assert_eq!(capacities, [1, 1, 1, 16_384]);
 }
 
 /// The numbers that are written on both sides, read from the C text.
 #[test]
 fn numbers_are_the_same_on_both_sides() {
-    let header = include_str!("../../bpf/abi.h");
-    let defines: BTreeMap<&str, u32> = header.lines().filter_map(define).collect();
+    let headers = [include_str!("../../bpf/abi.h"), include_str!("../../bpf/events.h")];
+    let defines: BTreeMap<&str, u32> = headers.iter().flat_map(|header| header.lines().filter_map(define)).collect();
     let expected = [
         ("POLICY_MAGIC", layout::MAGIC),
         ("POLICY_WORDS", limits::HOST_POLICY_WORDS),
@@ -246,6 +256,16 @@ fn numbers_are_the_same_on_both_sides() {
         ("REASONS", abi::REASONS),
         ("GROUPS_MAX", abi::GROUPS_MAX as u32),
         ("ID_BYTES", abi::ID_BYTES as u32),
+        ("EVENT_BYTES", event::EVENT_BYTES),
+        ("EVENT_WINDOW_SHIFT", event::EVENT_WINDOW_SHIFT),
+        ("EVENTS_PER_CPU", event::EVENTS_PER_CPU),
+        ("EVENTS_PER_ENI", event::EVENTS_PER_ENI),
+        ("EVENTS_ASSURED", event::EVENTS_ASSURED),
+        ("EVENTS_ALLOWED", event::EVENTS_ALLOWED),
+        ("EVENTS_DENIED", event::EVENTS_DENIED),
+        ("EVENT_EGRESS", u32::from(event::EVENT_EGRESS)),
+        ("EVENT_HAS_PORTS", u32::from(event::EVENT_HAS_PORTS)),
+        ("EVENT_HAS_ADDRESSES", u32::from(event::EVENT_HAS_ADDRESSES)),
     ];
     for (name, value) in expected {
         assert_eq!(defines.get(name), Some(&value), "{name}");

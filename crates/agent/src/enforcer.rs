@@ -3,6 +3,7 @@
 //! The order of every step: the data plane first, local compute second. So a new interface finds its policy
 //! in the kernel before it is up, and an interface that goes is closed before it is taken apart.
 
+mod events;
 mod read_back;
 
 use std::{
@@ -19,8 +20,8 @@ use sekimori_core::{
     world::{Eni, Revision, World},
 };
 
-use self::read_back::Findings;
 pub use self::read_back::READ_BACK_ENTRIES;
+use self::{events::Witness, read_back::Findings};
 use crate::{
     bpf::{AttachMode, Collection, DataPlane, read::Reader},
     local::{LocalCompute, Report, Touched},
@@ -39,6 +40,7 @@ pub struct Enforcer {
     closed_by_plane: BTreeMap<EniId, String>,
     closed_by_local: BTreeMap<EniId, String>,
     findings: Findings,
+    witness: Witness,
 }
 
 impl Enforcer {
@@ -63,6 +65,7 @@ impl Enforcer {
             closed_by_plane: BTreeMap::new(),
             closed_by_local: BTreeMap::new(),
             findings: Findings::default(),
+            witness: Witness::default(),
         })
     }
 
@@ -103,12 +106,14 @@ impl Enforcer {
         self.groups = Some(groups);
         let changes = world.changes_from(&self.world);
         let delta = self.tables.update(&world, &changes);
+        self.witness.note_names(&delta, self.plane.maps());
         let written = if self.is_following {
             self.plane.follow(&delta, &self.tables)
         } else {
             self.plane.adopt(&mut self.tables, &delta)
         };
         self.note_plane(written, true);
+        self.witness.note_revision(world.revision(), &delta);
         self.world = world;
         self.is_following = true;
         let report = self.local.reconcile(&self.world, &self.host, &mut self.plane).await;
@@ -158,8 +163,10 @@ impl Enforcer {
         self.groups = Some(known);
         self.world = world;
         let delta = self.tables.update(&self.world, &commit.changes);
+        self.witness.note_names(&delta, self.plane.maps());
         let written = self.plane.follow(&delta, &self.tables);
         self.note_plane(written, false);
+        self.witness.note_revision(commit.revision, &delta);
         self.note_written(&delta);
         for change in &commit.changes {
             if let Change::DeleteEni(eni) = change {
@@ -245,6 +252,7 @@ impl Enforcer {
     /// See [`DataPlane::end_collection`].
     pub fn end_collection(&mut self, collection: Collection) {
         self.plane.end_collection(collection, &mut self.tables);
+        self.witness.note_collection();
     }
 
     /// What reads the counters.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, diagnose, down, export, group, health, interface, man, plan_check,
+    account, bypass, completions, counters, diagnose, down, export, flows, group, health, interface, man, plan_check,
     platform, policy, resource_group, server, treatment, up, verify, vpc, wait, why,
 };
 
@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     /// Show what was passed and dropped, by rule and by interface
     Counters(counters::CountersArgs),
+    /// Show flows that began and packets that were dropped, with what decided
+    Flows(flows::FlowsArgs),
     /// Choose what a change does to live flows
     #[command(subcommand)]
     Treatment(treatment::TreatmentCommand),

@@ -2,7 +2,7 @@
 //!
 //! No proxy of the environment is used: the operator's token goes to the server that was named and nowhere else.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, io::Read, path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
 use sekimori_server::api::{ErrorBody, ErrorCode};
@@ -64,6 +64,21 @@ impl Client {
         let request = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT + wait)).build();
         let request = request.header("authorization", self.bearer()).query_pairs(query.iter().copied());
         self.read(request.call())
+    }
+
+    /// Asks for something that has no end: what is read comes as it happens.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn follow(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<impl Read + use<>> {
+        let request = self.agent.get(self.url(path)).config().timeout_global(None).build();
+        let request = request.header("authorization", self.bearer()).query_pairs(query.iter().copied());
+        let answer = request.call();
+        let is_taken = answer.as_ref().is_ok_and(|response| response.status().is_success());
+        match answer {
+            Ok(response) if is_taken => Ok(response.into_body().into_reader()),
+            other => Err(self.read::<serde::de::IgnoredAny>(other).err().unwrap_or_else(|| anyhow!("no answer"))),
+        }
     }
 
     /// Changes something.

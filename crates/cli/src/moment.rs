@@ -3,17 +3,19 @@
 use jiff::{ToSpan as _, fmt::strtime};
 use sekimori_core::time::Timestamp;
 
-/// Reads `2026-10-01`, `2026-10-01T08:00:00Z`, or `30d`: so many days before now.
+/// Reads `2026-10-01`, `2026-10-01T08:00:00Z`, or so long before now: `30s`, `10m`, `2h`, `30d`.
 pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
     before(jiff::Timestamp::now(), text)
 }
 
 fn before(now: jiff::Timestamp, text: &str) -> Result<Timestamp, String> {
     let input = text;
-    let bad = || format!("`{input}` is not a date; write 2026-10-01, 2026-10-01T08:00:00Z or 30d");
-    if let Some(days) = text.strip_suffix('d') {
-        let days: i64 = days.parse().ok().filter(|days| (0..=36_500).contains(days)).ok_or_else(bad)?;
-        let moment = now.checked_sub((days * 24).hours()).map_err(|_| bad())?;
+    let bad = || format!("`{input}` is not a date; write 2026-10-01, 2026-10-01T08:00:00Z, 30d, 2h, 10m or 30s");
+    let units = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    if let Some((count, unit_s)) = units.iter().find_map(|(unit, s)| Some((text.strip_suffix(*unit)?, *s))) {
+        let count: i64 = count.parse().map_err(|_| bad())?;
+        let ago_s = count.checked_mul(unit_s).filter(|ago| (0..=36_500 * 86_400).contains(ago)).ok_or_else(bad)?;
+        let moment = now.checked_sub(ago_s.seconds()).map_err(|_| bad())?;
         return Ok(Timestamp(moment.as_second()));
     }
     let midnight = format!("{text}T00:00:00Z");
@@ -26,6 +28,12 @@ fn before(now: jiff::Timestamp, text: &str) -> Result<Timestamp, String> {
 pub(crate) fn show(moment: Timestamp) -> String {
     let known = jiff::Timestamp::from_second(moment.0);
     known.map_or_else(|_| format!("second {}", moment.0), |moment| moment.to_string())
+}
+
+/// `2026-10-01T08:00:00.120Z`, of milliseconds since 1970.
+pub(crate) fn show_ms(at_ms: u64) -> String {
+    let known = i64::try_from(at_ms).ok().and_then(|at_ms| jiff::Timestamp::from_millisecond(at_ms).ok());
+    known.map_or_else(|| format!("millisecond {at_ms}"), |moment| format!("{moment:.3}"))
 }
 
 /// `2026-10-01`.
@@ -44,7 +52,10 @@ mod tests {
         assert_eq!(before(now, "2026-10-01").map(show), Ok("2026-10-01T00:00:00Z".to_owned()));
         assert_eq!(before(now, "2026-10-01T08:00:00Z").map(show), Ok("2026-10-01T08:00:00Z".to_owned()));
         assert_eq!(before(now, "1d"), Ok(Timestamp(1_790_000_000 - 86_400)));
-        for text in ["", "d", "-1d", "yesterday", "2026-13-01", "99999999d"] {
+        assert_eq!(before(now, "10m"), Ok(Timestamp(1_790_000_000 - 600)));
+        assert_eq!(before(now, "2h"), before(now, "7200s"));
+        assert_eq!(show_ms(1_790_000_000_120), "2026-09-21T14:13:20.120Z");
+        for text in ["", "d", "m", "-5m", "-1d", "yesterday", "2026-13-01", "99999999d"] {
             assert!(before(now, text).unwrap_err().contains("is not a date"), "{text}");
         }
     }

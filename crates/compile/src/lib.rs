@@ -10,6 +10,7 @@
 pub mod abi;
 pub mod build;
 mod classes;
+pub mod event;
 pub mod interpret;
 pub mod layout;
 mod policy;

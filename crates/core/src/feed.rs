@@ -11,6 +11,7 @@ pub use self::{
 };
 use crate::{
     change::{Change, Commit},
+    flow_event::{FlowInterest, FlowReport},
     ids::{EniId, GroupId, HostId, RuleId},
     packet::Why,
     rule::Direction,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// The version of this interface. A change to any type below, or to what a change means, raises it.
-pub const FEED_VERSION: u32 = 5;
+pub const FEED_VERSION: u32 = 6;
 
 /// The largest message, in bytes. A snapshot is sent in parts of at most [`SNAPSHOT_PART_CHANGES`].
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -61,6 +62,8 @@ pub enum FromAgent {
     Counters(CounterReport),
     /// What was compared with the kernel, and what differed.
     ReadBack(ReadBack),
+    /// Packets that began a flow or were dropped, as far as somebody reads of them.
+    Flows(FlowReport),
 }
 
 /// An interface that could not be given its policy.
@@ -99,6 +102,8 @@ pub enum FromServer {
         /// The number.
         request: u64,
     },
+    /// Which events of flows are wanted from now on; none before the first of these.
+    Watch(FlowInterest),
     /// The agent cannot be served; it must not try again unchanged.
     Refused {
         /// Why, and what to do.

@@ -21,6 +21,7 @@ pub mod diagnosis;
 pub mod entity;
 pub mod feed;
 pub mod flow;
+pub mod flow_event;
 pub mod flow_log;
 pub mod ids;
 pub mod insights;

@@ -2,6 +2,7 @@
 //!
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
+mod flows;
 mod snapshots;
 mod verification;
 
@@ -25,6 +26,7 @@ use sekimori_core::{
 };
 
 pub use self::{
+    flows::{FlowList, FlowNews, FlowSight},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
     verification::{HostVerification, Verification, Verify},
 };

@@ -170,6 +170,7 @@ impl Feed {
         send(outgoing, &FromServer::Welcome { version: FEED_VERSION }).await?;
         let mut states = self.committer.states();
         let mut questions = self.hosts.verifier.questions(host);
+        let mut interest = self.hosts.flows.interest();
         let mut told = after;
         loop {
             let world = states.borrow_and_update().world().clone();
@@ -190,6 +191,11 @@ impl Feed {
                     changed.map_err(|_| FeedError::Gone)?;
                     let request = *questions.borrow_and_update();
                     send(outgoing, &FromServer::Verify { request }).await?;
+                }
+                changed = interest.changed() => {
+                    changed.map_err(|_| FeedError::Gone)?;
+                    let wanted = *interest.borrow_and_update();
+                    send(outgoing, &FromServer::Watch(wanted)).await?;
                 }
             }
         }
@@ -231,6 +237,7 @@ impl Feed {
                     self.usage.note(host, &report, outside::now(), &world);
                     self.hosts.count(host, session, report, &world);
                 }
+                FromAgent::Flows(report) => self.hosts.flows.note(host, report, &self.committer.world()),
                 FromAgent::ReadBack(report) => self.hosts.verifier.note(host, report, outside::now()),
                 FromAgent::Hello { .. } => {
                     return Err(FeedError::Refused("there was a hello already; connect again instead".to_owned()));

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use sekimori_core::{
     world::{Revision, World},
 };
 
-use crate::{metrics::Latency, verify::Verifier};
+use crate::{flows::Flows, metrics::Latency, verify::Verifier};
 
 /// Hosts that one server serves over its local socket.
 pub const HOSTS_MAX: usize = 16;
@@ -61,6 +61,8 @@ pub struct TooManyHosts;
 pub struct Hosts {
     /// What they say about their kernels.
     pub verifier: Verifier,
+    /// What they tell of flows.
+    pub flows: Arc<Flows>,
     /// How long commits take to them.
     pub latency: Latency,
     known: Mutex<BTreeMap<HostId, HostStatus>>,
@@ -71,6 +73,7 @@ impl Default for Hosts {
     fn default() -> Self {
         Self {
             verifier: Verifier::default(),
+            flows: Arc::default(),
             latency: Latency::default(),
             known: Mutex::default(),
             changes: watch::Sender::new(0),
@@ -251,7 +254,7 @@ fn eni_count(key: &(EniId, Direction, bool, String), packets: u64) -> EniCount {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
 

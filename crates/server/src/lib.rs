@@ -21,6 +21,7 @@ mod cloud_api;
 pub mod commit;
 pub mod feed;
 mod files;
+pub mod flows;
 pub mod hosts;
 mod http;
 pub mod local;
@@ -49,7 +50,7 @@ pub use self::{
         BODY_BYTES_MAX, BODY_TIMEOUT, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT,
         REQUEST_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
     },
-    native::{NATIVE_BODY_BYTES_MAX, VERIFY_S_MAX, WAIT_S_MAX},
+    native::{FLOWS_LISTED_MAX, NATIVE_BODY_BYTES_MAX, VERIFY_S_MAX, WAIT_S_MAX},
     run::{run, run_on},
     store::LockError,
 };

@@ -23,7 +23,7 @@ use crate::{
     busy::Busy,
     commit::{self, Writer, Writing},
     feed::{self, Feed},
-    files,
+    files, flows,
     hosts::Hosts,
     http::{self, Tls},
     metrics::Refusals,
@@ -72,10 +72,16 @@ pub async fn run_on(
     let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
     let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
     let timer = tokio::spawn(timer::keep(app.committer.clone()));
-    let usage = Arc::clone(&app.usage);
+    let (usage, flows) = (Arc::clone(&app.usage), Arc::clone(&app.hosts.flows));
+    let looking = tokio::spawn(flows::keep(Arc::clone(&flows)));
+    let shutdown = async {
+        shutdown.await;
+        flows.close();
+    };
     http::serve(listener, tls.map(|tls| tls.acceptor), http::router(app), shutdown).await;
     control.abort();
     timer.abort();
+    looking.abort();
     drop(stop);
     let agents = agents.await;
     writer.stop().await;

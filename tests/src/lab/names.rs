@@ -31,6 +31,13 @@ pub(super) struct Names {
     pub(super) labels: BTreeMap<(GroupId, RuleId), String>,
 }
 
+impl Names {
+    /// The name of an id.
+    pub(super) fn of<'a, T: PartialEq>(names: &'a BTreeMap<String, T>, id: &T) -> &'a str {
+        names.iter().find(|(_, known)| *known == id).map_or("?", |(name, _)| name.as_str())
+    }
+}
+
 impl Lab {
     /// Makes a VPC with one subnet: its IPv4 block is both's. Its IPv6 block is fd00::/56, or the next.
     pub fn add_vpc(&mut self, name: &str, cidr: &str) {

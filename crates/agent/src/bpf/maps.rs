@@ -26,7 +26,7 @@ use super::{links, sys::Shared};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 16] = [
+const PINNED: [&str; 19] = [
     "enis",
     "members",
     "policies",
@@ -43,6 +43,9 @@ const PINNED: [&str; 16] = [
     "fragments",
     "rule_counters",
     "reason_counters",
+    "events",
+    "events_wanted",
+    "event_shares",
 ];
 
 /// The directory, in the data directory, that the bpffs is mounted on.
@@ -74,6 +77,8 @@ pub struct Maps {
     pub group_names: Shared<abi::IdBytes>,
     /// Names of rule counters.
     pub rule_names: Shared<abi::RuleName>,
+    /// Which events somebody reads, in its only element.
+    pub events_wanted: Shared<u32>,
     hashes: HashMap<&'static str, OwnedFd>,
 }
 
@@ -210,6 +215,7 @@ fn data_of(map: &Map) -> anyhow::Result<&MapData> {
         | Map::HashMap(data)
         | Map::LruHashMap(data)
         | Map::PerCpuArray(data)
+        | Map::RingBuf(data)
         | Map::Unsupported(data) => Ok(data),
         _ => Err(anyhow!("a map of the BPF object has an unexpected type")),
     }
@@ -228,6 +234,7 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
         vpc_names: Shared::map(fd("vpc_names")?, abi::VPC_SLOTS as usize)?,
         group_names: Shared::map(fd("group_names")?, abi::GROUP_SLOTS as usize)?,
         rule_names: Shared::map(fd("rule_names")?, abi::RULE_SLOTS as usize)?,
+        events_wanted: Shared::map(fd("events_wanted")?, 1)?,
         hashes,
     })
 }

@@ -4,6 +4,7 @@
 //! section 3.2 of the design: see `write.rs`. The only unsafe code of the project is in [`sys`].
 
 pub mod attach;
+pub mod events;
 pub mod maps;
 pub mod read;
 pub mod store;

@@ -180,7 +180,10 @@ impl Sweeper {
 }
 
 /// The clock of `Flow::seen_ns`.
-fn coarse_now_ns() -> io::Result<u64> {
+///
+/// # Errors
+/// The kernel's.
+pub fn coarse_now_ns() -> io::Result<u64> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?;
     Ok(now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
 }

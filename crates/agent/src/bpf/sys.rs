@@ -18,7 +18,7 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use sekimori_compile::abi;
+use sekimori_compile::{abi, event::EventShare};
 
 const MAP_LOOKUP: i32 = 1;
 const MAP_UPDATE: i32 = 2;
@@ -66,6 +66,8 @@ unsafe impl Plain for abi::Flow {}
 unsafe impl Plain for abi::Counter {}
 // SAFETY: as above.
 unsafe impl Plain for abi::RuleName {}
+// SAFETY: as above.
+unsafe impl Plain for EventShare {}
 
 #[repr(C)]
 #[derive(Default)]
@@ -525,5 +527,6 @@ mod tests {
         assert_eq!(size_of::<abi::Flow>(), 16 + 4 + 4 + 32);
         assert_eq!(size_of::<abi::Counter>(), 16);
         assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);
+        assert_eq!(size_of::<EventShare>(), 4 + 2 * 2 + 4 * 8);
     }
 }

@@ -1,7 +1,7 @@
 //! The connection to the server: framed JSON over a Unix socket, from a user that is checked.
 
 use anyhow::Context as _;
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{FutureExt as _, SinkExt, StreamExt as _};
 use sekimori_core::feed::{FEED_VERSION, FromAgent, FromServer, Known, MESSAGE_BYTES_MAX};
 use tokio::net::UnixStream;
 use tokio_util::{
@@ -39,15 +39,34 @@ impl Connection {
                 )
             }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
-            FromServer::Snapshot { .. } | FromServer::Commit { .. } | FromServer::Verify { .. } => {
-                anyhow::bail!("the server did not say welcome")
-            }
+            FromServer::Snapshot { .. }
+            | FromServer::Commit { .. }
+            | FromServer::Verify { .. }
+            | FromServer::Watch(_) => anyhow::bail!("the server did not say welcome"),
         }
     }
 
     pub(super) async fn send(&mut self, message: &FromAgent) -> anyhow::Result<()> {
         let bytes = serde_json::to_vec(message)?;
         self.stream.send(Bytes::from(bytes)).await.context("cannot send to the server")
+    }
+
+    /// Sends a message if the server takes it at once, and says whether it does: nothing is worth waiting for that may be lost.
+    pub(super) fn offer(&mut self, message: &FromAgent) -> anyhow::Result<bool> {
+        self.push()?;
+        if !self.stream.write_buffer().is_empty() {
+            return Ok(false);
+        }
+        let bytes = serde_json::to_vec(message)?;
+        self.stream.start_send_unpin(Bytes::from(bytes)).context("cannot send to the server")?;
+        self.push()?;
+        Ok(true)
+    }
+
+    /// Sends what waits, as far as that goes at once.
+    fn push(&mut self) -> anyhow::Result<()> {
+        let pushed = SinkExt::<Bytes>::flush(&mut self.stream).now_or_never().unwrap_or(Ok(()));
+        pushed.context("cannot send to the server")
     }
 
     pub(super) async fn receive(&mut self) -> anyhow::Result<FromServer> {

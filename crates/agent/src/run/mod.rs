@@ -5,20 +5,22 @@
 
 mod down;
 mod feed;
+mod flows;
 
 use std::{future::Future, io, path::PathBuf, pin::pin, time::Duration};
 
 use sekimori_core::{
     feed::{ClosedEni, CounterReport, FromAgent, FromServer},
+    flow_event::FLOW_EVENTS_PER_MESSAGE_MAX,
     ids::HostId,
     world::{Revision, World},
 };
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 pub use self::down::{DownReport, down};
-use self::feed::Connection;
+use self::{feed::Connection, flows::FlowTeller};
 use crate::{
-    bpf::{AttachMode, Collection},
+    bpf::{AttachMode, Collection, events::EniLosses},
     enforcer::Enforcer,
 };
 
@@ -28,6 +30,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const WATCH: Duration = Duration::from_millis(250);
 /// Every so many looks, namespaces and links are looked at as well.
 const WATCHES_PER_THOROUGH_ONE: u32 = 2;
+/// How often events are read from the ring, one message at most each time: a flood does not keep changes waiting.
+const EVENTS_EVERY: Duration = Duration::from_millis(50);
 /// The pause before a lost server is called again.
 const RECONNECT: Duration = Duration::from_millis(200);
 /// The same while server and agent are starting side by side.
@@ -54,7 +58,14 @@ pub struct AgentConfig {
 /// When the kernel or the data directory cannot be used at all. A server that is away is no error.
 pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let enforcer = Enforcer::open(&config.dir, config.host.clone(), config.attach)?;
-    let mut agent = Agent { enforcer, config, chores: Chores::default(), reported: None, away: None };
+    let mut agent = Agent {
+        enforcer,
+        config,
+        chores: Chores::default(),
+        flows: FlowTeller::default(),
+        reported: None,
+        away: None,
+    };
     let mut shutdown = pin!(shutdown);
     loop {
         let pause = tokio::select! {
@@ -72,6 +83,7 @@ struct Agent {
     config: AgentConfig,
     enforcer: Enforcer,
     chores: Chores,
+    flows: FlowTeller,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
     /// Why the server was not there when it was called last.
     away: Option<String>,
@@ -82,6 +94,7 @@ struct Agent {
 struct Chores {
     collection: Option<JoinHandle<(Collection, io::Result<()>)>>,
     counting: Option<JoinHandle<io::Result<CounterReport>>>,
+    losses: Option<JoinHandle<io::Result<Vec<EniLosses>>>>,
     last: CounterReport,
     watches: u32,
 }
@@ -120,6 +133,8 @@ impl Agent {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = tokio::time::interval(WATCH);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut events = tokio::time::interval(EVENTS_EVERY);
+        events.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reported = None;
         self.report(&mut server).await?;
         loop {
@@ -133,6 +148,10 @@ impl Agent {
                 _ = watch.tick() => {
                     self.watch().await;
                     self.tell_read_back(&mut server, None).await?;
+                }
+                _ = events.tick(), if self.enforcer.tells_flows() => {
+                    let seen = self.enforcer.take_events(FLOW_EVENTS_PER_MESSAGE_MAX);
+                    self.flows.tell(&mut server, seen)?;
                 }
                 _ = tick.tick() => {
                     let counters = self.keep_house().await;
@@ -164,6 +183,11 @@ impl Agent {
             FromServer::Verify { request } => {
                 self.enforcer.verify().await;
                 return Ok(Some(request));
+            }
+            FromServer::Watch(interest) => {
+                if let Err(error) = self.enforcer.want_flows(interest) {
+                    tracing::warn!(%error, "events of flows cannot be told");
+                }
             }
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
         }
@@ -209,6 +233,7 @@ impl Agent {
         self.enforcer.heard()?;
         self.enforcer.repair().await;
         self.collect().await;
+        self.count_losses().await;
         self.count().await
     }
 
@@ -232,6 +257,23 @@ impl Agent {
                 self.chores.collection = Some(tokio::task::spawn_blocking(work));
             }
             Err(error) => tracing::warn!(%error, "cannot begin to collect what is unused"),
+        }
+    }
+
+    /// Notes what of the events was lost, while anybody reads them.
+    async fn count_losses(&mut self) {
+        if let Some(read) = take_finished(&mut self.chores.losses).await {
+            match read {
+                Ok(losses) => self.flows.note_losses(losses),
+                Err(error) => tracing::warn!(%error, "cannot read how many events were lost"),
+            }
+        }
+        if self.chores.losses.is_some() || !self.enforcer.tells_flows() {
+            return;
+        }
+        match self.enforcer.loss_reader() {
+            Ok(reader) => self.chores.losses = Some(tokio::task::spawn_blocking(move || reader.read())),
+            Err(error) => tracing::warn!(%error, "cannot read how many events were lost"),
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod counters;
 pub(crate) mod diagnose;
 pub(crate) mod down;
 pub(crate) mod export;
+pub(crate) mod flows;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod interface;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Health(args) => health::run(&common, args),
         Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
+        Command::Flows(args) => flows::run(&common, args),
         Command::Treatment(command) => treatment::run(&common, command),
         Command::Bypass(command) => bypass::run(&common, command),
         Command::Export(command) => export::run(&common, command),

@@ -4,6 +4,7 @@ use sekimori_core::{
     change::Commit,
     command::Outcome,
     feed::{ClosedEni, CounterReport, Known},
+    flow_event::FlowInterest,
     ids::GroupId,
 };
 
@@ -46,7 +47,21 @@ impl Agent {
     }
 
     async fn hear(&mut self) -> FromServer {
-        serde_json::from_slice(&self.hear_bytes().await).unwrap()
+        loop {
+            let heard = serde_json::from_slice(&self.hear_bytes().await).unwrap();
+            if !matches!(heard, FromServer::Watch(_)) {
+                return heard;
+            }
+        }
+    }
+
+    /// Hears which events are wanted, whatever else is said before.
+    async fn hear_interest(&mut self) -> FlowInterest {
+        loop {
+            if let FromServer::Watch(interest) = serde_json::from_slice(&self.hear_bytes().await).unwrap() {
+                return interest;
+            }
+        }
     }
 
     /// Hears a whole snapshot.
@@ -68,8 +83,13 @@ impl Agent {
     }
 
     async fn is_closed(&mut self) -> bool {
-        let next = timeout(Duration::from_secs(5), self.read.next()).await.expect("the connection ends");
-        next.is_none_or(|frame| frame.is_err())
+        loop {
+            let next = timeout(Duration::from_secs(5), self.read.next()).await.expect("the connection ends");
+            let Some(Ok(frame)) = next else { return true };
+            if !matches!(serde_json::from_slice(&frame), Ok(FromServer::Watch(_))) {
+                return false;
+            }
+        }
     }
 }
 
@@ -327,4 +347,19 @@ async fn an_agent_that_does_not_read_costs_nothing_and_misses_nothing() {
     for revision in 1..=4_003 {
         assert_eq!(agent.hear_commit().await.revision, Revision(revision));
     }
+}
+
+#[tokio::test]
+async fn an_agent_hears_whether_events_are_wanted_and_tells_them() {
+    let lab = lab(filled_bench(), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    assert_eq!(agent.hear_interest().await, FlowInterest::default());
+    let flows = Arc::clone(&lab.bench.hosts.flows);
+    let watcher = flows.watch().unwrap();
+    assert_eq!(agent.hear_interest().await, FlowInterest { allowed: true, denied: true });
+    let mut news = flows.news();
+    agent.say(&FromAgent::Flows(Default::default())).await;
+    timeout(Duration::from_secs(5), news.changed()).await.unwrap().unwrap();
+    drop(watcher);
+    assert_eq!(agent.hear_interest().await, FlowInterest::default());
 }

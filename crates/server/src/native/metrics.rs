@@ -61,6 +61,7 @@ fn registry(app: &App) -> Registry {
     };
     out.counter("read_back_entries", "Entries of the maps that were compared", totals(|totals| totals.checked));
     out.counter("read_back_differences", "Differences that were found and repaired", totals(|totals| totals.found));
+    out.flow_events(app, &hosts);
     let (refused, seconds) = (app.refusals.counted(), app.hosts.latency.seconds());
     out.registry.register("refused_requests", "Requests that were refused", refused);
     out.registry.register(
@@ -110,6 +111,19 @@ impl Scrape {
             family.get_or_create(&labels).inc_by(value);
         }
         self.registry.register(name, help, family);
+    }
+
+    fn flow_events(&mut self, app: &App, hosts: &[HostStatus]) {
+        let (mut told, mut lost) = (Vec::new(), Vec::new());
+        for host in hosts {
+            let totals = app.hosts.flows.totals(&host.host);
+            let with = |name, value: &str| [of(host), vec![(name, value.to_owned())]].concat();
+            told.push((with("decision", "allow"), totals.allowed));
+            told.push((with("decision", "deny"), totals.denied));
+            lost.extend(totals.lost.by_cause().map(|(cause, lost)| (with("cause", cause), lost)));
+        }
+        self.counter("flow_events", "Events of new flows and drops that a host has told", told);
+        self.counter("flow_events_lost", "Events that a host has not told, by cause", lost);
     }
 
     fn flows(&mut self, hosts: &[HostStatus]) {

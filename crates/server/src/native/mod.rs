@@ -7,6 +7,7 @@ mod accounts;
 mod checks;
 mod console;
 mod error;
+mod flows;
 mod groups;
 mod metrics;
 mod questions;
@@ -39,7 +40,7 @@ use sekimori_core::{
 };
 
 use self::error::ApiError;
-pub use self::{status::WAIT_S_MAX, verify::VERIFY_S_MAX};
+pub use self::{flows::FLOWS_LISTED_MAX, status::WAIT_S_MAX, verify::VERIFY_S_MAX};
 use crate::{
     api::ErrorCode,
     app::App,
@@ -61,6 +62,8 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/wait", get(status::wait))
         .route("/v1/verify", post(verify::verify))
         .route("/v1/counters", get(status::counters))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/flows/watch", get(flows::watch))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))

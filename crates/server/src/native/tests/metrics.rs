@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use sekimori_core::{
     feed::{EniCount, ReadBack},
+    flow_event::{EventLosses, FlowReport},
     rule::Direction,
     time::Timestamp,
 };
@@ -30,6 +31,8 @@ async fn scrape() -> String {
     lab.bench.hosts.count(&host, session, report, &World::default());
     let differed = ReadBack { checked: 70, found: 2, ..ReadBack::default() };
     lab.bench.hosts.verifier.note(&host, differed, Timestamp(1));
+    let lost = EventLosses { rate_limit: 11, ring_full: 1, server_slow: 0 };
+    lab.bench.hosts.flows.note(&host, FlowReport { events: Vec::new(), lost }, &World::default());
     assert_eq!(lab.send(Method::GET, "/metrics", None, "").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(lab.refused(Method::GET, "/v1/nothing", "").await.0, 404);
     lab.send(Method::GET, "/?Action=DescribeVpcs&Version=2016-11-15", None, "").await;
@@ -54,6 +57,8 @@ async fn a_scrape_tells_what_hosts_and_clients_do() {
         r#"sekimori_capacity_limit{resource="interfaces"} 8192"#,
         r#"sekimori_read_back_entries_total{host="rack-1"} 70"#,
         r#"sekimori_read_back_differences_total{host="rack-1"} 2"#,
+        r#"sekimori_flow_events_total{host="rack-1",decision="deny"} 0"#,
+        r#"sekimori_flow_events_lost_total{host="rack-1",cause="rate-limit"} 11"#,
         r#"sekimori_refused_requests_total{api="native",code="unauthorized"} 1"#,
         r#"sekimori_refused_requests_total{api="native",code="not-found"} 1"#,
         r#"sekimori_update_latency_seconds_count{host="rack-1"} 1"#,

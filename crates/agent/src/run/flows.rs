@@ -1,0 +1,74 @@
+//! Tells the server of flows that begin and of drops. What it does not take at once is counted, never waited for.
+
+use std::collections::BTreeMap;
+
+use sekimori_core::{
+    feed::FromAgent,
+    flow_event::{EventLosses, FlowEvent, FlowReport},
+    ids::EniId,
+};
+
+use super::feed::Connection;
+use crate::bpf::events::EniLosses;
+
+/// What was lost, and what the server knows of it.
+#[derive(Debug, Default)]
+pub(super) struct FlowTeller {
+    lost: EventLosses,
+    told: EventLosses,
+    /// The kernel's totals, as they were read last.
+    known: Option<BTreeMap<EniId, [EventLosses; 2]>>,
+}
+
+impl FlowTeller {
+    /// Tells events, and losses that are news.
+    pub(super) fn tell(&mut self, server: &mut Connection, events: Vec<FlowEvent>) -> anyhow::Result<()> {
+        if events.is_empty() && self.lost == self.told {
+            return Ok(());
+        }
+        let (count, lost) = (events.len() as u64, self.lost);
+        if server.offer(&FromAgent::Flows(FlowReport { events, lost }))? {
+            self.told = lost;
+        } else {
+            self.lost.server_slow += count;
+        }
+        Ok(())
+    }
+
+    /// Takes in the kernel's totals. What was there when they were read first is an earlier agent's.
+    pub(super) fn note_losses(&mut self, totals: Vec<EniLosses>) {
+        let totals: BTreeMap<EniId, [EventLosses; 2]> = totals.into_iter().collect();
+        if let Some(known) = &self.known {
+            for (eni, now) in &totals {
+                let before = known.get(eni).copied().unwrap_or(*now);
+                for (now, before) in now.iter().zip(before) {
+                    self.lost.rate_limit += now.rate_limit.saturating_sub(before.rate_limit);
+                    self.lost.ring_full += now.ring_full.saturating_sub(before.ring_full);
+                }
+            }
+        }
+        self.known = Some(totals);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(eni: &str, limited: u64, full: u64) -> EniLosses {
+        let of = |rate_limit| EventLosses { rate_limit, ring_full: full, server_slow: 0 };
+        (eni.into(), [of(limited), of(2 * limited)])
+    }
+
+    #[test]
+    fn losses_are_what_the_totals_grow_by() {
+        let mut teller = FlowTeller::default();
+        teller.note_losses(vec![losses("a", 10, 1)]);
+        assert_eq!(teller.lost, EventLosses::default(), "an earlier agent's");
+        teller.note_losses(vec![losses("a", 13, 1), losses("b", 50, 9)]);
+        assert_eq!((teller.lost.rate_limit, teller.lost.ring_full), (9, 0), "b's number may have been another's");
+        teller.note_losses(vec![losses("b", 51, 10)]);
+        teller.note_losses(vec![losses("a", 13, 1), losses("b", 51, 10)]);
+        assert_eq!((teller.lost.rate_limit, teller.lost.ring_full, teller.lost.total()), (12, 2, 14));
+    }
+}
