@@ -22,12 +22,18 @@
 #define REASON_SLOTS (ENI_SLOTS * 2 * REASONS)
 #define ID_BYTES 32
 #define GROUPS_MAX 16
+#define SHADOW_PAIRS 32768
+#define SHADOW_WITNESSES 4096
+#define SHADOW_CELLS 8 /* (passed, would pass), and: */
+#define SHADOW_SKIPPED 4
+#define SHADOW_SLOTS (ENI_SLOTS * SHADOW_CELLS)
 
 #define ENI_VALID 1
 #define ENI_SOURCE_CHECK 2
 #define ENI_KEEP 4
 #define ENI_RESET 8
 #define ENI_SENDER_GROUPS 16
+#define ENI_SHADOW 32
 
 union ip {
 	__u8 bytes[16];
@@ -153,6 +159,37 @@ struct id {
 struct rule_name {
 	__u8 group[ID_BYTES];
 	__u8 rule[ID_BYTES];
+};
+
+struct shadow {
+	__u64 policy;
+	__u64 round;
+	__u32 beside;
+	__u32 reserved;
+};
+
+struct shadow_pair {
+	__u32 eni;
+	__u32 live;
+	__u32 candidate;
+	__u8 live_reason;
+	__u8 candidate_reason;
+	__u8 direction;
+	__u8 reserved;
+};
+
+struct shadow_witness {
+	struct shadow_pair pair;
+	__u8 local[16];
+	__u8 peer[16];
+	__u16 port;
+	__u8 protocol;
+	__u8 reserved;
+};
+
+struct shadow_seen {
+	__u64 flows;
+	__u64 seen_ns;
 };
 
 /* A policy's words: see crates/compile/src/layout.rs. */

@@ -20,6 +20,8 @@ struct finding {
 	__u32 reason;
 	__u32 untracked;
 	__u32 own; /* whether the local address is the ENI's own, in every view */
+	__u32 changing; /* whether old and new were asked */
+	__u32 reserved;
 };
 
 static __always_inline __u64 *store(void)
@@ -406,6 +408,7 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 	finding->reason = REASON_NO_POLICY;
 	finding->rule = 0;
 	finding->own = 0;
+	finding->changing = 1;
 	slot = tuple->eni;
 	eni = bpf_map_lookup_elem(&enis, &slot);
 	if (!eni)
@@ -429,7 +432,11 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 	judge(tuple, (__u32)policy, spoofed, peer, finding);
 	local_next = successor(local);
 	peer_next = successor(peer);
-	if (!passes(finding->reason) || (!next && !local_next && !peer_next))
+	if (!next && !local_next && !peer_next) {
+		finding->changing = 0;
+		return 0;
+	}
+	if (!passes(finding->reason))
 		return 0;
 	if (local_next)
 		finding->own = local_next->eni == tuple->eni;

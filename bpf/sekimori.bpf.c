@@ -14,6 +14,7 @@
 #include "events.h"
 #include "known.h"
 #include "reset.h"
+#include "shadow.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -180,6 +181,8 @@ static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct
 		finding->rule = 0;
 		return REASON_MID_STREAM;
 	}
+	if ((eni->flags & ENI_SHADOW) && reason != REASON_CHANGING)
+		compare(&packet->tuple, finding);
 	return passes(reason) && has_key ? begin_flow(skb, work, now) : reason;
 }
 

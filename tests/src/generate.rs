@@ -23,6 +23,7 @@ use sekimori_core::{
     peering::{Peering, PeeringSide, PeeringStatus},
     platform::{Platform, PlatformPolicy},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    shadow::Shadow,
     time::Timestamp,
     world::{
         Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, ListChange, PortEntry, PortList,
@@ -171,6 +172,10 @@ impl Universe {
             let change = self.peering();
             change.into_iter().for_each(|change| self.put(change));
         }
+        for _ in 0..self.chooser.below(3) {
+            let change = self.shadow();
+            self.put(change);
+        }
     }
 
     /// Makes a change and counts a revision.
@@ -182,7 +187,7 @@ impl Universe {
 
     /// One random change of something that enforcement depends on, not yet made.
     pub fn change(&mut self) -> Vec<Change> {
-        match self.chooser.below(15) {
+        match self.chooser.below(17) {
             0..=3 => vec![self.rule()],
             4 | 5 => self.drop_rule().into_iter().collect(),
             6 => self.regroup().into_iter().collect(),
@@ -196,6 +201,8 @@ impl Universe {
             11 => vec![self.platform()],
             12 => self.peering().into_iter().collect(),
             13 => self.change_of_acl(),
+            14 => vec![self.shadow()],
+            15 => self.drop_shadow().into_iter().collect(),
             _ => {
                 let treatment = self.chooser.pick(&[None, Some(Treatment::Keep), Some(Treatment::Reevaluate)]);
                 let id = self.chooser.pick(&ACCOUNTS);
@@ -757,6 +764,25 @@ impl Universe {
             }
             _ => Peer::Cidr(self.chooser.cidr()),
         }
+    }
+
+    /// A group gets a candidate: some of its rules and some others.
+    fn shadow(&mut self) -> Change {
+        let groups: Vec<Arc<Group>> = self.world.groups().cloned().collect();
+        let group = self.chooser.pick(&groups);
+        let base: Vec<Arc<Rule>> = group.rules.values().cloned().collect();
+        let mut rules: Vec<Arc<Rule>> = base.iter().filter(|_| !self.chooser.one_in(3)).cloned().collect();
+        for _ in 0..self.chooser.below(5) {
+            let Change::PutRule { rule, .. } = self.rule() else { continue };
+            rules.push(rule);
+        }
+        let number = self.chooser.source.next_u64();
+        Change::PutShadow(Arc::new(Shadow { group: group.id.clone(), rules, base, number, set_at: Timestamp(0) }))
+    }
+
+    fn drop_shadow(&mut self) -> Option<Change> {
+        let shadowed: Vec<GroupId> = self.world.shadows().iter().map(|shadow| shadow.group.clone()).collect();
+        Some(Change::DeleteShadow(shadowed.get(self.chooser.below(shadowed.len()))?.clone()))
     }
 
     fn drop_rule(&mut self) -> Option<Change> {

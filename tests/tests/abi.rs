@@ -11,7 +11,10 @@ use std::{
 use object::{Object as _, ObjectSection as _};
 use sekimori_agent::bpf::maps::object as program;
 use sekimori_compile::{
-    abi::{self, AddressKey, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName},
+    abi::{
+        self, AddressKey, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName, Shadow, ShadowPair,
+        ShadowSeen, ShadowWitness,
+    },
     event::{self, Event, EventShare},
     layout,
 };
@@ -170,6 +173,18 @@ fn structures_are_the_same_on_both_sides() {
             protocol, reason, flags, tcp_flags, reserved),
     );
     btf.check("event_share", size_of::<EventShare>(), members!(EventShare: window, used, limited, unroomed));
+    btf.check("shadow", size_of::<Shadow>(), members!(Shadow: policy, round, beside, reserved));
+    btf.check(
+        "shadow_pair",
+        size_of::<ShadowPair>(),
+        members!(ShadowPair: eni, live, candidate, live_reason, candidate_reason, direction, reserved),
+    );
+    btf.check(
+        "shadow_witness",
+        size_of::<ShadowWitness>(),
+        members!(ShadowWitness: pair, local, peer, port, protocol, reserved),
+    );
+    btf.check("shadow_seen", size_of::<ShadowSeen>(), members!(ShadowSeen: flows, seen_ns));
 }
 
 #[test]
@@ -193,14 +208,18 @@ fn maps_hold_what_the_limits_promise() {
         limits::HOST_FLOWS_MAX,
         limits::HOST_FLOWS_MAX,
         event::EVENT_BYTES,
+        abi::ENI_SLOTS,
+        abi::SHADOW_SLOTS,
+        limits::HOST_SHADOW_PAIRS_MAX,
+        limits::HOST_SHADOW_WITNESSES_MAX,
     ];
     for capacity in promised {
         let at = capacities.iter().position(|found| *found == capacity);
         capacities
             .remove(at.unwrap_or_else(|| panic!("no map has {capacity} entries; the program has {capacities:?}")));
     }
-    // What is left: the policy store, the working memory and which events are wanted (one element each), and the fragments.
-    assert_eq!(capacities, [1, 1, 1, 16_384]);
+    // What is left: the policy store, the working memories and which events are wanted (one element each), and the fragments.
+    assert_eq!(capacities, [1, 1, 1, 1, 16_384]);
 }
 
 /// The numbers that are written on both sides, read from the C text.
@@ -239,6 +258,9 @@ fn numbers_are_the_same_on_both_sides() {
         ("ENI_KEEP", abi::ENI_KEEP),
         ("ENI_RESET", abi::ENI_RESET),
         ("ENI_SENDER_GROUPS", abi::ENI_SENDER_GROUPS),
+        ("ENI_SHADOW", abi::ENI_SHADOW),
+        ("SHADOW_CELLS", abi::SHADOW_CELLS),
+        ("SHADOW_SKIPPED", abi::SHADOW_SKIPPED),
         ("MARK_FORWARDED", abi::MARK_FORWARDED),
         ("FLOW_FORWARDED", u32::from(abi::FLOW_FORWARDED)),
         ("FLOW_FOREIGN", u32::from(abi::FLOW_FOREIGN)),

@@ -48,7 +48,23 @@ fn disagreement(world: &World, tables: &Tables, eni: &EniId, packet: &Packet) ->
     let same = finding.reason.passes() == expected.is_allowed()
         && found == expected.why
         && (finding.untracked == untracked || finding.reason != Reason::RuleAllow);
-    (!same).then(|| format!("{packet:?} at {eni}: rules say {expected:?}, tables say {finding:?} ({found})"))
+    if !same {
+        return Some(format!("{packet:?} at {eni}: rules say {expected:?}, tables say {finding:?} ({found})"));
+    }
+    candidate_disagreement(world, tables, eni, packet)
+}
+
+/// The same by the candidates of the ENI's groups, which are asked about what has met the network ACL and comes from where it may.
+fn candidate_disagreement(world: &World, tables: &Tables, eni: &EniId, packet: &Packet) -> Option<String> {
+    let set = group_set(&world.eni(eni)?.groups);
+    let found = tables.judge_candidate(eni, packet);
+    if found.is_some() != world.has_candidate(&set) {
+        return Some(format!("{eni} should have a candidate: {}", world.has_candidate(&set)));
+    }
+    let (found, candidate) = (found?, world.with_candidates(&set));
+    let expected = verdict::decide_by_groups(&candidate, candidate.eni(eni)?, packet);
+    let same = found.reason.passes() == expected.is_allowed() && tables.why(eni, &found) == expected.why;
+    (!same).then(|| format!("{packet:?} at {eni}: as candidates rules say {expected:?}, tables say {found:?}"))
 }
 
 #[test]
@@ -90,6 +106,11 @@ fn canonical(tables: &Tables) -> BTreeMap<String, String> {
         let words = tables.policies().find(|(id, _)| *id == entry.policy).map(|(_, words)| Arc::clone(words));
         let lines = words.map(|words| rules_in_order(&words, &rules));
         canonical.insert(format!("eni {}", entry.id), format!("{:?} {lines:?} {}", entry.timeouts, entry.flags));
+        if let Some(shadow) = entry.shadow {
+            let words = tables.policies().find(|(id, _)| *id == shadow.policy).map(|(_, words)| Arc::clone(words));
+            let lines = words.map(|words| rules_in_order(&words, &rules));
+            canonical.insert(format!("shadow of {}", entry.id), format!("{} {lines:?}", shadow.round));
+        }
         assert_eq!(tables.eni_slot(&entry.id), Some(*slot));
     }
     for (key, member) in tables.members() {
@@ -106,7 +127,7 @@ fn canonical(tables: &Tables) -> BTreeMap<String, String> {
 fn assert_counters(tables: &Tables, rebuilt: &Tables) {
     let world = tables.world();
     let exists = |(group, rule): &RuleKey| {
-        world.group(group).is_some_and(|group| rule.as_ref().is_none_or(|rule| group.rules.contains_key(rule)))
+        world.group(group).is_some() && rule.as_ref().is_none_or(|rule| world.knows_rule(group, rule))
     };
     assert_eq!(tables.rule_names().map(|(key, _)| key).find(|key| !exists(key)), None);
     assert_eq!(rebuilt.rule_names().map(|(key, _)| key).find(|key| tables.rule_slot(key).is_none()), None);
@@ -191,6 +212,9 @@ fn a_slice_of_the_world_makes_the_same_tables_as_the_whole() {
                 let expected = if known.groups.contains(&group.id) { rules.clone() } else { Default::default() };
                 assert_eq!(group.rules, expected, "seed {seed} step {step}: {} after {changes:?}", group.id);
                 kept_back += rules.len() - expected.len();
+                let shadow = universe.world.shadows().get(&group.id);
+                let expected = shadow.filter(|_| known.groups.contains(&group.id));
+                assert_eq!(agent.shadows().get(&group.id), expected, "seed {seed} step {step}: {}", group.id);
             }
         }
     }
@@ -249,11 +273,14 @@ fn policies_naming(world: &World, changes: &[Change]) -> usize {
         _ => None,
     };
     let lists: Vec<Referent> = changes.iter().filter_map(referent).collect();
-    let groups = lists.iter().flat_map(|list| world.referrers(list)).map(|(group, _)| group);
-    let sets = groups.flat_map(|group| world.group_sets_with(group));
+    let by_rules = lists.iter().flat_map(|list| world.referrers(list)).map(|(group, _)| group);
+    let by_candidates = lists.iter().flat_map(|list| world.shadows().namers(list));
+    let sets = by_rules.chain(by_candidates).flat_map(|group| world.group_sets_with(group));
     // A set of groups has a policy in each VPC whose interfaces carry it.
     let enis = sets.flat_map(|set| world.enis_with(set).map(move |id| (set, id)));
-    enis.filter_map(|(set, id)| Some((set, &world.eni(id)?.vpc))).collect::<BTreeSet<_>>().len()
+    let places: BTreeSet<_> = enis.filter_map(|(set, id)| Some((set, &world.eni(id)?.vpc))).collect();
+    // And one more beside it, if it has candidates.
+    places.iter().map(|(set, _)| 1 + usize::from(world.has_candidate(set))).sum()
 }
 
 #[test]
@@ -277,6 +304,12 @@ fn no_policy_is_larger_than_its_bound() {
             let eni = universe.world.eni(&entry.id).expect("an entry is an ENI of the world");
             let bound = policy_words(&universe.world, &group_set(&eni.groups));
             assert!(words <= bound, "seed {seed}: {words} words, bound {bound}");
+            let Some(shadow) = entry.shadow else { continue };
+            let words =
+                tables.policies().find(|(id, _)| *id == shadow.policy).map_or(0, |(_, words)| words.len() as u64);
+            let set = group_set(&eni.groups);
+            let bound = policy_words(&universe.world.with_candidates(&set), &set);
+            assert!(words <= bound, "seed {seed}: {words} words of a candidate, bound {bound}");
         }
     }
 }

@@ -20,6 +20,7 @@ mod portions;
 pub mod preset;
 pub mod report;
 mod resolve;
+pub mod shadow;
 pub mod snapshot;
 pub mod text;
 pub mod transfer;

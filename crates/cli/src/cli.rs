@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     account, bypass, completions, counters, diagnose, down, export, flows, group, health, interface, man, plan_check,
-    platform, policy, resource_group, server, treatment, up, verify, vpc, wait, why,
+    platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -108,6 +108,9 @@ pub(crate) enum Command {
     /// Protect, hand over, delete and clone groups; move rules as files; add presets
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Compare other rules with those of a group on real new flows, before they decide anything
+    #[command(subcommand)]
+    Shadow(shadow::ShadowCommand),
     /// Write policies in the words of other firewalls
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -163,7 +166,12 @@ mod tests {
         walk(&Cli::command(), &mut |command| {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in after.lines().map(str::trim).filter(|line| line.contains("sekimori ")) {
-                let words = line.split_whitespace().skip_while(|word| *word != "sekimori");
+                let quoted = line.split('\'').enumerate();
+                let words = quoted.flat_map(|(part, text)| match part % 2 {
+                    0 => text.split_whitespace().collect(),
+                    _ => vec![text],
+                });
+                let words = words.skip_while(|word| *word != "sekimori");
                 let words: Vec<&str> = words.take_while(|word| !matches!(*word, ">" | ">>" | "|")).collect();
                 Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
             }

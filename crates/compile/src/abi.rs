@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
 /// version is not adopted.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// No ENI of this host.
 pub const NO_ENI: u32 = u32::MAX;
@@ -40,6 +40,9 @@ pub const ENI_RESET: u32 = 1 << 3;
 
 /// What another ENI forwarded to this one comes from no group (EC2).
 pub const ENI_SENDER_GROUPS: u32 = 1 << 4;
+
+/// Its new flows are compared with what candidates would decide: see [`Shadow`].
+pub const ENI_SHADOW: u32 = 1 << 5;
 
 /// One interface, in the array `enis`: one cache line, which every packet reads.
 #[repr(C)]
@@ -329,6 +332,75 @@ reasons! {
 pub const REASONS: u32 = 32;
 /// Entries of the per-CPU array `reason_counters`: ENI number, direction, reason.
 pub const REASON_SLOTS: u32 = ENI_SLOTS * 2 * REASONS;
+
+/// What the policy of an ENI is compared with, in the array `shadows`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shadow {
+    /// Like [`Eni::policy`].
+    pub policy: u64,
+    /// Which candidates these are: see `core::world::World::round_of`. The program does not read it.
+    pub round: u64,
+    /// The id of the ENI's policy that it stands beside; no other is compared with it.
+    pub beside: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Key of the hash `shadow_pairs`: who decided about a flow, and who would have. The value is the number of flows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShadowPair {
+    /// The ENI's number.
+    pub eni: u32,
+    /// Counter slot of the deciding rule; 0 without one.
+    pub live: u32,
+    /// The same by the candidates.
+    pub candidate: u32,
+    /// [`Reason`].
+    pub live_reason: u8,
+    /// The same by the candidates.
+    pub candidate_reason: u8,
+    /// 0 towards the ENI, 1 away from it.
+    pub direction: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// Key of the hash `shadow_witnesses`: flows that would be decided otherwise.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShadowWitness {
+    /// At which ENI, and by whom.
+    pub pair: ShadowPair,
+    /// Own address; IPv4 is mapped.
+    pub local: [u8; 16],
+    /// The other address; IPv4 is mapped.
+    pub peer: [u8; 16],
+    /// The destination port, or `type << 8 | code`, in host byte order.
+    pub port: u16,
+    /// IANA number.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// Value of the hash `shadow_witnesses`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShadowSeen {
+    /// How many flows.
+    pub flows: u64,
+    /// Kernel time of the last one, in nanoseconds (coarse).
+    pub seen_ns: u64,
+}
+
+/// Room for each ENI in `shadow_cells`: whether the flow passes, twice, is the cell; and [`SHADOW_SKIPPED`].
+pub const SHADOW_CELLS: u32 = 8;
+/// The cell of flows that were not compared.
+pub const SHADOW_SKIPPED: u32 = 4;
+/// Entries of the per-CPU array `shadow_cells`.
+pub const SHADOW_SLOTS: u32 = ENI_SLOTS * SHADOW_CELLS;
 
 /// Bytes of an id in the arrays of names.
 pub const ID_BYTES: usize = 32;

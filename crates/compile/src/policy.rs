@@ -40,19 +40,27 @@ pub(crate) struct Place {
     pub(crate) set: GroupSet,
     pub(crate) vpc: VpcId,
     pub(crate) subnet: Option<SubnetId>,
+    /// Whether it is the policy that these ENIs would have by the candidates of their groups. That is asked about flows which
+    /// have met the network ACL already.
+    pub(crate) is_candidate: bool,
 }
 
 impl Place {
     pub(crate) fn of(world: &World, eni: &Eni) -> Self {
         let subnet = world.is_guarded(&eni.subnet).then(|| eni.subnet.clone());
-        Self { set: group_set(&eni.groups), vpc: eni.vpc.clone(), subnet }
+        Self { set: group_set(&eni.groups), vpc: eni.vpc.clone(), subnet, is_candidate: false }
+    }
+
+    pub(crate) fn of_candidate(eni: &Arc<Eni>) -> Self {
+        Self { set: group_set(&eni.groups), vpc: eni.vpc.clone(), subnet: None, is_candidate: true }
     }
 }
 
 /// The words of the policy of a place. A group that a rule names and that has no number yet fails the whole policy: without it
 /// a deny rule would deny nobody.
 pub(crate) fn words(world: &World, numbers: &Numbers, place: &Place) -> Result<Vec<u64>, BuildError> {
-    let groups = place.set.iter().filter_map(|id| world.group(id)).collect();
+    let group = |id| if place.is_candidate { world.group_or_candidate(id) } else { world.group(id).cloned() };
+    let groups = place.set.iter().filter_map(group).collect();
     let policy = Policy { world, numbers, vpc: world.vpc(&place.vpc).map(|vpc| &**vpc), groups };
     let rules = Sides { ingress: policy.side(Direction::Ingress)?, egress: policy.side(Direction::Egress)? };
     let acl = place.subnet.as_ref().and_then(|subnet| world.acl_of(subnet));
@@ -67,7 +75,7 @@ struct Policy<'a> {
     world: &'a World,
     numbers: &'a Numbers,
     vpc: Option<&'a Vpc>,
-    groups: Vec<&'a Arc<Group>>,
+    groups: Vec<Arc<Group>>,
 }
 
 impl Policy<'_> {
@@ -130,7 +138,7 @@ impl Policy<'_> {
     }
 
     fn rules(&self, direction: Direction) -> Vec<(&Group, &Rule)> {
-        let all = self.groups.iter().flat_map(|group| group.rules.values().map(move |rule| (&***group, &**rule)));
+        let all = self.groups.iter().flat_map(|group| group.rules.values().map(move |rule| (&**group, &**rule)));
         let mut rules: Vec<_> = all.filter(|(_, rule)| rule.spec.direction == direction).collect();
         rules.sort_by(|(g, r), (h, s)| rule::order(g.flavor, &g.id, r).cmp(&rule::order(h.flavor, &h.id, s)));
         rules

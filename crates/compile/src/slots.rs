@@ -84,6 +84,11 @@ impl<K: Ord + Clone> Slots<K> {
         self.marked.append(&mut self.cooling);
     }
 
+    /// What was marked.
+    pub fn marked(&self) -> impl Iterator<Item = u32> + use<'_, K> {
+        self.marked.iter().copied()
+    }
+
     /// What was marked may be taken again.
     pub fn thaw(&mut self) {
         self.free.extend(self.marked.drain(..));

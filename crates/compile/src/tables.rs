@@ -2,6 +2,7 @@
 
 mod flags;
 mod renew;
+mod touched;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,12 +12,13 @@ use std::{
 use sekimori_core::{
     change::Change,
     feed::ClosedEni,
-    ids::{AccountId, EniId, GroupId, HostId, PeeringId, RuleId, VpcId},
+    ids::{EniId, GroupId, HostId, RuleId, VpcId},
     packet::{Packet, Why},
     platform::PlatformPolicy,
-    world::{self, GroupSet, Referent, Timeouts, World, group_set},
+    world::{self, GroupSet, Timeouts, World},
 };
 
+use self::touched::Touched;
 use crate::{
     abi,
     build::BuildError,
@@ -47,6 +49,17 @@ pub struct EniEntry {
     pub mac: [u8; 6],
     /// Idle timeouts.
     pub timeouts: Timeouts,
+    /// The policy that is asked beside its own, if its groups have candidates.
+    pub shadow: Option<Shadowed>,
+}
+
+/// What is compared with the policy of an ENI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The policy that it would have.
+    pub policy: PolicyId,
+    /// Which candidates these are: see [`World::round_of`].
+    pub round: u64,
 }
 
 /// What the tables say about a private address.
@@ -177,6 +190,12 @@ impl Tables {
         self.numbers.rules.mark();
     }
 
+    /// The counters of rules among the marked numbers.
+    #[must_use]
+    pub fn marked_rules(&self) -> BTreeSet<u32> {
+        self.numbers.rules.marked().collect()
+    }
+
     /// The numbers that were marked may be taken again.
     pub fn thaw(&mut self) {
         self.enis.thaw();
@@ -201,7 +220,7 @@ impl Tables {
         }
         let world = &self.world;
         let exists = |(group, rule): &RuleKey| {
-            world.group(group).is_some_and(|group| rule.as_ref().is_none_or(|rule| group.rules.contains_key(rule)))
+            world.group(group).is_some() && rule.as_ref().is_none_or(|rule| world.knows_rule(group, rule))
         };
         for key in self.numbers.rules.names_where(|key| !exists(key)) {
             names.extend(self.numbers.rules.release(&key).map(|slot| Name::Rule(slot, None)));
@@ -252,9 +271,25 @@ impl Tables {
     /// Judges the first packet of a flow from the tables alone; `None` for an ENI that has no policy here.
     #[must_use]
     pub fn judge(&self, eni: &EniId, packet: &Packet) -> Option<Finding> {
+        self.judge_by(eni, packet, |entry| Some(entry.policy))
+    }
+
+    /// The same if the candidates of the ENI's groups were their rules; `None` also without a candidate.
+    #[must_use]
+    pub fn judge_candidate(&self, eni: &EniId, packet: &Packet) -> Option<Finding> {
+        self.judge_by(eni, packet, |entry| entry.shadow.map(|shadow| shadow.policy))
+    }
+
+    fn judge_by(
+        &self,
+        eni: &EniId,
+        packet: &Packet,
+        which: impl Fn(&EniEntry) -> Option<PolicyId>,
+    ) -> Option<Finding> {
         let slot = self.enis.get(eni)?;
         let entry = self.entries.get(&slot)?;
-        let policy = self.policies.values().find(|policy| policy.id == entry.policy)?;
+        let id = which(entry)?;
+        let policy = self.policies.values().find(|policy| policy.id == id)?;
         let own = self.members.get(&address_key(entry.vpc, packet.local));
         let peer = self.members.get(&address_key(entry.vpc, packet.peer));
         let is_named = !packet.is_forwarded || entry.flags & abi::ENI_SENDER_GROUPS == 0;
@@ -317,7 +352,9 @@ impl Tables {
                     self.release_rule(&(id.clone(), Some(rule.clone())), delta);
                 }
             }
-            Change::DeleteRule { group, rule } => self.release_rule(&(group.clone(), Some(rule.clone())), delta),
+            Change::DeleteRule { group, rule } => self.release_unknown(group, rule, delta),
+            Change::PutShadow(shadow) => self.number_shadow(&shadow.group, before, delta),
+            Change::DeleteShadow(group) => self.number_shadow(group, before, delta),
             Change::PutRule { group, rule } => {
                 self.number_in_use((group.clone(), Some(rule.id.clone())), delta);
             }
@@ -361,6 +398,24 @@ impl Tables {
         }
     }
 
+    /// Gives counters to the rules of a candidate, and takes back those of the one before it.
+    fn number_shadow(&mut self, group: &GroupId, before: &World, delta: &mut Delta) {
+        let rules = |world: &World| world.shadows().get(group).map(|shadow| shadow.rules.clone()).unwrap_or_default();
+        for rule in rules(before) {
+            self.release_unknown(group, &rule.id, delta);
+        }
+        for rule in rules(&self.world) {
+            self.number_in_use((group.clone(), Some(rule.id.clone())), delta);
+        }
+    }
+
+    /// Takes the counter of a rule back when neither the group nor its candidate has it any more.
+    fn release_unknown(&mut self, group: &GroupId, rule: &RuleId, delta: &mut Delta) {
+        if !self.world.knows_rule(group, rule) {
+            self.release_rule(&(group.clone(), Some(rule.clone())), delta);
+        }
+    }
+
     fn release_vpc(&mut self, id: &VpcId, delta: &mut Delta) {
         let Some(slot) = self.vpcs.release(id) else { return };
         // Addresses of VPCs that it was peered with.
@@ -382,7 +437,8 @@ impl Tables {
     /// no interface of this host has need none.
     fn number_rules(&mut self, set: &GroupSet, delta: &mut Delta) {
         for group in set.iter().filter_map(|id| self.world.group(id)) {
-            let rules = group.rules.keys().cloned().map(Some);
+            let candidates = self.world.shadows().get(&group.id).into_iter().flat_map(|shadow| &shadow.rules);
+            let rules = group.rules.keys().chain(candidates.map(|rule| &rule.id)).cloned().map(Some);
             for rule in std::iter::once(None).chain(rules) {
                 number_rule(&mut self.numbers, (group.id.clone(), rule), delta);
             }
@@ -405,6 +461,11 @@ impl Tables {
                     Ok(words) if self.policies.get(&place).is_some_and(|old| *old.words == words) => {}
                     Ok(words) => {
                         self.renew(place, words, delta);
+                        renewed.push(Arc::clone(set));
+                    }
+                    // Without its policy a candidate is not compared: that closes nothing.
+                    Err(_) if place.is_candidate => {
+                        delta.retired.extend(self.policies.remove(&place).map(|policy| policy.id));
                         renewed.push(Arc::clone(set));
                     }
                     Err(error) => delta.failures.extend(self.failures(&place, &error)),
@@ -433,9 +494,13 @@ impl Tables {
         there.map(|eni| ClosedEni { eni: eni.id.clone(), reason: error.to_string() }).collect()
     }
 
-    /// Where the ENIs on this host are that have exactly this set.
+    /// Where the ENIs on this host are that have exactly this set; twice, if it has candidates.
     fn places_here(&self, set: &GroupSet) -> BTreeSet<Place> {
-        self.enis_here(set).map(|eni| Place::of(&self.world, eni)).collect()
+        let mut places: BTreeSet<Place> = self.enis_here(set).map(|eni| Place::of(&self.world, eni)).collect();
+        if self.world.has_candidate(set) {
+            places.extend(self.enis_here(set).map(Place::of_candidate));
+        }
+        places
     }
 
     /// The ENIs on this host that have exactly this set.
@@ -446,7 +511,7 @@ impl Tables {
     /// Where a set has a policy.
     fn places_of(&self, set: &GroupSet) -> impl Iterator<Item = &Place> + use<'_> {
         let set = Arc::clone(set);
-        let first = Place { set: Arc::clone(&set), vpc: VpcId::from(""), subnet: None };
+        let first = Place { set: Arc::clone(&set), vpc: VpcId::from(""), subnet: None, is_candidate: false };
         self.policies.range(first..).map(|(place, _)| place).take_while(move |other| other.set == set)
     }
 
@@ -482,11 +547,19 @@ impl Tables {
         let policy = self.policies.get(&place).map(|policy| policy.id);
         let (Some(policy), Some(vpc)) = (policy, self.vpcs.get(&eni.vpc)) else { return };
         let (id, mac, timeouts) = (eni.id.clone(), eni.mac.0, eni.timeouts);
-        let entry = EniEntry { id, vpc, policy, flags: flags::flags_of(&self.world, eni), mac, timeouts };
+        let shadow = self.shadow_of(&place);
+        let flags = flags::flags_of(&self.world, eni) | if shadow.is_some() { abi::ENI_SHADOW } else { 0 };
+        let entry = EniEntry { id, vpc, policy, flags, mac, timeouts, shadow };
         if self.entries.get(&slot) != Some(&entry) {
             delta.enis.push((slot, Some(entry.clone())));
             self.entries.insert(slot, entry);
         }
+    }
+
+    fn shadow_of(&self, place: &Place) -> Option<Shadowed> {
+        let round = self.world.round_of(&place.set)?;
+        let policy = self.policies.get(&Place { subnet: None, is_candidate: true, ..place.clone() })?;
+        Some(Shadowed { policy: policy.id, round })
     }
 
     fn drop_entry(&mut self, id: &EniId, delta: &mut Delta) {
@@ -571,120 +644,5 @@ fn number_rule(numbers: &mut Numbers, key: RuleKey, delta: &mut Delta) {
 fn note(names: &mut Vec<Name>, taken: Result<(u32, bool), NoSlot>, name: impl FnOnce(u32) -> Name) {
     if let Ok((slot, true)) = taken {
         names.push(name(slot));
-    }
-}
-
-/// What a list of changes may have an effect on.
-#[derive(Default)]
-struct Touched {
-    sets: BTreeSet<GroupSet>,
-    enis: BTreeSet<EniId>,
-}
-
-impl Touched {
-    fn add(&mut self, change: &Change, before: &World, after: &World) {
-        match change {
-            Change::PutEni(eni) => self.add_eni(&eni.id, before, after),
-            Change::DeleteEni(id) => self.add_eni(id, before, after),
-            Change::PutInstance(instance) => {
-                let enis: Vec<EniId> = after.enis_of(&instance.id).map(|eni| eni.id.clone()).collect();
-                enis.iter().for_each(|id| self.add_eni(id, before, after));
-            }
-            Change::DeleteInstance(id) => {
-                let enis: Vec<EniId> = before.enis_of(id).map(|eni| eni.id.clone()).collect();
-                enis.iter().for_each(|id| self.add_eni(id, before, after));
-            }
-            Change::PutGroup(group) => self.add_group(&group.id, after),
-            Change::DeleteGroup(id) => self.add_group(id, before),
-            Change::PutRule { group, .. } | Change::DeleteRule { group, .. } => self.add_group(group, after),
-            Change::PutPrefixList(list) => self.add_referrers(&Referent::PrefixList(list.id.clone()), after),
-            Change::DeletePrefixList(id) => self.add_referrers(&Referent::PrefixList(id.clone()), after),
-            Change::PutPortList(list) => self.add_referrers(&Referent::PortList(list.id.clone()), after),
-            Change::DeletePortList(id) => self.add_referrers(&Referent::PortList(id.clone()), after),
-            Change::PutBypass(_) | Change::PutPlatform(_) => self.sets.extend(after.group_sets().cloned()),
-            Change::PutAccount(account) => self.add_account(&account.id, before, after),
-            Change::PutVpc(vpc) => self.add_vpc(&vpc.id, before, after),
-            Change::PutPeering(peering) => self.add_peering(&peering.id, before, after),
-            Change::DeletePeering(id) => self.add_peering(id, before, after),
-            Change::PutNetworkAcl(acl) => {
-                let behind: Vec<EniId> = after.enis_behind(acl).map(|eni| eni.id.clone()).collect();
-                behind.iter().for_each(|id| self.add_eni(id, before, after));
-            }
-            Change::PutSubnet(subnet) => {
-                let inside: Vec<EniId> = after.enis_regarded(before, &subnet.id).map(|eni| eni.id.clone()).collect();
-                inside.iter().for_each(|id| self.add_eni(id, before, after));
-            }
-            Change::PutKey(_)
-            | Change::DeleteKey(_)
-            | Change::PutTerminated(_)
-            | Change::DeleteTerminated(_)
-            | Change::DeleteVpc(_)
-            | Change::DeleteSubnet(_)
-            | Change::DeleteNetworkAcl(_)
-            | Change::PutToken(_)
-            | Change::DeleteToken { .. }
-            | Change::PutSnapshotPolicy(_)
-            | Change::DeleteSnapshotPolicy(_)
-            | Change::PutSnapshot(_)
-            | Change::DeleteSnapshot(_)
-            | Change::PutReport(_)
-            | Change::DeleteReport { .. }
-            | Change::PutFlowLog(_)
-            | Change::DeleteFlowLog(_)
-            | Change::PutInsightsPath(_)
-            | Change::DeleteInsightsPath(_)
-            | Change::PutInsightsAnalysis(_)
-            | Change::DeleteInsightsAnalysis(_)
-            | Change::PutPrefixListVersion(_)
-            | Change::DeletePrefixListVersion { .. } => {}
-        }
-    }
-
-    fn add_eni(&mut self, id: &EniId, before: &World, after: &World) {
-        self.enis.insert(id.clone());
-        for world in [before, after] {
-            self.sets.extend(world.eni(id).map(|eni| group_set(&eni.groups)));
-        }
-    }
-
-    fn add_group(&mut self, id: &GroupId, world: &World) {
-        self.sets.extend(world.group_sets_with(id).cloned());
-    }
-
-    /// Each VPC comes to know, or to forget, the addresses of the other.
-    fn add_peering(&mut self, id: &PeeringId, before: &World, after: &World) {
-        let [was, is] = [before, after].map(|world| world.peerings().get(id).filter(|peering| peering.is_active()));
-        if was.is_some() == is.is_some() {
-            return;
-        }
-        for peering in was.into_iter().chain(is) {
-            let ends = [&peering.requester.vpc, &peering.accepter.vpc];
-            self.enis.extend(ends.into_iter().flat_map(|vpc| after.enis_in(vpc)).map(|eni| eni.id.clone()));
-        }
-    }
-
-    /// A platform policy knows what is outside a VPC by its blocks.
-    fn add_vpc(&mut self, id: &VpcId, before: &World, after: &World) {
-        let blocks = |world: &World| world.vpc(id).map(|vpc| (vpc.cidr, vpc.ipv6));
-        if blocks(before) == blocks(after) {
-            return;
-        }
-        let groups: Vec<GroupId> =
-            after.groups().filter(|group| group.is_for(id)).map(|group| group.id.clone()).collect();
-        groups.iter().for_each(|group| self.add_group(group, after));
-    }
-
-    fn add_referrers(&mut self, referent: &Referent, world: &World) {
-        let groups: Vec<GroupId> = world.referrers(referent).map(|(group, _)| group.clone()).collect();
-        groups.iter().for_each(|group| self.add_group(group, world));
-    }
-
-    /// An account's ENIs differ only when its treatment of live flows does.
-    fn add_account(&mut self, id: &AccountId, before: &World, after: &World) {
-        let treatment = |world: &World| world.account(id).map(|account| account.treatment);
-        if treatment(before) == treatment(after) {
-            return;
-        }
-        self.enis.extend(after.enis().filter(|eni| eni.account == *id).map(|eni| eni.id.clone()));
     }
 }

@@ -47,7 +47,7 @@ impl Ledger {
             ledger.set_words(world, set);
         }
         ledger.count_entities(world);
-        ledger.rules = world.groups().map(|group| group.rules.len() as u64).sum();
+        ledger.rules = world.groups().map(|group| counted_rules(world, &group.id)).sum();
         ledger
     }
 
@@ -72,7 +72,8 @@ impl Ledger {
             if words > after.largest_allowed(self, set) {
                 within(Counted::PolicyWords, POLICY_WORDS_MAX, words)?;
             }
-            within(Counted::PolicyRules, POLICY_RULES_MAX, most_rules(world, set))?;
+            let rules = candidate(world, set).map_or(0, |world| most_rules(&world, set)).max(most_rules(world, set));
+            within(Counted::PolicyRules, POLICY_RULES_MAX, rules)?;
         }
         after.check_totals(self)?;
         Ok(after)
@@ -109,7 +110,9 @@ impl Ledger {
         let words = if is_used {
             // One more behind each network ACL that is asked, which is part of it.
             let all = policy_words(world, set).saturating_mul(policies + acls.len() as u64);
-            all.saturating_add(acls.iter().sum())
+            let candidates =
+                candidate(world, set).map_or(0, |world| policy_words(&world, set).saturating_mul(policies));
+            all.saturating_add(acls.iter().sum()).saturating_add(candidates)
         } else {
             0
         };
@@ -124,7 +127,7 @@ impl Ledger {
         self.count_entities(world);
         let groups: BTreeSet<&GroupId> = changes.iter().filter_map(group_of_rule).collect();
         for group in groups {
-            let rules = |world: &World| world.group(group).map_or(0, |group| group.rules.len() as u64);
+            let rules = |world: &World| counted_rules(world, group);
             self.rules = self.rules + rules(world) - rules(before);
         }
     }
@@ -138,8 +141,25 @@ impl Ledger {
 }
 
 fn group_of_rule(change: &Change) -> Option<&GroupId> {
-    let (Change::PutRule { group, .. } | Change::DeleteRule { group, .. }) = change else { return None };
+    if let Change::PutShadow(shadow) = change {
+        return Some(&shadow.group);
+    }
+    let (Change::PutRule { group, .. } | Change::DeleteRule { group, .. } | Change::DeleteShadow(group)) = change
+    else {
+        return None;
+    };
     Some(group)
+}
+
+/// The rules of a group, and of its candidate: each has a counter.
+fn counted_rules(world: &World, group: &GroupId) -> u64 {
+    let live = world.group(group).map_or(0, |group| group.rules.len());
+    (live + world.shadows().get(group).map_or(0, |shadow| shadow.rules.len())) as u64
+}
+
+/// The world in which the candidates of a set of groups are their rules, if it has any.
+fn candidate(world: &World, set: &GroupSet) -> Option<World> {
+    world.has_candidate(set).then(|| world.with_candidates(set))
 }
 
 fn within(counted: Counted, limit: u32, wanted: u64) -> Result<(), Refusal> {
@@ -151,14 +171,18 @@ fn within(counted: Counted, limit: u32, wanted: u64) -> Result<(), Refusal> {
 fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet> {
     let of_group = |group: &GroupId| world.group_sets_with(group).cloned().collect::<Vec<_>>();
     let of_referrers = |referent: &Referent| {
-        world.referrers(referent).flat_map(|(group, _)| world.group_sets_with(group)).cloned().collect()
+        let groups = world.referrers(referent).map(|(group, _)| group).chain(world.shadows().namers(referent));
+        groups.flat_map(|group| world.group_sets_with(group)).cloned().collect()
     };
     let of_eni = |world: &World, eni: &EniId| world.eni(eni).map(|eni| group_set(&eni.groups));
     match change {
         Change::PutEni(eni) => of_eni(before, &eni.id).into_iter().chain([group_set(&eni.groups)]).collect(),
         Change::DeleteEni(eni) => of_eni(before, eni).into_iter().collect(),
         Change::PutGroup(group) => of_group(&group.id),
-        Change::PutRule { group, .. } | Change::DeleteRule { group, .. } => of_group(group),
+        Change::PutRule { group, .. } | Change::DeleteRule { group, .. } | Change::DeleteShadow(group) => {
+            of_group(group)
+        }
+        Change::PutShadow(shadow) => of_group(&shadow.group),
         Change::PutPrefixList(list) => of_referrers(&Referent::PrefixList(list.id.clone())),
         Change::PutPortList(list) => of_referrers(&Referent::PortList(list.id.clone())),
         Change::PutBypass(_) | Change::PutPlatform(_) => world.group_sets().cloned().collect(),

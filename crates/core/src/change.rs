@@ -21,6 +21,7 @@ use crate::{
     peering::Peering,
     platform::Platform,
     rule::Rule,
+    shadow::Shadow,
     snapshot::{Snapshot, SnapshotPolicy},
     terminated::Terminated,
     time::Timestamp,
@@ -145,6 +146,10 @@ pub enum Change {
     PutNetworkAcl(Arc<NetworkAcl>),
     /// The network ACL is gone.
     DeleteNetworkAcl(NetworkAclId),
+    /// The candidate of a group is this.
+    PutShadow(Arc<Shadow>),
+    /// The group has no candidate any more.
+    DeleteShadow(GroupId),
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -175,6 +180,8 @@ pub enum Row {
     Group(GroupId),
     /// A rule of a group.
     Rule(GroupId, RuleId),
+    /// The candidate of a group.
+    Shadow(GroupId),
     /// An instance.
     Instance(InstanceId),
     /// A terminated instance.
@@ -213,6 +220,7 @@ impl Row {
             Self::PortList(id) => Change::DeletePortList(id),
             Self::Group(id) => Change::DeleteGroup(id),
             Self::Rule(group, rule) => Change::DeleteRule { group, rule },
+            Self::Shadow(group) => Change::DeleteShadow(group),
             Self::Instance(id) => Change::DeleteInstance(id),
             Self::Terminated(id) => Change::DeleteTerminated(id),
             Self::Eni(id) => Change::DeleteEni(id),
@@ -243,6 +251,7 @@ impl Row {
             Self::PortList(id) => format!("g/port-list/{id}"),
             Self::Group(id) => format!("h/group/{id}"),
             Self::Rule(group, id) => format!("i/rule/{group}/{id}"),
+            Self::Shadow(group) => format!("ia/shadow/{group}"),
             Self::Instance(id) => format!("j/instance/{id}"),
             Self::Terminated(id) => format!("ja/terminated/{id}"),
             Self::Eni(id) => format!("k/eni/{id}"),
@@ -306,6 +315,8 @@ impl Change {
             Self::DeletePeering(id) => Row::Peering(id.clone()),
             Self::PutNetworkAcl(acl) => Row::NetworkAcl(acl.id.clone()),
             Self::DeleteNetworkAcl(id) => Row::NetworkAcl(id.clone()),
+            Self::PutShadow(shadow) => Row::Shadow(shadow.group.clone()),
+            Self::DeleteShadow(group) => Row::Shadow(group.clone()),
         }
     }
 
@@ -330,6 +341,7 @@ impl Change {
             | Self::DeletePrefixListVersion { .. }
             | Self::DeletePeering(_)
             | Self::DeleteNetworkAcl(_)
+            | Self::DeleteShadow(_)
             | Self::DeleteFlowLog(_)
             | Self::DeleteInsightsPath(_)
             | Self::DeleteInsightsAnalysis(_) => true,
@@ -353,6 +365,7 @@ impl Change {
             | Self::PutPrefixListVersion(_)
             | Self::PutPeering(_)
             | Self::PutNetworkAcl(_)
+            | Self::PutShadow(_)
             | Self::PutFlowLog(_)
             | Self::PutInsightsPath(_)
             | Self::PutInsightsAnalysis(_) => false,
@@ -409,6 +422,8 @@ impl World {
             let put = |rule: &Arc<Rule>| Change::PutRule { group: group.id.clone(), rule: Arc::clone(rule) };
             all.extend(group.rules.values().map(put));
         }
+        let shadows = self.shadows.iter().filter(|shadow| is_wanted(&shadow.group));
+        all.extend(shadows.cloned().map(Change::PutShadow));
         all.extend(self.instances.values().cloned().map(Change::PutInstance));
         all.extend(self.terminated.iter().cloned().map(Change::PutTerminated));
         all.extend(self.enis.values().cloned().map(Change::PutEni));
@@ -444,6 +459,7 @@ impl World {
             Row::PortList(id) => self.port_lists.contains_key(id),
             Row::Group(id) => self.groups.contains_key(id),
             Row::Rule(group, id) => self.groups.get(group).is_some_and(|group| group.rules.contains_key(id)),
+            Row::Shadow(group) => self.shadows.get(group).is_some(),
             Row::Instance(id) => self.instances.contains_key(id),
             Row::Terminated(id) => self.terminated.get(id).is_some(),
             Row::Eni(id) => self.enis.contains_key(id),

@@ -9,6 +9,7 @@ mod network_acl;
 mod new;
 mod peering;
 mod rules;
+mod shadow;
 mod snapshots;
 
 use std::{net::IpAddr, sync::Arc};
@@ -24,6 +25,7 @@ pub use self::{
     new::{NewAccount, NewGroup, NewInstances, NewReport},
     peering::NewPeering,
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
+    shadow::ShadowCommand,
     snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
 };
 use crate::{
@@ -600,6 +602,8 @@ pub enum Command {
         /// What is to be done.
         command: AclCommand,
     },
+    /// Sets, clears or promotes the candidate of a group.
+    Shadow(ShadowCommand),
 }
 
 impl Command {

@@ -1,12 +1,14 @@
 //! What server and agent say to each other. The transport is theirs; the words and the version are here.
 
 mod read_back;
+mod shadow;
 mod slice;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     read_back::{DIFFERENCES_MAX, Difference, Part, ReadBack},
+    shadow::{Decider, ShadowCells, ShadowCount, ShadowPair, ShadowWitness},
     slice::Slice,
 };
 use crate::{
@@ -158,6 +160,9 @@ pub struct CounterReport {
     /// Those of IPv6: each IP version has a table of its own.
     #[serde(default)]
     pub flows_v6: u64,
+    /// What candidates would have decided, by ENI.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<ShadowCount>,
 }
 
 /// The reason's name in reports and metrics.

@@ -33,6 +33,7 @@ pub mod platform;
 pub mod refusal;
 pub mod resource;
 pub mod rule;
+pub mod shadow;
 pub mod snapshot;
 pub mod space;
 pub mod tags;

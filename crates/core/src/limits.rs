@@ -27,6 +27,10 @@ pub const HOST_POLICY_WORDS_PROMISED: u32 = HOST_POLICY_WORDS / 2;
 pub const POLICY_WORDS_MAX: u32 = HOST_POLICY_WORDS / 8;
 /// Rules that decide at one ENI in one direction, with the hidden intra-group rules and the bypass set.
 pub const POLICY_RULES_MAX: u32 = 16_384;
+/// Pairs of deciders, live and candidate, that one host counts flows by (`core::shadow`).
+pub const HOST_SHADOW_PAIRS_MAX: u32 = 32_768;
+/// Witnesses that one host keeps of flows which a candidate would decide otherwise.
+pub const HOST_SHADOW_WITNESSES_MAX: u32 = 4_096;
 /// Groups of one ENI, whatever the quota.
 pub const ENI_GROUPS_MAX: usize = 16;
 /// Private addresses of one ENI.

@@ -166,6 +166,8 @@ pub enum Counted {
     FlowLogsOfResource,
     /// Paths of an account.
     InsightsPaths,
+    /// Rules of all candidates, with those beside which they were set.
+    ShadowRules,
 }
 
 impl std::fmt::Display for Counted {
@@ -212,6 +214,7 @@ impl std::fmt::Display for Counted {
             Self::FlowLogs => "flow logs of one account",
             Self::FlowLogsOfResource => "flow logs of one VPC, subnet or network interface",
             Self::InsightsPaths => "paths of one account",
+            Self::ShadowRules => "rules of all shadows and of the groups beside them",
             Self::VpcsOfGroup => "VPCs that one security group is associated with",
         })
     }
@@ -636,4 +639,33 @@ pub enum Refusal {
         /// The ENI.
         eni: EniId,
     },
+    /// The candidate of a group is not there, or not as it was looked at.
+    #[error("{}", problem.of(group))]
+    Shadow {
+        /// The group.
+        group: GroupId,
+        /// What is wrong.
+        problem: ShadowProblem,
+    },
+}
+
+/// What is wrong with the candidate of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShadowProblem {
+    /// There is none.
+    Absent,
+    /// The group says something else than when it was set.
+    Outdated,
+}
+
+impl ShadowProblem {
+    fn of(self, group: &GroupId) -> String {
+        match self {
+            Self::Absent => format!("`{group}` has no shadow; set one with `sekimori shadow set`"),
+            Self::Outdated => format!(
+                "the rules of `{group}` have changed since its shadow was set, and promoting it would undo that; set \
+                 the shadow again, or force it"
+            ),
+        }
+    }
 }

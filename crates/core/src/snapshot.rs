@@ -130,29 +130,35 @@ impl Snapshot {
         self.rules.len() + 1
     }
 
-    /// What a restore does to each rule, so that the group says what the snapshot says. A rule that says the same now
-    /// stays under the name that it has now.
+    /// What a restore does to each rule of the group.
     #[must_use]
     pub fn steps(&self, group: &Group) -> Vec<Step> {
-        let by_spec: BTreeMap<&RuleSpec, &Arc<Rule>> = group.rules.values().map(|rule| (&rule.spec, rule)).collect();
-        let mut left: BTreeMap<&RuleId, &Arc<Rule>> = group.rules.iter().collect();
-        let mut steps = Vec::new();
-        let (said, unsaid): (Vec<_>, Vec<_>) = self.rules.iter().partition(|rule| by_spec.contains_key(&rule.spec));
-        for rule in said {
-            let Some(now) = by_spec.get(&rule.spec).copied() else { continue };
-            left.remove(&now.id);
-            steps.push(redescribed(now, rule));
-        }
-        for rule in unsaid {
-            let old = left.remove(&rule.id).cloned();
-            steps.push(Step::Put { old, new: Arc::clone(rule) });
-        }
-        steps.extend(left.into_values().cloned().map(Step::Delete));
-        steps
+        steps(&self.rules, group)
     }
 }
 
-/// What a restore does to one rule.
+/// What is done to each rule of a group, so that the group says what other rules say. A rule that says the same now stays under
+/// the name that it has now.
+#[must_use]
+pub fn steps(rules: &[Arc<Rule>], group: &Group) -> Vec<Step> {
+    let by_spec: BTreeMap<&RuleSpec, &Arc<Rule>> = group.rules.values().map(|rule| (&rule.spec, rule)).collect();
+    let mut left: BTreeMap<&RuleId, &Arc<Rule>> = group.rules.iter().collect();
+    let mut steps = Vec::new();
+    let (said, unsaid): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| by_spec.contains_key(&rule.spec));
+    for rule in said {
+        let Some(now) = by_spec.get(&rule.spec).copied() else { continue };
+        left.remove(&now.id);
+        steps.push(redescribed(now, rule));
+    }
+    for rule in unsaid {
+        let old = left.remove(&rule.id).cloned();
+        steps.push(Step::Put { old, new: Arc::clone(rule) });
+    }
+    steps.extend(left.into_values().cloned().map(Step::Delete));
+    steps
+}
+
+/// What is done to one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// It stays as it is.

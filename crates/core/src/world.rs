@@ -32,6 +32,7 @@ use crate::{
     peering::{Peering, Peerings},
     platform::Platform,
     rule::{Peer, Rule, Service},
+    shadow::Shadows,
     snapshot::Snapshots,
     terminated::TerminatedInstances,
     token::Tokens,
@@ -64,6 +65,7 @@ pub struct World {
     pub(crate) flow_logs: OrdMap<FlowLogId, Arc<FlowLog>>,
     pub(crate) insights_paths: OrdMap<InsightsPathId, Arc<InsightsPath>>,
     pub(crate) insights_analyses: OrdMap<InsightsAnalysisId, Arc<InsightsAnalysis>>,
+    pub(crate) shadows: Shadows,
     pub(crate) prefix_list_versions: OrdMap<(PrefixListId, u64), Arc<PrefixListVersion>>,
     index: Index,
 }
@@ -111,7 +113,8 @@ fn unique_name(group: &Group) -> Option<(VpcId, String)> {
     }
 }
 
-fn referents(rule: &Rule) -> impl Iterator<Item = Referent> {
+/// What a rule names.
+pub(crate) fn referents(rule: &Rule) -> impl Iterator<Item = Referent> {
     let peer = match &rule.spec.peer {
         Peer::Cidr(_) => None,
         Peer::PrefixList(id) => Some(Referent::PrefixList(id.clone())),
@@ -446,6 +449,8 @@ impl World {
             Change::DeletePeering(id) => self.delete_peering(id),
             Change::PutNetworkAcl(acl) => self.put_network_acl(acl),
             Change::DeleteNetworkAcl(id) => drop(self.network_acls.remove(id)),
+            Change::PutShadow(shadow) => self.shadows.put(shadow),
+            Change::DeleteShadow(group) => self.shadows.delete(group),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
 mod flows;
+mod shadow;
 mod snapshots;
 mod verification;
 
@@ -27,6 +28,7 @@ use sekimori_core::{
 
 pub use self::{
     flows::{FlowList, FlowNews, FlowSight},
+    shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
     verification::{HostVerification, Verification, Verify},
 };

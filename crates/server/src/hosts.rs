@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::watch;
 
 use sekimori_core::{
-    feed::{ClosedEni, Count, CounterReport, EniCount, RuleCount},
+    feed::{ClosedEni, Count, CounterReport, EniCount, RuleCount, ShadowCount},
     ids::{EniId, GroupId, HostId, RuleId},
     limits::{HOST_ENIS_MAX, HOST_RULES_MAX},
     rule::Direction,
@@ -49,6 +49,7 @@ struct Counters {
     enis: BTreeMap<(EniId, Direction, bool, String), u64>,
     flows: u64,
     flows_v6: u64,
+    shadows: Vec<ShadowCount>,
 }
 
 /// More hosts than fit.
@@ -182,7 +183,7 @@ impl Hosts {
 }
 
 impl HostStatus {
-    /// Everything that the host has counted since its maps were made.
+    /// Everything that the host has counted since its maps were made, but for what it has compared.
     #[must_use]
     pub fn counters(&self) -> CounterReport {
         let rules = self.counters.rules.iter();
@@ -194,7 +195,14 @@ impl HostStatus {
             enis: enis.map(|(key, packets)| eni_count(key, *packets)).collect(),
             flows: self.counters.flows,
             flows_v6: self.counters.flows_v6,
+            shadows: Vec::new(),
         }
+    }
+
+    /// What the host has compared with candidates.
+    #[must_use]
+    pub fn shadows(&self) -> &[ShadowCount] {
+        &self.counters.shadows
     }
 
     /// Live flows on the host: of IPv4, and of IPv6.
@@ -207,8 +215,9 @@ impl HostStatus {
 impl Counters {
     /// Takes in totals, the newest of each. When there are too many, those of what is gone are dropped.
     fn merge(&mut self, report: CounterReport, world: &World) {
-        let CounterReport { rules, enis, flows, flows_v6 } = report;
+        let CounterReport { rules, enis, flows, flows_v6, shadows } = report;
         (self.flows, self.flows_v6) = (flows, flows_v6);
+        self.shadows = shadows;
         self.rules.extend(rules.into_iter().map(|line| ((line.group, line.rule), line.count)));
         let eni = |line: EniCount| ((line.eni, line.direction, line.passed, line.reason), line.packets);
         self.enis.extend(enis.into_iter().map(eni));
@@ -324,8 +333,12 @@ mod tests {
         };
         for (name, packets) in [("one", 1), ("one", 4), ("two", 8)] {
             let session = hosts.connect(&host(name)).unwrap();
-            let report =
-                CounterReport { rules: vec![line(packets)], enis: vec![eni(packets)], flows: packets, flows_v6: 0 };
+            let report = CounterReport {
+                rules: vec![line(packets)],
+                enis: vec![eni(packets)],
+                flows: packets,
+                ..CounterReport::default()
+            };
             hosts.count(&host(name), session, report, &World::default());
         }
         let all = hosts.all();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sekimori_compile::{
-    abi::{self, AddressKey, EMPTY_MEMBER, Eni, id_of},
+    abi::{self, AddressKey, EMPTY_MEMBER, id_of},
     layout::{MAGIC, halves},
     tables::{Adopted, PolicyId},
 };
@@ -38,7 +38,12 @@ pub(super) fn read(maps: &Maps) -> io::Result<Kernel> {
     let enis: Vec<(EniId, u32)> = names(&maps.eni_names);
     let mut found = Policies::default();
     for slot in 1..maps.enis.len() {
-        found.add(maps, &maps.enis.get(slot));
+        let eni = maps.enis.get(slot);
+        found.add(maps, [eni.policy, eni.next]);
+    }
+    // After those that decide: of two with the same words, the one that decides is found by them.
+    for slot in 1..maps.shadows.len() {
+        found.add(maps, [maps.shadows.get(slot).policy]);
     }
     let slots = enis.iter().map(|(id, slot)| (id.clone(), *slot)).collect();
     let adopted = Adopted {
@@ -76,9 +81,9 @@ struct Policies {
 }
 
 impl Policies {
-    /// Notes the policy of an ENI, and the one that a change had been about to give it.
-    fn add(&mut self, maps: &Maps, eni: &Eni) {
-        for word in [eni.policy, eni.next] {
+    /// Notes policies of an ENI: its own, the one that a change had been about to give it, and the one beside it.
+    fn add(&mut self, maps: &Maps, policies: impl IntoIterator<Item = u64>) {
+        for word in policies {
             let (id, at) = halves(word);
             if word == 0 || self.placed.contains_key(&PolicyId(id)) {
                 continue;
@@ -87,7 +92,7 @@ impl Policies {
             self.last = self.last.max(id);
             self.runs.insert(at, words.len() as u32);
             self.placed.insert(PolicyId(id), Placed { at });
-            self.by_content.insert(words, PolicyId(id));
+            self.by_content.entry(words).or_insert(PolicyId(id));
         }
     }
 }

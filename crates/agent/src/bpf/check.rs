@@ -159,6 +159,9 @@ impl DataPlane {
             let fields = wrong_fields(&found, &wanted).join(", ");
             return Ok(Some(difference(Part::Eni, &entry.id, format!("has another {fields}"))));
         }
+        if self.maps.shadows.get(slot as usize) != self.wanted_shadow(Some(entry)) {
+            return Ok(Some(difference(Part::Eni, &entry.id, "has another shadow")));
+        }
         let Some(port) = self.attachments.port(&entry.id) else { return Ok(None) };
         let leads_to: Option<u32> = sys::lookup(self.maps.fd("ports")?, &port)?;
         Ok((leads_to != Some(slot)).then(|| difference(Part::Port, &entry.id, leads(leads_to))))
@@ -166,7 +169,8 @@ impl DataPlane {
 
     fn check_free(&self, slot: u32) -> Option<Difference> {
         let found = self.maps.enis.get(slot as usize);
-        let is_free = found.flags == 0 && found.policy == 0 && found.next == 0;
+        let shadow = self.maps.shadows.get(slot as usize);
+        let is_free = found.flags == 0 && found.policy == 0 && found.next == 0 && shadow == abi::Shadow::default();
         (!is_free).then(|| difference(Part::Eni, format!("number {slot}"), "is in use and stands for nothing"))
     }
 

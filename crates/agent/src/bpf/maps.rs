@@ -26,7 +26,7 @@ use super::{links, sys::Shared};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 19] = [
+const PINNED: [&str; 23] = [
     "enis",
     "members",
     "policies",
@@ -46,6 +46,10 @@ const PINNED: [&str; 19] = [
     "events",
     "events_wanted",
     "event_shares",
+    "shadows",
+    "shadow_cells",
+    "shadow_pairs",
+    "shadow_witnesses",
 ];
 
 /// The directory, in the data directory, that the bpffs is mounted on.
@@ -69,6 +73,8 @@ pub struct Maps {
     pub epochs: Shared<u32>,
     /// Where to look for an interface's ENI first.
     pub port_hints: Shared<u32>,
+    /// What the policies of interfaces are compared with.
+    pub shadows: Shared<abi::Shadow>,
     /// Names of ENI numbers.
     pub eni_names: Shared<abi::IdBytes>,
     /// Names of VPC numbers.
@@ -230,6 +236,7 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
         words: Shared::map_dense(fd("policies")?, HOST_POLICY_WORDS as usize)?,
         epochs: Shared::map(fd("epochs")?, abi::VPC_SLOTS as usize)?,
         port_hints: Shared::map(fd("port_hints")?, abi::PORT_HINTS as usize)?,
+        shadows: Shared::map(fd("shadows")?, abi::ENI_SLOTS as usize)?,
         eni_names: Shared::map(fd("eni_names")?, abi::ENI_SLOTS as usize)?,
         vpc_names: Shared::map(fd("vpc_names")?, abi::VPC_SLOTS as usize)?,
         group_names: Shared::map(fd("group_names")?, abi::GROUP_SLOTS as usize)?,

@@ -18,11 +18,12 @@ mod links;
 mod members;
 mod repair;
 mod settle;
+mod shadow;
 mod watch;
 mod write;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     mem::offset_of,
     os::fd::BorrowedFd,
@@ -43,6 +44,7 @@ use attach::Attachments;
 use maps::Maps;
 use members::Members;
 use read::Sweeper;
+use shadow::ShadowTables;
 use store::Space;
 
 /// Where a policy lies in the store.
@@ -62,6 +64,9 @@ struct Cooling {
 pub struct Collection {
     cooling: Cooling,
     sweeper: Sweeper,
+    shadows: ShadowTables,
+    /// Counters of rules that are gone.
+    rules: BTreeSet<u32>,
 }
 
 impl Collection {
@@ -71,7 +76,12 @@ impl Collection {
     /// The kernel's.
     pub fn run(&self) -> io::Result<()> {
         self.sweeper.sweep()?;
-        sys::wait_for_running_programs()
+        sys::wait_for_running_programs()?;
+        if self.rules.is_empty() {
+            return Ok(());
+        }
+        // What is counted under a number that another rule may get next.
+        self.shadows.forget_where(|pair| self.rules.contains(&pair.live) || self.rules.contains(&pair.candidate))
     }
 }
 
@@ -103,6 +113,9 @@ impl DataPlane {
         let mut attachments = Attachments::new(&bpffs, programs, mode)?;
         let cpus = maps::possible_cpus()?;
         let kernel = adopt::read(&maps)?;
+        let named: BTreeSet<u32> = kernel.adopted.rules.iter().map(|(_, slot)| *slot).chain([0]).collect();
+        let is_gone = |slot: u32| !named.contains(&slot);
+        ShadowTables::new(&maps, cpus)?.forget_where(|pair| is_gone(pair.live) || is_gone(pair.candidate))?;
         for (eni, slot) in &kernel.slots {
             let entry = maps.enis.get(*slot as usize);
             let port = abi::PortKey { netns: entry.netns, ifindex: entry.ifindex, reserved: 0 };
@@ -248,7 +261,8 @@ impl DataPlane {
         if !self.dirty {
             tables.mark();
         }
-        Ok(Collection { cooling, sweeper: Sweeper::new(&self.maps)? })
+        let (sweeper, shadows) = (Sweeper::new(&self.maps)?, ShadowTables::new(&self.maps, self.cpus)?);
+        Ok(Collection { cooling, sweeper, shadows, rules: tables.marked_rules() })
     }
 
     /// Gives it back.

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use nix::time::{ClockId, clock_gettime};
@@ -11,15 +12,17 @@ use sekimori_compile::{
     tables::{RuleKey, Tables},
 };
 use sekimori_core::{
-    feed::{Count, CounterReport, EniCount, RuleCount},
+    feed::{Count, CounterReport, EniCount, RuleCount, ShadowCount},
     ids::EniId,
     rule::Direction,
+    time::Timestamp,
 };
 
 use super::{
     DataPlane,
     flows::FlowTables,
     maps::Maps,
+    shadow::{Now, ShadowTables},
     sys::{self, Shared},
 };
 
@@ -40,6 +43,9 @@ pub struct Reader {
     cpus: usize,
     rules: Vec<(RuleKey, u32)>,
     enis: Vec<(EniId, u32)>,
+    shadows: ShadowTables,
+    /// Of interfaces that are compared, with their rounds.
+    shadowed: Vec<(EniId, u32, u64)>,
 }
 
 impl Reader {
@@ -67,7 +73,8 @@ impl Reader {
             flows += 1;
             flows_v6 += u64::from(key.narrow().is_none());
         })?;
-        Ok(CounterReport { rules, enis, flows, flows_v6 })
+        let shadows = self.shadows.read(&self.shadowed, &self.rules, now()?)?;
+        Ok(CounterReport { rules, enis, flows, flows_v6, shadows })
     }
 }
 
@@ -106,7 +113,18 @@ impl DataPlane {
             cpus: self.cpus,
             rules: tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect(),
             enis: tables.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect(),
+            shadows: ShadowTables::new(&self.maps, self.cpus)?,
+            shadowed: shadowed(tables),
         })
+    }
+
+    /// What was compared, by ENI.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn shadow_counts(&self, tables: &Tables) -> io::Result<Vec<ShadowCount>> {
+        let rules: Vec<_> = tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect();
+        ShadowTables::new(&self.maps, self.cpus)?.read(&shadowed(tables), &rules, now()?)
     }
 
     /// What one rule decided.
@@ -177,6 +195,17 @@ impl Sweeper {
         })?;
         ended.iter().try_for_each(|key| self.flows.delete(key))
     }
+}
+
+fn shadowed(tables: &Tables) -> Vec<(EniId, u32, u64)> {
+    let entries = tables.entries().iter();
+    entries.filter_map(|(slot, entry)| Some((entry.id.clone(), *slot, entry.shadow?.round))).collect()
+}
+
+fn now() -> io::Result<Now> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
+    Ok(Now { kernel_ns: coarse_now_ns()?, time })
 }
 
 /// The clock of `Flow::seen_ns`.

@@ -123,6 +123,10 @@ impl DataPlane {
                 self.maps.enis.store_u64(slot, offset_of!(Eni, policy), 0);
                 self.maps.enis.store_u64(slot, offset_of!(Eni, next), 0);
             }
+            let (id, _) = halves(self.maps.shadows.get(slot).policy);
+            if condemned.contains(&PolicyId(id)) {
+                self.end_comparing(slot);
+            }
         }
     }
 

@@ -68,6 +68,14 @@ unsafe impl Plain for abi::Counter {}
 unsafe impl Plain for abi::RuleName {}
 // SAFETY: as above.
 unsafe impl Plain for EventShare {}
+// SAFETY: as above.
+unsafe impl Plain for abi::Shadow {}
+// SAFETY: as above.
+unsafe impl Plain for abi::ShadowPair {}
+// SAFETY: as above.
+unsafe impl Plain for abi::ShadowWitness {}
+// SAFETY: as above.
+unsafe impl Plain for abi::ShadowSeen {}
 
 #[repr(C)]
 #[derive(Default)]
@@ -528,5 +536,9 @@ mod tests {
         assert_eq!(size_of::<abi::Counter>(), 16);
         assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);
         assert_eq!(size_of::<EventShare>(), 4 + 2 * 2 + 4 * 8);
+        assert_eq!(size_of::<abi::Shadow>(), 2 * 8 + 2 * 4);
+        assert_eq!(size_of::<abi::ShadowPair>(), 3 * 4 + 4);
+        assert_eq!(size_of::<abi::ShadowWitness>(), 16 + 2 * 16 + 2 + 2);
+        assert_eq!(size_of::<abi::ShadowSeen>(), 16);
     }
 }

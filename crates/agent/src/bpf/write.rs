@@ -132,6 +132,7 @@ impl DataPlane {
         for (id, words) in &delta.policies {
             self.place(*id, words);
         }
+        self.prepare_shadows(&delta.enis)?;
         let moving = self.prepare_members(&delta.members)?;
         let mut changing = moving.iter().filter(|step| !step.is_fresh).count();
         for (slot, entry) in &delta.enis {
@@ -324,6 +325,7 @@ impl DataPlane {
             self.maps.enis.store_u64(at, offset_of!(Eni, policy), policy);
             self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
         }
+        self.begin_comparing(slot, entry);
         if let Some(port) = self.attachments.port(&entry.id) {
             self.open_port(slot, port)?;
         }

@@ -56,6 +56,8 @@ impl Touched {
             | Change::PutSubnet(_)
             | Change::PutNetworkAcl(_)
             | Change::DeleteNetworkAcl(_)
+            | Change::PutShadow(_)
+            | Change::DeleteShadow(_)
             | Change::DeleteSubnet(_)
             | Change::PutGroup(_)
             | Change::DeleteGroup(_)

@@ -123,7 +123,13 @@ mod tests {
             reason: "default".to_owned(),
             packets: 9,
         }];
-        let total = CounterReport { rules: vec![rule(Some("sgr-1"), 3), rule(None, 1)], enis, flows: 2, flows_v6: 1 };
+        let total = CounterReport {
+            rules: vec![rule(Some("sgr-1"), 3), rule(None, 1)],
+            enis,
+            flows: 2,
+            flows_v6: 1,
+            ..CounterReport::default()
+        };
         expect![[r#"
             live flows 2 on 0 hosts; new flows and dropped packets since the maps were made
 

@@ -4,7 +4,7 @@
 
 mod attach;
 mod clone;
-mod files;
+pub(super) mod files;
 mod preset;
 mod snapshot;
 

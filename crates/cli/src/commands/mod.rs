@@ -17,6 +17,7 @@ pub(crate) mod platform;
 pub(crate) mod policy;
 pub(crate) mod resource_group;
 pub(crate) mod server;
+pub(crate) mod shadow;
 pub(crate) mod status;
 pub(crate) mod treatment;
 pub(crate) mod up;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
         Command::Flows(args) => flows::run(&common, args),
+        Command::Shadow(command) => shadow::run(&common, command),
         Command::Treatment(command) => treatment::run(&common, command),
         Command::Bypass(command) => bypass::run(&common, command),
         Command::Export(command) => export::run(&common, command),

@@ -167,6 +167,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         | Refusal::EnterpriseRule { .. }
         | Refusal::InnerAccessFixed { .. }
         | Refusal::OtherDialect { .. }
+        | Refusal::Shadow { .. }
         | Refusal::Outdated { .. } => failure(400, "OperationNotPermitted", format!("{refusal}.")),
     }
 }
@@ -291,6 +292,7 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::SnapshotPolicies
         | Counted::VpcsOfGroup
         | Counted::InsightsPaths
+        | Counted::ShadowRules
         | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };

@@ -170,7 +170,9 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::AclEntryExists { .. }
         | Refusal::NoAclEntry { .. }
         | Refusal::DefaultAcl { .. }
-        | Refusal::AclVpc { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
+        | Refusal::AclVpc { .. }
+        // Nor shadows, which are the operator's.
+        | Refusal::Shadow { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
     }
 }
 
@@ -307,6 +309,7 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         | Counted::GroupsOfSnapshotPolicy
         | Counted::VpcsOfGroup
         | Counted::InsightsPaths
+        | Counted::ShadowRules
         | Counted::FlowLogs
         | Counted::FlowLogsOfResource
         | Counted::HostVpcs

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Delta, Name, PolicyId, Tables};
+use super::{Delta, Name, PolicyId, Shadowed, Tables};
 
 impl Tables {
     /// New versions of policies whose words in the kernel are not to be trusted. They get new numbers, so that every flow
@@ -23,10 +23,14 @@ impl Tables {
             policy.id = id;
         }
         for (slot, entry) in &mut self.entries {
-            if let Some(id) = renewed.get(&entry.policy) {
-                entry.policy = *id;
-                delta.enis.push((*slot, Some(entry.clone())));
+            let shadow = entry.shadow.and_then(|shadow| renewed.get(&shadow.policy).copied());
+            let policy = renewed.get(&entry.policy).copied();
+            if policy.is_none() && shadow.is_none() {
+                continue;
             }
+            entry.policy = policy.unwrap_or(entry.policy);
+            entry.shadow = entry.shadow.map(|old| Shadowed { policy: shadow.unwrap_or(old.policy), ..old });
+            delta.enis.push((*slot, Some(entry.clone())));
         }
         delta.retired.extend(renewed.into_keys());
         delta

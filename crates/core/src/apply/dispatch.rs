@@ -113,6 +113,7 @@ impl Draft<'_> {
             Command::KeepPeerings => Ok(self.keep_peerings()),
             Command::DeletePeering { account, peering } => self.delete_peering(account, peering),
             Command::NetworkAcl { account, command } => self.run_acl(account, command),
+            Command::Shadow(command) => self.run_shadow(command),
         }
     }
 }

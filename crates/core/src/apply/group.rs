@@ -179,6 +179,7 @@ impl Draft<'_> {
 
     pub(super) fn drop_group(&mut self, group: &Group) {
         self.drop_snapshots(&group.id);
+        self.drop_shadow(&group.id);
         for rule in group.rules.keys() {
             self.put(Change::DeleteRule { group: group.id.clone(), rule: rule.clone() });
         }

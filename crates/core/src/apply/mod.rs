@@ -22,6 +22,7 @@ mod peering;
 mod report;
 mod resource_group;
 mod rules;
+mod shadow;
 mod snapshots;
 mod tags;
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Draft<'_> {
         Ok(members.iter().map(|member| member.id.clone()).collect())
     }
 
-    fn any_group(&self, id: &GroupId) -> Result<Arc<Group>, Refusal> {
+    pub(super) fn any_group(&self, id: &GroupId) -> Result<Arc<Group>, Refusal> {
         self.world.group(id).cloned().ok_or_else(|| missing(Kind::Group, id))
     }
 

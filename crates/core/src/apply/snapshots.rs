@@ -127,11 +127,17 @@ impl Draft<'_> {
     pub(super) fn restore_snapshot(&mut self, id: &SnapshotId) -> Result<Outcome, Refusal> {
         let snapshot = self.world.snapshots().get(id).cloned().ok_or_else(|| missing(Kind::Snapshot, id))?;
         let group = self.own_group(&snapshot.account, &snapshot.group)?;
-        for step in snapshot.steps(&group) {
+        self.take_steps(&group, snapshot.steps(&group))?;
+        Ok(Outcome::Done)
+    }
+
+    /// Makes the rules of a group others, all of them or none.
+    pub(super) fn take_steps(&mut self, group: &Group, steps: Vec<Step>) -> Result<(), Refusal> {
+        for step in steps {
             match step {
                 Step::Keep(_) => {}
                 Step::Put { old: _, new } => {
-                    self.check_spec(&group, &new.spec)?;
+                    self.check_spec(group, &new.spec)?;
                     self.put(Change::PutRule { group: group.id.clone(), rule: new });
                 }
                 Step::Delete(rule) => {
@@ -139,8 +145,7 @@ impl Draft<'_> {
                 }
             }
         }
-        self.check_rule_limits(&group.account, &group.id)?;
-        Ok(Outcome::Done)
+        self.check_rule_limits(&group.account, &group.id)
     }
 
     /// Begins a snapshot of every group whose rules a command has changed and for which a policy asks, unless one was

@@ -9,6 +9,7 @@ mod interfaces;
 mod lists;
 mod peering;
 mod reports;
+mod shadow;
 mod snapshots;
 
 use expect_test::{Expect, expect};

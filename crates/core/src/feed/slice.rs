@@ -88,12 +88,17 @@ impl Slice {
     fn rules_of(&self, id: &GroupId) -> Vec<Change> {
         let group = self.world.as_ref().and_then(|world| world.group(id));
         let put = |rule: &Arc<Rule>| Change::PutRule { group: id.clone(), rule: Arc::clone(rule) };
-        group.map(|group| group.rules.values().map(put).collect()).unwrap_or_default()
+        let rules = group.into_iter().flat_map(|group| group.rules.values().map(put));
+        let shadow = self.world.as_ref().and_then(|world| world.shadows().get(id).cloned());
+        rules.chain(shadow.map(Change::PutShadow)).collect()
     }
 
     fn is_told(&self, change: &Change) -> bool {
         match change {
-            Change::PutRule { group, .. } | Change::DeleteRule { group, .. } => self.groups.contains(group),
+            Change::PutRule { group, .. } | Change::DeleteRule { group, .. } | Change::DeleteShadow(group) => {
+                self.groups.contains(group)
+            }
+            Change::PutShadow(shadow) => self.groups.contains(&shadow.group),
             Change::PutKey(_)
             | Change::DeleteKey(_)
             | Change::PutTerminated(_)

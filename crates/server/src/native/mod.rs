@@ -13,6 +13,7 @@ mod metrics;
 mod questions;
 mod resource_groups;
 mod settings;
+mod shadow;
 mod snapshots;
 mod status;
 mod verify;
@@ -78,6 +79,8 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/groups/{group}/export", get(console::export))
         .route("/v1/groups/{group}/import", post(console::import))
         .route("/v1/groups/{group}/preset", post(console::preset))
+        .route("/v1/groups/{group}/shadow", get(shadow::show).put(shadow::set).delete(shadow::clear))
+        .route("/v1/groups/{group}/shadow/promote", post(shadow::promote))
         .route("/v1/groups/attach-by-tag", post(console::attach))
         .route("/v1/plan-check", post(console::plan_check))
         .route("/v1/snapshot-policies", get(snapshots::policies).post(snapshots::create_policy))

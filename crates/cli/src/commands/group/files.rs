@@ -106,7 +106,8 @@ pub(crate) fn import(common: &Common, client: &Client, args: ImportArgs) -> Outc
     Ok(if answer.preview.count(Verdict::Refuse) == 0 { Answer::Yes } else { Answer::No })
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+/// A file of rules.
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     let wrong = || format!("cannot read `{}`", file.display());
     let length = fs::metadata(file).with_context(wrong)?.len();
     if length > FILE_BYTES_MAX as u64 {
