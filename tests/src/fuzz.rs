@@ -119,7 +119,8 @@ pub fn feed(bytes: &[u8]) {
         FromServer::Welcome { .. }
         | FromServer::Refused { .. }
         | FromServer::Verify { .. }
-        | FromServer::Watch(_) => {}
+        | FromServer::Watch(_)
+        | FromServer::Recorded { .. } => {}
     }
 }
 

@@ -5,3 +5,4 @@ pub mod enforcer;
 pub mod local;
 pub mod netlink;
 pub mod run;
+pub mod traffic;

@@ -14,6 +14,7 @@ pub use self::{
 use crate::{
     change::{Change, Commit},
     flow_event::{FlowInterest, FlowReport},
+    flow_record::TrafficPart,
     ids::{EniId, GroupId, HostId, RuleId},
     packet::Why,
     rule::Direction,
@@ -66,6 +67,8 @@ pub enum FromAgent {
     ReadBack(ReadBack),
     /// Packets that began a flow or were dropped, as far as somebody reads of them.
     Flows(FlowReport),
+    /// A part of a minute's traffic. The next minute follows when the server has written this one down.
+    Traffic(TrafficPart),
 }
 
 /// An interface that could not be given its policy.
@@ -106,6 +109,11 @@ pub enum FromServer {
     },
     /// Which events of flows are wanted from now on; none before the first of these.
     Watch(FlowInterest),
+    /// A minute's traffic need not be told again.
+    Recorded {
+        /// When it began.
+        start_s: i64,
+    },
     /// The agent cannot be served; it must not try again unchanged.
     Refused {
         /// Why, and what to do.

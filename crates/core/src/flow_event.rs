@@ -150,4 +150,6 @@ pub struct FlowInterest {
     pub allowed: bool,
     /// Of drops.
     pub denied: bool,
+    /// Whether traffic is to be put together for records of flow logs.
+    pub records: bool,
 }

@@ -1,6 +1,6 @@
 //! Flow logs as they are configured: what should be written down about whose traffic, and where it should go.
 //!
-//! A flow log never changes. It is a fact like any other; nothing here writes a record.
+//! A flow log never changes. It is a fact like any other; nothing here writes a record: see [`crate::flow_record`].
 
 use serde::{Deserialize, Serialize};
 

@@ -23,6 +23,7 @@ pub mod feed;
 pub mod flow;
 pub mod flow_event;
 pub mod flow_log;
+pub mod flow_record;
 pub mod ids;
 pub mod insights;
 pub mod limits;

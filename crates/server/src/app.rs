@@ -6,7 +6,8 @@ use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
 use tokio::sync::Semaphore;
 
 use crate::{
-    busy::Busy, commit::Committer, hosts::Hosts, metrics::Refusals, replay::Replay, secrets::Secrets, usage::Usage,
+    busy::Busy, commit::Committer, hosts::Hosts, metrics::Refusals, records::Records, replay::Replay,
+    secrets::Secrets, usage::Usage,
 };
 
 /// Diagnostic reports that are made at a time; a client that asks for more is told to try again.
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) refusals: Refusals,
     /// When rules were last used.
     pub(crate) usage: Arc<Usage>,
+    /// Records of flow logs.
+    pub(crate) records: Arc<Records>,
     /// The region that new credentials name.
     pub(crate) region: String,
     /// Which limits hold.

@@ -15,7 +15,7 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -33,6 +33,7 @@ use crate::{
     hosts::Hosts,
     local::{self, LocalError},
     outside,
+    records::Records,
     store::{Store, StoreError},
     usage::Usage,
 };
@@ -63,6 +64,8 @@ pub struct Feed {
     pub hosts: Arc<Hosts>,
     /// Where uses of rules are noted.
     pub usage: Arc<Usage>,
+    /// Where records of flow logs are written.
+    pub records: Arc<Records>,
     /// The user that agents run as.
     pub agent_uid: u32,
 }
@@ -151,9 +154,10 @@ impl Feed {
         let revision = after.as_ref().map(|known| known.revision);
         tracing::info!(%host, after = revision.map(|revision| revision.0), "an agent has connected");
         let slice = Slice::new(host.clone(), after.as_ref());
+        let (note, recorded) = watch::channel(None);
         let ended = tokio::select! {
-            ended = self.tell(outgoing, &host, revision, slice) => ended,
-            ended = self.hear(incoming, &host, session) => ended,
+            ended = self.tell(outgoing, &host, revision, slice, recorded) => ended,
+            ended = self.hear(incoming, &host, session, note) => ended,
         };
         self.hosts.disconnect(&host, session);
         ended
@@ -166,6 +170,7 @@ impl Feed {
         host: &HostId,
         after: Option<Revision>,
         mut slice: Slice,
+        mut recorded: watch::Receiver<Option<i64>>,
     ) -> Result<(), FeedError> {
         send(outgoing, &FromServer::Welcome { version: FEED_VERSION }).await?;
         let mut states = self.committer.states();
@@ -196,6 +201,13 @@ impl Feed {
                     changed.map_err(|_| FeedError::Gone)?;
                     let wanted = *interest.borrow_and_update();
                     send(outgoing, &FromServer::Watch(wanted)).await?;
+                }
+                changed = recorded.changed() => {
+                    changed.map_err(|_| FeedError::Gone)?;
+                    let start_s = *recorded.borrow_and_update();
+                    if let Some(start_s) = start_s {
+                        send(outgoing, &FromServer::Recorded { start_s }).await?;
+                    }
                 }
             }
         }
@@ -228,7 +240,13 @@ impl Feed {
     }
 
     /// Hears reports, for as long as the agent speaks.
-    async fn hear(&self, incoming: &mut Incoming, host: &HostId, session: u64) -> Result<(), FeedError> {
+    async fn hear(
+        &self,
+        incoming: &mut Incoming,
+        host: &HostId,
+        session: u64,
+        recorded: watch::Sender<Option<i64>>,
+    ) -> Result<(), FeedError> {
         loop {
             match receive(incoming).await? {
                 FromAgent::Applied { revision, closed } => self.hosts.report(host, session, revision, closed),
@@ -236,6 +254,13 @@ impl Feed {
                     let world = self.committer.world();
                     self.usage.note(host, &report, outside::now(), &world);
                     self.hosts.count(host, session, report, &world);
+                }
+                FromAgent::Traffic(part) => {
+                    let (records, host, world) = (Arc::clone(&self.records), host.clone(), self.committer.world());
+                    let written = tokio::task::spawn_blocking(move || records.note(&host, part, &world)).await;
+                    if let Ok(Some(start_s)) = written {
+                        recorded.send_replace(Some(start_s));
+                    }
                 }
                 FromAgent::Flows(report) => self.hosts.flows.note(host, report, &self.committer.world()),
                 FromAgent::ReadBack(report) => self.hosts.verifier.note(host, report, outside::now()),

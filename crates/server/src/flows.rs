@@ -12,13 +12,14 @@ use std::{
 use sekimori_core::{
     address::Cidr,
     flow_event::{EventLosses, FlowEvent, FlowInterest, FlowReport},
+    flow_log::LoggedTraffic,
     ids::{EniId, HostId, InstanceId},
     time::Timestamp,
     world::World,
 };
 use tokio::sync::watch;
 
-use crate::{api::FlowSight, outside};
+use crate::{api::FlowSight, commit::Committer, outside};
 
 /// Events of one host that are kept.
 pub const FLOW_EVENTS_PER_HOST_MAX: usize = 16_384;
@@ -44,6 +45,8 @@ struct Known {
     watchers: usize,
     asked_until: Option<Timestamp>,
     since: Option<Timestamp>,
+    has_logs: bool,
+    logs_refused: bool,
 }
 
 /// What one host has told.
@@ -243,6 +246,15 @@ impl Flows {
         self.open.subscribe()
     }
 
+    /// Flow logs want traffic, and drops if they are about what is refused.
+    pub(crate) fn look_at(&self, world: &World) {
+        let mut known = self.lock();
+        known.has_logs = world.flow_logs().next().is_some();
+        known.logs_refused = world.flow_logs().any(|log| log.config.traffic != LoggedTraffic::Accepted);
+        drop(known);
+        self.look(outside::now());
+    }
+
     /// Looks whether anybody wants events.
     fn look(&self, now: Timestamp) {
         let mut known = self.lock();
@@ -252,8 +264,9 @@ impl Flows {
             (true, Some(_)) => {}
             (false, _) => known.since = None,
         }
+        let wanted =
+            FlowInterest { allowed: is_wanted, denied: is_wanted || known.logs_refused, records: known.has_logs };
         drop(known);
-        let wanted = FlowInterest { allowed: is_wanted, denied: is_wanted };
         self.interest.send_if_modified(|interest| std::mem::replace(interest, wanted) != wanted);
     }
 
@@ -263,10 +276,10 @@ impl Flows {
 }
 
 /// Lets go of events that nobody wants any more.
-pub(crate) async fn keep(flows: Arc<Flows>) {
+pub(crate) async fn keep(flows: Arc<Flows>, committer: Committer) {
     loop {
+        flows.look_at(&committer.world());
         tokio::time::sleep(LOOK_EVERY).await;
-        flows.look(outside::now());
     }
 }
 

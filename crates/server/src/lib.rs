@@ -28,6 +28,7 @@ pub mod local;
 pub mod metrics;
 mod native;
 mod outside;
+pub mod records;
 pub mod replay;
 mod run;
 pub mod secrets;

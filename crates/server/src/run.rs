@@ -28,6 +28,7 @@ use crate::{
     http::{self, Tls},
     metrics::Refusals,
     native, outside,
+    records::Records,
     replay::Replay,
     secrets::{self, Secrets},
     store::{self, RedbStore, Store, StoreError},
@@ -73,7 +74,7 @@ pub async fn run_on(
     let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
     let timer = tokio::spawn(timer::keep(app.committer.clone()));
     let (usage, flows) = (Arc::clone(&app.usage), Arc::clone(&app.hosts.flows));
-    let looking = tokio::spawn(flows::keep(Arc::clone(&flows)));
+    let looking = tokio::spawn(flows::keep(Arc::clone(&flows), app.committer.clone()));
     let shutdown = async {
         shutdown.await;
         flows.close();
@@ -161,12 +162,14 @@ impl Open {
             limits: config.limits,
         };
         let (committer, writer) = commit::start(writing, state)?;
+        let records = Arc::new(Records::new(dir));
         let (agent_uid, region, limits) = (config.agent_uid, config.region.clone(), config.limits);
         let feed = Feed {
             store,
             committer: committer.clone(),
             hosts: Arc::clone(&hosts),
             usage: Arc::clone(&usage),
+            records: Arc::clone(&records),
             agent_uid,
         };
         let diagnoses = Semaphore::new(DIAGNOSES_MAX);
@@ -179,6 +182,7 @@ impl Open {
             diagnoses,
             refusals: Refusals::default(),
             usage,
+            records,
             region,
             limits,
         });

@@ -22,6 +22,7 @@ use crate::{
     app::{App, DIAGNOSES_MAX, system},
     commit::{self, Committer, Writer, Writing},
     hosts::Hosts,
+    records::Records,
     replay::Replay,
     secrets::Secrets,
     store::{MemStore, Store},
@@ -79,6 +80,7 @@ impl Bench {
             diagnoses: Semaphore::new(DIAGNOSES_MAX),
             refusals: Default::default(),
             usage: Arc::clone(&self.usage),
+            records: Arc::new(Records::new(self.dir.path())),
             region: "cn-hangzhou".to_owned(),
             limits: LimitMode::Cloud,
         }

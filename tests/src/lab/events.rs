@@ -8,7 +8,7 @@ use crate::lab::names::Names;
 impl Lab {
     /// Says that somebody reads events from now on, or that nobody does.
     pub fn want_events(&mut self, is_wanted: bool) {
-        let interest = FlowInterest { allowed: is_wanted, denied: is_wanted };
+        let interest = FlowInterest { allowed: is_wanted, denied: is_wanted, records: is_wanted };
         must("want events", self.enforcer().want_flows(interest));
     }
 

@@ -17,6 +17,7 @@ mod grace;
 mod links;
 mod members;
 mod repair;
+pub mod sample;
 mod settle;
 mod shadow;
 mod watch;

@@ -22,6 +22,7 @@ use crate::bpf::{
     events::{EventRing, LossReader, moments},
     maps::Maps,
     read::coarse_now_ns,
+    sample::FlowSource,
 };
 
 /// Names of one kind that are remembered after they were taken away.
@@ -197,6 +198,20 @@ impl Enforcer {
         self.witness.interest = interest;
         self.plane.want_events(wanted);
         Ok(())
+    }
+
+    /// Which events somebody reads, and whether traffic is put together.
+    #[must_use]
+    pub fn interest(&self) -> FlowInterest {
+        self.witness.interest
+    }
+
+    /// What reads the live flows for records.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub fn flow_source(&self) -> std::io::Result<FlowSource> {
+        self.plane.flow_source(&self.tables)
     }
 
     /// Whether anybody reads events.

@@ -42,7 +42,8 @@ impl Connection {
             FromServer::Snapshot { .. }
             | FromServer::Commit { .. }
             | FromServer::Verify { .. }
-            | FromServer::Watch(_) => anyhow::bail!("the server did not say welcome"),
+            | FromServer::Watch(_)
+            | FromServer::Recorded { .. } => anyhow::bail!("the server did not say welcome"),
         }
     }
 

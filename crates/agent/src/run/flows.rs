@@ -1,15 +1,16 @@
 //! Tells the server of flows that begin and of drops. What it does not take at once is counted, never waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sekimori_core::{
     feed::FromAgent,
     flow_event::{EventLosses, FlowEvent, FlowReport},
+    flow_record::TrafficPart,
     ids::EniId,
 };
 
 use super::feed::Connection;
-use crate::bpf::events::EniLosses;
+use crate::{bpf::events::EniLosses, traffic::Ledger};
 
 /// What was lost, and what the server knows of it.
 #[derive(Debug, Default)]
@@ -18,6 +19,11 @@ pub(super) struct FlowTeller {
     told: EventLosses,
     /// The kernel's totals, as they were read last.
     known: Option<BTreeMap<EniId, [EventLosses; 2]>>,
+    /// Interfaces of which drops were lost since this was asked last.
+    short: BTreeSet<EniId>,
+    /// Traffic on its way to be recorded.
+    pub(super) ledger: Ledger,
+    outbox: VecDeque<TrafficPart>,
 }
 
 impl FlowTeller {
@@ -35,12 +41,45 @@ impl FlowTeller {
         Ok(())
     }
 
+    /// Takes in what was refused.
+    pub(super) fn note(&mut self, events: &[FlowEvent]) {
+        events.iter().for_each(|event| self.ledger.refused(event));
+    }
+
+    /// A new connection: what the server has not written down is told again.
+    pub(super) fn begin(&mut self) {
+        self.outbox.clear();
+        self.ledger.begin();
+    }
+
+    /// Tells of traffic, as far as the server takes it at once.
+    pub(super) fn tell_traffic(&mut self, server: &mut Connection) -> anyhow::Result<()> {
+        if self.outbox.is_empty() {
+            self.outbox.extend(self.ledger.oldest());
+        }
+        while let Some(part) = self.outbox.front() {
+            if !server.offer(&FromAgent::Traffic(part.clone()))? {
+                break;
+            }
+            self.outbox.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Notes which interfaces' drops were not all told: their records are incomplete.
+    pub(super) fn note_short(&mut self, now_s: i64) {
+        for eni in std::mem::take(&mut self.short) {
+            self.ledger.skip(now_s, &eni);
+        }
+    }
+
     /// Takes in the kernel's totals. What was there when they were read first is an earlier agent's.
     pub(super) fn note_losses(&mut self, totals: Vec<EniLosses>) {
         let totals: BTreeMap<EniId, [EventLosses; 2]> = totals.into_iter().collect();
         if let Some(known) = &self.known {
             for (eni, now) in &totals {
                 let before = known.get(eni).copied().unwrap_or(*now);
+                self.short.extend((now[1].total() > before[1].total()).then(|| eni.clone()));
                 for (now, before) in now.iter().zip(before) {
                     self.lost.rate_limit += now.rate_limit.saturating_sub(before.rate_limit);
                     self.lost.ring_full += now.ring_full.saturating_sub(before.ring_full);

@@ -11,7 +11,8 @@ use std::{future::Future, io, path::PathBuf, pin::pin, time::Duration};
 
 use sekimori_core::{
     feed::{ClosedEni, CounterReport, FromAgent, FromServer},
-    flow_event::FLOW_EVENTS_PER_MESSAGE_MAX,
+    flow_event::{FLOW_EVENTS_PER_MESSAGE_MAX, FlowEvent},
+    flow_record::{TrafficKey, TrafficSum},
     ids::HostId,
     world::{Revision, World},
 };
@@ -20,8 +21,9 @@ use tokio::{task::JoinHandle, time::MissedTickBehavior};
 pub use self::down::{DownReport, down};
 use self::{feed::Connection, flows::FlowTeller};
 use crate::{
-    bpf::{AttachMode, Collection, events::EniLosses},
+    bpf::{AttachMode, Collection, events::EniLosses, sample},
     enforcer::Enforcer,
+    traffic::{Moment, Sampler},
 };
 
 /// How often drift is looked for, idle flows are ended and counters are read.
@@ -89,12 +91,17 @@ struct Agent {
     away: Option<String>,
 }
 
+/// A sample of the live flows: when, by whom, and what they have grown by.
+type Sampled = (Moment, Sampler, io::Result<Vec<(TrafficKey, TrafficSum)>>);
+
 /// Work that waits for the kernel, and is done beside the changes.
 #[derive(Default)]
 struct Chores {
     collection: Option<JoinHandle<(Collection, io::Result<()>)>>,
     counting: Option<JoinHandle<io::Result<CounterReport>>>,
     losses: Option<JoinHandle<io::Result<Vec<EniLosses>>>>,
+    sampling: Option<JoinHandle<Sampled>>,
+    sampler: Sampler,
     last: CounterReport,
     watches: u32,
 }
@@ -136,6 +143,7 @@ impl Agent {
         let mut events = tokio::time::interval(EVENTS_EVERY);
         events.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reported = None;
+        self.flows.begin();
         self.report(&mut server).await?;
         loop {
             tokio::select! {
@@ -150,8 +158,9 @@ impl Agent {
                     self.tell_read_back(&mut server, None).await?;
                 }
                 _ = events.tick(), if self.enforcer.tells_flows() => {
-                    let seen = self.enforcer.take_events(FLOW_EVENTS_PER_MESSAGE_MAX);
+                    let seen = self.take_events();
                     self.flows.tell(&mut server, seen)?;
+                    self.flows.tell_traffic(&mut server)?;
                 }
                 _ = tick.tick() => {
                     let counters = self.keep_house().await;
@@ -162,6 +171,16 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// The next events; what was refused is noted for records.
+    fn take_events(&mut self) -> Vec<FlowEvent> {
+        let seen = self.enforcer.take_events(FLOW_EVENTS_PER_MESSAGE_MAX);
+        if self.enforcer.interest().records {
+            self.flows.note(&seen);
+        }
+        let wanted = self.enforcer.interest().allowed;
+        if wanted { seen } else { Vec::new() }
     }
 
     /// Does what the server says; returns the number of a question.
@@ -189,6 +208,7 @@ impl Agent {
                     tracing::warn!(%error, "events of flows cannot be told");
                 }
             }
+            FromServer::Recorded { start_s } => self.flows.ledger.written(start_s),
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
         }
         Ok(None)
@@ -224,6 +244,7 @@ impl Agent {
     async fn wait_alone(&mut self, pause: Duration) {
         tokio::time::sleep(pause).await;
         if self.enforcer.heard().is_some() {
+            self.take_events();
             self.keep_house().await;
         }
     }
@@ -234,6 +255,7 @@ impl Agent {
         self.enforcer.repair().await;
         self.collect().await;
         self.count_losses().await;
+        self.sample().await;
         self.count().await
     }
 
@@ -274,6 +296,38 @@ impl Agent {
         match self.enforcer.loss_reader() {
             Ok(reader) => self.chores.losses = Some(tokio::task::spawn_blocking(move || reader.read())),
             Err(error) => tracing::warn!(%error, "cannot read how many events were lost"),
+        }
+    }
+
+    /// Notes by how much flows have grown, while there is a flow log.
+    async fn sample(&mut self) {
+        let ended = take_finished(&mut self.chores.sampling).await;
+        if let Some((at, sampler, grown)) = ended {
+            self.chores.sampler = sampler;
+            match grown {
+                Ok(grown) => {
+                    self.flows.note_short(at.now_s);
+                    self.flows.ledger.passed(at.now_s, grown);
+                }
+                Err(error) => tracing::warn!(%error, "live flows cannot be read for records"),
+            }
+        }
+        if !self.enforcer.interest().records {
+            self.chores.sampler = Sampler::default();
+            return;
+        }
+        if self.chores.sampling.is_some() {
+            return;
+        }
+        match (self.enforcer.flow_source(), sample::now()) {
+            (Ok(source), Ok(at)) => {
+                let mut sampler = std::mem::take(&mut self.chores.sampler);
+                self.chores.sampling = Some(tokio::task::spawn_blocking(move || {
+                    let grown = source.sample(&mut sampler, at);
+                    (at, sampler, grown)
+                }));
+            }
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "live flows cannot be read for records"),
         }
     }
 

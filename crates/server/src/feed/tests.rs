@@ -121,6 +121,7 @@ fn lab(bench: Bench, uid_offset: u32) -> Lab {
         committer: bench.committer.clone(),
         hosts: Arc::clone(&bench.hosts),
         usage: Arc::clone(&bench.usage),
+        records: Arc::new(Records::new(dir.path())),
         agent_uid: nix::unistd::getuid().as_raw() + uid_offset,
     };
     let listener = listen(&dir.path().join("feed.sock")).unwrap();
@@ -356,7 +357,7 @@ async fn an_agent_hears_whether_events_are_wanted_and_tells_them() {
     assert_eq!(agent.hear_interest().await, FlowInterest::default());
     let flows = Arc::clone(&lab.bench.hosts.flows);
     let watcher = flows.watch().unwrap();
-    assert_eq!(agent.hear_interest().await, FlowInterest { allowed: true, denied: true });
+    assert_eq!(agent.hear_interest().await, FlowInterest { allowed: true, denied: true, records: false });
     let mut news = flows.news();
     agent.say(&FromAgent::Flows(Default::default())).await;
     timeout(Duration::from_secs(5), news.changed()).await.unwrap().unwrap();

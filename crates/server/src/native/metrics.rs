@@ -62,6 +62,9 @@ fn registry(app: &App) -> Registry {
     out.counter("read_back_entries", "Entries of the maps that were compared", totals(|totals| totals.checked));
     out.counter("read_back_differences", "Differences that were found and repaired", totals(|totals| totals.found));
     out.flow_events(app, &hosts);
+    let (written, failed) = app.records.counted();
+    out.counter("flow_log_files", "Files of flow-log records that were written", [(Labels::new(), written)]);
+    out.counter("flow_log_errors", "Times that records of flow logs could not be written", [(Labels::new(), failed)]);
     let (refused, seconds) = (app.refusals.counted(), app.hosts.latency.seconds());
     out.registry.register("refused_requests", "Requests that were refused", refused);
     out.registry.register(
