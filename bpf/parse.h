@@ -47,6 +47,7 @@ struct tuple {
 
 struct packet {
 	struct tuple tuple;
+	__u32 l3;
 	__u32 l4;
 	__u32 fragment_id;
 	__u16 icmp_id;
@@ -129,16 +130,16 @@ static __always_inline void set_ends(struct tuple *tuple, const union ip *source
 	}
 }
 
-static __always_inline int parse_v4(struct packet *packet, void *data, void *end, __u32 length)
+static __always_inline int parse_v4(struct packet *packet, void *at, void *end, __u32 length)
 {
-	struct iphdr *ip = data + ETH_HLEN;
+	struct iphdr *ip = at;
 	struct tuple *tuple = &packet->tuple;
 	union ip source, destination;
 	__u16 offset;
 
 	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return -1;
-	if (bpf_ntohs(ip->tot_len) < ip->ihl * 4 || bpf_ntohs(ip->tot_len) + ETH_HLEN > length)
+	if (bpf_ntohs(ip->tot_len) < ip->ihl * 4 || bpf_ntohs(ip->tot_len) + packet->l3 > length)
 		return -1;
 	map_v4(&source, ip->saddr);
 	map_v4(&destination, ip->daddr);
@@ -148,7 +149,7 @@ static __always_inline int parse_v4(struct packet *packet, void *data, void *end
 	packet->fragment_later = (offset & 0x1fff) != 0;
 	packet->fragment_first = !packet->fragment_later && (offset & 0x2000);
 	packet->fragment_id = ip->id;
-	packet->l4 = ETH_HLEN + ip->ihl * 4;
+	packet->l4 = packet->l3 + ip->ihl * 4;
 	packet->hop_limit = ip->ttl;
 	return 0;
 }
@@ -180,9 +181,9 @@ static __always_inline int skip_extension(struct __sk_buff *skb, struct packet *
 	return head[0];
 }
 
-static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *packet, void *data, void *end)
+static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *packet, void *at, void *end)
 {
-	struct ipv6hdr *ip = data + ETH_HLEN;
+	struct ipv6hdr *ip = at;
 	struct tuple *tuple = &packet->tuple;
 	union ip source, destination;
 	int next;
@@ -196,7 +197,7 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *packet
 	set_ends(tuple, &source, &destination);
 	tuple->v6 = 1;
 	packet->hop_limit = ip->hop_limit;
-	packet->l4 = ETH_HLEN + sizeof(*ip);
+	packet->l4 = packet->l3 + sizeof(*ip);
 	next = ip->nexthdr;
 	for (int i = 0; i <= EXTENSIONS_MAX; i++) {
 		int after;

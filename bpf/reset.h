@@ -57,37 +57,37 @@ static __always_inline int swap_bytes(struct __sk_buff *skb, __u32 one, __u32 ot
 }
 
 /* Ethernet and IP addresses the other way round. */
-static __always_inline int turn_round(struct __sk_buff *skb, int v6)
+static __always_inline int turn_round(struct __sk_buff *skb, int v6, __u32 l3)
 {
 	if (swap_bytes(skb, 0, ETH_ALEN, ETH_ALEN) < 0)
 		return -1;
 	if (v6)
-		return swap_bytes(skb, ETH_HLEN + 8, ETH_HLEN + 24, 16);
-	return swap_bytes(skb, ETH_HLEN + 12, ETH_HLEN + 16, 4);
+		return swap_bytes(skb, l3 + 8, l3 + 24, 16);
+	return swap_bytes(skb, l3 + 12, l3 + 16, 4);
 }
 
 /* The IP header of a packet that ends after a bare TCP header. */
-static __always_inline int shorten_ip(struct __sk_buff *skb, int v6, __u32 l4)
+static __always_inline int shorten_ip(struct __sk_buff *skb, int v6, __u32 l3, __u32 l4)
 {
 	__u8 ttl = RESET_TTL;
 	__be16 old, length;
 
 	if (v6) {
-		length = bpf_htons(l4 - ETH_HLEN - sizeof(struct ipv6hdr) + TCP_BARE);
-		if (bpf_skb_store_bytes(skb, ETH_HLEN + 4, &length, 2, 0) < 0)
+		length = bpf_htons(l4 - l3 - sizeof(struct ipv6hdr) + TCP_BARE);
+		if (bpf_skb_store_bytes(skb, l3 + 4, &length, 2, 0) < 0)
 			return -1;
-		return bpf_skb_store_bytes(skb, ETH_HLEN + 7, &ttl, 1, 0);
+		return bpf_skb_store_bytes(skb, l3 + 7, &ttl, 1, 0);
 	}
-	length = bpf_htons(l4 - ETH_HLEN + TCP_BARE);
-	if (bpf_skb_load_bytes(skb, ETH_HLEN + 2, &old, 2) < 0 ||
-	    bpf_l3_csum_replace(skb, ETH_HLEN + 10, old, length, 2) < 0 ||
-	    bpf_skb_store_bytes(skb, ETH_HLEN + 2, &length, 2, 0) < 0)
+	length = bpf_htons(l4 - l3 + TCP_BARE);
+	if (bpf_skb_load_bytes(skb, l3 + 2, &old, 2) < 0 ||
+	    bpf_l3_csum_replace(skb, l3 + 10, old, length, 2) < 0 ||
+	    bpf_skb_store_bytes(skb, l3 + 2, &length, 2, 0) < 0)
 		return -1;
 	/* Time to live and protocol are one word of the checksum. */
-	if (bpf_skb_load_bytes(skb, ETH_HLEN + 8, &old, 2) < 0 || bpf_skb_store_bytes(skb, ETH_HLEN + 8, &ttl, 1, 0) < 0 ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN + 8, &length, 2) < 0)
+	if (bpf_skb_load_bytes(skb, l3 + 8, &old, 2) < 0 || bpf_skb_store_bytes(skb, l3 + 8, &ttl, 1, 0) < 0 ||
+	    bpf_skb_load_bytes(skb, l3 + 8, &length, 2) < 0)
 		return -1;
-	return bpf_l3_csum_replace(skb, ETH_HLEN + 10, old, length, 2);
+	return bpf_l3_csum_replace(skb, l3 + 10, old, length, 2);
 }
 
 static __always_inline int write_reset(struct __sk_buff *skb, const struct packet *packet, struct tcphdr *tcp,
@@ -115,7 +115,7 @@ static __noinline int send_resets(struct __sk_buff *skb, struct scratch *work)
 	if (bpf_skb_load_bytes(skb, packet.l4, &old, sizeof(old)) < 0)
 		return -1;
 	partial = old.check == pseudo_sum(&packet.tuple, skb->len - packet.l4);
-	if (bpf_skb_change_tail(skb, packet.l4 + TCP_BARE, 0) < 0 || shorten_ip(skb, packet.tuple.v6, packet.l4) < 0)
+	if (bpf_skb_change_tail(skb, packet.l4 + TCP_BARE, 0) < 0 || shorten_ip(skb, packet.tuple.v6, packet.l3, packet.l4) < 0)
 		return -1;
 	reset.source = old.dest;
 	reset.dest = old.source;
@@ -125,7 +125,7 @@ static __noinline int send_resets(struct __sk_buff *skb, struct scratch *work)
 		reset.ack = 1;
 		reset.ack_seq = bpf_htonl(bpf_ntohl(old.seq) + (old.syn ? 1 : 0));
 	}
-	if (turn_round(skb, packet.tuple.v6) < 0 || write_reset(skb, &packet, &reset, partial) < 0)
+	if (turn_round(skb, packet.tuple.v6, packet.l3) < 0 || write_reset(skb, &packet, &reset, partial) < 0)
 		return -1;
 	bpf_clone_redirect(skb, skb->ifindex, packet.tuple.direction == INGRESS ? BPF_F_INGRESS : 0);
 	reset.source = old.source;
@@ -133,7 +133,7 @@ static __noinline int send_resets(struct __sk_buff *skb, struct scratch *work)
 	reset.seq = old.seq;
 	reset.ack_seq = old.ack_seq;
 	reset.ack = old.ack;
-	if (turn_round(skb, packet.tuple.v6) < 0)
+	if (turn_round(skb, packet.tuple.v6, packet.l3) < 0)
 		return -1;
 	return write_reset(skb, &packet, &reset, partial);
 }

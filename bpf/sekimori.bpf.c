@@ -15,6 +15,7 @@
 #include "known.h"
 #include "reset.h"
 #include "shadow.h"
+#include "vlan.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -27,6 +28,8 @@ char LICENSE[] SEC("license") = "GPL";
 volatile const __u64 NETNS = 0;
 
 #define HEADERS (ETH_HLEN + 40)
+/* More than where the packet begins in any frame that is read: what the verifier wants to see. */
+#define L3_MASK 31
 /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
 #define PASS (-1)
 
@@ -219,6 +222,7 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 	struct packet *packet = &work->packet;
 	struct ethhdr *eth;
 	void *data, *end;
+	__be16 kind;
 
 	if (skb->data_end - skb->data < HEADERS)
 		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
@@ -229,14 +233,23 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 		return REASON_MALFORMED;
 	if (packet->tuple.direction == EGRESS && (eni->flags & ENI_SOURCE_CHECK) && !same_mac(eth->h_source, eni->mac))
 		return REASON_SPOOFED;
-	if (eth->h_proto == bpf_htons(ETH_P_ARP))
+	packet->l3 = ETH_HLEN;
+	kind = eth->h_proto;
+	if (is_vlan(kind)) {
+		kind = strip_tags(skb, packet, kind);
+		bpf_skb_pull_data(skb, skb->len < packet->l3 + 40 ? skb->len : packet->l3 + 40);
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+	}
+	if (kind == bpf_htons(ETH_P_ARP))
 		return REASON_BYPASS;
 	if (!*(volatile __u64 *)&eni->policy)
 		return REASON_NO_POLICY;
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+	data += *(volatile __u32 *)&packet->l3 & L3_MASK;
+	if (kind == bpf_htons(ETH_P_IP)) {
 		if (parse_v4(packet, data, end, skb->len) < 0)
 			return REASON_MALFORMED;
-	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+	} else if (kind == bpf_htons(ETH_P_IPV6)) {
 		if (parse_v6(skb, packet, data, end) < 0)
 			return REASON_MALFORMED;
 	} else {

@@ -26,6 +26,17 @@ pub fn frame(segment: &Segment, eni_mac: [u8; 6]) -> Vec<u8> {
     bytes
 }
 
+/// The Ethernet types of VLAN tags (IEEE 802.1Q, 802.1ad).
+pub const VLAN_KINDS: [u16; 2] = [0x8100, 0x88a8];
+
+/// The frame with tags around what it carries, the outermost first.
+#[must_use]
+pub fn tagged(frame: &[u8], kinds: &[u16]) -> Vec<u8> {
+    let (ends, rest) = frame.split_at(frame.len().min(12));
+    let tags = kinds.iter().flat_map(|kind| [kind.to_be_bytes(), [0, 100]].concat());
+    ends.iter().copied().chain(tags).chain(rest.iter().copied()).collect()
+}
+
 /// An IP packet around a body.
 #[must_use]
 pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> Vec<u8> {

@@ -576,6 +576,7 @@ impl Universe {
             delete_on_release: true,
             managed_by: None,
             moved_in: self.world.revision().next(),
+            binding: None,
         };
         vec![Change::PutInstance(Arc::new(instance)), Change::PutEni(Arc::new(eni))]
     }

@@ -16,8 +16,10 @@ pub mod names;
 pub mod observe;
 pub mod probe;
 pub mod wire;
+pub mod workload;
 
 use std::{
+    collections::BTreeMap,
     fmt::Debug,
     hash::{BuildHasher, RandomState},
     path::Path,
@@ -58,6 +60,8 @@ pub struct Lab {
     account: AccountId,
     names: Names,
     next_port: u16,
+    /// Namespaces of workloads that Sekimori did not make, by instance.
+    workloads: BTreeMap<String, String>,
     attach: AttachMode,
     dir: tempfile::TempDir,
 }
@@ -97,6 +101,7 @@ impl Lab {
             account: AccountId::from(""),
             names: Names::default(),
             next_port: 20_000,
+            workloads: BTreeMap::new(),
             attach: AttachMode::Auto,
             dir: must("make a data directory", tempfile::tempdir()),
         };
@@ -165,6 +170,14 @@ impl Lab {
         let mut world = World::default().at(known.revision);
         facts.iter().for_each(|fact| world.apply(fact));
         must("follow the world", self.runtime.block_on(enforcer.follow_world(world, known.groups)));
+        self.enforcer = Some(enforcer);
+    }
+
+    /// Opens the enforcer as an agent does whose server is away: it closes what was bound, and knows no world.
+    pub fn open_unheard(&mut self) {
+        let opened = Enforcer::open(self.dir.path(), HostId::from(HOST), self.attach);
+        let mut enforcer = must("open the enforcer", opened);
+        self.runtime.block_on(enforcer.close_bound());
         self.enforcer = Some(enforcer);
     }
 

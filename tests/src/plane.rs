@@ -16,7 +16,10 @@ use sekimori_core::{
     world::{Eni, World},
 };
 
-use crate::{frame::frame, generate::HOST};
+use crate::{
+    frame::{frame, tagged},
+    generate::HOST,
+};
 
 /// The loopback interface: test runs need one that exists.
 pub const LOOPBACK: u32 = 1;
@@ -38,6 +41,8 @@ pub struct TestPlane {
     pub plane: DataPlane,
     /// Its tables.
     pub tables: Tables,
+    /// The VLAN tags of the frames that are judged.
+    pub tags: Vec<u16>,
     last_policy: u32,
     cookie: u64,
     dir: tempfile::TempDir,
@@ -52,7 +57,7 @@ impl TestPlane {
         let dir = tempfile::tempdir()?;
         let (plane, adopted) = DataPlane::open(dir.path(), AttachMode::Auto)?;
         let tables = Tables::new(HostId::from(HOST), adopted);
-        Ok(Self { plane, tables, last_policy: 0, cookie: sys::netns_cookie()?, dir })
+        Ok(Self { plane, tables, tags: Vec::new(), last_policy: 0, cookie: sys::netns_cookie()?, dir })
     }
 
     /// Its data directory.
@@ -103,7 +108,7 @@ impl TestPlane {
     /// The kernel's.
     pub fn judge(&mut self, eni: &Eni, segment: &Segment) -> anyhow::Result<Option<(bool, Reason)>> {
         let Some(slot) = self.tables.eni_slot(&eni.id) else { return Ok(None) };
-        let frame = frame(segment, eni.mac.0);
+        let frame = tagged(&frame(segment, eni.mac.0), &self.tags);
         let direction = segment.packet.direction;
         let mark = if segment.packet.is_forwarded { MARK_FORWARDED } else { 0 };
         self.run_marked(eni, slot, direction, (&frame, mark))

@@ -15,13 +15,16 @@ use sekimori_core::{
     world::{Eni, World},
 };
 use sekimori_tests::{
-    generate::Universe,
+    frame::VLAN_KINDS,
+    generate::{Chooser, Universe},
     plane::{TestPlane, is_root, kernel_key},
     shrink::shrink,
 };
 
 const WORLDS: u64 = 2_100;
 const PACKETS: usize = 100;
+/// Worlds in which frames are tagged.
+const TAGGED_WORLDS: u64 = 120;
 
 /// The reason that the program should give for the first packet of a flow.
 fn reason_of(decision: &Decision) -> Reason {
@@ -113,6 +116,42 @@ fn the_program_agrees_with_the_verdict_on_first_packets() {
     assert!(judged >= 200_000, "{judged}");
 }
 
+/// No tag, one or two, of either kind.
+fn tags(chooser: &mut Chooser) -> Vec<u16> {
+    let count = chooser.below(3);
+    (0..count).map(|_| chooser.pick(&VLAN_KINDS)).collect()
+}
+
+#[test]
+fn a_tagged_frame_is_judged_by_what_it_carries() {
+    if !is_root("the data-plane differential of tagged frames") {
+        return;
+    }
+    let mut plane = TestPlane::new().expect("the data plane opens");
+    let mut seen: BTreeMap<Reason, u64> = BTreeMap::new();
+    for seed in 0..TAGGED_WORLDS {
+        let mut universe = Universe::new(seed);
+        plane.enforce(&universe.world).expect("the world fits");
+        let enis = universe.enis();
+        for _ in 0..PACKETS {
+            let Some(eni) = enis.get(universe.chooser.below(enis.len())).cloned() else { break };
+            let segment = first_packet(&mut universe, &eni);
+            plane.tags = tags(&mut universe.chooser);
+            let message = disagreement(&mut plane, &universe.world, &eni, &segment);
+            assert_eq!(message, None, "seed {seed}: tags {:x?}", plane.tags);
+            *seen.entry(reason_of(&verdict::decide(&universe.world, &eni, &segment.packet))).or_default() += 1;
+            plane.tags = vec![0x8100; 3];
+            let judged = plane.judge(&eni, &segment).expect("the program runs");
+            let is_refused =
+                matches!(judged, None | Some((false, Reason::NotIp | Reason::Spoofed | Reason::NoPolicy)));
+            assert!(is_refused, "seed {seed}: three tags are not read: {judged:?}");
+        }
+    }
+    for reason in [Reason::RuleAllow, Reason::RuleDeny, Reason::IntraGroup, Reason::DefaultDeny, Reason::Bypass] {
+        assert!(seen.get(&reason).is_some_and(|count| *count > 50), "too few packets were {reason:?}: {seen:?}");
+    }
+}
+
 fn shrink_in_kernel(
     plane: &mut TestPlane,
     world: &World,
@@ -202,6 +241,8 @@ fn follow_some_packets(
             None => (eni.id.clone(), fresh),
         };
         let Some(eni) = universe.world.eni(&id).cloned() else { continue };
+        // A flow is the same flow in a VLAN and outside.
+        plane.tags = if universe.chooser.one_in(4) { tags(&mut universe.chooser) } else { Vec::new() };
         let Some((_, reason)) = plane.judge(&eni, &segment).expect("the program runs") else { continue };
         let expected = tracker.judge(&universe.world, &eni, &segment, 0);
         assert!(

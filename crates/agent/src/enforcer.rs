@@ -23,6 +23,7 @@ use sekimori_core::{
 pub use self::read_back::READ_BACK_ENTRIES;
 use self::{events::Witness, read_back::Findings};
 use crate::{
+    bound::{self, Bindings},
     bpf::{AttachMode, Collection, DataPlane, read::Reader},
     local::{LocalCompute, Report, Touched},
 };
@@ -32,6 +33,7 @@ pub struct Enforcer {
     host: HostId,
     plane: DataPlane,
     local: LocalCompute,
+    bindings: Bindings,
     tables: Tables,
     world: World,
     /// The groups whose rules are in the world; see [`Known`]. `None` when the server must be asked for everything.
@@ -52,12 +54,14 @@ impl Enforcer {
         let agent_dir = dir.join("agent");
         std::fs::create_dir_all(&agent_dir).with_context(|| format!("cannot create `{}`", agent_dir.display()))?;
         let local = LocalCompute::open(&agent_dir)?;
+        let bindings = Bindings::open(&agent_dir)?;
         let (plane, adopted) = DataPlane::open(dir, attach)?;
         let tables = Tables::new(host.clone(), adopted);
         Ok(Self {
             host,
             plane,
             local,
+            bindings,
             tables,
             world: World::default(),
             groups: None,
@@ -92,7 +96,8 @@ impl Enforcer {
     #[must_use]
     pub fn closed(&self) -> Vec<ClosedEni> {
         let both = self.closed_by_local.iter().chain(&self.closed_by_plane);
-        both.map(|(eni, reason)| ClosedEni { eni: eni.clone(), reason: reason.clone() }).collect()
+        let both = both.map(|(eni, reason)| ClosedEni { eni: eni.clone(), reason: reason.clone() });
+        both.chain(self.bindings.closed()).collect()
     }
 
     /// Follows to a whole world: the first one takes over from an earlier process, a later one is reached
@@ -116,7 +121,9 @@ impl Enforcer {
         self.witness.note_revision(world.revision(), &delta);
         self.world = world;
         self.is_following = true;
+        self.bindings.release(&self.world, &self.host, None, &mut self.plane).await;
         let report = self.local.reconcile(&self.world, &self.host, &mut self.plane).await;
+        self.bindings.secure(&self.world, &self.host, None, &mut self.plane).await;
         self.closed_by_local.clear();
         self.attach_adopted(&report);
         self.note_local(report);
@@ -174,8 +181,27 @@ impl Enforcer {
                 self.closed_by_local.remove(eni);
             }
         }
+        let enis = bound::touched(&commit.changes);
+        self.bindings.release(&self.world, &self.host, Some(&enis), &mut self.plane).await;
         self.touch(&Touched::of(&commit.changes)).await;
+        self.bindings.secure(&self.world, &self.host, Some(&enis), &mut self.plane).await;
         Ok(())
+    }
+
+    /// Closes what was bound when an agent ran here last, before any world is known: it drops, or keeps its last good policy.
+    pub async fn close_bound(&mut self) {
+        self.bindings.look(true, &mut self.plane).await;
+    }
+
+    /// Closes bound interfaces that have appeared, where an announcement came.
+    pub async fn look_at_bound(&mut self) {
+        self.bindings.look(false, &mut self.plane).await;
+    }
+
+    /// The interfaces that others make.
+    #[must_use]
+    pub fn bindings(&self) -> &Bindings {
+        &self.bindings
     }
 
     /// Repairs what failed or was taken away since: once a second.

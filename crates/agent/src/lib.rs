@@ -1,5 +1,6 @@
 //! The only root code: enforcement in the kernel, and local compute.
 
+pub mod bound;
 pub mod bpf;
 pub mod enforcer;
 pub mod local;

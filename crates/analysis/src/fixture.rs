@@ -134,6 +134,7 @@ impl Fixture {
             delete_on_release: true,
             managed_by: None,
             moved_in: Revision(0),
+            binding: None,
         };
         self.put(Change::PutInstance(Arc::new(instance)));
         self.put(Change::PutEni(Arc::new(eni)));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, diagnose, down, export, flows, group, health, interface, man, plan_check,
-    platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, why,
+    account, bypass, completions, counters, diagnose, down, eni, export, flows, group, health, interface, man,
+    plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -120,6 +120,12 @@ pub(crate) enum Command {
     /// Give network interfaces to cloud products to manage
     #[command(subcommand)]
     Interface(interface::InterfaceCommand),
+    /// Enforce an ENI at a tap, veth or card that others make, let it go, and show which are
+    #[command(subcommand)]
+    Eni(eni::EniCommand),
+    /// Be a chained CNI plugin: the configuration on standard input, the command in the environment
+    #[command(after_help = "Example:\n  sekimori cni < conf.json")]
+    Cni,
     /// Compare groups with the cloud's advice about names, sharing, purposes and open management ports
     PlanCheck(plan_check::PlanCheckArgs),
     /// Show and set what comes before every group, as on the cloud's platform

@@ -1,5 +1,6 @@
 //! What can be asked of the world: each request of either cloud that changes something becomes one command.
 
+mod binding;
 mod flow_logs;
 mod insights;
 mod interface;
@@ -17,6 +18,7 @@ use std::{net::IpAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    binding::BindingCommand,
     flow_logs::NewFlowLogs,
     insights::{NewInsightsAnalysis, NewInsightsPath},
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
@@ -604,6 +606,8 @@ pub enum Command {
     },
     /// Sets, clears or promotes the candidate of a group.
     Shadow(ShadowCommand),
+    /// Binds an ENI to an interface that this program did not make, or lets it go.
+    Binding(BindingCommand),
 }
 
 impl Command {

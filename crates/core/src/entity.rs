@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     address::{Cidr, Family, Mac},
+    binding::Binding,
     ids::{AccountId, EniId, GroupId, HostId, InstanceId, KeyId, PortListId, PrefixListId, RuleId, SubnetId, VpcId},
     network_acl::AclAssociation,
     rule::{PortRange, Rule},
@@ -455,6 +456,9 @@ pub struct Eni {
     pub managed_by: Option<u64>,
     /// The revision that attached or detached it last; zero for one that never was.
     pub moved_in: Revision,
+    /// The interface that it is enforced at, where that is not of this program's making.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
 }
 
 impl Eni {

@@ -1,5 +1,6 @@
 //! What server and agent say to each other. The transport is theirs; the words and the version are here.
 
+mod bound;
 mod read_back;
 mod shadow;
 mod slice;
@@ -7,6 +8,7 @@ mod slice;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    bound::{BoundInterface, BoundState},
     read_back::{DIFFERENCES_MAX, Difference, Part, ReadBack},
     shadow::{Decider, ShadowCells, ShadowCount, ShadowPair, ShadowWitness},
     slice::Slice,
@@ -69,6 +71,8 @@ pub enum FromAgent {
     Flows(FlowReport),
     /// A part of a minute's traffic. The next minute follows when the server has written this one down.
     Traffic(TrafficPart),
+    /// How it stands at every interface that an ENI of the host is bound to.
+    Bound(Vec<BoundInterface>),
 }
 
 /// An interface that could not be given its policy.

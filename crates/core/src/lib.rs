@@ -13,6 +13,7 @@
 
 pub mod address;
 pub mod apply;
+pub mod binding;
 pub mod bypass;
 pub mod capacity;
 pub mod change;

@@ -37,6 +37,12 @@ pub const ENI_GROUPS_MAX: usize = 16;
 pub const ENI_ADDRESSES_MAX: usize = 64;
 /// ENIs of one instance, whatever the quota.
 pub const INSTANCE_ENIS_MAX: u32 = 32;
+/// Bytes in the name of an interface (`IFNAMSIZ` less the final zero).
+pub const INTERFACE_BYTES_MAX: usize = 15;
+/// Bytes in the name or path of a network namespace.
+pub const NETNS_BYTES_MAX: usize = 255;
+/// Bytes in the words about who bound an ENI to an interface.
+pub const HOLDER_BYTES_MAX: usize = 128;
 /// Entries of the bypass set.
 pub const BYPASS_ENTRIES_MAX: usize = 32;
 /// Pieces that one exact set of packets may be cut into (`core::space`).

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    binding::BindingRefusal,
     ids::{AccountId, EniId, GroupId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
     rule::{Direction, Protocol, RuleSpec},
     world::{InstanceState, Revision},
@@ -639,6 +640,9 @@ pub enum Refusal {
         /// The ENI.
         eni: EniId,
     },
+    /// An ENI cannot be bound to an interface, or let go.
+    #[error(transparent)]
+    Binding(#[from] BindingRefusal),
     /// The candidate of a group is not there, or not as it was looked at.
     #[error("{}", problem.of(group))]
     Shadow {

@@ -19,6 +19,7 @@ pub use crate::entity::{
     Timeouts, Treatment, Vpc, VpcAttribute,
 };
 use crate::{
+    binding::Binding,
     bypass::BypassSet,
     change::Change,
     diagnosis::Report,
@@ -79,6 +80,7 @@ struct Index {
     enis_by_group_set: OrdMap<GroupSet, OrdSet<EniId>>,
     group_sets_by_group: OrdMap<GroupId, OrdSet<GroupSet>>,
     enis_by_instance: OrdMap<(InstanceId, u8), EniId>,
+    bound: OrdSet<EniId>,
     referrers: OrdMap<Referent, OrdSet<(GroupId, RuleId)>>,
     group_counts: OrdMap<AccountId, usize>,
     /// Of groups whose names are unique in their VPC, whatever their case: those of EC2.
@@ -335,11 +337,23 @@ impl World {
         eni.treatment.or(account).unwrap_or_else(by_flavor)
     }
 
-    /// Whether an ENI is attached to an instance of a host.
+    /// Whether an ENI is bound to an interface of a host or, if to none, attached to an instance there.
     #[must_use]
     pub fn is_on(&self, eni: &Eni, host: &HostId) -> bool {
+        if let Some(binding) = &eni.binding {
+            return binding.host == *host;
+        }
         let instance = eni.instance.as_ref().and_then(|id| self.instances.get(id));
         instance.is_some_and(|instance| instance.host == *host)
+    }
+
+    /// ENIs that are bound to an interface, with it.
+    pub fn bound(&self) -> impl Iterator<Item = (&Arc<Eni>, &Binding)> {
+        self.index
+            .bound
+            .iter()
+            .filter_map(|id| self.enis.get(id))
+            .filter_map(|eni| Some((eni, eni.binding.as_ref()?)))
     }
 
     /// The flavor of an ENI's groups.
@@ -498,6 +512,9 @@ impl World {
         if let Some(instance) = &eni.instance {
             self.index.enis_by_instance.insert((instance.clone(), eni.device_index), eni.id.clone());
         }
+        if eni.binding.is_some() {
+            self.index.bound.insert(eni.id.clone());
+        }
         let set = group_set(&eni.groups);
         for group in set.iter() {
             let sets = self.index.group_sets_by_group.entry(group.clone()).or_default();
@@ -516,6 +533,7 @@ impl World {
         if let Some(instance) = &eni.instance {
             self.index.enis_by_instance.remove(&(instance.clone(), eni.device_index));
         }
+        self.index.bound.remove(id);
         let set = group_set(&eni.groups);
         remove_from(&mut self.index.enis_by_group_set, &set, id);
         if self.index.enis_by_group_set.contains_key(&set) {

@@ -3,6 +3,7 @@
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
 mod flows;
+mod interfaces;
 mod shadow;
 mod snapshots;
 mod verification;
@@ -28,6 +29,7 @@ use sekimori_core::{
 
 pub use self::{
     flows::{FlowList, FlowNews, FlowSight},
+    interfaces::{Interface, Interfaces, SetBinding},
     shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
     verification::{HostVerification, Verification, Verify},

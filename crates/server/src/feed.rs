@@ -263,6 +263,7 @@ impl Feed {
                     }
                 }
                 FromAgent::Flows(report) => self.hosts.flows.note(host, report, &self.committer.world()),
+                FromAgent::Bound(bound) => self.hosts.report_bound(host, session, bound),
                 FromAgent::ReadBack(report) => self.hosts.verifier.note(host, report, outside::now()),
                 FromAgent::Hello { .. } => {
                     return Err(FeedError::Refused("there was a hello already; connect again instead".to_owned()));

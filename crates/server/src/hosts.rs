@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::watch;
 
 use sekimori_core::{
-    feed::{ClosedEni, Count, CounterReport, EniCount, RuleCount, ShadowCount},
+    feed::{BoundInterface, ClosedEni, Count, CounterReport, EniCount, RuleCount, ShadowCount},
     ids::{EniId, GroupId, HostId, RuleId},
     limits::{HOST_ENIS_MAX, HOST_RULES_MAX},
     rule::Direction,
@@ -39,6 +39,8 @@ pub struct HostStatus {
     pub applied: Option<Revision>,
     /// The interfaces that drop everything for want of their policy.
     pub closed: Vec<ClosedEni>,
+    /// How it stands at interfaces that others make.
+    pub bound: BTreeMap<EniId, BoundInterface>,
     counters: Counters,
     session: u64,
 }
@@ -132,6 +134,7 @@ impl Hosts {
             connected: false,
             applied: None,
             closed: Vec::new(),
+            bound: BTreeMap::new(),
             counters: Counters::default(),
             session: 0,
         };
@@ -157,6 +160,13 @@ impl Hosts {
             status.applied = Some(revision);
             status.closed = closed;
         });
+    }
+
+    /// Notes how it stands at a host's bound interfaces.
+    pub(crate) fn report_bound(&self, host: &HostId, session: u64, mut bound: Vec<BoundInterface>) {
+        bound.truncate(HOST_ENIS_MAX as usize);
+        let by_eni = bound.into_iter().map(|found| (found.eni.clone(), found)).collect();
+        self.update(host, session, |status| status.bound = by_eni);
     }
 
     /// Adds counters to what a host has counted before.
@@ -205,6 +215,13 @@ impl HostStatus {
         &self.counters.shadows
     }
 
+    /// Packets of an ENI in one direction that had this reason, whether they passed or not.
+    #[must_use]
+    pub fn packets_of(&self, eni: &EniId, direction: Direction, reason: &str) -> u64 {
+        let count = |passed| self.counters.enis.get(&(eni.clone(), direction, passed, reason.to_owned()));
+        [true, false].into_iter().filter_map(count).sum()
+    }
+
     /// Live flows on the host: of IPv4, and of IPv6.
     #[must_use]
     pub fn flows(&self) -> [u64; 2] {
@@ -248,7 +265,8 @@ pub fn total(hosts: &[HostStatus]) -> CounterReport {
         }
     }
     let host = HostId::from("all");
-    HostStatus { host, connected: true, applied: None, closed: Vec::new(), counters: sum, session: 0 }.counters()
+    let (closed, bound) = (Vec::new(), BTreeMap::new());
+    HostStatus { host, connected: true, applied: None, closed, bound, counters: sum, session: 0 }.counters()
 }
 
 fn exists(world: &World, group: &GroupId, rule: Option<&RuleId>) -> bool {

@@ -58,11 +58,20 @@ impl Lab {
         }
         let eni = self.eni(name);
         let (instance, _) = name.split_once('#').unwrap_or((name, ""));
-        let ns = namespace(self.instance_id(instance).as_str());
         let (addresses, mac) = (eni.addresses.clone(), eni.mac.0);
-        let device = format!("eth{}", eni.device_index);
+        let (ns, device) = match self.workloads.get(name) {
+            Some(workload) => (namespace(workload), "eth0".to_owned()),
+            None => (namespace(self.instance_id(instance).as_str()), format!("eth{}", eni.device_index)),
+        };
         Host { name: name.to_owned(), eni: Some(eni.id.clone()), mac, device, addresses, ns }
     }
+}
+
+/// Any link of any namespace, for frames.
+#[must_use]
+pub fn at(ns: &str, device: &str) -> Host {
+    let (name, device) = (format!("{device} of {ns}"), device.to_owned());
+    Host { name, eni: None, mac: [0; 6], device, addresses: Vec::new(), ns: namespace(ns) }
 }
 
 fn namespace(name: &str) -> Arc<NetNs> {
@@ -158,6 +167,15 @@ pub struct Link {
 }
 
 impl Link {
+    /// Sends a frame as it is, where a program on this very link may drop it: the kernel tells the sender then.
+    pub fn try_send(&self, frame: &[u8]) {
+        match self.send(frame) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {}
+            Err(error) => fail(&format!("cannot send a frame: {error}")),
+        }
+    }
+
     /// Sends a frame as it is.
     ///
     /// # Errors

@@ -13,10 +13,10 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use aya::programs::{
     SchedClassifier, TcAttachType,
-    tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact},
+    tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact, qdisc_detach_program},
 };
 use sekimori_compile::abi::PortKey;
-use sekimori_core::ids::EniId;
+use sekimori_core::{binding, ids::EniId};
 
 use super::{
     links::{LinkFault, Links, SIDES, Side},
@@ -24,6 +24,9 @@ use super::{
     sys,
 };
 use crate::netlink::netns::within;
+
+/// The programs: to the ENI, and from it.
+const PROGRAMS: [&str; 2] = ["to_eni", "from_eni"];
 
 /// How programs are put on an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +44,12 @@ pub(super) struct Attachments {
     links: Links,
     /// ENIs whose programs are clsact filters.
     filtered: BTreeSet<EniId>,
+    /// ENIs whose workload is on the host's side of the interface.
+    owned: BTreeSet<EniId>,
     shared: Programs,
     by_cookie: HashMap<u64, Programs>,
+    /// Namespaces whose programs stay loaded without an interface: verifying them takes longer than an interface may be open.
+    prepared: BTreeSet<u64>,
     ports: BTreeMap<EniId, PortKey>,
     mode: AttachMode,
 }
@@ -54,8 +61,10 @@ impl Attachments {
             bpffs: bpffs.to_owned(),
             links: Links::open(bpffs)?,
             filtered: BTreeSet::new(),
+            owned: BTreeSet::new(),
             shared,
             by_cookie: HashMap::new(),
+            prepared: BTreeSet::new(),
             ports: BTreeMap::new(),
             mode,
         })
@@ -87,9 +96,13 @@ impl Attachments {
         &mut self,
         eni: &EniId,
         netns: BorrowedFd<'_>,
-        namespace: &str,
-        ifindex: u32,
+        (namespace, ifindex): (&str, u32),
+        leads_to: binding::Side,
     ) -> anyhow::Result<u64> {
+        match leads_to {
+            binding::Side::Guest => self.owned.remove(eni),
+            binding::Side::Own => self.owned.insert(eni.clone()),
+        };
         let cookie = within(netns, sys::netns_cookie)?.context("the kernel does not tell a namespace's cookie")?;
         self.load(cookie)?;
         let attached = match self.mode {
@@ -102,7 +115,7 @@ impl Attachments {
                 Ok(cookie)
             }
             Err(error) if is_unsupported(&error) => {
-                self.attach_clsact(netns, cookie, ifindex)?;
+                self.attach_clsact(eni, netns, cookie, ifindex)?;
                 self.filtered.insert(eni.clone());
                 Ok(cookie)
             }
@@ -118,7 +131,8 @@ impl Attachments {
             if known && self.links.renew(eni, side, program)? {
                 continue;
             }
-            let (_, attach_type) = SIDES[side];
+            // Seen from the workload, the other way round.
+            let (_, attach_type) = SIDES[if self.owned.contains(eni) { 1 - side } else { side }];
             let link = within(netns, || sys::link_create(program, ifindex, attach_type))??;
             self.links.keep(eni, side, link)?;
         }
@@ -171,12 +185,22 @@ impl Attachments {
     /// Puts the filters of an ENI back that are not there; whether there were any.
     pub(super) fn mend_filters(&mut self, eni: &EniId, netns: BorrowedFd<'_>) -> anyhow::Result<bool> {
         let Some(port) = self.ports.get(eni).copied() else { return Ok(false) };
-        self.attach_clsact(netns, port.netns, port.ifindex)
+        self.attach_clsact(eni, netns, port.netns, port.ifindex)
     }
 
     /// The filters live with the interface and need no pin. One that is there already is ours, from an
     /// earlier process, and reads the same maps. Returns whether one was not there.
-    fn attach_clsact(&mut self, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> anyhow::Result<bool> {
+    fn attach_clsact(
+        &mut self,
+        eni: &EniId,
+        netns: BorrowedFd<'_>,
+        cookie: u64,
+        ifindex: u32,
+    ) -> anyhow::Result<bool> {
+        let mut kinds = [TcAttachType::Egress, TcAttachType::Ingress];
+        if self.owned.contains(eni) {
+            kinds.reverse();
+        }
         let programs = self.by_cookie.get_mut(&cookie).unwrap_or(&mut self.shared);
         let ebpf = &mut programs.ebpf;
         within(netns, move || {
@@ -185,7 +209,7 @@ impl Attachments {
             // It fails when the interface has one already, which is as good.
             drop(qdisc_add_clsact(name));
             let mut is_new = false;
-            for (program, kind) in [("to_eni", TcAttachType::Egress), ("from_eni", TcAttachType::Ingress)] {
+            for (program, kind) in PROGRAMS.into_iter().zip(kinds) {
                 let program = ebpf.program_mut(program).ok_or_else(|| anyhow!("no program `{program}`"))?;
                 let program: &mut SchedClassifier = program.try_into()?;
                 is_new |= attach_filter(program, name, kind)?;
@@ -199,16 +223,39 @@ impl Attachments {
         (0..SIDES.len()).all(|side| self.links.path(eni, side).exists())
     }
 
+    /// Whether its programs are filters.
+    pub(super) fn is_filtered(&self, eni: &EniId) -> bool {
+        self.filtered.contains(eni)
+    }
+
     /// Notes the interface of an ENI; returns the one it had.
     pub(super) fn bind(&mut self, eni: &EniId, port: Option<PortKey>) -> Option<PortKey> {
         let old = match port {
             Some(port) => self.ports.insert(eni.clone(), port),
             None => self.ports.remove(eni),
         };
-        if let Some(old) = old.filter(|old| self.ports.values().all(|port| port.netns != old.netns)) {
-            self.by_cookie.remove(&old.netns);
+        if let Some(old) = old {
+            self.unload(old.netns);
         }
         old
+    }
+
+    /// Loads the programs of a namespace before there is an interface for them.
+    pub(super) fn prepare(&mut self, cookie: u64) -> anyhow::Result<()> {
+        self.prepared.insert(cookie);
+        self.load(cookie).map(drop)
+    }
+
+    /// They are not kept for that any more.
+    pub(super) fn unprepare(&mut self, cookie: u64) {
+        self.prepared.remove(&cookie);
+        self.unload(cookie);
+    }
+
+    fn unload(&mut self, cookie: u64) {
+        if !self.prepared.contains(&cookie) && self.ports.values().all(|port| port.netns != cookie) {
+            self.by_cookie.remove(&cookie);
+        }
     }
 
     /// The interface of an ENI.
@@ -219,6 +266,7 @@ impl Attachments {
     /// Lets go of an interface that is gone.
     pub(super) fn forget(&mut self, eni: &EniId) {
         self.filtered.remove(eni);
+        self.owned.remove(eni);
         self.links.forget(eni);
     }
 
@@ -230,6 +278,24 @@ impl Attachments {
     pub(super) fn programs(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
         (self.shared.to_eni.as_fd(), self.shared.from_eni.as_fd())
     }
+}
+
+/// Takes the filters of both programs off an interface, where there are any.
+///
+/// # Errors
+/// When the interface cannot be looked at.
+pub fn detach_filters(netns: BorrowedFd<'_>, ifindex: u32) -> anyhow::Result<()> {
+    within(netns, move || {
+        let name = nix::net::if_::if_indextoname(ifindex)?;
+        let name = name.to_str().context("an interface name is not text")?;
+        for program in PROGRAMS {
+            for kind in [TcAttachType::Egress, TcAttachType::Ingress] {
+                // It fails where there is no such filter, which is as good.
+                drop(qdisc_detach_program(name, kind, program));
+            }
+        }
+        Ok(())
+    })?
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

@@ -12,6 +12,7 @@ pub mod sys;
 
 mod adopt;
 mod check;
+mod elsewhere;
 mod flows;
 mod grace;
 mod links;
@@ -35,10 +36,11 @@ use sekimori_compile::{
     abi,
     tables::{Adopted, Delta, PolicyId, Tables},
 };
-use sekimori_core::{feed::ClosedEni, ids::EniId};
+use sekimori_core::{binding::Side, feed::ClosedEni, ids::EniId};
 
-pub use attach::AttachMode;
+pub use attach::{AttachMode, detach_filters};
 pub use check::Object;
+pub use elsewhere::At;
 pub use write::{HashWrites, KernelHashes};
 
 use attach::Attachments;
@@ -96,6 +98,8 @@ pub struct DataPlane {
     placed: BTreeMap<PolicyId, Placed>,
     members: Members,
     slots: BTreeMap<EniId, u32>,
+    /// ENIs whose interfaces are not local compute's.
+    bound: BTreeSet<EniId>,
     cooling: Cooling,
     dirty: bool,
     cpus: usize,
@@ -132,6 +136,7 @@ impl DataPlane {
             placed: kernel.placed,
             members: kernel.members,
             slots: kernel.slots,
+            bound: BTreeSet::new(),
             cooling: Cooling::default(),
             dirty: false,
             cpus,
@@ -151,7 +156,7 @@ impl DataPlane {
     /// # Errors
     /// When the programs cannot be attached; the interface must not be set up then.
     pub fn close(&mut self, eni: &EniId, netns: BorrowedFd<'_>, namespace: &str, ifindex: u32) -> anyhow::Result<()> {
-        let cookie = self.attachments.attach(eni, netns, namespace, ifindex)?;
+        let cookie = self.attachments.attach(eni, netns, (namespace, ifindex), Side::Guest)?;
         let key = abi::PortKey { netns: cookie, ifindex, reserved: 0 };
         self.rebind(eni, Some(key))?;
         Ok(())
@@ -294,6 +299,9 @@ impl crate::local::Guard for DataPlane {
     }
 
     fn forget(&mut self, eni: &EniId) {
-        Self::forget(self, eni);
+        // An ENI that was bound elsewhere meanwhile has another interface now.
+        if !self.bound.contains(eni) {
+            Self::forget(self, eni);
+        }
     }
 }

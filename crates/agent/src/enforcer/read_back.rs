@@ -14,6 +14,7 @@ use sekimori_core::{
 
 use super::Enforcer;
 use crate::{
+    bound::Again,
     bpf::Object,
     local::{Drift, Port, Touched},
 };
@@ -141,13 +142,29 @@ impl Enforcer {
         if !self.is_following {
             return;
         }
+        self.bindings.look(is_thorough, &mut self.plane).await;
         let (found, lost) = self.plane.restore(is_thorough);
+        let bound = self.bindings.attach_again(&lost, &mut self.plane).await;
         let again = self.attach_again(&lost);
         if is_thorough {
             self.repair_local().await;
             self.mend_filters();
         }
         for difference in found {
+            let of_bound =
+                bound.iter().find(|(eni, _)| difference.is_program_of(eni)).map(|(_, again)| again.clone());
+            match of_bound {
+                None => {}
+                Some(Again::Gone) => continue,
+                Some(Again::Done) => {
+                    self.findings.note(difference);
+                    continue;
+                }
+                Some(Again::Failed(failure)) => {
+                    self.findings.note(Difference { failure: Some(failure), ..difference });
+                    continue;
+                }
+            }
             let is_of = |port: &Port| difference.subject.ends_with(port.eni.as_str());
             let attached = again.iter().find(|(port, _)| difference.part == Part::Program && is_of(port));
             match attached {
@@ -164,7 +181,10 @@ impl Enforcer {
         for eni in self.plane.filtered_after(self.findings.filtered.as_ref()).into_iter().take(FILTERS_AT_A_TIME) {
             let port = self.local.ports().find(|port| port.eni == eni);
             let router = port.and_then(|port| self.local.router(&port.vpc));
-            let found = router.and_then(|router| self.plane.mend_filters(&eni, router));
+            let found = match router {
+                Some(router) => self.plane.mend_filters(&eni, router),
+                None => self.bindings.mend_filters(&eni, &mut self.plane),
+            };
             self.findings.filtered = Some(eni);
             found.into_iter().for_each(|difference| self.findings.note(difference));
         }

@@ -166,7 +166,8 @@ impl WantedInstance {
         };
         let is_running = instance.state == InstanceState::Running;
         let mut ports = Vec::new();
-        for eni in world.enis_of(&instance.id).filter(|_| is_running) {
+        // One that is bound to an interface of somebody else's has none of ours.
+        for eni in world.enis_of(&instance.id).filter(|eni| is_running && eni.binding.is_none()) {
             match WantedPort::of(world, eni) {
                 Some(port) => ports.push(port),
                 None => {
@@ -190,11 +191,11 @@ impl WantedInstance {
 }
 
 impl WantedPort {
-    /// What an ENI needs; `None` when it is not attached to a running instance, or its subnet is unknown.
+    /// What an ENI needs; `None` when it is not attached to a running instance, or is bound, or its subnet is unknown.
     pub(super) fn of(world: &World, eni: &Eni) -> Option<Self> {
         let subnet = world.subnet(&eni.subnet)?;
         let instance = world.instance(eni.instance.as_ref()?)?;
-        if instance.state != InstanceState::Running {
+        if instance.state != InstanceState::Running || eni.binding.is_some() {
             return None;
         }
         Some(Self {

@@ -17,9 +17,10 @@ use std::{
 use futures::{StreamExt, future::join_all};
 use nix::errno::Errno;
 use rtnetlink::{
-    Handle, LinkDelRequest, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+    Handle, LinkDelRequest, LinkMessageBuilder, LinkUnspec, LinkVeth, MulticastGroup, RouteMessageBuilder,
+    new_multicast_connection,
     packet_route::{
-        link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage, State},
+        link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, State},
         route::RouteType,
     },
 };
@@ -55,6 +56,10 @@ pub struct NetlinkError {
 pub struct Link {
     /// Its number in its namespace.
     pub index: u32,
+    /// Its name there.
+    pub name: String,
+    /// Whether frames on it have Ethernet headers.
+    pub is_ethernet: bool,
     /// The number of a veth's other end in that end's namespace.
     pub peer: Option<u32>,
     /// Its Ethernet address.
@@ -99,6 +104,29 @@ impl Netlink {
         netns::within(ns.as_fd(), || Self::here(ns.name(), sysctls, &runtime))?
     }
 
+    /// Opens a socket inside a namespace that also hears of every change of a link there, and changes no setting. The kernel may
+    /// lose announcements when many come at once.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or the socket cannot be opened.
+    pub fn watch(ns: &NetNs, changed: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        let runtime = runtime::Handle::current();
+        let (handle, task) = netns::within(ns.as_fd(), || {
+            let _entered = runtime.enter();
+            let (connection, handle, mut announcements) = new_multicast_connection(&[MulticastGroup::Link])?;
+            let task = runtime.spawn(async move {
+                let hear = async {
+                    while announcements.next().await.is_some() {
+                        changed()
+                    }
+                };
+                futures::join!(connection, hear);
+            });
+            Ok::<_, io::Error>((handle, task.abort_handle()))
+        })??;
+        Ok(Self { namespace: ns.name().to_owned(), handle, task })
+    }
+
     /// Makes a namespace with these settings, and opens a socket there.
     ///
     /// # Errors
@@ -134,6 +162,32 @@ impl Netlink {
                 if error.errno == Some(Errno::ENODEV) { Ok(None) } else { Err(error) }
             }
         }
+    }
+
+    /// A link by number.
+    ///
+    /// # Errors
+    /// As [`Netlink::link`].
+    pub async fn link_at(&self, index: u32) -> Result<Option<Link>, NetlinkError> {
+        let mut found = Box::pin(self.handle.link().get().match_index(index).execute());
+        match found.next().await {
+            Some(Ok(message)) => Ok(Some(describe(&message))),
+            None => Ok(None),
+            Some(Err(error)) => {
+                let error = self.error(format!("look up link {index}"), &error);
+                if error.errno == Some(Errno::ENODEV) { Ok(None) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Sets a link down.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn set_down(&self, index: u32) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(index).down().build();
+        let set = self.handle.link().set(message).execute().await;
+        set.map_err(|error| self.error(format!("set link {index} down"), &error))
     }
 
     /// Whether packets to an IPv6 address are this namespace's own. The kernel comes to that a moment after it has
@@ -273,12 +327,17 @@ fn describe(message: &LinkMessage) -> Link {
     let flags = message.header.flags;
     let mut link = Link {
         index: message.header.index,
+        name: String::new(),
+        is_ethernet: message.header.link_layer_type == LinkLayerType::Ether,
         peer: None,
         mac: None,
         up: flags.contains(LinkFlags::Up),
         running: false,
     };
     for attribute in &message.attributes {
+        if let LinkAttribute::IfName(name) = attribute {
+            link.name.clone_from(name);
+        }
         if let LinkAttribute::Link(index) = attribute {
             link.peer = Some(*index);
         }

@@ -9,7 +9,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::fs::{DirBuilderExt, MetadataExt},
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     },
     panic::resume_unwind,
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use nix::{
     errno::Errno,
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
-    sys::statfs::{NSFS_MAGIC, fstatfs},
+    sys::statfs::{NSFS_MAGIC, fstatfs, statfs},
 };
 
 /// Where named namespaces live.
@@ -60,6 +60,31 @@ impl NetNs {
         };
         let is_namespace = fstatfs(&file)?.filesystem_type() == NSFS_MAGIC;
         Ok(is_namespace.then(|| Self { name: name.to_owned(), file }))
+    }
+
+    /// The namespace that this process runs in.
+    ///
+    /// # Errors
+    /// When the kernel does not let it be opened.
+    pub fn own() -> io::Result<Self> {
+        Ok(Self { name: "of the host".to_owned(), file: File::open("/proc/thread-self/ns/net")? })
+    }
+
+    /// Opens a namespace by the path of its file. `None`: there is no such file, or it is not that of a namespace. What is no
+    /// namespace is not opened: paths come from the server, which is less trusted than this code.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn at(path: &str) -> io::Result<Option<Self>> {
+        match statfs(path) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(status) if status.filesystem_type() != NSFS_MAGIC => return Ok(None),
+            Ok(_) => {}
+        }
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let is_namespace = fstatfs(&file)?.filesystem_type() == NSFS_MAGIC;
+        Ok(is_namespace.then(|| Self { name: path.to_owned(), file }))
     }
 
     /// The name.
@@ -136,6 +161,18 @@ pub fn exists(name: &str) -> io::Result<bool> {
 /// When the name cannot be used, or the directory cannot be read.
 pub fn identity(name: &str) -> io::Result<Option<Identity>> {
     match fs::symlink_metadata(path(name)?) {
+        Ok(metadata) => Ok(Some(identity_of(&metadata))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the path of a namespace's file stands for.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn identity_at(path: &str) -> io::Result<Option<Identity>> {
+    match fs::metadata(path) {
         Ok(metadata) => Ok(Some(identity_of(&metadata))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -10,6 +10,7 @@ use nix::{
 use sekimori_core::ids::EniId;
 
 use crate::{
+    bound::Bindings,
     bpf::maps::BPFFS,
     local::{Guard, LocalCompute},
 };
@@ -43,6 +44,8 @@ pub async fn down(dir: &Path) -> anyhow::Result<DownReport> {
         let removed = LocalCompute::open(&agent_dir)?.remove_all(&mut Nothing).await;
         report.left.extend(removed.others.iter().map(ToString::to_string));
         report.left.extend(removed.failed.iter().map(|(eni, error)| format!("{eni}: {error}")));
+        let released = Bindings::open(&agent_dir)?.remove().await;
+        report.left.extend(released.err().map(|error| format!("{error:#}")));
     }
     // Interfaces that are still up must stay closed or judged: their programs go last, or not at all.
     if report.left.is_empty() {

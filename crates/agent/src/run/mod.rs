@@ -10,7 +10,7 @@ mod flows;
 use std::{future::Future, io, path::PathBuf, pin::pin, time::Duration};
 
 use sekimori_core::{
-    feed::{ClosedEni, CounterReport, FromAgent, FromServer},
+    feed::{BoundInterface, ClosedEni, CounterReport, FromAgent, FromServer},
     flow_event::{FLOW_EVENTS_PER_MESSAGE_MAX, FlowEvent},
     flow_record::{TrafficKey, TrafficSum},
     ids::HostId,
@@ -66,8 +66,10 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         chores: Chores::default(),
         flows: FlowTeller::default(),
         reported: None,
+        reported_bound: None,
         away: None,
     };
+    agent.enforcer.close_bound().await;
     let mut shutdown = pin!(shutdown);
     loop {
         let pause = tokio::select! {
@@ -87,6 +89,7 @@ struct Agent {
     chores: Chores,
     flows: FlowTeller,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
+    reported_bound: Option<Vec<BoundInterface>>,
     /// Why the server was not there when it was called last.
     away: Option<String>,
 }
@@ -144,6 +147,7 @@ impl Agent {
         events.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reported = None;
         self.flows.begin();
+        self.reported_bound = None;
         self.report(&mut server).await?;
         loop {
             tokio::select! {
@@ -153,8 +157,13 @@ impl Agent {
                     self.enforcer.read_back_written();
                     self.tell_read_back(&mut server, request).await?;
                 }
+                () = self.enforcer.bindings().news() => {
+                    self.enforcer.look_at_bound().await;
+                    self.report(&mut server).await?;
+                }
                 _ = watch.tick() => {
                     self.watch().await;
+                    self.report(&mut server).await?;
                     self.tell_read_back(&mut server, None).await?;
                 }
                 _ = events.tick(), if self.enforcer.tells_flows() => {
@@ -229,6 +238,12 @@ impl Agent {
     }
 
     async fn report(&mut self, server: &mut Connection) -> anyhow::Result<()> {
+        // First what is bound: whoever waits for the revision asks for it next.
+        let bound = self.enforcer.bindings().report();
+        if self.reported_bound.as_ref() != Some(&bound) {
+            server.send(&FromAgent::Bound(bound.clone())).await?;
+            self.reported_bound = Some(bound);
+        }
         let now = (self.enforcer.applied(), self.enforcer.closed());
         if self.reported.as_ref() == Some(&now) {
             return Ok(());
@@ -242,10 +257,17 @@ impl Agent {
 
     /// Without a server there is still a house to keep.
     async fn wait_alone(&mut self, pause: Duration) {
-        tokio::time::sleep(pause).await;
-        if self.enforcer.heard().is_some() {
-            self.take_events();
-            self.keep_house().await;
+        let end = tokio::time::Instant::now() + pause;
+        while tokio::time::timeout_at(end, self.enforcer.bindings().news()).await.is_ok() {
+            self.enforcer.look_at_bound().await;
+        }
+        match self.enforcer.heard() {
+            Some(_) => {
+                self.take_events();
+                drop(self.keep_house().await);
+            }
+            // What was bound may be in a namespace that was not there yet.
+            None => self.enforcer.close_bound().await,
         }
     }
 

@@ -2,10 +2,12 @@
 
 pub(crate) mod account;
 pub(crate) mod bypass;
+pub(crate) mod cni;
 pub(crate) mod completions;
 pub(crate) mod counters;
 pub(crate) mod diagnose;
 pub(crate) mod down;
+pub(crate) mod eni;
 pub(crate) mod export;
 pub(crate) mod flows;
 pub(crate) mod group;
@@ -55,6 +57,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Group(command) => group::run(&common, command),
         Command::Vpc(command) => vpc::run(&common, command),
         Command::Interface(command) => interface::run(&common, command),
+        Command::Eni(command) => eni::run(&common, command),
+        Command::Cni => cni::run(&common),
         Command::PlanCheck(args) => plan_check::run(&common, args),
         Command::Platform(command) => platform::run(&common, command),
         Command::Completions(args) => completions::run(args),

@@ -128,6 +128,8 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::Managed { .. } | Refusal::ManagedEni { .. } | Refusal::Protected { .. } => {
             failure(400, "OperationNotPermitted", format!("{refusal}."))
         }
+        // Which interface is an ENI's is no matter of the cloud's; only an attachment can meet it.
+        Refusal::Binding(_) => failure(400, "IncorrectState", format!("{refusal}.")),
         Refusal::PrefixListFamily { .. } | Refusal::RuleFamily { .. } | Refusal::PortsWithoutProtocol { .. } => {
             failure(400, "InvalidParameterValue", format!("{refusal}."))
         }

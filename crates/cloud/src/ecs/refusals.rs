@@ -162,6 +162,8 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             format!("The current status of the resource does not support this operation: {refusal}."),
         ),
         Refusal::ManagedEni { .. } => failure(403, "InvalidOperation.EniServiceManaged", format!("{refusal}.")),
+        // Which interface is an ENI's is no matter of the cloud's; only an attachment can meet it.
+        Refusal::Binding(_) => failure(403, "InvalidOperation.InvalidEniState", format!("{refusal}.")),
         // No operation of ECS peers VPCs.
         Refusal::PeeringExists { .. } | Refusal::NotAccepter { .. } | Refusal::PeeringState { .. } => {
             failure(403, "OperationDenied", format!("{refusal}."))

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use super::{Draft, missing, within};
+use super::{Draft, binding::check_bound_here, missing, within};
 use crate::{
     address::Mac,
     change::Change,
@@ -59,6 +59,7 @@ impl Draft<'_> {
             resource_group: spec.resource_group.clone(),
             tags: spec.tags.clone(),
             moved_in: place.map_or(Revision::default(), |_| self.world.revision().next()),
+            binding: None,
         };
         self.put(Change::PutEni(Arc::new(eni)));
         Ok(id)
@@ -80,6 +81,7 @@ impl Draft<'_> {
         let eni = self.own_eni(account, id)?;
         let target = self.own_instance(account, instance)?;
         must_be_free(&eni)?;
+        check_bound_here(&eni, &target)?;
         if eni.vpc != target.vpc {
             return Err(Refusal::VpcMismatch { one: id.to_string(), other: instance.to_string() });
         }

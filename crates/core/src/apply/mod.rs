@@ -7,6 +7,7 @@
 mod account;
 mod addresses;
 mod association;
+mod binding;
 mod dispatch;
 mod flow_logs;
 mod group;

@@ -1,6 +1,7 @@
 //! Commands on a small estate: what each changes, and what is refused with nothing changed.
 
 mod associations;
+mod bindings;
 mod ec2;
 mod edits;
 mod flow_logs;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::Revision;
+use crate::{ids::EniId, world::Revision};
 
 /// Differences that one report tells; further ones are only counted.
 pub const DIFFERENCES_MAX: usize = 256;
@@ -67,6 +67,14 @@ impl fmt::Display for Difference {
         let Self { part, subject, found, failure } = self;
         write!(f, "{part} {subject} {found}")?;
         failure.iter().try_for_each(|failure| write!(f, " (not repaired: {failure})"))
+    }
+}
+
+impl Difference {
+    /// Whether it is about a program of an ENI.
+    #[must_use]
+    pub fn is_program_of(&self, eni: &EniId) -> bool {
+        self.part == Part::Program && self.subject.ends_with(eni.as_str())
     }
 }
 

@@ -75,7 +75,7 @@ impl Slice {
         for change in &commit.changes {
             let Change::PutEni(eni) = change else { continue };
             let unknown = || eni.groups.iter().filter(|group| !self.groups.contains(*group));
-            if eni.instance.is_none() || unknown().next().is_none() {
+            if (eni.instance.is_none() && eni.binding.is_none()) || unknown().next().is_none() {
                 continue;
             }
             if self.world.as_ref()?.is_on(eni, &self.host) {

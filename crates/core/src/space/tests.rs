@@ -105,6 +105,7 @@ fn said(specs: &[RuleSpec], packet: &Packet) -> bool {
         delete_on_release: true,
         managed_by: None,
         moved_in: crate::world::Revision(0),
+        binding: None,
     };
     specs.iter().any(|spec| crate::verdict::matches(&World::default(), &eni, spec, packet))
 }

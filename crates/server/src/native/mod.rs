@@ -4,6 +4,7 @@
 //! the world. Bodies are small and read whole before they are parsed.
 
 mod accounts;
+mod bindings;
 mod checks;
 mod console;
 mod error;
@@ -96,6 +97,8 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/groups/{group}/protection", put(groups::set_protection))
         .route("/v1/groups/{group}/manager", put(groups::set_manager))
         .route("/v1/interfaces/{eni}/manager", put(groups::set_eni_manager))
+        .route("/v1/interfaces", get(bindings::list))
+        .route("/v1/interfaces/{eni}/binding", put(bindings::bind).delete(bindings::unbind))
         .route("/v1/vpcs/{vpc}/sharing", put(groups::set_sharing))
         .route("/v1/platform", get(settings::platform).put(settings::set_platform))
         .route("/v1", any(unknown))

@@ -339,3 +339,29 @@ async fn hosts_are_asked_whether_their_kernels_hold_what_was_committed() {
     let away: api::Verification = serde_json::from_str(&verify("{}").await.1).unwrap();
     assert_eq!(away.hosts[0].failure.as_deref(), Some("is not connected"));
 }
+
+#[tokio::test]
+async fn interfaces_are_bound_listed_and_let_go() {
+    let lab = Lab::new();
+    let eni = lab.bench.committer.world().enis().next().unwrap().id.clone();
+    let path = format!("/v1/interfaces/{eni}/binding");
+    let bind = r#"{"interface":"tap0","netns":"/run/netns/vms","mac":"52:54:00:12:34:56","holder":"libvirt web"}"#;
+    assert_eq!(lab.call(Method::PUT, &path, bind).await.1, r#"{"revision":9}"#);
+    let listed = lab.get::<api::Interfaces>("/v1/interfaces?bound=true").await.interfaces;
+    let [found] = listed.as_slice() else { panic!("{listed:?}") };
+    let binding = found.binding.clone().unwrap();
+    assert_eq!((found.id.clone(), found.mac.to_string(), found.state), (eni, "52:54:00:12:34:56".to_owned(), None));
+    assert_eq!(binding.netns.unwrap().to_string(), "vms");
+    assert!(found.notes[0].starts_with("no agent of host"), "{:?}", found.notes);
+    assert!(lab.get::<api::Interfaces>("/v1/interfaces").await.interfaces.len() > 1);
+    for bad in [r#"{"interface":"a/b"}"#, r#"{"interface":"tap1"}"#] {
+        assert_eq!(lab.refused(Method::PUT, &path, bad).await.0, 409, "{bad}");
+    }
+    for bad in ["{}", r#"{"interface":"tap0","netns":"a b"}"#, r#"{"interface":"tap0","side":"x"}"#] {
+        assert_eq!(lab.refused(Method::PUT, &path, bad).await.0, 400, "{bad}");
+    }
+    assert_eq!(lab.refused(Method::PUT, "/v1/interfaces/eni-0/binding", bind).await.0, 404);
+    assert_eq!(lab.call(Method::DELETE, &format!("{path}?holder=another"), "").await.1, r#"{"revision":9}"#);
+    assert_eq!(lab.call(Method::DELETE, &path, "").await.1, r#"{"revision":10}"#);
+    assert_eq!(lab.refused(Method::DELETE, &path, "").await.0, 409);
+}

@@ -1,0 +1,369 @@
+//! ENIs at interfaces that others make and take away: taps, veths, cards of the host. Found, closed, and watched.
+//!
+//! Nothing here makes an interface. One that appears under a bound name gets the programs at once: the kernel announces it,
+//! and a look twice a second finds what an announcement was lost of. It drops everything until its ENI's policy is there. An
+//! interface whose ENI is no more, or somewhere else now, is set down before it is let go, if it leads to a workload.
+
+mod place;
+mod record;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use sekimori_core::{
+    binding::{Binding, Netns, Side},
+    change::Change,
+    feed::{BoundInterface, BoundState, ClosedEni},
+    ids::{EniId, HostId},
+    world::World,
+};
+use tokio::sync::Notify;
+
+pub use self::record::RECORD_FILE;
+use self::{place::Place, record::Wanted};
+use crate::{
+    bpf::{At, DataPlane, detach_filters},
+    netlink::Link,
+};
+
+/// The bound interfaces of a host.
+#[derive(Debug)]
+pub struct Bindings {
+    directory: PathBuf,
+    wanted: BTreeMap<EniId, Wanted>,
+    /// Whether the record says something else.
+    is_unwritten: bool,
+    places: BTreeMap<Option<Netns>, Place>,
+    states: BTreeMap<EniId, BoundInterface>,
+    news: Arc<Notify>,
+}
+
+/// What became of a program that was put on an interface again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It is there.
+    Done,
+    /// The interface is not.
+    Gone,
+    /// It is not there, and why.
+    Failed(String),
+}
+
+/// How it stands at an interface, and what is wrong.
+type Standing = (BoundState, String);
+
+impl Bindings {
+    /// What was bound when an agent of this directory ran last. Nothing is done yet.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn open(directory: &Path) -> anyhow::Result<Self> {
+        let wanted = record::read(directory)?;
+        let (places, states, news) = (BTreeMap::new(), BTreeMap::new(), Arc::new(Notify::new()));
+        Ok(Self { directory: directory.to_owned(), wanted, is_unwritten: false, places, states, news })
+    }
+
+    /// Lets go of what the world has not bound here any more; `touched` limits it to these ENIs. To be called before local
+    /// compute, which may make an interface of its own for one of them.
+    pub async fn release(
+        &mut self,
+        world: &World,
+        host: &HostId,
+        touched: Option<&BTreeSet<EniId>>,
+        plane: &mut DataPlane,
+    ) {
+        let is_touched = |eni: &EniId| touched.is_none_or(|touched| touched.contains(eni));
+        let is_over = |eni: &EniId, old: &Wanted| {
+            let new = wanted(world, host, eni);
+            new.is_none_or(|new| !new.binding.is_same_interface(&old.binding) || new.binding.side != old.binding.side)
+        };
+        let over = self.wanted.iter().filter(|(eni, old)| is_touched(eni) && is_over(eni, old));
+        let over: Vec<(EniId, Wanted)> = over.map(|(eni, old)| (eni.clone(), old.clone())).collect();
+        for (eni, old) in over {
+            // Whoever unbinds an ENI wants the interface without it; an ENI that is gone carries nothing.
+            let is_unbound = world.eni(&eni).is_some_and(|eni| eni.binding.is_none());
+            self.end(&eni, &old, !is_unbound, plane).await;
+            self.wanted.remove(&eni);
+            self.is_unwritten = true;
+        }
+        let used: BTreeSet<Option<Netns>> = self.wanted.values().map(|wanted| wanted.binding.netns.clone()).collect();
+        self.leave(|netns, _| !used.contains(netns), plane);
+    }
+
+    /// Closes what the world has bound here since.
+    pub async fn secure(
+        &mut self,
+        world: &World,
+        host: &HostId,
+        touched: Option<&BTreeSet<EniId>>,
+        plane: &mut DataPlane,
+    ) {
+        let new: Vec<(EniId, Wanted)> = match touched {
+            Some(touched) => {
+                touched.iter().filter_map(|eni| Some((eni.clone(), wanted(world, host, eni)?))).collect()
+            }
+            None => {
+                let all = world.bound().map(|(eni, _)| &eni.id);
+                all.filter_map(|eni| Some((eni.clone(), wanted(world, host, eni)?))).collect()
+            }
+        };
+        for (eni, wanted) in &new {
+            self.is_unwritten |= self.wanted.insert(eni.clone(), wanted.clone()).as_ref() != Some(wanted);
+        }
+        self.write();
+        for (eni, _) in new {
+            self.settle(&eni, plane).await;
+        }
+    }
+
+    /// Looks at interfaces and closes those that have appeared: at those of namespaces with news, or `all`.
+    pub async fn look(&mut self, all: bool, plane: &mut DataPlane) {
+        let lost = self.leave(|netns, place| place.is_lost(netns.as_ref()), plane);
+        let news: BTreeSet<Option<Netns>> =
+            self.places.iter().filter(|(_, place)| place.take_news()).map(|(netns, _)| netns.clone()).collect();
+        let is_due = |netns: &Option<Netns>| all || lost.contains(netns) || news.contains(netns);
+        let due = self.wanted.iter().filter(|(_, wanted)| is_due(&wanted.binding.netns));
+        for eni in due.map(|(eni, _)| eni.clone()).collect::<Vec<_>>() {
+            self.settle(&eni, plane).await;
+        }
+    }
+
+    /// Ready when a link has changed in a namespace where something is bound.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Puts programs back that somebody took off.
+    pub async fn attach_again(&mut self, lost: &[EniId], plane: &mut DataPlane) -> BTreeMap<EniId, Again> {
+        let mut done = BTreeMap::new();
+        for eni in lost {
+            if !self.wanted.contains_key(eni) {
+                continue;
+            }
+            plane.doubt(eni);
+            self.settle(eni, plane).await;
+            let is_absent = |found: &BoundInterface| found.state == BoundState::Absent;
+            if self.states.get(eni).is_none_or(is_absent) {
+                plane.forget_bound(eni);
+            }
+            let again = match self.states.get(eni).map(|found| (found.state, found.note.clone())) {
+                None | Some((BoundState::Absent, _)) => Again::Gone,
+                Some((BoundState::Judged, _)) => Again::Done,
+                Some((BoundState::Closed | BoundState::Open, note)) => Again::Failed(note),
+            };
+            done.insert(eni.clone(), again);
+        }
+        done
+    }
+
+    /// The filters of an ENI where the kernel has no tcx: put back, and what was found.
+    pub fn mend_filters(&self, eni: &EniId, plane: &mut DataPlane) -> Option<sekimori_core::feed::Difference> {
+        let place = self.places.get(&self.wanted.get(eni)?.binding.netns)?;
+        plane.mend_filters(eni, place.ns.as_fd())
+    }
+
+    /// How it stands at every one.
+    #[must_use]
+    pub fn report(&self) -> Vec<BoundInterface> {
+        self.states.values().cloned().collect()
+    }
+
+    /// Those that are there and do not have their policy.
+    pub fn closed(&self) -> impl Iterator<Item = ClosedEni> {
+        let closed =
+            self.states.values().filter(|found| matches!(found.state, BoundState::Closed | BoundState::Open));
+        closed.map(|found| ClosedEni { eni: found.eni.clone(), reason: found.note.clone() })
+    }
+
+    /// Lets go of everything, for good.
+    pub async fn remove(mut self) -> anyhow::Result<()> {
+        for (_, wanted) in std::mem::take(&mut self.wanted) {
+            drop(self.open_place(&wanted.binding.netns));
+            if let Ok((place, Some(link))) = self.find(&wanted.binding).await {
+                detach_filters(place.ns.as_fd(), link.index)?;
+            }
+        }
+        record::remove(&self.directory).context("cannot remove the record of bound interfaces")
+    }
+
+    async fn settle(&mut self, eni: &EniId, plane: &mut DataPlane) {
+        let Some(wanted) = self.wanted.get(eni).cloned() else { return };
+        let (state, note) = match self.try_settle(eni, &wanted, plane).await {
+            Ok(standing) => standing,
+            // It cannot be told whether the interface is there: a namespace may outlive its name. What is on it stays on it.
+            Err(error) => (BoundState::Absent, format!("{error:#}")),
+        };
+        let found = BoundInterface { eni: eni.clone(), state, note };
+        if self.states.get(eni) != Some(&found) {
+            tracing::info!(%eni, at = %wanted.binding, state = %found.state, note = found.note, "a bound interface");
+            self.states.insert(eni.clone(), found);
+        }
+    }
+
+    async fn try_settle(&mut self, eni: &EniId, wanted: &Wanted, plane: &mut DataPlane) -> anyhow::Result<Standing> {
+        let (interface, side) = (&wanted.binding.interface, wanted.binding.side);
+        self.open_place(&wanted.binding.netns)?;
+        let (place, link) = self.find(&wanted.binding).await?;
+        plane.prepare(place.cookie)?;
+        let Some(link) = link else {
+            plane.forget_bound(eni);
+            return Ok((BoundState::Absent, format!("there is no interface {} now", wanted.binding)));
+        };
+        let at =
+            At { netns: place.ns.as_fd(), namespace: place.ns.name(), cookie: place.cookie, ifindex: link.index };
+        if let Some(reason) = unfit(interface, &link) {
+            plane.seal(eni, &at, side)?;
+            return Ok((BoundState::Closed, reason));
+        }
+        if let Some(other) = plane.eni_at(place.cookie, link.index).filter(|other| *other != eni) {
+            let reason = format!("`{interface}` is the interface of `{other}` already; unbind one of them");
+            return Ok((BoundState::Closed, reason));
+        }
+        if !plane.is_judged_at(eni, &at)
+            && let Err(error) = plane.close_at(eni, &at, side)
+        {
+            return Ok(self.refuse(&wanted.binding, &link, &error).await);
+        }
+        Ok((BoundState::Judged, complaint(wanted, &link)))
+    }
+
+    /// An interface that cannot be closed is set down, if it leads to a workload; one that has gone meanwhile is none.
+    async fn refuse(&self, binding: &Binding, link: &Link, error: &anyhow::Error) -> Standing {
+        if let Ok((_, None)) = self.find(binding).await {
+            return (BoundState::Absent, format!("there is no interface {binding} now"));
+        }
+        let place = self.places.get(&binding.netns).filter(|_| binding.side == Side::Guest);
+        let is_down = match place {
+            Some(place) => place.netlink.set_down(link.index).await.is_ok(),
+            None => false,
+        };
+        if is_down {
+            return (BoundState::Closed, format!("its programs cannot be attached, so it was set down: {error:#}"));
+        }
+        (BoundState::Open, format!("it is NOT enforced: its programs cannot be attached: {error:#}"))
+    }
+
+    /// Lets go of one: an interface whose ENI is no more is set down first.
+    async fn end(&mut self, eni: &EniId, old: &Wanted, is_gone: bool, plane: &mut DataPlane) {
+        // A namespace that is gone has no interface either.
+        drop(self.open_place(&old.binding.netns));
+        if let Ok((place, Some(link))) = self.find(&old.binding).await {
+            if is_gone
+                && old.binding.side == Side::Guest
+                && let Err(error) = place.netlink.set_down(link.index).await
+            {
+                tracing::warn!(%eni, %error, "an interface whose ENI is gone could not be set down");
+            }
+            if let Err(error) = plane.detach(eni, place.ns.as_fd(), link.index) {
+                tracing::warn!(%eni, error = format!("{error:#}"), "an interface could not be let go wholly");
+            }
+        }
+        plane.forget_bound(eni);
+        self.states.remove(eni);
+    }
+
+    fn open_place(&mut self, netns: &Option<Netns>) -> anyhow::Result<()> {
+        if !self.places.contains_key(netns) {
+            self.places.insert(netns.clone(), Place::open(netns.as_ref(), &self.news)?);
+        }
+        Ok(())
+    }
+
+    /// The namespace of a binding, and the interface if it is there.
+    async fn find(&self, binding: &Binding) -> anyhow::Result<(&Place, Option<Link>)> {
+        let place = self.places.get(&binding.netns).context("the network namespace is not open")?;
+        let link = place.netlink.link(&binding.interface).await?;
+        Ok((place, link))
+    }
+
+    /// Closes namespaces; returns which.
+    fn leave(
+        &mut self,
+        is_over: impl Fn(&Option<Netns>, &Place) -> bool,
+        plane: &mut DataPlane,
+    ) -> BTreeSet<Option<Netns>> {
+        let (over, stay): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.places).into_iter().partition(|(netns, place)| is_over(netns, place));
+        self.places = stay;
+        over.values().for_each(|place| plane.unprepare(place.cookie));
+        over.into_keys().collect()
+    }
+
+    /// Writes the record, if it says something else. A record that cannot be written is tried again with the next change.
+    fn write(&mut self) {
+        if !self.is_unwritten {
+            return;
+        }
+        let written = record::write(&self.directory, &self.wanted);
+        self.is_unwritten = written.is_err();
+        if let Err(error) = written {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the next start will not know what is bound before its server tells it"
+            );
+        }
+    }
+}
+
+/// The ENIs that changes may have bound, unbound or deleted.
+#[must_use]
+pub fn touched(changes: &[Change]) -> BTreeSet<EniId> {
+    let eni = |change: &Change| match change {
+        Change::PutEni(eni) => Some(eni.id.clone()),
+        Change::DeleteEni(id) => Some(id.clone()),
+        _ => None,
+    };
+    changes.iter().filter_map(eni).collect()
+}
+
+/// An interface as it is now, for whoever is about to bind it.
+///
+/// # Errors
+/// When the namespace or its interfaces cannot be looked at. That there is no such interface is none.
+pub async fn look_up(netns: Option<&Netns>, interface: &str) -> anyhow::Result<Option<Link>> {
+    let place = Place::open(netns, &Arc::new(Notify::new()))?;
+    Ok(place.netlink.link(interface).await?)
+}
+
+/// The host's end of the veth that a container has as `interface`, by name; `None` when it has no such end here.
+///
+/// # Errors
+/// When the container's namespace, or the interfaces of this one, cannot be looked at.
+pub async fn other_end(netns: &Netns, interface: &str) -> anyhow::Result<Option<String>> {
+    let Some(inside) = look_up(Some(netns), interface).await? else { return Ok(None) };
+    let here = Place::open(None, &Arc::new(Notify::new()))?;
+    let Some(index) = inside.peer else { return Ok(None) };
+    let outside = here.netlink.link_at(index).await?;
+    Ok(outside.filter(|link| link.peer == Some(inside.index)).map(|link| link.name))
+}
+
+fn wanted(world: &World, host: &HostId, eni: &EniId) -> Option<Wanted> {
+    let eni = world.eni(eni)?;
+    let binding = eni.binding.clone().filter(|binding| binding.host == *host)?;
+    Some(Wanted { binding, mac: eni.mac })
+}
+
+/// Why an interface cannot be judged at.
+fn unfit(name: &str, link: &Link) -> Option<String> {
+    (!link.is_ethernet).then(|| {
+        format!(
+            "`{name}` does not carry Ethernet frames, so nothing passes it; bind a tap, a veth or an Ethernet card"
+        )
+    })
+}
+
+/// What a user should know of an interface that is judged at.
+fn complaint(wanted: &Wanted, link: &Link) -> String {
+    match (wanted.binding.side, link.mac) {
+        (Side::Own, Some(mac)) if mac != wanted.mac => format!(
+            "it has the Ethernet address {mac} and its ENI {}, so what it sends is dropped as spoofed; bind it again with --mac {mac}",
+            wanted.mac
+        ),
+        (Side::Own | Side::Guest, _) => String::new(),
+    }
+}
