@@ -34,6 +34,7 @@
 #define ENI_RESET 8
 #define ENI_SENDER_GROUPS 16
 #define ENI_SHADOW 32
+#define ENI_STRAIGHT 64
 
 union ip {
 	__u8 bytes[16];
@@ -132,7 +133,7 @@ struct flow {
 	__u32 rule;
 	__u8 flags;
 	__u8 progress;
-	__u8 reserved[2];
+	__u16 other; /* the ENI at the other end, if it is on this host and the straight path leads there */
 	__u64 packets[2];
 	__u64 bytes[2];
 };

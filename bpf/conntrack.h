@@ -22,6 +22,7 @@ struct scratch {
 	struct tuple first;
 	struct tuple quoted;
 	struct flow_key quoted_key;
+	struct flow_key mirrored;
 	struct fragment_key fragment;
 	__u32 foreign; /* whether the ENI has it from another, or for another */
 	__u32 begun;   /* whether the packet began a flow */

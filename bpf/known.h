@@ -90,8 +90,9 @@ static __always_inline void find_v6(void *at, void *end, __u32 slot, __u8 direct
 	glance->standing = glance->flow ? STANDING_OPEN : STANDING_NEW;
 }
 
-/* Looks at a packet; a flow that goes on is advanced. */
-static __always_inline enum standing look(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction)
+/* Looks at a packet; a flow that goes on is advanced, and told. */
+static __always_inline enum standing look(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction,
+					  struct flow **flow)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct glance glance = { 0 };
@@ -115,5 +116,6 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 	advance(glance.flow, skb, direction, glance.tcp_flags, now);
 	if (direction == EGRESS)
 		mark_sender(skb, glance.flow->flags & FLOW_FOREIGN);
+	*flow = glance.flow;
 	return STANDING_KNOWN;
 }

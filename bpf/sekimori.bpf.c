@@ -12,9 +12,9 @@
 #include <bpf/bpf_helpers.h>
 
 #include "events.h"
-#include "known.h"
 #include "reset.h"
 #include "shadow.h"
+#include "straight.h"
 #include "vlan.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -30,32 +30,15 @@ volatile const __u64 NETNS = 0;
 #define HEADERS (ETH_HLEN + 40)
 /* More than where the packet begins in any frame that is read: what the verifier wants to see. */
 #define L3_MASK 31
-/* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
-#define PASS (-1)
-
-/* A valid ENI's entry, if the interface is its: the array knows, so a hint or an element that changes does no harm. */
-static __always_inline struct eni *eni_at(const __u32 *slot, const struct port_key *key)
-{
-	struct eni *eni = bpf_map_lookup_elem(&enis, slot);
-
-	if (!eni || eni->ifindex != key->ifindex || eni->netns != key->netns || !(eni->flags & ENI_VALID))
-		return 0;
-	return eni;
-}
 
 static __always_inline struct eni *eni_of(struct __sk_buff *skb, __u32 *slot)
 {
 	struct port_key key = { .netns = NETNS ? NETNS : bpf_get_netns_cookie(skb), .ifindex = skb->ifindex };
-	__u32 place = ((__u32)key.netns * PORT_HINT_FACTOR + key.ifindex) & (PORT_HINTS - 1);
-	__u32 *found = bpf_map_lookup_elem(&port_hints, &place);
-	struct eni *eni;
+	struct eni *eni = hinted_eni(&key, slot);
+	__u32 *found;
 
-	if (found) {
-		*slot = *found;
-		eni = eni_at(slot, &key);
-		if (eni)
-			return eni;
-	}
+	if (eni)
+		return eni;
 	found = bpf_map_lookup_elem(&ports, &key);
 	if (!found)
 		return 0;
@@ -142,7 +125,8 @@ static __always_inline int reports_known_flow(struct __sk_buff *skb, const struc
 }
 
 /* Begins a flow for a packet that the rules allow. */
-static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scratch *work, __u64 now)
+static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					      __u64 now)
 {
 	const struct tuple *tuple = &work->packet.tuple;
 	const struct finding *finding = &work->finding;
@@ -161,6 +145,7 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, struct scra
 		      (work->foreign ? FLOW_FOREIGN : 0);
 	flow->packets[0] = segments_of(skb);
 	flow->bytes[0] = skb->len;
+	flow->other = meet_other_end(skb, eni, work);
 	error = insert_flow(&work->key, flow, tuple->v6);
 	work->begun = !error;
 	/* -EEXIST: the other CPU was first, with the same answer. */
@@ -186,7 +171,7 @@ static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct
 	}
 	if ((eni->flags & ENI_SHADOW) && reason != REASON_CHANGING)
 		compare(&packet->tuple, finding);
-	return passes(reason) && has_key ? begin_flow(skb, work, now) : reason;
+	return passes(reason) && has_key ? begin_flow(skb, eni, work, now) : reason;
 }
 
 static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
@@ -341,13 +326,22 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 
 static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 {
-	__u32 slot = 0;
-	struct eni *eni = eni_of(skb, &slot);
-	enum standing standing = eni ? look(skb, eni, slot, direction) : STANDING_UNREAD;
+	__u32 slot = 0, other;
+	struct flow *flow = 0;
+	struct eni *eni = eni_of(skb, &slot), *end;
+	enum standing standing = eni ? look(skb, eni, slot, direction, &flow) : STANDING_UNREAD;
 
-	if (standing != STANDING_KNOWN)
+	if (standing != STANDING_KNOWN || !flow)
 		return judge_packet(skb, eni, slot, direction, standing);
 	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);
+	if (direction == EGRESS && flow->other) {
+		other = flow->other;
+		end = other_end(skb, eni, &other);
+		if (end && look(skb, end, other, INGRESS, &flow) == STANDING_KNOWN) {
+			count(skb, other, INGRESS, REASON_KNOWN_FLOW, 0);
+			return cross(skb, end);
+		}
+	}
 	return action_of(REASON_KNOWN_FLOW);
 }
 

@@ -213,7 +213,10 @@ struct Selected<'a> {
 
 impl Guard for Selected<'_> {
     fn close(&mut self, eni: &EniId, netns: BorrowedFd<'_>, namespace: &str, ifindex: u32) -> anyhow::Result<()> {
-        if self.protected.contains(eni) { self.plane.close(eni, netns, namespace, ifindex) } else { Ok(()) }
+        if !self.protected.contains(eni) {
+            return Ok(());
+        }
+        Guard::close(self.plane, eni, netns, namespace, ifindex)
     }
 
     fn forget(&mut self, eni: &EniId) {

@@ -162,7 +162,7 @@ fn structures_are_the_same_on_both_sides() {
     btf.check(
         "flow",
         size_of::<Flow>(),
-        members!(Flow: stamp, seen_ns, rule, flags, progress, reserved, packets, bytes),
+        members!(Flow: stamp, seen_ns, rule, flags, progress, other, packets, bytes),
     );
     btf.check("counter", size_of::<Counter>(), members!(Counter: packets, bytes));
     btf.check("rule_name", size_of::<RuleName>(), members!(RuleName: group, rule));

@@ -73,6 +73,11 @@ impl Enforcer {
         })
     }
 
+    /// Whether live flows between two interfaces of this host may go past its routers. They may, if nothing is said.
+    pub fn set_straight_path(&mut self, is_used: bool) {
+        self.plane.set_straight_path(is_used);
+    }
+
     /// The revision that is enforced; `None` before the first snapshot.
     #[must_use]
     pub fn applied(&self) -> Option<Revision> {
@@ -134,16 +139,16 @@ impl Enforcer {
     /// pin was removed, or the kernel has no tcx), they are attached again.
     fn attach_adopted(&mut self, report: &Report) {
         for port in &report.ports {
-            let Some(router) =
-                self.local.router(&port.vpc).filter(|_| !self.plane.is_closed(&port.eni, port.ifindex))
-            else {
-                continue;
-            };
-            if let Err(error) = self.plane.close(&port.eni, router, port.vpc.as_str(), port.ifindex) {
+            let router = self.local.router(&port.vpc).filter(|_| !self.plane.is_closed(&port.eni, port.ifindex));
+            if let Some(router) = router
+                && let Err(error) = self.plane.close(&port.eni, router, port.vpc.as_str(), port.ifindex)
+            {
                 let reason = format!("its programs cannot be attached: {error:#}");
                 tracing::error!(eni = %port.eni, reason, "an interface is not protected");
                 self.closed_by_plane.insert(port.eni.clone(), reason);
             }
+            // An earlier agent may have been told not to use the straight path.
+            self.plane.allow_straight(&port.eni);
         }
     }
 

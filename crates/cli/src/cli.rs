@@ -178,7 +178,7 @@ mod tests {
                     _ => vec![text],
                 });
                 let words = words.skip_while(|word| *word != "sekimori");
-                let words: Vec<&str> = words.take_while(|word| !matches!(*word, ">" | ">>" | "|")).collect();
+                let words: Vec<&str> = words.take_while(|word| !matches!(*word, "<" | ">" | ">>" | "|")).collect();
                 Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
             }
         });

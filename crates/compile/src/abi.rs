@@ -44,6 +44,10 @@ pub const ENI_SENDER_GROUPS: u32 = 1 << 4;
 /// Its new flows are compared with what candidates would decide: see [`Shadow`].
 pub const ENI_SHADOW: u32 = 1 << 5;
 
+/// The interface is one end of a pair whose other end is in another namespace: a packet of a live flow between two of them goes
+/// past the router (`bpf/straight.h`).
+pub const ENI_STRAIGHT: u32 = 1 << 6;
+
 /// One interface, in the array `enis`: one cache line, which every packet reads.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,8 +241,8 @@ pub struct Flow {
     pub flags: u8,
     /// Progress.
     pub progress: u8,
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// The number of the ENI at the other end, where the straight path leads to it; 0 where not.
+    pub other: u16,
     /// Packets in the direction of the first one, and in the other; GSO packets count their segments.
     pub packets: [u64; 2],
     /// Bytes, likewise.

@@ -15,7 +15,7 @@ use aya::programs::{
     SchedClassifier, TcAttachType,
     tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact, qdisc_detach_program},
 };
-use sekimori_compile::abi::PortKey;
+use sekimori_compile::abi::{ENI_STRAIGHT, PortKey};
 use sekimori_core::{binding, ids::EniId};
 
 use super::{
@@ -51,6 +51,8 @@ pub(super) struct Attachments {
     /// Namespaces whose programs stay loaded without an interface: verifying them takes longer than an interface may be open.
     prepared: BTreeSet<u64>,
     ports: BTreeMap<EniId, PortKey>,
+    /// ENIs whose interface is one end of a pair that the straight path may use.
+    pairs: BTreeSet<EniId>,
     mode: AttachMode,
 }
 
@@ -66,6 +68,7 @@ impl Attachments {
             by_cookie: HashMap::new(),
             prepared: BTreeSet::new(),
             ports: BTreeMap::new(),
+            pairs: BTreeSet::new(),
             mode,
         })
     }
@@ -234,6 +237,9 @@ impl Attachments {
             Some(port) => self.ports.insert(eni.clone(), port),
             None => self.ports.remove(eni),
         };
+        if old != port {
+            self.pairs.remove(eni);
+        }
         if let Some(old) = old {
             self.unload(old.netns);
         }
@@ -268,6 +274,20 @@ impl Attachments {
         self.filtered.remove(eni);
         self.owned.remove(eni);
         self.links.forget(eni);
+    }
+
+    /// Notes whether the straight path may use the interface of an ENI.
+    pub(super) fn set_pair(&mut self, eni: &EniId, is_pair: bool) {
+        if is_pair && self.ports.contains_key(eni) {
+            self.pairs.insert(eni.clone());
+        } else {
+            self.pairs.remove(eni);
+        }
+    }
+
+    /// What the interface of an ENI adds to the ENI's flags.
+    pub(super) fn flags(&self, eni: &EniId) -> u32 {
+        if self.pairs.contains(eni) { ENI_STRAIGHT } else { 0 }
     }
 
     /// Every ENI's interface.

@@ -16,7 +16,6 @@ use super::{
     DataPlane,
     members::{NO_MEMBER, member},
     sys,
-    write::eni,
 };
 
 /// Something in the maps that can be compared, and written again, by itself.
@@ -149,7 +148,7 @@ impl DataPlane {
         // Without an interface the cookie means nothing.
         let port = self.attachments.port(&entry.id);
         let (netns, ifindex) = port.map_or((old.netns, 0), |port| (port.netns, port.ifindex));
-        Some(Eni { netns, ifindex, ..eni(entry, policy) })
+        Some(Eni { netns, ifindex, ..self.eni(entry, policy) })
     }
 
     fn check_eni(&self, slot: u32, entry: &EniEntry) -> io::Result<Option<Difference>> {

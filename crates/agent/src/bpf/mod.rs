@@ -102,6 +102,7 @@ pub struct DataPlane {
     bound: BTreeSet<EniId>,
     cooling: Cooling,
     dirty: bool,
+    has_straight_path: bool,
     cpus: usize,
 }
 
@@ -125,6 +126,7 @@ impl DataPlane {
             let entry = maps.enis.get(*slot as usize);
             let port = abi::PortKey { netns: entry.netns, ifindex: entry.ifindex, reserved: 0 };
             attachments.bind(eni, (entry.ifindex != 0).then_some(port));
+            attachments.set_pair(eni, entry.flags & abi::ENI_STRAIGHT != 0);
         }
         attachments.renew_links()?;
         let plane = Self {
@@ -139,6 +141,7 @@ impl DataPlane {
             bound: BTreeSet::new(),
             cooling: Cooling::default(),
             dirty: false,
+            has_straight_path: true,
             cpus,
         };
         Ok((plane, kernel.adopted))
@@ -160,6 +163,33 @@ impl DataPlane {
         let key = abi::PortKey { netns: cookie, ifindex, reserved: 0 };
         self.rebind(eni, Some(key))?;
         Ok(())
+    }
+
+    /// Says that an ENI's interface is one end of a pair whose other end is in another network namespace: packets of live
+    /// flows between two such ENIs may go past the router.
+    pub fn allow_straight(&mut self, eni: &EniId) {
+        self.attachments.set_pair(eni, self.has_straight_path);
+        self.tell_flags(eni);
+    }
+
+    /// Without it, every packet takes the router's forwarding path.
+    pub fn set_straight_path(&mut self, is_used: bool) {
+        self.has_straight_path = is_used;
+        if !is_used {
+            for eni in self.attachments.ports().keys().cloned().collect::<Vec<_>>() {
+                self.attachments.set_pair(&eni, false);
+                self.tell_flags(&eni);
+            }
+        }
+    }
+
+    fn tell_flags(&mut self, eni: &EniId) {
+        let Some(slot) = self.slots.get(eni) else { return };
+        let old = self.maps.enis.get(*slot as usize).flags;
+        let new = old & !abi::ENI_STRAIGHT | self.attachments.flags(eni);
+        if old & abi::ENI_VALID != 0 && old != new {
+            self.maps.enis.store_u32(*slot as usize, offset_of!(abi::Eni, flags), new);
+        }
     }
 
     /// Whether both programs are known to be on an ENI's interface, and the interface is known as its.
@@ -184,6 +214,8 @@ impl DataPlane {
     pub fn rebind(&mut self, eni: &EniId, port: Option<abi::PortKey>) -> io::Result<()> {
         let slot = self.slots.get(eni).copied();
         let old = self.attachments.bind(eni, port);
+        // Another interface may be no end of a pair.
+        self.tell_flags(eni);
         if let (None, Some(slot)) = (port, slot) {
             // The array no longer names the interface, so a hash element that stays behind does no harm.
             self.maps.enis.store_u32(slot as usize, offset_of!(abi::Eni, ifindex), 0);
@@ -295,7 +327,10 @@ impl DataPlane {
 
 impl crate::local::Guard for DataPlane {
     fn close(&mut self, eni: &EniId, netns: BorrowedFd<'_>, namespace: &str, ifindex: u32) -> anyhow::Result<()> {
-        Self::close(self, eni, netns, namespace, ifindex)
+        Self::close(self, eni, netns, namespace, ifindex)?;
+        // Local compute makes nothing but pairs between a router and an instance.
+        self.allow_straight(eni);
+        Ok(())
     }
 
     fn forget(&mut self, eni: &EniId) {

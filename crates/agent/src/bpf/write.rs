@@ -301,7 +301,7 @@ impl DataPlane {
         if let Some(policy) = next {
             self.maps.enis.store_u64(at, offset_of!(Eni, next), policy);
         }
-        next.is_some() || old.flags != entry.flags | abi::ENI_VALID
+        next.is_some() || old.flags != self.flags_of(entry)
     }
 
     pub(super) fn policy_word(&self, id: PolicyId) -> Option<u64> {
@@ -319,9 +319,9 @@ impl DataPlane {
         let old = self.maps.enis.get(at);
         self.slots.insert(entry.id.clone(), slot);
         if old.flags & abi::ENI_VALID == 0 {
-            self.maps.enis.set(at, Eni { netns: 0, ifindex: 0, ..eni(entry, policy) });
+            self.maps.enis.set(at, self.eni(entry, policy));
         } else {
-            self.maps.enis.store_from(at, offset_of!(Eni, vpc), &eni(entry, policy));
+            self.maps.enis.store_from(at, offset_of!(Eni, vpc), &self.eni(entry, policy));
             self.maps.enis.store_u64(at, offset_of!(Eni, policy), policy);
             self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
         }
@@ -330,6 +330,30 @@ impl DataPlane {
             self.open_port(slot, port)?;
         }
         Ok(None)
+    }
+
+    fn flags_of(&self, entry: &EniEntry) -> u32 {
+        entry.flags | abi::ENI_VALID | self.attachments.flags(&entry.id)
+    }
+
+    /// An ENI as the kernel holds it, but for the number of its interface.
+    pub(super) fn eni(&self, entry: &EniEntry, policy: u64) -> Eni {
+        let timeouts = entry.timeouts;
+        let short = |seconds: u32| u16::try_from(seconds).unwrap_or(u16::MAX);
+        Eni {
+            policy,
+            vpc: entry.vpc,
+            flags: self.flags_of(entry),
+            mac: entry.mac,
+            tcp_closed_s: short(timeouts.tcp_closed_s),
+            tcp_established_s: timeouts.tcp_established_s,
+            other_s: timeouts.other_s,
+            tcp_opening_s: short(timeouts.tcp_opening_s),
+            udp_s: short(timeouts.udp_s),
+            udp_stream_s: short(timeouts.udp_stream_s),
+            icmp_s: short(timeouts.icmp_s),
+            ..Eni::default()
+        }
     }
 
     /// Every member takes the place of its predecessor; then live flows of the VPC are judged again.
@@ -386,24 +410,4 @@ impl DataPlane {
 
 fn too_long() -> io::Error {
     io::Error::other(format!("an id is longer than {} bytes", abi::ID_BYTES))
-}
-
-/// An ENI as the kernel holds it, without its interface.
-pub(super) fn eni(entry: &EniEntry, policy: u64) -> Eni {
-    let timeouts = entry.timeouts;
-    let short = |seconds: u32| u16::try_from(seconds).unwrap_or(u16::MAX);
-    Eni {
-        policy,
-        vpc: entry.vpc,
-        flags: entry.flags | abi::ENI_VALID,
-        mac: entry.mac,
-        tcp_closed_s: short(timeouts.tcp_closed_s),
-        tcp_established_s: timeouts.tcp_established_s,
-        other_s: timeouts.other_s,
-        tcp_opening_s: short(timeouts.tcp_opening_s),
-        udp_s: short(timeouts.udp_s),
-        udp_stream_s: short(timeouts.udp_stream_s),
-        icmp_s: short(timeouts.icmp_s),
-        ..Eni::default()
-    }
 }

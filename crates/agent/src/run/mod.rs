@@ -52,6 +52,8 @@ pub struct AgentConfig {
     pub host: HostId,
     /// How programs are put on interfaces.
     pub attach: AttachMode,
+    /// Whether live flows between two interfaces of this host may go past its routers.
+    pub straight_path: bool,
 }
 
 /// Runs until `shutdown` is ready. Enforcement stays in place.
@@ -59,7 +61,8 @@ pub struct AgentConfig {
 /// # Errors
 /// When the kernel or the data directory cannot be used at all. A server that is away is no error.
 pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let enforcer = Enforcer::open(&config.dir, config.host.clone(), config.attach)?;
+    let mut enforcer = Enforcer::open(&config.dir, config.host.clone(), config.attach)?;
+    enforcer.set_straight_path(config.straight_path);
     let mut agent = Agent {
         enforcer,
         config,
@@ -264,7 +267,7 @@ impl Agent {
         match self.enforcer.heard() {
             Some(_) => {
                 self.take_events();
-                drop(self.keep_house().await);
+                self.keep_house().await;
             }
             // What was bound may be in a namespace that was not there yet.
             None => self.enforcer.close_bound().await,

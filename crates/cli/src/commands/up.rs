@@ -59,6 +59,9 @@ pub(crate) struct UpArgs {
     /// How programs are put on interfaces: auto is tcx where the kernel has it
     #[arg(long, value_enum, default_value_t = Attach::Auto)]
     attach: Attach,
+    /// Send every packet through the routers' forwarding path, where other programs and counters of the host see it
+    #[arg(long)]
+    no_straight_path: bool,
     #[command(flatten)]
     serve: ServeArgs,
 }
@@ -110,6 +113,7 @@ async fn up(common: &Common, args: &UpArgs, dir: &DataDir, user: Owner) -> Resul
             Attach::Auto => AttachMode::Auto,
             Attach::Clsact => AttachMode::Clsact,
         },
+        straight_path: !args.no_straight_path,
     })?;
     let started = tokio::select! {
         server = Supervisor::start(dir, user, command, caller) => server.map(Some),

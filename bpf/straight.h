@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * The straight path: a packet between two ENIs of one VPC and host that both ends know goes from one end's interface into the
+ * other end's namespace, past the router's forwarding path, and looks there as if the router had sent it.
+ *
+ * Where the router would do anything but forward (no time to live, too long, not addressed to it), or either end must judge
+ * the packet, it goes to the router. So do first packets, which is how a flow learns its other end.
+ */
+#pragma once
+
+#include <linux/if_packet.h>
+
+#include "known.h"
+
+/* The shortest MTU that a link can have (RFC 791): no packet of this length is too long for one. */
+#define MTU_MIN 68
+/* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
+#define PASS (-1)
+#define OWN_WAY (ENI_VALID | ENI_STRAIGHT | ENI_SOURCE_CHECK)
+
+/* A valid ENI's entry, if the interface is its: the array knows, so a hint or an element that changes does no harm. */
+static __always_inline struct eni *eni_at(const __u32 *slot, const struct port_key *key)
+{
+	struct eni *eni = bpf_map_lookup_elem(&enis, slot);
+
+	if (!eni || eni->ifindex != key->ifindex || eni->netns != key->netns || !(eni->flags & ENI_VALID))
+		return 0;
+	return eni;
+}
+
+static __always_inline struct eni *hinted_eni(const struct port_key *key, __u32 *slot)
+{
+	__u32 place = ((__u32)key->netns * PORT_HINT_FACTOR + key->ifindex) & (PORT_HINTS - 1);
+	__u32 *found = bpf_map_lookup_elem(&port_hints, &place);
+
+	if (!found)
+		return 0;
+	*slot = *found;
+	return eni_at(slot, key);
+}
+
+/* Whether the straight path begins or ends at an ENI: what is sent from there is its own, and what is sent there is for it. */
+static __always_inline int has_own_way(const struct eni *eni)
+{
+	return (eni->flags & OWN_WAY) == OWN_WAY;
+}
+
+static __always_inline void mirror(const struct flow_key *key, __u32 eni, struct flow_key *mirrored)
+{
+	mirrored->eni = eni;
+	__builtin_memcpy(mirrored->local, key->peer, 16);
+	__builtin_memcpy(mirrored->peer, key->local, 16);
+	mirrored->local_port = key->peer_port;
+	mirrored->peer_port = key->local_port;
+	mirrored->protocol = key->protocol;
+	__builtin_memset(mirrored->reserved, 0, sizeof(mirrored->reserved));
+}
+
+/*
+ * The first packet of a flow has come from the router to an ENI. If it came there from another ENI, where the flow has begun
+ * too, the two flows learn of each other: this one by what is returned. Addresses that move away from either ENI change the
+ * membership epoch, which both ends' stamps are compared with, before another ENI has them.
+ */
+static __always_inline __u16 meet_other_end(const struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+{
+	struct port_key port = { .netns = eni->netns, .ifindex = skb->ingress_ifindex };
+	const struct tuple *tuple = &work->packet.tuple;
+	struct flow *flow;
+	struct eni *from;
+	__u32 slot;
+
+	if (tuple->direction != INGRESS || !port.ifindex || !has_own_way(eni) || work->foreign || tuple->forwarded ||
+	    (tuple->protocol != PROTO_TCP && tuple->protocol != PROTO_UDP))
+		return 0;
+	from = hinted_eni(&port, &slot);
+	if (!from || !has_own_way(from) || from->vpc != eni->vpc || slot == tuple->eni)
+		return 0;
+	mirror(&work->key, slot, &work->mirrored);
+	flow = find_flow(&work->mirrored, tuple->v6);
+	if (!flow || (flow->flags & (FLOW_FOREIGN | FLOW_FORWARDED)))
+		return 0;
+	flow->other = tuple->eni;
+	return slot;
+}
+
+/* Whether a router would do no more than forward a packet that has been read as a plain one. */
+static __always_inline int is_plain_way(struct __sk_buff *skb, __u32 ifindex)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	__u32 mtu = 0;
+
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present || (void *)(eth + 1) + sizeof(struct iphdr) > end)
+		return 0;
+	/* The hop limit of IPv6 and the time to live of IPv4. */
+	if (*((__u8 *)(eth + 1) + (eth->h_proto == bpf_htons(ETH_P_IP) ? 8 : 7)) <= 1)
+		return 0;
+	return skb->len <= ETH_HLEN + MTU_MIN || !bpf_check_mtu(skb, ifindex, &mtu, 0, BPF_MTU_CHK_SEGS);
+}
+
+/* The ENI that a known packet can go straight to. */
+static __always_inline struct eni *other_end(struct __sk_buff *skb, const struct eni *eni, const __u32 *other)
+{
+	struct eni *end = bpf_map_lookup_elem(&enis, other);
+
+	if (!end || !has_own_way(end) || !has_own_way(eni) || end->netns != eni->netns || !end->ifindex)
+		return 0;
+	return is_plain_way(skb, end->ifindex) ? end : 0;
+}
+
+/* A packet as the router would send it on: from the router's address, to the ENI's, a hop nearer to its end. */
+static __always_inline int cross(struct __sk_buff *skb, const struct eni *end)
+{
+	struct {
+		__u8 destination[ETH_ALEN], source[ETH_ALEN];
+		__be16 type;
+		__u8 ip[12];
+	} __attribute__((packed)) head;
+	__u32 sum;
+
+	if (bpf_skb_load_bytes(skb, 0, &head, sizeof(head)) < 0)
+		return PASS;
+	/* The packet was sent to the router's link address, and that is the same on every link. */
+	__builtin_memcpy(head.source, head.destination, ETH_ALEN);
+	__builtin_memcpy(head.destination, end->mac, ETH_ALEN);
+	if (head.type == bpf_htons(ETH_P_IP)) {
+		head.ip[8]--;
+		/* One less in the first byte of a word is 0x100 less, and as much more in the sum (RFC 1624). */
+		sum = (head.ip[10] << 8 | head.ip[11]) + 0x100;
+		sum += sum >= 0xffff;
+		head.ip[10] = sum >> 8;
+		head.ip[11] = sum;
+	} else {
+		head.ip[7]--;
+	}
+	if (bpf_skb_store_bytes(skb, 0, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM) < 0)
+		return PASS;
+	return bpf_redirect_peer(end->ifindex, 0);
+}
