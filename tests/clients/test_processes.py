@@ -48,8 +48,8 @@ class TestPrivileges:
         for part, uid in (("server", int(SERVER_UID)), ("agent", 0)):
             assert mode(server.data_dir / part) == "0o700"
             assert (server.data_dir / part).stat().st_uid == uid
-        for path in (server.data_dir / "server").iterdir():
-            assert mode(path) == "0o600", path
+        for path in (server.data_dir / "server").rglob("*"):
+            assert mode(path) == ("0o700" if path.is_dir() else "0o600"), path
 
     def test_the_sockets_turn_strangers_away(self, server):
         """The kernel says who is there; the mode of the file is not what protects it."""

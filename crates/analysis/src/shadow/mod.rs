@@ -1,4 +1,4 @@
-//! Candidates of groups: what they are made of ([`plan`]), and what the hosts have counted of them ([`report`]).
+//! Candidates of groups: what they are made of (`plan`), and what the hosts have counted of them ([`report`]).
 
 mod plan;
 #[cfg(test)]
