@@ -11,33 +11,13 @@
 #include <linux/if_packet.h>
 
 #include "known.h"
+#include "ports.h"
 
 /* The shortest MTU that a link can have (RFC 791): no packet of this length is too long for one. */
 #define MTU_MIN 68
 /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
 #define PASS (-1)
 #define OWN_WAY (ENI_VALID | ENI_STRAIGHT | ENI_SOURCE_CHECK)
-
-/* A valid ENI's entry, if the interface is its: the array knows, so a hint or an element that changes does no harm. */
-static __always_inline struct eni *eni_at(const __u32 *slot, const struct port_key *key)
-{
-	struct eni *eni = bpf_map_lookup_elem(&enis, slot);
-
-	if (!eni || eni->ifindex != key->ifindex || eni->netns != key->netns || !(eni->flags & ENI_VALID))
-		return 0;
-	return eni;
-}
-
-static __always_inline struct eni *hinted_eni(const struct port_key *key, __u32 *slot)
-{
-	__u32 place = ((__u32)key->netns * PORT_HINT_FACTOR + key->ifindex) & (PORT_HINTS - 1);
-	__u32 *found = bpf_map_lookup_elem(&port_hints, &place);
-
-	if (!found)
-		return 0;
-	*slot = *found;
-	return eni_at(slot, key);
-}
 
 /* Whether the straight path begins or ends at an ENI: what is sent from there is its own, and what is sent there is for it. */
 static __always_inline int has_own_way(const struct eni *eni)

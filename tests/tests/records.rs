@@ -3,8 +3,8 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 use sekimori_agent::{
-    bpf::sample,
-    traffic::{Ledger, Moment, Sampler},
+    bpf::clock::Moment,
+    traffic::{Ledger, Sampler},
 };
 use sekimori_cloud::ec2::records::{Record, Recorder};
 use sekimori_core::{
@@ -51,7 +51,7 @@ fn see(lab: &mut Lab, sampler: &mut Sampler, ledger: &mut Ledger, (start, later_
     lab.take_events().iter().for_each(|event| ledger.refused(event));
     let now_s = start.now_s + later_s;
     // A later moment whose flows were seen just now.
-    let at = Moment { now_s, ..sample::now().expect("there are clocks") };
+    let at = Moment { now_s, ..Moment::now().expect("there are clocks") };
     let source = lab.enforcer().flow_source().expect("flows are readable");
     ledger.passed(now_s, source.sample(sampler, at).expect("flows are readable"));
 }
@@ -91,7 +91,7 @@ fn records_add_up_to_what_was_sent() {
     };
     lab.want_events(true);
     let (mut sampler, mut ledger) = (Sampler::default(), Ledger::default());
-    let start = sample::now().expect("there are clocks");
+    let start = Moment::now().expect("there are clocks");
     let [a, b] = ["a", "b"].map(|name| lab.host(name).address(Family::V4).to_string());
     see(&mut lab, &mut sampler, &mut ledger, (start, 0));
     for (round, packets) in [(1, 3_u64), (2, 2)] {

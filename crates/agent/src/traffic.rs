@@ -19,6 +19,8 @@ use sekimori_core::{
     rule::Direction,
 };
 
+use crate::bpf::clock::Moment;
+
 /// Windows that are kept while the server does not take them; then the oldest goes.
 pub const TRAFFIC_WINDOWS_MAX: usize = 15;
 
@@ -46,15 +48,6 @@ struct Seen {
     sample: u64,
 }
 
-/// A moment by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// Seconds since 1970.
-    pub now_s: i64,
-    /// The clock of [`Flow::seen_ns`].
-    pub coarse_ns: u64,
-}
-
 impl Sampler {
     /// What flows have grown by since the last sample. The first one tells nothing: what was there belongs to the time before.
     /// `visit` calls what it is given for every flow.
@@ -74,8 +67,7 @@ impl Sampler {
             let seen = Seen { packets: flow.packets, bytes: flow.bytes, progress: flow.progress, sample };
             let before = self.known.insert(*key, seen).filter(|before| is_same_flow(before, flow));
             let Some(eni) = name(key.eni).filter(|_| before.is_some() || !is_first) else { return };
-            let ago_s = i64::try_from(at.coarse_ns.saturating_sub(flow.seen_ns) / 1_000_000_000).unwrap_or(i64::MAX);
-            let last_s = at.now_s.saturating_sub(ago_s);
+            let last_s = at.seconds_at(flow.seen_ns);
             let times = (before_s.min(last_s), last_s);
             grown.extend([0, 1].into_iter().filter_map(|side| growth(eni, key, flow, before.as_ref(), side, times)));
         })?;

@@ -272,6 +272,12 @@ macro_rules! reasons {
             /// Every reason.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
+            /// The reason of a number in the maps.
+            #[must_use]
+            pub fn of(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| *reason as u32 == u32::from(number))
+            }
+
             /// Its name in reports and metrics.
             #[must_use]
             pub fn name(self) -> &'static str {

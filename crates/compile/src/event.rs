@@ -88,7 +88,7 @@ impl Event {
     /// Why the packet passed or was dropped.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        Reason::ALL.iter().copied().find(|reason| *reason as u32 == u32::from(self.reason))
+        Reason::of(self.reason)
     }
 }
 

@@ -77,6 +77,9 @@ impl Bindings {
         touched: Option<&BTreeSet<EniId>>,
         plane: &mut DataPlane,
     ) {
+        if touched.is_some_and(BTreeSet::is_empty) {
+            return;
+        }
         let is_touched = |eni: &EniId| touched.is_none_or(|touched| touched.contains(eni));
         let is_over = |eni: &EniId, old: &Wanted| {
             let new = wanted(world, host, eni);

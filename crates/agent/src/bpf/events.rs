@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aya::maps::{Map, MapData, RingBuf};
@@ -13,7 +12,7 @@ use sekimori_compile::{
 };
 use sekimori_core::{flow_event::EventLosses, ids::EniId};
 
-use super::{DataPlane, read::coarse_now_ns, sys};
+use super::{DataPlane, sys};
 
 /// The reading end of the ring. There is one reader at a time.
 pub struct EventRing {
@@ -88,17 +87,4 @@ impl DataPlane {
         let enis = tables.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect();
         Ok(LossReader { shares, cpus: self.cpus, enis })
     }
-}
-
-/// The moment of an event, in milliseconds since 1970, by the clocks as they are now.
-///
-/// # Errors
-/// The kernel's.
-pub fn moments() -> io::Result<impl Fn(u64) -> u64> {
-    let coarse_ns = coarse_now_ns()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(move |time_ns: u64| {
-        let ago = Duration::from_nanos(coarse_ns.saturating_sub(time_ns));
-        u64::try_from(now.saturating_sub(ago).as_millis()).unwrap_or(u64::MAX)
-    })
 }

@@ -4,9 +4,11 @@
 //! section 3.2 of the design: see `write.rs`. The only unsafe code of the project is in [`sys`].
 
 pub mod attach;
+pub mod clock;
 pub mod events;
 pub mod maps;
 pub mod read;
+pub mod sample;
 pub mod store;
 pub mod sys;
 
@@ -18,7 +20,6 @@ mod grace;
 mod links;
 mod members;
 mod repair;
-pub mod sample;
 mod settle;
 mod shadow;
 mod watch;

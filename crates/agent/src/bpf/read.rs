@@ -3,10 +3,8 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use nix::time::{ClockId, clock_gettime};
 use sekimori_compile::{
     abi::{self, FlowKey, Reason},
     tables::{RuleKey, Tables},
@@ -15,14 +13,14 @@ use sekimori_core::{
     feed::{Count, CounterReport, EniCount, RuleCount, ShadowCount},
     ids::EniId,
     rule::Direction,
-    time::Timestamp,
 };
 
 use super::{
     DataPlane,
+    clock::{Moment, coarse_now_ns},
     flows::FlowTables,
     maps::Maps,
-    shadow::{Now, ShadowTables},
+    shadow::ShadowTables,
     sys::{self, Shared},
 };
 
@@ -73,7 +71,7 @@ impl Reader {
             flows += 1;
             flows_v6 += u64::from(key.narrow().is_none());
         })?;
-        let shadows = self.shadows.read(&self.shadowed, &self.rules, now()?)?;
+        let shadows = self.shadows.read(&self.shadowed, &self.rules, Moment::now()?)?;
         Ok(CounterReport { rules, enis, flows, flows_v6, shadows })
     }
 }
@@ -124,7 +122,7 @@ impl DataPlane {
     /// The kernel's.
     pub fn shadow_counts(&self, tables: &Tables) -> io::Result<Vec<ShadowCount>> {
         let rules: Vec<_> = tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect();
-        ShadowTables::new(&self.maps, self.cpus)?.read(&shadowed(tables), &rules, now()?)
+        ShadowTables::new(&self.maps, self.cpus)?.read(&shadowed(tables), &rules, Moment::now()?)
     }
 
     /// What one rule decided.
@@ -200,21 +198,6 @@ impl Sweeper {
 fn shadowed(tables: &Tables) -> Vec<(EniId, u32, u64)> {
     let entries = tables.entries().iter();
     entries.filter_map(|(slot, entry)| Some((entry.id.clone(), *slot, entry.shadow?.round))).collect()
-}
-
-fn now() -> io::Result<Now> {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let time = Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
-    Ok(Now { kernel_ns: coarse_now_ns()?, time })
-}
-
-/// The clock of `Flow::seen_ns`.
-///
-/// # Errors
-/// The kernel's.
-pub fn coarse_now_ns() -> io::Result<u64> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?;
-    Ok(now.tv_sec().unsigned_abs() * 1_000_000_000 + now.tv_nsec().unsigned_abs())
 }
 
 /// How long a flow may idle; the program's `timeout_of`.

@@ -1,10 +1,6 @@
 //! Reads the live flows for records: everything that another thread needs for it.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, io};
 
 use sekimori_compile::tables::Tables;
 use sekimori_core::{
@@ -12,8 +8,8 @@ use sekimori_core::{
     ids::EniId,
 };
 
-use super::{DataPlane, flows::FlowTables, read::coarse_now_ns};
-use crate::traffic::{Moment, Sampler};
+use super::{DataPlane, clock::Moment, flows::FlowTables};
+use crate::traffic::Sampler;
 
 /// The tables of live flows, and whose they are.
 pub struct FlowSource {
@@ -29,15 +25,6 @@ impl FlowSource {
     pub fn sample(&self, sampler: &mut Sampler, at: Moment) -> io::Result<Vec<(TrafficKey, TrafficSum)>> {
         sampler.sample(at, |slot| self.enis.get(&slot), |each| self.flows.for_each(each))
     }
-}
-
-/// Now, by both clocks.
-///
-/// # Errors
-/// The kernel's.
-pub fn now() -> io::Result<Moment> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(Moment { now_s: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), coarse_ns: coarse_now_ns()? })
 }
 
 impl DataPlane {

@@ -23,9 +23,7 @@ use sekimori_core::{
     time::Timestamp,
 };
 
-use super::{DataPlane, maps::Maps, sys};
-
-const NANOSECONDS: u64 = 1_000_000_000;
+use super::{DataPlane, clock::Moment, maps::Maps, sys};
 
 /// The kernel's tables of what was compared, for whoever reads or forgets.
 pub(super) struct ShadowTables {
@@ -82,7 +80,7 @@ impl ShadowTables {
         &self,
         enis: &[(EniId, u32, u64)],
         rules: &[(RuleKey, u32)],
-        now: Now,
+        now: Moment,
     ) -> io::Result<Vec<ShadowCount>> {
         if enis.is_empty() {
             return Ok(Vec::new());
@@ -119,24 +117,10 @@ impl ShadowTables {
                 live,
                 candidate,
                 flows: seen.flows,
-                seen_at: now.time_of(seen.seen_ns),
+                seen_at: Timestamp(now.seconds_at(seen.seen_ns)),
             });
         })?;
         Ok(counts.into_values().map(sorted).collect())
-    }
-}
-
-/// The same moment by the kernel's clock and by the calendar.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) kernel_ns: u64,
-    pub(super) time: Timestamp,
-}
-
-impl Now {
-    fn time_of(self, kernel_ns: u64) -> Timestamp {
-        let ago_s = self.kernel_ns.saturating_sub(kernel_ns) / NANOSECONDS;
-        Timestamp(self.time.0.saturating_sub_unsigned(ago_s))
     }
 }
 
@@ -156,7 +140,7 @@ fn direction(pair: &ShadowPair) -> Direction {
 
 /// Who decided; `None` for a rule that is gone.
 fn decider(reason: u8, slot: u32, rules: &BTreeMap<u32, &RuleKey>) -> Option<Decider> {
-    let reason = Reason::ALL.iter().find(|known| **known as u32 == u32::from(reason))?;
+    let reason = Reason::of(reason)?;
     let rule = match slot {
         0 => None,
         slot => Some((*rules.get(&slot)?).clone()),

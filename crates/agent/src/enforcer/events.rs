@@ -19,9 +19,9 @@ use sekimori_core::{
 
 use super::Enforcer;
 use crate::bpf::{
-    events::{EventRing, LossReader, moments},
+    clock::{coarse_now_ns, milliseconds},
+    events::{EventRing, LossReader},
     maps::Maps,
-    read::coarse_now_ns,
     sample::FlowSource,
 };
 
@@ -227,7 +227,7 @@ impl Enforcer {
         if events.is_empty() {
             return Vec::new();
         }
-        let Ok(at_ms) = moments() else { return Vec::new() };
+        let Ok(at_ms) = milliseconds() else { return Vec::new() };
         let maps = self.plane.maps();
         events.iter().filter_map(|event| self.witness.say(maps, event, at_ms(event.time_ns))).collect()
     }

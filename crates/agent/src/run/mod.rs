@@ -21,9 +21,9 @@ use tokio::{task::JoinHandle, time::MissedTickBehavior};
 pub use self::down::{DownReport, down};
 use self::{feed::Connection, flows::FlowTeller};
 use crate::{
-    bpf::{AttachMode, Collection, events::EniLosses, sample},
+    bpf::{AttachMode, Collection, clock::Moment, events::EniLosses},
     enforcer::Enforcer,
-    traffic::{Moment, Sampler},
+    traffic::Sampler,
 };
 
 /// How often drift is looked for, idle flows are ended and counters are read.
@@ -344,7 +344,7 @@ impl Agent {
         if self.chores.sampling.is_some() {
             return;
         }
-        match (self.enforcer.flow_source(), sample::now()) {
+        match (self.enforcer.flow_source(), Moment::now()) {
             (Ok(source), Ok(at)) => {
                 let mut sampler = std::mem::take(&mut self.chores.sampler);
                 self.chores.sampling = Some(tokio::task::spawn_blocking(move || {
