@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -19,6 +19,8 @@ use ureq::Agent;
 pub const ECS: &str = "2014-05-26";
 /// The version of the VPC API.
 pub const VPC: &str = "2016-04-28";
+/// How long any answer may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An access key.
 #[derive(Clone)]
@@ -43,21 +45,18 @@ impl Client {
     /// A client of a server.
     #[must_use]
     pub fn new(endpoint: String, token: String, region: String, key: Key) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).build();
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        Self { agent: config.into(), endpoint, token, region, key, nonces: Arc::new(AtomicU64::new(seed)) }
+        Self { agent: agent(), endpoint, token, region, key, nonces: Arc::new(AtomicU64::new(seed)) }
     }
 
     /// Another client of the same server with the same key, over a connection of its own.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).build();
-        let (endpoint, token, region) = (self.endpoint.clone(), self.token.clone(), self.region.clone());
         Self {
-            agent: config.into(),
-            endpoint,
-            token,
-            region,
+            agent: agent(),
+            endpoint: self.endpoint.clone(),
+            token: self.token.clone(),
+            region: self.region.clone(),
             key: self.key.clone(),
             nonces: Arc::clone(&self.nonces),
         }
@@ -74,6 +73,16 @@ impl Client {
     /// # Errors
     /// The server's refusal.
     pub fn call(&self, version: &str, action: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let (status, text) = self.ask(version, action, parameters)?;
+        anyhow::ensure!(status == 200, "{action} is refused: {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Calls an operation, whatever the server says to it: the status, and the words.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn ask(&self, version: &str, action: &str, parameters: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
         let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let nonce = self.nonces.fetch_add(1, Ordering::Relaxed).to_string();
         let mut all = vec![
@@ -91,9 +100,7 @@ impl Client {
         let form = signed("POST", &all, &self.key.secret);
         let request = self.agent.post(&self.endpoint).content_type("application/x-www-form-urlencoded");
         let mut response = request.send(form).with_context(|| format!("cannot call {action}"))?;
-        let text = response.body_mut().read_to_string()?;
-        anyhow::ensure!(response.status().is_success(), "{action} is refused: {text}");
-        Ok(serde_json::from_str(&text)?)
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 
     /// Calls an operation that makes something; returns its id.
@@ -117,13 +124,30 @@ impl Client {
     /// # Errors
     /// When it does not happen in time.
     pub fn wait(&self) -> anyhow::Result<()> {
-        let url = format!("{}/v1/wait?timeout_s=30", self.endpoint.trim_end_matches('/'));
-        let request = self.agent.get(&url).header("Authorization", format!("Bearer {}", self.token));
-        let mut response = request.call()?;
-        let text = response.body_mut().read_to_string()?;
-        anyhow::ensure!(response.status().is_success(), "not every host enforces the newest revision: {text}");
-        Ok(())
+        self.native("GET", "/v1/wait?timeout_s=30").map(drop)
     }
+
+    /// Asks the native API.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn native(&self, method: &str, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.endpoint.trim_end_matches('/'));
+        let bearer = format!("Bearer {}", self.token);
+        let response = match method {
+            "GET" => self.agent.get(&url).header("Authorization", bearer).call(),
+            _ => self.agent.post(&url).header("Authorization", bearer).send("{}"),
+        };
+        let mut response = response.with_context(|| format!("cannot ask {path}"))?;
+        let text = response.body_mut().read_to_string()?;
+        anyhow::ensure!(response.status().is_success(), "{method} {path} is refused: {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+/// What keeps a connection. Whoever is answered with a refusal wants to see it.
+fn agent() -> Agent {
+    Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
 }
 
 /// The parameters as a form, with their signature.

@@ -2,7 +2,7 @@
 //! under `PROG_TEST_RUN`; and change by change.
 //!
 //! Benchmarks, not timed tests: nothing here fails because a machine is slow. It fails when packets or changes do
-//! not do what they must.
+//! not do what they must. That is what the soak is for.
 
 pub mod api;
 pub mod beside;
@@ -19,6 +19,7 @@ pub mod program;
 pub mod report;
 pub mod rivals;
 pub mod server;
+pub mod soak;
 pub mod stats;
 pub mod stop;
 pub mod traffic;

@@ -26,6 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Which of its processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The one that reads the network.
+    Server,
+    /// The one that started it, which is the agent.
+    Up,
+    /// Both at once.
+    Both,
+}
+
 /// A `sekimori up` that is ended, with everything that it made, when this goes.
 pub struct Server {
     binary: PathBuf,
@@ -57,15 +68,44 @@ impl Server {
     pub fn restart(&mut self, stop: &Stop) -> anyhow::Result<Duration> {
         self.stop()?;
         let started = Instant::now();
-        self.child = spawn(&self.binary, &self.dir, self.port)?;
-        self.wait_until_ready(stop)?;
+        self.start_again(stop)?;
         Ok(started.elapsed())
     }
 
-    fn wait_until_ready(&mut self, stop: &Stop) -> anyhow::Result<()> {
+    /// Kills processes of it, as a lack of memory would: nothing is ended in order.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn kill(&mut self, whom: Whom) -> anyhow::Result<()> {
+        let (up, server) = (self.child.id(), self.server_pid());
+        if whom != Whom::Up {
+            let server = server.context("there is no server's process")?;
+            kill(Pid::from_raw(server.cast_signed()), Signal::SIGKILL)?;
+        }
+        if whom != Whom::Server {
+            kill(Pid::from_raw(up.cast_signed()), Signal::SIGKILL)?;
+            self.child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again after its end.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self, stop: &Stop) -> anyhow::Result<()> {
+        self.child = spawn(&self.binary, &self.dir, self.port)?;
+        self.wait_until_ready(stop)
+    }
+
+    /// Waits until it serves, and the kernel enforces what was committed.
+    ///
+    /// # Errors
+    /// When it ends, or does not serve in time.
+    pub fn wait_until_ready(&mut self, stop: &Stop) -> anyhow::Result<()> {
         let url = format!("http://127.0.0.1:{}/healthz", self.port);
-        let log = || fs::read_to_string(log_of(&self.dir)).unwrap_or_default();
-        wait_until(&mut self.child, &url, stop).with_context(|| format!("`sekimori up` does not serve: {}", log()))
+        wait_until(&mut self.child, &url, stop)
+            .with_context(|| format!("`sekimori up` does not serve: {}", self.log()))
     }
 
     /// The memory that its processes hold, in MiB: (the server's, the agent's with its kernel maps' pages).
@@ -73,17 +113,30 @@ impl Server {
     /// # Errors
     /// When the processes cannot be read.
     pub fn resident_mib(&self) -> anyhow::Result<(f64, f64)> {
-        let (mut server, mut rest) = (0.0, resident_mib_of(self.child.id())?);
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-            let Ok(command) = fs::read_to_string(entry.path().join("cmdline")) else { continue };
-            if parent_of(pid) != Some(self.child.id()) {
-                continue;
-            }
-            let place = if command.split('\0').any(|word| word == "server") { &mut server } else { &mut rest };
-            *place += resident_mib_of(pid)?;
-        }
-        Ok((server, rest))
+        let server = self.server_pid().context("there is no server's process")?;
+        Ok((resident_mib_of(server)?, resident_mib_of(self.child.id())?))
+    }
+
+    /// The process of `up`'s that reads the network, while there is one.
+    #[must_use]
+    pub fn server_pid(&self) -> Option<u32> {
+        let up = self.child.id();
+        let tasks = fs::read_dir(format!("/proc/{up}/task")).ok()?;
+        let children = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let all = children.collect::<Vec<_>>().join(" ");
+        all.split_whitespace().find_map(|pid| pid.parse().ok().filter(|pid| is_server(*pid)))
+    }
+
+    /// Where it keeps everything.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What it has said until now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_of(&self.dir)).unwrap_or_default()
     }
 
     /// A client with the first account's key.
@@ -153,7 +206,7 @@ impl Drop for Server {
 }
 
 fn spawn(binary: &Path, dir: &Path, port: u16) -> anyhow::Result<Child> {
-    let log = fs::File::create(log_of(dir))?;
+    let log = fs::OpenOptions::new().create(true).append(true).open(log_of(dir))?;
     let mut command = Command::new(binary);
     command.args(["up", "--limits", "host", "--listen"]).arg(format!("127.0.0.1:{port}"));
     command.arg("--data-dir").arg(dir).stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
@@ -168,12 +221,17 @@ fn spawn(binary: &Path, dir: &Path, port: u16) -> anyhow::Result<Child> {
 /// When it ends, or does not answer in time.
 pub(crate) fn wait_until(child: &mut Child, url: &str, stop: &Stop) -> anyhow::Result<()> {
     let until = Instant::now() + PATIENCE;
-    while ureq::get(url).call().is_err() {
+    while get(url).is_err() {
         anyhow::ensure!(child.try_wait()?.is_none(), "it has ended");
         anyhow::ensure!(Instant::now() < until, "nobody answers at `{url}`");
         stop.pause(PAUSE)?;
     }
     Ok(())
+}
+
+/// One answer, which must not take long: who asks asks again.
+fn get(url: &str) -> Result<(), ureq::Error> {
+    ureq::get(url).config().timeout_global(Some(Duration::from_secs(5))).build().call().map(drop)
 }
 
 /// `VmRSS` of a process.
@@ -184,9 +242,9 @@ pub(crate) fn resident_mib_of(pid: u32) -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
-fn parent_of(pid: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+fn is_server(pid: u32) -> bool {
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.split('\0').any(|word| word == "server")
 }
 
 /// Beside the data directory, which must hold nothing else.

@@ -32,7 +32,8 @@ impl Stop {
         Ok(stop)
     }
 
-    fn raise(&self) {
+    /// Tells everybody to end.
+    pub fn raise(&self) {
         *self.is_raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.woken.notify_all();
     }

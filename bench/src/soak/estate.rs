@@ -1,0 +1,233 @@
+//! Who is there: instances in two VPCs, made through the API, with rules that never change and groups for those that do.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use anyhow::Context as _;
+use sekimori_agent::netlink::netns::NetNs;
+use sekimori_core::address::Mac;
+use serde_json::Value;
+
+use super::model::{BY_DENY, FLOODED, OPEN_TCP, OPEN_UDP};
+use crate::ecs::{Client, ECS, VPC};
+
+/// An instance, by what it is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Always may.
+    Client(u8),
+    /// May while it is in the clients' group.
+    Mover(u8),
+    /// Is asked.
+    Server(u8),
+    /// Is flooded.
+    Victim,
+    /// Floods and scans.
+    Flooder,
+    /// Loses its programs now and then.
+    Bared,
+    /// Two in a VPC of their own, where nothing may be dropped at all.
+    Quiet(u8),
+}
+
+impl Place {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Client(0),
+        Self::Client(1),
+        Self::Mover(0),
+        Self::Mover(1),
+        Self::Server(0),
+        Self::Server(1),
+        Self::Victim,
+        Self::Flooder,
+        Self::Bared,
+        Self::Quiet(0),
+        Self::Quiet(1),
+    ];
+    /// Those with services.
+    pub const SERVING: [Self; 5] = [Self::Server(0), Self::Server(1), Self::Victim, Self::Bared, Self::Quiet(1)];
+    /// Those that begin new flows.
+    pub const ASKING: [Self; 4] = [Self::Client(0), Self::Client(1), Self::Mover(0), Self::Mover(1)];
+    /// Those with flows that never end.
+    pub const TALKING: [Self; 3] = [Self::Client(0), Self::Client(1), Self::Quiet(0)];
+
+    /// Whom it talks with all the time.
+    #[must_use]
+    pub fn partners(self) -> &'static [Self] {
+        match self {
+            Self::Client(_) => &[Self::Server(0), Self::Server(1), Self::Victim],
+            Self::Quiet(_) => &[Self::Quiet(1)],
+            Self::Mover(_) | Self::Server(_) | Self::Victim | Self::Flooder | Self::Bared => &[],
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(number) => write!(f, "client-{number}"),
+            Self::Mover(number) => write!(f, "mover-{number}"),
+            Self::Server(number) => write!(f, "server-{number}"),
+            Self::Victim => f.write_str("victim"),
+            Self::Flooder => f.write_str("flooder"),
+            Self::Bared => f.write_str("bared"),
+            Self::Quiet(number) => write!(f, "quiet-{number}"),
+        }
+    }
+}
+
+/// An instance.
+#[derive(Debug)]
+pub struct Host {
+    /// What it is there for.
+    pub place: Place,
+    /// Its id, which is the name of its namespace.
+    pub instance: String,
+    /// Its interface's.
+    pub eni: String,
+    /// Its interface's Ethernet address.
+    pub mac: Mac,
+    /// IPv4, IPv6.
+    pub addresses: [IpAddr; 2],
+    /// Its namespace.
+    pub ns: NetNs,
+}
+
+impl Host {
+    /// A port of it.
+    #[must_use]
+    pub fn at(&self, family: usize, port: u16) -> SocketAddr {
+        let [v4, v6] = self.addresses;
+        SocketAddr::new(if family == 0 { v4 } else { v6 }, port)
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Estate {
+    /// The VPC in which things happen.
+    pub vpc: String,
+    /// Its only network.
+    pub vswitch: String,
+    /// Whose members may.
+    pub clients: String,
+    /// What the servers have.
+    pub servers: String,
+    hosts: Vec<Host>,
+}
+
+impl Estate {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub fn build(client: &Client) -> anyhow::Result<Self> {
+        let (vpc, vswitch) = network(client, "10.0.0.0/16", "10.0.1.0/24")?;
+        let (clients, servers) = (group(client, &vpc, "clients")?, group(client, &vpc, "servers")?);
+        let (victims, flooders) = (group(client, &vpc, "victims")?, group(client, &vpc, "flooders")?);
+        let others = group(client, &vpc, "others")?;
+        let denied = format!("{}/{}", BY_DENY[0], BY_DENY[BY_DENY.len() - 1]);
+        for target in [&servers, &victims] {
+            open(client, target, "TCP", &one(OPEN_TCP), &clients)?;
+            open(client, target, "UDP", &one(OPEN_UDP), &clients)?;
+        }
+        ["TCP", "UDP"].into_iter().try_for_each(|protocol| open(client, &servers, protocol, &denied, &clients))?;
+        open(client, &victims, "TCP", &one(FLOODED), &flooders)?;
+        let (quiet_vpc, quiet_vswitch) = network(client, "10.1.0.0/16", "10.1.1.0/24")?;
+        let (askers, answerers) = (group(client, &quiet_vpc, "askers")?, group(client, &quiet_vpc, "answerers")?);
+        open(client, &answerers, "TCP", &one(OPEN_TCP), &askers)?;
+        open(client, &answerers, "UDP", &one(OPEN_UDP), &askers)?;
+        let hosts = Place::ALL.into_iter().map(|place| {
+            let (network, group) = match place {
+                Place::Client(_) => (&vswitch, &clients),
+                Place::Mover(_) | Place::Bared => (&vswitch, &others),
+                Place::Server(_) => (&vswitch, &servers),
+                Place::Victim => (&vswitch, &victims),
+                Place::Flooder => (&vswitch, &flooders),
+                Place::Quiet(0) => (&quiet_vswitch, &askers),
+                Place::Quiet(_) => (&quiet_vswitch, &answerers),
+            };
+            host(client, place, network, group)
+        });
+        let hosts = hosts.collect::<anyhow::Result<Vec<_>>>()?;
+        client.wait()?;
+        Ok(Self { vpc, vswitch, clients, servers, hosts })
+    }
+
+    /// One of its instances.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn host(&self, place: Place) -> anyhow::Result<&Host> {
+        self.hosts.iter().find(|host| host.place == place).with_context(|| format!("there is no {place}"))
+    }
+}
+
+/// A port, as rules say it.
+#[must_use]
+pub fn one(port: u16) -> String {
+    format!("{port}/{port}")
+}
+
+fn network(client: &Client, vpc: &str, vswitch: &str) -> anyhow::Result<(String, String)> {
+    let vpc = client.make(VPC, "CreateVpc", &[("CidrBlock", vpc), ("EnableIpv6", "true")], "VpcId")?;
+    let zone = format!("{}-a", client.region());
+    let vswitch = [("VpcId", &*vpc), ("CidrBlock", vswitch), ("ZoneId", &zone), ("Ipv6CidrBlock", "1")];
+    let vswitch = client.make(VPC, "CreateVSwitch", &vswitch, "VSwitchId")?;
+    Ok((vpc, vswitch))
+}
+
+fn group(client: &Client, vpc: &str, name: &str) -> anyhow::Result<String> {
+    let group = [("VpcId", vpc), ("SecurityGroupName", name)];
+    let group = client.make(ECS, "CreateSecurityGroup", &group, "SecurityGroupId")?;
+    let closed = [("SecurityGroupId", group.as_str()), ("InnerAccessPolicy", "Drop")];
+    client.call(ECS, "ModifySecurityGroupPolicy", &closed)?;
+    Ok(group)
+}
+
+fn open(client: &Client, group: &str, protocol: &str, ports: &str, peer: &str) -> anyhow::Result<()> {
+    let rule = [
+        ("SecurityGroupId", group),
+        ("IpProtocol", protocol),
+        ("PortRange", ports),
+        ("SourceGroupId", peer),
+        ("Priority", "50"),
+    ];
+    client.call(ECS, "AuthorizeSecurityGroup", &rule).map(drop)
+}
+
+/// What an instance is made from.
+#[must_use]
+pub fn new_instance<'a>(vswitch: &'a str, group: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("VSwitchId", vswitch),
+        ("SecurityGroupId", group),
+        ("ImageId", "soak"),
+        ("InstanceType", "soak"),
+        ("Ipv6AddressCount", "1"),
+    ]
+}
+
+fn host(client: &Client, place: Place, vswitch: &str, group: &str) -> anyhow::Result<Host> {
+    let made = client.call(ECS, "RunInstances", &new_instance(vswitch, group))?;
+    let instance = text(&made, "/InstanceIdSets/InstanceIdSet/0")?;
+    let told = client.call(ECS, "DescribeNetworkInterfaces", &[("InstanceId", &instance)])?;
+    let told =
+        told.pointer("/NetworkInterfaceSets/NetworkInterfaceSet/0").context("the instance has no interface")?;
+    client.wait()?;
+    let ns = NetNs::open(&instance)?.with_context(|| format!("`{instance}` has no namespace"))?;
+    let addresses =
+        [text(told, "/PrivateIpAddress")?.parse()?, text(told, "/Ipv6Sets/Ipv6Set/0/Ipv6Address")?.parse()?];
+    let eni = text(told, "/NetworkInterfaceId")?;
+    let mac = text(told, "/MacAddress")?;
+    let mac = mac.parse().ok().with_context(|| format!("`{mac}` is no Ethernet address"))?;
+    Ok(Host { place, instance, eni, mac, addresses, ns })
+}
+
+fn text(answer: &Value, at: &str) -> anyhow::Result<String> {
+    let found = answer.pointer(at).and_then(Value::as_str);
+    found.map(str::to_owned).with_context(|| format!("no `{at}` in {answer}"))
+}

@@ -1,0 +1,165 @@
+//! New flows: each passes or not as the model says, if the model says the same before and after.
+
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpStream, UdpSocket},
+    os::fd::{AsFd, AsRawFd},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
+};
+use sekimori_agent::netlink::netns::within;
+use sekimori_core::ids::IdSource;
+
+use super::{
+    Counts, Run,
+    estate::Place,
+    model::{Fate, Path, State, Transport},
+    services::is_late,
+};
+
+/// Attempts of one place at a time.
+const ATTEMPTS_MAX: usize = 16;
+/// Between two looks at them; one begins each time.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long an allowed flow may take: a lost packet is sent again after 1 and after 3 seconds, on a machine that does much else.
+pub const ALLOWED_PATIENCE: Duration = Duration::from_secs(10);
+/// How long nothing must come where nothing may.
+const DENIED_PATIENCE: Duration = Duration::from_millis(300);
+/// After so long a datagram is sent again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Begins flows from a place until the end.
+///
+/// # Errors
+/// The kernel's.
+pub fn probe(run: &Run, from: Place) -> anyhow::Result<()> {
+    let mut chances = run.plan.chances(&from.to_string());
+    within(run.estate.host(from)?.ns.as_fd(), || {
+        let mut attempts: Vec<Attempt> = Vec::new();
+        while run.halt.pause(LOOK).is_ok() {
+            if attempts.len() < ATTEMPTS_MAX {
+                attempts.extend(Attempt::begin(run, from, &mut chances)?);
+            }
+            attempts.retain_mut(|attempt| match attempt.answer() {
+                None => true,
+                Some(answer) => {
+                    attempt.judge(run, answer);
+                    false
+                }
+            });
+        }
+        Ok(())
+    })?
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Passed,
+    Refused,
+    Silence,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Udp(UdpSocket),
+}
+
+/// A flow that begins.
+struct Attempt {
+    path: Path,
+    to: SocketAddr,
+    before: State,
+    began: Instant,
+    sent: Instant,
+    socket: Socket,
+}
+
+impl Attempt {
+    fn begin(run: &Run, from: Place, chances: &mut IdSource) -> anyhow::Result<Option<Self>> {
+        let Some((path, before)) = run.model.any(from, chances) else { return Ok(None) };
+        let to = run.estate.host(path.to)?.at((chances.next_u64() % 2) as usize, path.port);
+        let socket = match path.transport {
+            Transport::Tcp => Socket::Tcp(call(to)?),
+            Transport::Udp => Socket::Udp(ask(to)?),
+        };
+        let now = Instant::now();
+        Ok(Some(Self { path, to, before, began: now, sent: now, socket }))
+    }
+
+    /// How it ended, if it has.
+    fn answer(&mut self) -> Option<Answer> {
+        let is_allowed = self.before.fate == Fate::Passes;
+        let heard = match &self.socket {
+            Socket::Tcp(stream) => connected(stream),
+            Socket::Udp(socket) => heard(socket),
+        };
+        if heard.is_some() {
+            return heard;
+        }
+        if let Socket::Udp(socket) = &self.socket
+            && is_allowed
+            && self.sent.elapsed() > AGAIN
+        {
+            // What is wrong with the socket is heard next time.
+            let _ = socket.send(b"?");
+            self.sent = Instant::now();
+        }
+        let patience = if is_allowed { ALLOWED_PATIENCE } else { DENIED_PATIENCE };
+        (self.began.elapsed() > patience).then_some(Answer::Silence)
+    }
+
+    fn judge(&self, run: &Run, answer: Answer) {
+        let Self { path, to, before, began, .. } = self;
+        if run.model.look(path) != Some(*before) {
+            return Counts::note(&run.counts.unsettled);
+        }
+        match (before.fate, answer) {
+            (Fate::Passes, Answer::Passed) => Counts::note(&run.counts.passed),
+            (Fate::Dropped, Answer::Silence) => Counts::note(&run.counts.dropped),
+            (fate, answer) => {
+                let after = began.elapsed().as_millis();
+                run.find(format!("{path} at {to} is {fate:?} and ended with {answer:?}, begun {after} ms before"));
+            }
+        }
+    }
+}
+
+fn call(to: SocketAddr) -> anyhow::Result<TcpStream> {
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn ask(to: SocketAddr) -> anyhow::Result<UdpSocket> {
+    let socket = match to {
+        SocketAddr::V4(_) => UdpSocket::bind(("0.0.0.0", 0))?,
+        SocketAddr::V6(_) => UdpSocket::bind(("::", 0))?,
+    };
+    socket.set_nonblocking(true)?;
+    socket.connect(to)?;
+    socket.send(b"?")?;
+    Ok(socket)
+}
+
+fn connected(stream: &TcpStream) -> Option<Answer> {
+    if stream.take_error().ok().flatten().is_some() {
+        return Some(Answer::Refused);
+    }
+    stream.peer_addr().is_ok().then_some(Answer::Passed)
+}
+
+fn heard(socket: &UdpSocket) -> Option<Answer> {
+    match socket.recv(&mut [0; 8]) {
+        Ok(_) => Some(Answer::Passed),
+        Err(error) if is_late(error.kind()) || error.kind() == ErrorKind::Interrupted => None,
+        Err(_) => Some(Answer::Refused),
+    }
+}
