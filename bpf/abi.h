@@ -14,6 +14,7 @@
 #define RULE_SLOTS 327681
 #define MEMBER_SLOTS 262146
 #define FLOWS 262144 /* of each IP version */
+#define HALF_OPEN_MAX 16384 /* of each ENI */
 #define PORT_HINTS 32768 /* a power of two: places are masked */
 #define PORT_HINT_FACTOR 0x9e3779b1u
 #define FRAGMENTS 16384
@@ -138,6 +139,16 @@ struct flow {
 	__u64 bytes[2];
 };
 
+/*
+ * The flows of an ENI, by IP version, and its part of the tables: see core::flow_room. Number 0 has what the ENIs hold beyond their
+ * parts, and how much that may be.
+ */
+struct budget {
+	__s32 flows[2];
+	__s32 half_open;
+	__s32 room;
+};
+
 struct fragment_key {
 	__u32 eni;
 	__u32 id;
@@ -242,6 +253,7 @@ enum reason {
 	REASON_PLATFORM_ALLOW = 18,
 	REASON_PLATFORM_DENY = 19,
 	REASON_ACL_DENY = 20,
+	REASON_HALF_OPEN = 21,
 };
 
 #define INGRESS 0

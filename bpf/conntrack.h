@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "budget.h"
 #include "policy.h"
 
 /*
@@ -43,11 +44,17 @@ static __always_inline int begins_connection(__u8 flags)
 	return (flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
 }
 
-static __always_inline int is_closed(const struct flow *flow)
+static __always_inline int is_closed(__u8 progress)
 {
 	__u8 fins = FLOW_FIN_FIRST | FLOW_FIN_REPLY;
 
-	return (flow->progress & (FLOW_RST | FLOW_CUT)) || (flow->progress & fins) == fins;
+	return (progress & (FLOW_RST | FLOW_CUT)) || (progress & fins) == fins;
+}
+
+/* Whether somebody has begun to connect to the ENI, and has not shown yet to hear the answer. */
+static __always_inline int is_half_open(__u8 protocol, __u8 flags, __u8 progress)
+{
+	return protocol == PROTO_TCP && !(flags & FLOW_EGRESS) && !(progress & FLOW_ESTABLISHED) && !is_closed(progress);
 }
 
 /* A key of flows4. The two tables hold the same flows that one with the wide key would. */
@@ -85,22 +92,40 @@ static __always_inline long insert_flow(const struct flow_key *key, const struct
 	return bpf_map_update_elem(&flows4, &four, flow, BPF_NOEXIST);
 }
 
-static __always_inline void delete_flow(const struct flow_key *key, int v6)
+/*
+ * Adds to a flow's progress, at once, whoever else does: so it is one packet that ends the flow's being half open, and gives that
+ * room back.
+ */
+static __always_inline void note_progress(struct flow *flow, __u32 eni, __u8 protocol, __u8 more)
+{
+	/* Flags, progress and the other end are one word. */
+	__u32 old = __sync_fetch_and_or((__u32 *)&flow->flags, (__u32)more << 8);
+
+	if (is_half_open(protocol, old, old >> 8) && !is_half_open(protocol, old, old >> 8 | more))
+		settle_half_open(eni);
+}
+
+static __always_inline void delete_flow(const struct flow_key *key, struct flow *flow, int v6)
 {
 	struct flow_key4 four;
+	long error;
 
+	note_progress(flow, key->eni, key->protocol, FLOW_RST);
 	if (v6) {
-		bpf_map_delete_elem(&flows6, key);
-		return;
+		error = bpf_map_delete_elem(&flows6, key);
+	} else {
+		four = narrow(key);
+		error = bpf_map_delete_elem(&flows4, &four);
 	}
-	four = narrow(key);
-	bpf_map_delete_elem(&flows4, &four);
+	/* Another CPU may have been first. */
+	if (!error)
+		give_room_back(key->eni, v6);
 }
 
 static __always_inline __u64 timeout_of(const struct eni *eni, __u8 protocol, const struct flow *flow)
 {
 	if (protocol == PROTO_TCP)
-		return is_closed(flow)			     ? eni->tcp_closed_s :
+		return is_closed(flow->progress)		     ? eni->tcp_closed_s :
 		       flow->progress & FLOW_ESTABLISHED ? eni->tcp_established_s :
 							     eni->tcp_opening_s;
 	if (protocol == PROTO_UDP)
@@ -123,8 +148,8 @@ static __always_inline __u32 segments_of(const struct __sk_buff *skb)
 	return segments ? segments : 1;
 }
 
-static __always_inline void advance(struct flow *flow, const struct __sk_buff *skb, __u8 direction, __u8 flags,
-				    __u64 now)
+static __always_inline void advance(struct flow *flow, const struct __sk_buff *skb, __u32 eni, __u8 protocol,
+				    __u8 direction, __u8 flags, __u64 now)
 {
 	int reply = (direction == EGRESS) != !!(flow->flags & FLOW_EGRESS);
 	__u32 segments = segments_of(skb), bytes = skb->len;
@@ -140,7 +165,7 @@ static __always_inline void advance(struct flow *flow, const struct __sk_buff *s
 	if (flags & TCP_RST)
 		progress |= FLOW_RST;
 	if (progress != flow->progress)
-		flow->progress = progress;
+		note_progress(flow, eni, protocol, progress);
 	if (reply) {
 		__sync_fetch_and_add(&flow->packets[1], segments);
 		__sync_fetch_and_add(&flow->bytes[1], bytes);

@@ -113,7 +113,7 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 	stamp = *(volatile __u64 *)&glance.flow->stamp;
 	if (!is_current(eni, stamp) || !is_cleared(stamp, direction) || has_expired(eni, glance.protocol, glance.flow, now))
 		return glance.standing;
-	advance(glance.flow, skb, direction, glance.tcp_flags, now);
+	advance(glance.flow, skb, slot, glance.protocol, direction, glance.tcp_flags, now);
 	if (direction == EGRESS)
 		mark_sender(skb, glance.flow->flags & FLOW_FOREIGN);
 	*flow = glance.flow;

@@ -25,6 +25,7 @@ struct policy_store {
 
 SHARED_ARRAY(enis, struct eni, ENI_SLOTS);
 SHARED_ARRAY(members, struct member, MEMBER_SLOTS);
+SHARED_ARRAY(budgets, struct budget, ENI_SLOTS);
 SHARED_ARRAY(policies, struct policy_store, 1);
 SHARED_ARRAY(epochs, __u32, VPC_SLOTS);
 
@@ -54,7 +55,7 @@ struct {
 	__type(value, __u32);
 } addresses SEC(".maps");
 
-/* Not an LRU: a flood must not push out a live flow. A full table refuses new flows and counts them. */
+/* Not an LRU: a flood must not push out a live flow. What has no room (budget.h) is refused, and counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FLOWS);

@@ -70,9 +70,9 @@ static __always_inline int is_discovery(const struct packet *packet)
 static __always_inline enum reason end_flow(const struct eni *eni, const struct flow_key *key, struct flow *flow)
 {
 	if ((eni->flags & ENI_RESET) && key->protocol == PROTO_TCP)
-		flow->progress |= FLOW_CUT;
+		note_progress(flow, key->eni, key->protocol, FLOW_CUT);
 	else
-		delete_flow(key, flow->flags & FLOW_V6);
+		delete_flow(key, flow, flow->flags & FLOW_V6);
 	return REASON_FLOW_ENDED;
 }
 
@@ -86,9 +86,9 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 
 	if (!flow)
 		return REASON_NO_POLICY;
-	if ((is_closed(flow) && key->protocol == PROTO_TCP && begins_connection(packet->tcp_flags)) ||
+	if ((is_closed(flow->progress) && key->protocol == PROTO_TCP && begins_connection(packet->tcp_flags)) ||
 	    has_expired(eni, key->protocol, flow, now)) {
-		delete_flow(key, packet->tuple.v6);
+		delete_flow(key, flow, packet->tuple.v6);
 		return REASON_NO_POLICY;
 	}
 	if (flow->progress & FLOW_CUT)
@@ -99,7 +99,7 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 	if (!(flow->flags & FLOW_FOREIGN) != !work->foreign)
 		flow->flags ^= FLOW_FOREIGN;
 	work->finding.rule = 0;
-	advance(flow, skb, packet->tuple.direction, packet->tcp_flags, now);
+	advance(flow, skb, key->eni, key->protocol, packet->tuple.direction, packet->tcp_flags, now);
 	return REASON_KNOWN_FLOW;
 }
 
@@ -131,6 +131,8 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struc
 	const struct tuple *tuple = &work->packet.tuple;
 	const struct finding *finding = &work->finding;
 	struct flow *flow = &work->flow;
+	enum reason refusal;
+	int half_open;
 	long error;
 
 	/* An ICMP message begins a flow when it asks, not when it answers. */
@@ -145,9 +147,18 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struc
 		      (work->foreign ? FLOW_FOREIGN : 0);
 	flow->packets[0] = segments_of(skb);
 	flow->bytes[0] = skb->len;
+	half_open = is_half_open(tuple->protocol, flow->flags, 0);
+	refusal = take_room(tuple->eni, tuple->v6, half_open);
+	if (refusal)
+		return refusal;
 	flow->other = meet_other_end(skb, eni, work);
 	error = insert_flow(&work->key, flow, tuple->v6);
 	work->begun = !error;
+	if (error) {
+		give_room_back(tuple->eni, tuple->v6);
+		if (half_open)
+			settle_half_open(tuple->eni);
+	}
 	/* -EEXIST: the other CPU was first, with the same answer. */
 	return error && error != -17 ? REASON_TABLE_FULL : finding->reason;
 }
@@ -287,6 +298,7 @@ static __always_inline int action_of(enum reason reason)
 	case REASON_NOT_IP:
 	case REASON_PLATFORM_DENY:
 	case REASON_ACL_DENY:
+	case REASON_HALF_OPEN:
 		return TC_ACT_SHOT;
 	}
 	return TC_ACT_SHOT;

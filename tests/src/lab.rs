@@ -190,7 +190,7 @@ impl Lab {
     pub fn keep_house(&mut self) {
         let Some(enforcer) = &mut self.enforcer else { return };
         self.runtime.block_on(enforcer.repair());
-        let collection = must("begin a collection", enforcer.begin_collection());
+        let mut collection = must("begin a collection", enforcer.begin_collection());
         must("collect", collection.run());
         enforcer.end_collection(collection);
     }

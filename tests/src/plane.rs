@@ -87,7 +87,15 @@ impl TestPlane {
     /// The kernel's.
     pub fn rest(&mut self) -> io::Result<()> {
         self.forget_flows()?;
-        let collection = self.plane.begin_collection(&mut self.tables)?;
+        self.sweep()
+    }
+
+    /// Gives back what nothing uses, flows that have ended among it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn sweep(&mut self) -> io::Result<()> {
+        let mut collection = self.plane.begin_collection(&mut self.tables)?;
         collection.run()?;
         self.plane.end_collection(collection, &mut self.tables);
         Ok(())

@@ -12,8 +12,8 @@ use object::{Object as _, ObjectSection as _};
 use sekimori_agent::bpf::maps::object as program;
 use sekimori_compile::{
     abi::{
-        self, AddressKey, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName, Shadow, ShadowPair,
-        ShadowSeen, ShadowWitness,
+        self, AddressKey, Budget, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName, Shadow,
+        ShadowPair, ShadowSeen, ShadowWitness,
     },
     event::{self, Event, EventShare},
     layout,
@@ -164,6 +164,7 @@ fn structures_are_the_same_on_both_sides() {
         size_of::<Flow>(),
         members!(Flow: stamp, seen_ns, rule, flags, progress, other, packets, bytes),
     );
+    btf.check("budget", size_of::<Budget>(), members!(Budget: flows, half_open, room));
     btf.check("counter", size_of::<Counter>(), members!(Counter: packets, bytes));
     btf.check("rule_name", size_of::<RuleName>(), members!(RuleName: group, rule));
     btf.check(
@@ -208,6 +209,7 @@ fn maps_hold_what_the_limits_promise() {
         limits::HOST_FLOWS_MAX,
         limits::HOST_FLOWS_MAX,
         event::EVENT_BYTES,
+        abi::ENI_SLOTS,
         abi::ENI_SLOTS,
         abi::SHADOW_SLOTS,
         limits::HOST_SHADOW_PAIRS_MAX,
@@ -261,18 +263,6 @@ fn numbers_are_the_same_on_both_sides() {
         ("ENI_SHADOW", abi::ENI_SHADOW),
         ("SHADOW_CELLS", abi::SHADOW_CELLS),
         ("SHADOW_SKIPPED", abi::SHADOW_SKIPPED),
-        ("MARK_FORWARDED", abi::MARK_FORWARDED),
-        ("FLOW_FORWARDED", u32::from(abi::FLOW_FORWARDED)),
-        ("FLOW_FOREIGN", u32::from(abi::FLOW_FOREIGN)),
-        ("FLOW_EGRESS", u32::from(abi::FLOW_EGRESS)),
-        ("FLOW_UNTRACKED", u32::from(abi::FLOW_UNTRACKED)),
-        ("FLOW_V6", u32::from(abi::FLOW_V6)),
-        ("FLOW_ANSWERED", u32::from(abi::FLOW_ANSWERED)),
-        ("FLOW_ESTABLISHED", u32::from(abi::FLOW_ESTABLISHED)),
-        ("FLOW_FIN_FIRST", u32::from(abi::FLOW_FIN_FIRST)),
-        ("FLOW_FIN_REPLY", u32::from(abi::FLOW_FIN_REPLY)),
-        ("FLOW_RST", u32::from(abi::FLOW_RST)),
-        ("FLOW_CUT", u32::from(abi::FLOW_CUT)),
         ("PORT_HINTS", abi::PORT_HINTS),
         ("PORT_HINT_FACTOR", abi::PORT_HINT_FACTOR),
         ("REASONS", abi::REASONS),
@@ -289,9 +279,28 @@ fn numbers_are_the_same_on_both_sides() {
         ("EVENT_HAS_PORTS", u32::from(event::EVENT_HAS_PORTS)),
         ("EVENT_HAS_ADDRESSES", u32::from(event::EVENT_HAS_ADDRESSES)),
     ];
-    for (name, value) in expected {
+    for (name, value) in expected.into_iter().chain(numbers_of_flows()) {
         assert_eq!(defines.get(name), Some(&value), "{name}");
     }
+}
+
+fn numbers_of_flows() -> [(&'static str, u32); 14] {
+    [
+        ("HALF_OPEN_MAX", limits::ENI_HALF_OPEN_MAX),
+        ("FLOWS", limits::HOST_FLOWS_MAX),
+        ("MARK_FORWARDED", abi::MARK_FORWARDED),
+        ("FLOW_FORWARDED", u32::from(abi::FLOW_FORWARDED)),
+        ("FLOW_FOREIGN", u32::from(abi::FLOW_FOREIGN)),
+        ("FLOW_EGRESS", u32::from(abi::FLOW_EGRESS)),
+        ("FLOW_UNTRACKED", u32::from(abi::FLOW_UNTRACKED)),
+        ("FLOW_V6", u32::from(abi::FLOW_V6)),
+        ("FLOW_ANSWERED", u32::from(abi::FLOW_ANSWERED)),
+        ("FLOW_ESTABLISHED", u32::from(abi::FLOW_ESTABLISHED)),
+        ("FLOW_FIN_FIRST", u32::from(abi::FLOW_FIN_FIRST)),
+        ("FLOW_FIN_REPLY", u32::from(abi::FLOW_FIN_REPLY)),
+        ("FLOW_RST", u32::from(abi::FLOW_RST)),
+        ("FLOW_CUT", u32::from(abi::FLOW_CUT)),
+    ]
 }
 
 fn define(line: &str) -> Option<(&str, u32)> {

@@ -10,6 +10,7 @@ use sekimori_core::{
     change::Row,
     flow::{Segment, TcpFlags, Tracker},
     ids::EniId,
+    limits::HOST_FLOWS_MAX,
     packet::{Decision, Why},
     verdict,
     world::{Eni, World},
@@ -25,6 +26,8 @@ const WORLDS: u64 = 2_100;
 const PACKETS: usize = 100;
 /// Worlds in which frames are tagged.
 const TAGGED_WORLDS: u64 = 120;
+/// Flows of a table that fills.
+const FEW_FLOWS: u32 = 24;
 
 /// The reason that the program should give for the first packet of a flow.
 fn reason_of(decision: &Decision) -> Reason {
@@ -42,6 +45,7 @@ fn reason_of(decision: &Decision) -> Reason {
         (Why::MidStream, _) => Reason::MidStream,
         (Why::KnownFlow, _) => Reason::KnownFlow,
         (Why::TableFull, _) => Reason::TableFull,
+        (Why::HalfOpen, _) => Reason::HalfOpen,
         (Why::Fragment, _) => Reason::Fragment,
         (Why::Malformed, _) => Reason::Malformed,
         (Why::NoPolicy, _) => Reason::NoPolicy,
@@ -187,7 +191,9 @@ fn the_program_agrees_with_the_tracker_while_the_world_changes() {
         let mut universe = Universe::new(seed);
         plane.enforce(&universe.world).expect("the world fits");
         plane.forget_flows().expect("flows can be forgotten");
-        let mut tracker = Tracker::new(1_000_000);
+        // Every other world has tables that fill.
+        plane.plane.set_flows_max(if seed % 2 == 0 { HOST_FLOWS_MAX } else { FEW_FLOWS });
+        let mut tracker = Tracker::new(plane.plane.flow_room());
         let mut recent: Vec<(EniId, Segment)> = Vec::new();
         for step in 0..20 {
             follow_some_packets(
@@ -207,14 +213,17 @@ fn the_program_agrees_with_the_tracker_while_the_world_changes() {
                 Row::Eni(eni) if plane.tables.eni_slot(&eni).is_none() => Some(eni),
                 _ => None,
             });
-            gone.for_each(|eni| tracker.forget(&eni));
+            if gone.inspect(|eni| tracker.forget(eni)).count() > 0 {
+                plane.sweep().expect("flows without an ENI can be ended");
+            }
+            tracker.share_out(plane.plane.flow_room());
         }
         if seed % 16 == 15 {
             plane.rest().expect("the plane rests");
         }
     }
     println!("{seen:?}");
-    for reason in [Reason::KnownFlow, Reason::KnownError, Reason::FlowEnded, Reason::MidStream] {
+    for reason in [Reason::KnownFlow, Reason::KnownError, Reason::FlowEnded, Reason::MidStream, Reason::TableFull] {
         assert!(seen.get(&reason).is_some_and(|count| *count > 50), "too few packets were {reason:?}: {seen:?}");
     }
 }

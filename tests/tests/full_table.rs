@@ -1,70 +1,193 @@
-//! A full flow table refuses new flows, says so, and leaves the live ones alone.
+//! Flow tables that are full: an ENI that takes all it can get leaves the others their shares, half-open flows are bounded, live
+//! flows are left alone, and room comes back.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use sekimori_agent::bpf::sys;
-use sekimori_compile::abi::{PortKey, Reason};
+use sekimori_compile::abi::{Budget, Reason};
 use sekimori_core::{
+    address::Cidr,
+    change::Change,
     flow::{Segment, TcpFlags},
-    limits::HOST_FLOWS_MAX,
+    flow_room::FlowRoom,
+    ids::{GroupId, RuleId},
+    limits::{ENI_HALF_OPEN_MAX, HOST_FLOWS_MAX},
     packet::{Packet, Transport},
-    rule::Direction,
+    rule::{Action, Direction, Peer, Protocol, Rule, RuleSpec, Service},
+    time::Timestamp,
     world::{Eni, Flavor},
 };
 use sekimori_tests::{
     frame::frame,
     generate::Universe,
-    plane::{TestPlane, is_root},
+    plane::{LOOPBACK, TestPlane, is_root, kernel_key},
 };
 
-/// A world in which some ENI of this host may send UDP anywhere.
-fn talkative(plane: &mut TestPlane) -> Eni {
-    for seed in 0..500 {
-        let universe = Universe::new(seed);
+const SYN: TcpFlags = TcpFlags { syn: true, ack: false, fin: false, rst: false };
+const SYN_ACK: TcpFlags = TcpFlags { ack: true, ..SYN };
+const ACK: TcpFlags = TcpFlags { syn: false, ack: true, fin: false, rst: false };
+const RST: TcpFlags = TcpFlags { syn: false, ack: false, fin: false, rst: true };
+
+/// Two ENIs of this host that may send anything anywhere, and receive it over IPv4.
+fn talkative(plane: &mut TestPlane) -> [Eni; 2] {
+    for seed in 0..2_000 {
+        let mut universe = Universe::new(seed);
         let is_basic = universe.world.groups().next().is_some_and(|group| group.flavor == Flavor::EcsBasic);
         let has_no_rules = universe.world.groups().all(|group| group.rules.is_empty());
+        if !is_basic || !has_no_rules {
+            continue;
+        }
+        let groups: Vec<GroupId> = universe.world.groups().map(|group| group.id.clone()).collect();
+        groups.into_iter().for_each(|group| universe.put(open(group)));
         plane.enforce(&universe.world).expect("the world fits");
-        let eni = universe.enis().into_iter().find(|eni| plane.tables.eni_slot(&eni.id).is_some());
-        if let Some(eni) = eni.filter(|_| is_basic && has_no_rules) {
-            return Eni::clone(&eni);
+        let has_all = |eni: &Eni| {
+            plane.tables.eni_slot(&eni.id).is_some() && [true, false].iter().all(|is_v4| own(eni, *is_v4).is_some())
+        };
+        let enis: Vec<Eni> = universe.enis().iter().map(|eni| Eni::clone(eni)).filter(has_all).take(2).collect();
+        if let Ok(two) = enis.try_into() {
+            return two;
         }
     }
     panic!("no seed gives such a world");
 }
 
-fn datagram(eni: &Eni, number: u32) -> Segment {
+/// Lets everything in over IPv4.
+fn open(group: GroupId) -> Change {
+    let what = (Protocol::Any, Service::Any);
+    let spec = RuleSpec::plain(Direction::Ingress, Action::Allow, what, Peer::Cidr(Cidr::WORLD_V4));
+    let (id, created_at) = (RuleId::from(format!("sgr-open-{group}")), Timestamp(0));
+    let rule = Rule { id, spec, description: String::new(), tags: Default::default(), created_at };
+    Change::PutRule { group, rule: Arc::new(rule) }
+}
+
+fn own(eni: &Eni, is_v4: bool) -> Option<IpAddr> {
+    eni.addresses.iter().copied().find(|address| address.is_ipv4() == is_v4)
+}
+
+/// The number-th peer far away, with a port of its own.
+fn peer(is_v4: bool, number: u32) -> (IpAddr, u16) {
+    let address = if is_v4 {
+        IpAddr::V4(Ipv4Addr::from(0xcb00_7100 + (number >> 16)))
+    } else {
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 9, (number >> 16) as u16))
+    };
+    (address, number as u16)
+}
+
+/// A datagram from an ENI, which begins a flow of its own.
+fn datagram(eni: &Eni, is_v4: bool, number: u32) -> Segment {
+    let (address, port) = peer(is_v4, number);
     let packet = Packet {
         direction: Direction::Egress,
-        local: eni.addresses[0],
-        peer: IpAddr::V4(Ipv4Addr::from(0xcb00_7100 + (number >> 16))),
-        transport: Transport::Udp { source: number as u16, destination: 9 },
+        local: own(eni, is_v4).expect("it has addresses of both"),
+        peer: address,
+        transport: Transport::Udp { source: 9, destination: port },
         is_forwarded: false,
     };
     Segment { packet, flags: TcpFlags::default(), icmp_id: 0, quoted: None }
 }
 
+/// A segment of the connection that the number-th peer makes to an ENI.
+fn segment(eni: &Eni, number: u32, direction: Direction, flags: TcpFlags) -> Segment {
+    let (address, port) = peer(true, number);
+    let (source, destination) = if direction == Direction::Ingress { (port, 443) } else { (443, port) };
+    let packet = Packet {
+        direction,
+        local: own(eni, true).expect("it has addresses of both"),
+        peer: address,
+        transport: Transport::Tcp { source, destination },
+        is_forwarded: false,
+    };
+    Segment { packet, flags, icmp_id: 0, quoted: None }
+}
+
+/// How many flows an ENI can begin one after the other before it is refused.
+fn fill(plane: &mut TestPlane, eni: &Eni, is_v4: bool, first: u32) -> u32 {
+    plane.bind(eni).expect("the port is bound");
+    let (_, from_eni) = plane.plane.programs();
+    let begins = |number: &u32| {
+        let frame = frame(&datagram(eni, is_v4, *number), eni.mac.0);
+        sys::test_run(from_eni, (&frame, 0), LOOPBACK, 1).expect("it runs").action == -1
+    };
+    (first..first + HOST_FLOWS_MAX).take_while(begins).count() as u32
+}
+
+fn budget(plane: &TestPlane, eni: &Eni) -> Budget {
+    let slot = plane.tables.eni_slot(&eni.id).expect("it is on this host");
+    plane.plane.maps().budgets.get(slot as usize)
+}
+
+fn count(flows: u32) -> i32 {
+    i32::try_from(flows).expect("a table is smaller")
+}
+
 #[test]
-fn a_full_table_refuses_new_flows_only() {
+fn who_fills_a_table_leaves_the_others_their_shares() {
     if !is_root("the full-table test") {
         return;
     }
     let mut plane = TestPlane::new().expect("the data plane opens");
-    let eni = talkative(&mut plane);
-    let slot = plane.tables.eni_slot(&eni.id).expect("it is on this host");
-    let port = PortKey { netns: sys::netns_cookie().expect("there is one"), ifindex: 1, reserved: 0 };
-    plane.plane.rebind(&eni.id, Some(port)).expect("the port is bound");
-    let (_, from_eni) = plane.plane.programs();
-    for number in 0..HOST_FLOWS_MAX {
-        let run = sys::test_run(from_eni, (&frame(&datagram(&eni, number), eni.mac.0), 0), 1, 1).expect("it runs");
-        assert_eq!(run.action, -1, "flow {number} is refused though there is room");
+    let [greedy, other] = talkative(&mut plane);
+    let FlowRoom { share, pool, .. } = plane.plane.flow_room();
+    assert_eq!(share * plane.tables.entries().len() as u32 + pool, HOST_FLOWS_MAX);
+    for (version, is_v4) in [true, false].into_iter().enumerate() {
+        assert_eq!(fill(&mut plane, &greedy, is_v4, 0), share + pool, "its share, and all of the pool");
+        let refused = plane.judge(&greedy, &datagram(&greedy, is_v4, HOST_FLOWS_MAX)).expect("it runs");
+        assert_eq!(refused, Some((false, Reason::TableFull)));
+        let live = plane.judge(&greedy, &datagram(&greedy, is_v4, 7)).expect("it runs");
+        assert_eq!(live, Some((true, Reason::KnownFlow)));
+        assert_eq!(fill(&mut plane, &other, is_v4, 0), share, "what is its own");
+        let counted = [&greedy, &other].map(|eni| budget(&plane, eni).flows[version]);
+        assert_eq!(counted, [count(share + pool), count(share)]);
+        assert_eq!(plane.plane.maps().budgets.get(0).flows[version], count(pool));
     }
-    let refused = plane.judge(&eni, &datagram(&eni, HOST_FLOWS_MAX)).expect("it runs");
-    assert_eq!(refused, Some((false, Reason::TableFull)));
-    let live = plane.judge(&eni, &datagram(&eni, 7)).expect("it runs");
-    assert_eq!(live, Some((true, Reason::KnownFlow)));
-    let counted = plane.plane.reason_counts(slot).expect("counters are readable");
-    assert!(counted.contains(&(Direction::Egress, Reason::TableFull, 1)), "{counted:?}");
-    assert_eq!(plane.plane.flows().expect("flows are readable").len(), HOST_FLOWS_MAX as usize);
+    // A flow that ends leaves room for one other of its ENI's, and of nobody's else.
+    let slot = plane.tables.eni_slot(&other.id).expect("it is on this host");
+    let ended = kernel_key(slot, &other, &datagram(&other, true, 3)).expect("it can be a flow");
+    plane.plane.end_flow(&ended).expect("it ends");
+    assert_eq!(fill(&mut plane, &greedy, true, HOST_FLOWS_MAX), 0);
+    assert_eq!(fill(&mut plane, &other, true, HOST_FLOWS_MAX), 1);
+    plane.forget_flows().expect("flows can be ended");
+    assert_eq!([&greedy, &other].map(|eni| budget(&plane, eni).flows), [[0, 0]; 2]);
+    assert_eq!(plane.plane.maps().budgets.get(0).flows, [0, 0]);
+}
+
+#[test]
+fn half_open_flows_of_an_eni_are_bounded() {
+    if !is_root("the test of half-open flows") {
+        return;
+    }
+    let mut plane = TestPlane::new().expect("the data plane opens");
+    let [victim, other] = talkative(&mut plane);
+    let judge = |plane: &mut TestPlane, eni: &Eni, number, direction, flags| {
+        plane.judge(eni, &segment(eni, number, direction, flags)).expect("it runs").expect("it is on this host").1
+    };
+    let syn = |plane: &mut TestPlane, eni: &Eni, number| judge(plane, eni, number, Direction::Ingress, SYN);
+    for number in 0..ENI_HALF_OPEN_MAX {
+        assert_eq!(syn(&mut plane, &victim, number), Reason::RuleAllow, "{number}");
+    }
+    let next = ENI_HALF_OPEN_MAX;
+    assert_eq!(syn(&mut plane, &victim, next), Reason::HalfOpen);
+    assert_eq!(syn(&mut plane, &victim, 3), Reason::KnownFlow, "a SYN that comes again");
+    assert_eq!(syn(&mut plane, &other, next), Reason::RuleAllow, "another ENI");
+    // What the victim begins itself, and what is no TCP, goes on.
+    assert_eq!(judge(&mut plane, &victim, next, Direction::Egress, SYN), Reason::DefaultAllow);
+    assert!(plane.judge(&victim, &datagram(&victim, true, 1)).expect("it runs").expect("it is here").0);
+    // A handshake that is completed, and one that is refused, leave room for one each.
+    assert_eq!(judge(&mut plane, &victim, 5, Direction::Egress, SYN_ACK), Reason::KnownFlow);
+    assert_eq!(syn(&mut plane, &victim, next + 1), Reason::HalfOpen, "only the server has answered");
+    assert_eq!(judge(&mut plane, &victim, 5, Direction::Ingress, ACK), Reason::KnownFlow);
+    assert_eq!(judge(&mut plane, &victim, 6, Direction::Egress, RST), Reason::KnownFlow);
+    assert_eq!(judge(&mut plane, &victim, 5, Direction::Ingress, RST), Reason::KnownFlow, "counted once");
+    assert_eq!(syn(&mut plane, &victim, next + 1), Reason::RuleAllow);
+    assert_eq!(syn(&mut plane, &victim, next + 2), Reason::RuleAllow);
+    assert_eq!(syn(&mut plane, &victim, next + 3), Reason::HalfOpen);
+    assert_eq!(budget(&plane, &victim).half_open, count(ENI_HALF_OPEN_MAX));
+    plane.forget_flows().expect("flows can be ended");
+    assert_eq!([&victim, &other].map(|eni| budget(&plane, eni).half_open), [0, 0]);
 }

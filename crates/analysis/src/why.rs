@@ -387,7 +387,8 @@ fn deciding(world: &World, why: &Why) -> (Option<GroupName>, Option<RuleId>, Opt
         | Why::Fragment
         | Why::Malformed
         | Why::NoPolicy
-        | Why::TableFull => (None, None, None),
+        | Why::TableFull
+        | Why::HalfOpen => (None, None, None),
     }
 }
 
@@ -412,7 +413,8 @@ fn reason(why: &Why, packet: &Packet, flavor: Option<Flavor>, of: (Option<&Group
         | Why::Fragment
         | Why::Malformed
         | Why::NoPolicy
-        | Why::TableFull => why.to_string(),
+        | Why::TableFull
+        | Why::HalfOpen => why.to_string(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
 /// version is not adopted.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// No ENI of this host.
 pub const NO_ENI: u32 = u32::MAX;
@@ -249,6 +249,35 @@ pub struct Flow {
     pub bytes: [u64; 2],
 }
 
+impl Flow {
+    /// Whether both ends have closed it, or something has ended it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        const FINS: u8 = FLOW_FIN_FIRST | FLOW_FIN_REPLY;
+        self.progress & (FLOW_RST | FLOW_CUT) != 0 || self.progress & FINS == FINS
+    }
+
+    /// Whether, as a flow of this protocol, it is half open.
+    #[must_use]
+    pub fn is_half_open(&self, protocol: u8) -> bool {
+        let is_begun_here = self.flags & FLOW_EGRESS != 0;
+        protocol == 6 && !is_begun_here && self.progress & FLOW_ESTABLISHED == 0 && !self.is_closed()
+    }
+}
+
+/// The flows of an ENI and its room for them, in the array `budgets`. Number 0 has what the ENIs hold beyond their shares, and how
+/// much that may be. See `core::flow_room`; the counts are below zero for a moment when CPUs meet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Flows of IPv4, and of IPv6.
+    pub flows: [i32; 2],
+    /// Half-open ones, of both.
+    pub half_open: i32,
+    /// How many flows of each IP version are the ENI's own.
+    pub room: i32,
+}
+
 /// Value of the per-CPU array `rule_counters`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -324,7 +353,7 @@ reasons! {
     Malformed = 13, "malformed", false;
     /// No valid policy.
     NoPolicy = 14, "no-policy", false;
-    /// The flow table is full.
+    /// The flow table has no room for another flow of the ENI.
     TableFull = 15, "table-full", false;
     /// The tables changed under the packet; it may come again.
     Changing = 16, "changing", false;
@@ -336,6 +365,8 @@ reasons! {
     PlatformDeny = 19, "platform", false;
     /// The network ACL of the subnet denies.
     AclDeny = 20, "network-acl", false;
+    /// The ENI has as many half-open flows as it may have.
+    HalfOpen = 21, "half-open", false;
 }
 
 /// Room for reasons in the counters of one ENI and direction.

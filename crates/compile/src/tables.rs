@@ -327,6 +327,7 @@ impl Tables {
             abi::Reason::KnownFragment | abi::Reason::Fragment => Why::Fragment,
             abi::Reason::MidStream => Why::MidStream,
             abi::Reason::TableFull => Why::TableFull,
+            abi::Reason::HalfOpen => Why::HalfOpen,
             abi::Reason::Malformed | abi::Reason::NotIp => Why::Malformed,
             abi::Reason::NoPolicy | abi::Reason::FlowEnded | abi::Reason::Changing => Why::NoPolicy,
         }

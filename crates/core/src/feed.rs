@@ -17,6 +17,7 @@ use crate::{
     change::{Change, Commit},
     flow_event::{FlowInterest, FlowReport},
     flow_record::TrafficPart,
+    flow_room::FlowUse,
     ids::{EniId, GroupId, HostId, RuleId},
     packet::Why,
     rule::Direction,
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// The version of this interface. A change to any type below, or to what a change means, raises it.
-pub const FEED_VERSION: u32 = 6;
+pub const FEED_VERSION: u32 = 7;
 
 /// The largest message, in bytes. A snapshot is sent in parts of at most [`SNAPSHOT_PART_CHANGES`].
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -172,6 +173,9 @@ pub struct CounterReport {
     /// Those of IPv6: each IP version has a table of its own.
     #[serde(default)]
     pub flows_v6: u64,
+    /// How they fill their room.
+    #[serde(default)]
+    pub flow_use: FlowUse,
     /// What candidates would have decided, by ENI.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<ShadowCount>,
@@ -194,5 +198,6 @@ pub fn reason_name(why: &Why) -> &'static str {
         Why::Malformed => "malformed",
         Why::NoPolicy => "no-policy",
         Why::TableFull => "table-full",
+        Why::HalfOpen => "half-open",
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    flow_room::FlowRoom,
     ids::EniId,
     packet::{Decision, Packet, Transport, Why},
     rule::{Action, Direction},
@@ -96,17 +97,22 @@ struct Progress {
 }
 
 /// The live flows of any number of ENIs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tracker {
     flows: BTreeMap<FlowKey, Flow>,
-    flows_max: usize,
+    room: FlowRoom,
 }
 
 impl Tracker {
-    /// A tracker that refuses new flows beyond this many of an IP version.
+    /// A tracker that refuses new flows beyond this room.
     #[must_use]
-    pub fn new(flows_max: usize) -> Self {
-        Self { flows: BTreeMap::new(), flows_max }
+    pub fn new(room: FlowRoom) -> Self {
+        Self { flows: BTreeMap::new(), room }
+    }
+
+    /// Shares the room out anew; no live flow is ended.
+    pub fn share_out(&mut self, room: FlowRoom) {
+        self.room = room;
     }
 
     /// The live flows.
@@ -183,16 +189,31 @@ impl Tracker {
         decision: Decision,
     ) -> Decision {
         let Some(key) = key_of(eni, segment).filter(|_| may_begin_flow(&segment.packet)) else { return decision };
-        let is_v4 = key.peer.is_ipv4();
-        if self.flows.keys().filter(|other| other.peer.is_ipv4() == is_v4).count() >= self.flows_max {
-            return Decision { action: Action::Deny, why: Why::TableFull, ..decision };
-        }
         let untracked = verdict::is_untracked(world, eni, &segment.packet, &decision.why);
         let mut flow =
             Flow { first: segment.packet, untracked, packets: [0, 0], progress: Progress::default(), last_s: now_s };
+        if let Some(why) = self.lacks_room(&key, &flow) {
+            return Decision { action: Action::Deny, why, ..decision };
+        }
         flow.advance(segment, now_s);
         self.flows.insert(key, flow);
         decision
+    }
+
+    /// Why there is no room for a flow.
+    fn lacks_room(&self, key: &FlowKey, flow: &Flow) -> Option<Why> {
+        let half_open = |(other, flow): &(&FlowKey, &Flow)| other.eni == key.eni && flow.is_half_open(other.protocol);
+        let bound = self.room.half_open as usize;
+        if flow.is_half_open(key.protocol) && self.flows.iter().filter(half_open).count() >= bound {
+            return Some(Why::HalfOpen);
+        }
+        let mut flows_by_eni: BTreeMap<&EniId, u32> = BTreeMap::new();
+        for other in self.flows.keys().filter(|other| other.peer.is_ipv4() == key.peer.is_ipv4()) {
+            *flows_by_eni.entry(&other.eni).or_default() += 1;
+        }
+        let own = flows_by_eni.get(&key.eni).copied().unwrap_or(0);
+        let borrowed = flows_by_eni.values().map(|flows| self.room.borrowed(*flows)).sum();
+        (!self.room.has_room(own, borrowed)).then_some(Why::TableFull)
     }
 
     fn is_error_of_known(&mut self, world: &World, eni: &Eni, segment: &Segment, now_s: u64) -> bool {
@@ -225,6 +246,12 @@ impl Flow {
         self.last_s = now_s;
         self.packets[usize::from(is_reply)] += 1;
         self.progress.advance(is_reply, segment.flags);
+    }
+
+    /// Whether somebody has begun to connect to the ENI, and has not shown yet to hear the answer.
+    fn is_half_open(&self, protocol: u8) -> bool {
+        let is_begun_here = self.first.direction == Direction::Egress;
+        protocol == 6 && !is_begun_here && !self.progress.established && !self.progress.is_closed()
     }
 
     fn has_expired(&self, protocol: u8, timeouts: &Timeouts, now_s: u64) -> bool {

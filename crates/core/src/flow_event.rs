@@ -17,7 +17,7 @@ use crate::{
 pub const FLOW_EVENTS_PER_MESSAGE_MAX: usize = 512;
 
 /// Every reason that an event may have, as counters name them.
-pub const REASON_NAMES: [&str; 18] = [
+pub const REASON_NAMES: [&str; 19] = [
     "bypass",
     "known-flow",
     "known-flow-error",
@@ -36,6 +36,7 @@ pub const REASON_NAMES: [&str; 18] = [
     "not-ip",
     "platform",
     "network-acl",
+    "half-open",
 ];
 
 /// Type and code of an ICMP message.

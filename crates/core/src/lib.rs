@@ -25,6 +25,7 @@ pub mod flow;
 pub mod flow_event;
 pub mod flow_log;
 pub mod flow_record;
+pub mod flow_room;
 pub mod ids;
 pub mod insights;
 pub mod limits;

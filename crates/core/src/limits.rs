@@ -19,6 +19,8 @@ pub const HOST_GROUPS_MAX: u32 = 65_536;
 pub const HOST_RULES_MAX: u32 = 262_144;
 /// Flows of each IP version that one host tracks at a time, over all ENIs.
 pub const HOST_FLOWS_MAX: u32 = 262_144;
+/// Half-open flows of one ENI, both IP versions together: a sixteenth of a flow table.
+pub const ENI_HALF_OPEN_MAX: u32 = 16_384;
 /// 64-bit words for all policies of one host: 128 MiB.
 pub const HOST_POLICY_WORDS: u32 = 16 * 1024 * 1024;
 /// Words that may be promised to policies. The rest is room to build new versions beside the old ones.

@@ -135,8 +135,10 @@ pub enum Why {
     Malformed,
     /// The ENI has no valid policy yet.
     NoPolicy,
-    /// The flow table is full.
+    /// The flow table has no room for another flow of the ENI: its share is used up, and so is the pool.
     TableFull,
+    /// The ENI has as many half-open flows as it may have.
+    HalfOpen,
 }
 
 /// What becomes of a packet at one end, and why.
@@ -174,7 +176,8 @@ impl fmt::Display for Why {
             Self::Fragment => f.write_str("fragment without its first part"),
             Self::Malformed => f.write_str("unreadable headers"),
             Self::NoPolicy => f.write_str("no policy applied"),
-            Self::TableFull => f.write_str("flow table full"),
+            Self::TableFull => f.write_str("no room for another flow"),
+            Self::HalfOpen => f.write_str("too many half-open flows"),
         }
     }
 }

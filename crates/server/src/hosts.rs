@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use sekimori_core::{
     feed::{BoundInterface, ClosedEni, Count, CounterReport, EniCount, RuleCount, ShadowCount},
+    flow_room::FlowUse,
     ids::{EniId, GroupId, HostId, RuleId},
     limits::{HOST_ENIS_MAX, HOST_RULES_MAX},
     rule::Direction,
@@ -51,6 +52,7 @@ struct Counters {
     enis: BTreeMap<(EniId, Direction, bool, String), u64>,
     flows: u64,
     flows_v6: u64,
+    flow_use: FlowUse,
     shadows: Vec<ShadowCount>,
 }
 
@@ -205,6 +207,7 @@ impl HostStatus {
             enis: enis.map(|(key, packets)| eni_count(key, *packets)).collect(),
             flows: self.counters.flows,
             flows_v6: self.counters.flows_v6,
+            flow_use: self.counters.flow_use,
             shadows: Vec::new(),
         }
     }
@@ -227,13 +230,19 @@ impl HostStatus {
     pub fn flows(&self) -> [u64; 2] {
         [self.counters.flows.saturating_sub(self.counters.flows_v6), self.counters.flows_v6]
     }
+
+    /// How they fill their room.
+    #[must_use]
+    pub fn flow_use(&self) -> FlowUse {
+        self.counters.flow_use
+    }
 }
 
 impl Counters {
     /// Takes in totals, the newest of each. When there are too many, those of what is gone are dropped.
     fn merge(&mut self, report: CounterReport, world: &World) {
-        let CounterReport { rules, enis, flows, flows_v6, shadows } = report;
-        (self.flows, self.flows_v6) = (flows, flows_v6);
+        let CounterReport { rules, enis, flows, flows_v6, flow_use, shadows } = report;
+        (self.flows, self.flows_v6, self.flow_use) = (flows, flows_v6, flow_use);
         self.shadows = shadows;
         self.rules.extend(rules.into_iter().map(|line| ((line.group, line.rule), line.count)));
         let eni = |line: EniCount| ((line.eni, line.direction, line.passed, line.reason), line.packets);
@@ -254,6 +263,7 @@ pub fn total(hosts: &[HostStatus]) -> CounterReport {
     for counters in hosts.iter().map(|status| &status.counters) {
         sum.flows = sum.flows.saturating_add(counters.flows);
         sum.flows_v6 = sum.flows_v6.saturating_add(counters.flows_v6);
+        sum.flow_use = sum.flow_use.with(&counters.flow_use);
         for (key, count) in &counters.rules {
             let total = sum.rules.entry(key.clone()).or_default();
             total.packets = total.packets.saturating_add(count.packets);

@@ -161,6 +161,9 @@ impl DataPlane {
         if self.maps.shadows.get(slot as usize) != self.wanted_shadow(Some(entry)) {
             return Ok(Some(difference(Part::Eni, &entry.id, "has another shadow")));
         }
+        if !self.has_its_room(slot) {
+            return Ok(Some(difference(Part::Eni, &entry.id, "has another share of the flow tables")));
+        }
         let Some(port) = self.attachments.port(&entry.id) else { return Ok(None) };
         let leads_to: Option<u32> = sys::lookup(self.maps.fd("ports")?, &port)?;
         Ok((leads_to != Some(slot)).then(|| difference(Part::Port, &entry.id, leads(leads_to))))
@@ -169,7 +172,9 @@ impl DataPlane {
     fn check_free(&self, slot: u32) -> Option<Difference> {
         let found = self.maps.enis.get(slot as usize);
         let shadow = self.maps.shadows.get(slot as usize);
-        let is_free = found.flags == 0 && found.policy == 0 && found.next == 0 && shadow == abi::Shadow::default();
+        let is_closed = found.flags == 0 && found.policy == 0 && found.next == 0;
+        let room = self.maps.budgets.get(slot as usize).room;
+        let is_free = is_closed && shadow == abi::Shadow::default() && room == 0;
         (!is_free).then(|| difference(Part::Eni, format!("number {slot}"), "is in use and stands for nothing"))
     }
 
@@ -208,7 +213,8 @@ impl DataPlane {
         let last = self.placed.keys().map(|id| id.0).max().unwrap_or(0);
         let is_right = self.maps.enis.get(NOBODY) == Eni::default()
             && self.maps.members.get(EMPTY_MEMBER as usize) == NO_MEMBER
-            && self.maps.epochs.get(NOBODY) >= last;
+            && self.maps.epochs.get(NOBODY) >= last
+            && self.has_its_room(NOBODY as u32);
         (!is_right).then(|| difference(Part::Eni, "of nobody", "is not empty"))
     }
 

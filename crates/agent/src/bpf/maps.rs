@@ -26,8 +26,9 @@ use super::{links, sys::Shared};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 23] = [
+const PINNED: [&str; 24] = [
     "enis",
+    "budgets",
     "members",
     "policies",
     "epochs",
@@ -65,6 +66,8 @@ pub fn object() -> &'static [u8] {
 pub struct Maps {
     /// Interfaces.
     pub enis: Shared<abi::Eni>,
+    /// The flows of interfaces, and their room for them.
+    pub budgets: Shared<abi::Budget>,
     /// Who has an address.
     pub members: Shared<abi::Member>,
     /// The policy store.
@@ -232,6 +235,7 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
     let members = abi::MEMBER_SLOTS as usize;
     Ok(Maps {
         enis: Shared::map(fd("enis")?, abi::ENI_SLOTS as usize)?,
+        budgets: Shared::map(fd("budgets")?, abi::ENI_SLOTS as usize)?,
         members: Shared::map(fd("members")?, members)?,
         words: Shared::map_dense(fd("policies")?, HOST_POLICY_WORDS as usize)?,
         epochs: Shared::map(fd("epochs")?, abi::VPC_SLOTS as usize)?,

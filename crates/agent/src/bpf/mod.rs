@@ -13,6 +13,7 @@ pub mod store;
 pub mod sys;
 
 mod adopt;
+mod budget;
 mod check;
 mod elsewhere;
 mod flows;
@@ -37,7 +38,7 @@ use sekimori_compile::{
     abi,
     tables::{Adopted, Delta, PolicyId, Tables},
 };
-use sekimori_core::{binding::Side, feed::ClosedEni, ids::EniId};
+use sekimori_core::{binding::Side, feed::ClosedEni, ids::EniId, limits::HOST_FLOWS_MAX};
 
 pub use attach::{AttachMode, detach_filters};
 pub use check::Object;
@@ -45,6 +46,7 @@ pub use elsewhere::At;
 pub use write::{HashWrites, KernelHashes};
 
 use attach::Attachments;
+use budget::Drift;
 use maps::Maps;
 use members::Members;
 use read::Sweeper;
@@ -78,7 +80,7 @@ impl Collection {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn run(&self) -> io::Result<()> {
+    pub fn run(&mut self) -> io::Result<()> {
         self.sweeper.sweep()?;
         sys::wait_for_running_programs()?;
         if self.rules.is_empty() {
@@ -102,6 +104,9 @@ pub struct DataPlane {
     /// ENIs whose interfaces are not local compute's.
     bound: BTreeSet<EniId>,
     cooling: Cooling,
+    drift: Drift,
+    /// Flows of each IP version that the tables are shared out for.
+    flows_max: u32,
     dirty: bool,
     has_straight_path: bool,
     cpus: usize,
@@ -130,7 +135,7 @@ impl DataPlane {
             attachments.set_pair(eni, entry.flags & abi::ENI_STRAIGHT != 0);
         }
         attachments.renew_links()?;
-        let plane = Self {
+        let mut plane = Self {
             bpffs,
             maps,
             hashes,
@@ -141,10 +146,13 @@ impl DataPlane {
             slots: kernel.slots,
             bound: BTreeSet::new(),
             cooling: Cooling::default(),
+            drift: Drift::default(),
+            flows_max: HOST_FLOWS_MAX,
             dirty: false,
             has_straight_path: true,
             cpus,
         };
+        plane.share_out();
         Ok((plane, kernel.adopted))
     }
 
@@ -300,7 +308,8 @@ impl DataPlane {
         if !self.dirty {
             tables.mark();
         }
-        let (sweeper, shadows) = (Sweeper::new(&self.maps)?, ShadowTables::new(&self.maps, self.cpus)?);
+        let sweeper = Sweeper::new(&self.maps, std::mem::take(&mut self.drift))?;
+        let shadows = ShadowTables::new(&self.maps, self.cpus)?;
         Ok(Collection { cooling, sweeper, shadows, rules: tables.marked_rules() })
     }
 
@@ -309,6 +318,7 @@ impl DataPlane {
         for at in collection.cooling.policies {
             self.space.give_back(at);
         }
+        self.drift = collection.sweeper.drift;
         self.members.thaw(collection.cooling.members.into_iter());
         tables.thaw();
     }

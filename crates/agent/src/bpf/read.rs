@@ -17,6 +17,7 @@ use sekimori_core::{
 
 use super::{
     DataPlane,
+    budget::{Budgets, Drift},
     clock::{Moment, coarse_now_ns},
     flows::FlowTables,
     maps::Maps,
@@ -37,7 +38,7 @@ pub struct LiveFlow {
 pub struct Reader {
     rule_counters: OwnedFd,
     reason_counters: OwnedFd,
-    flows: FlowTables,
+    budgets: Budgets,
     cpus: usize,
     rules: Vec<(RuleKey, u32)>,
     enis: Vec<(EniId, u32)>,
@@ -66,13 +67,9 @@ impl Reader {
                 enis.push(EniCount { eni: eni.clone(), direction, passed, reason, packets });
             }
         }
-        let (mut flows, mut flows_v6) = (0, 0);
-        self.flows.for_each(|key, _| {
-            flows += 1;
-            flows_v6 += u64::from(key.narrow().is_none());
-        })?;
+        let ([flows_v4, flows_v6], flow_use) = self.budgets.used();
         let shadows = self.shadows.read(&self.shadowed, &self.rules, Moment::now()?)?;
-        Ok(CounterReport { rules, enis, flows, flows_v6, shadows })
+        Ok(CounterReport { rules, enis, flows: flows_v4 + flows_v6, flows_v6, flow_use, shadows })
     }
 }
 
@@ -107,7 +104,7 @@ impl DataPlane {
         Ok(Reader {
             rule_counters: own("rule_counters")?,
             reason_counters: own("reason_counters")?,
-            flows: FlowTables::new(&self.maps)?,
+            budgets: Budgets::new(&self.maps)?,
             cpus: self.cpus,
             rules: tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect(),
             enis: tables.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect(),
@@ -156,7 +153,8 @@ impl DataPlane {
     /// # Errors
     /// The kernel's.
     pub fn end_flow(&self, key: &FlowKey) -> io::Result<()> {
-        FlowTables::new(&self.maps)?.delete(key)
+        let (tables, budgets) = (FlowTables::new(&self.maps)?, Budgets::new(&self.maps)?);
+        tables.end(&budgets, key)
     }
 
     /// One flow.
@@ -172,26 +170,27 @@ impl DataPlane {
 /// this gives their room back.
 pub(super) struct Sweeper {
     flows: FlowTables,
+    budgets: Budgets,
     enis: Shared<abi::Eni>,
+    pub(super) drift: Drift,
 }
 
 impl Sweeper {
-    pub(super) fn new(maps: &Maps) -> io::Result<Self> {
+    pub(super) fn new(maps: &Maps, drift: Drift) -> io::Result<Self> {
         let enis = Shared::map(maps.fd("enis")?, abi::ENI_SLOTS as usize)?;
-        Ok(Self { flows: FlowTables::new(maps)?, enis })
+        Ok(Self { flows: FlowTables::new(maps)?, budgets: Budgets::new(maps)?, enis, drift })
     }
 
-    pub(super) fn sweep(&self) -> io::Result<()> {
+    pub(super) fn sweep(&mut self) -> io::Result<()> {
         let now_ns = coarse_now_ns()?;
-        let mut ended = Vec::new();
-        self.flows.for_each(|key, flow| {
+        let counted = self.budgets.all();
+        let left = self.flows.end_where(&self.budgets, |key, flow| {
             let eni = self.enis.get((key.eni as usize).min(self.enis.len() - 1));
             let idle_ns = now_ns.saturating_sub(flow.seen_ns);
-            if eni.flags & abi::ENI_VALID == 0 || idle_ns >= u64::from(timeout_s(&eni, key, flow)) * 1_000_000_000 {
-                ended.push(*key);
-            }
+            eni.flags & abi::ENI_VALID == 0 || idle_ns >= u64::from(timeout_s(&eni, key, flow)) * 1_000_000_000
         })?;
-        ended.iter().try_for_each(|key| self.flows.delete(key))
+        self.budgets.correct(&counted, &left, &mut self.drift);
+        Ok(())
     }
 }
 
@@ -202,11 +201,9 @@ fn shadowed(tables: &Tables) -> Vec<(EniId, u32, u64)> {
 
 /// How long a flow may idle; the program's `timeout_of`.
 fn timeout_s(eni: &abi::Eni, key: &FlowKey, flow: &abi::Flow) -> u32 {
-    let fins = abi::FLOW_FIN_FIRST | abi::FLOW_FIN_REPLY;
-    let is_closed = flow.progress & (abi::FLOW_RST | abi::FLOW_CUT) != 0 || flow.progress & fins == fins;
     let short = u32::from;
     match key.protocol {
-        6 if is_closed => short(eni.tcp_closed_s),
+        6 if flow.is_closed() => short(eni.tcp_closed_s),
         6 if flow.progress & abi::FLOW_ESTABLISHED != 0 => eni.tcp_established_s,
         6 => short(eni.tcp_opening_s),
         17 if flow.packets.iter().all(|count| *count >= 2) => short(eni.udp_stream_s),

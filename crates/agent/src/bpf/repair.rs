@@ -84,6 +84,7 @@ impl DataPlane {
         self.maps.members.set(EMPTY_MEMBER as usize, NO_MEMBER);
         let last = self.placed.keys().map(|id| id.0).max().unwrap_or(0);
         self.maps.epochs.store_u32(NOBODY, 0, self.maps.epochs.get(NOBODY).max(last));
+        self.share_out();
     }
 
     /// Gives an address a member of its own that says what is found now: what it leads to may be another's place, and its own

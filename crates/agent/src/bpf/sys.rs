@@ -15,7 +15,7 @@ use std::{
     },
     path::Path,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering},
 };
 
 use sekimori_compile::{abi, event::EventShare};
@@ -28,6 +28,7 @@ const OBJ_GET: i32 = 7;
 const PROG_TEST_RUN: i32 = 10;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
 const MAP_LOOKUP_BATCH: i32 = 24;
+const MAP_DELETE_BATCH: i32 = 27;
 const LINK_CREATE: i32 = 28;
 const LINK_UPDATE: i32 = 29;
 const LINK_DETACH: i32 = 34;
@@ -62,6 +63,8 @@ unsafe impl Plain for abi::FlowKey {}
 unsafe impl Plain for abi::FlowKey4 {}
 // SAFETY: as above.
 unsafe impl Plain for abi::Flow {}
+// SAFETY: as above.
+unsafe impl Plain for abi::Budget {}
 // SAFETY: as above.
 unsafe impl Plain for abi::Counter {}
 // SAFETY: as above.
@@ -159,7 +162,7 @@ pub fn update_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V, cpus:
     bpf(MAP_UPDATE, &mut element(map, address(&index), values.as_ptr() as u64, 0)).map(drop)
 }
 
-/// Elements read by one system call.
+/// Elements read, or taken out, by one system call.
 const BATCH: usize = 4_096;
 
 /// Calls `each` for every element of a hash. An element that comes or goes meanwhile may be seen or not.
@@ -169,6 +172,20 @@ const BATCH: usize = 4_096;
 pub fn for_each<K: Plain + Default, V: Plain + Default>(
     map: BorrowedFd<'_>,
     mut each: impl FnMut(&K, &V),
+) -> io::Result<()> {
+    for_each_run(map, |keys: &[K], values: &[V]| {
+        keys.iter().zip(values).for_each(|(key, value)| each(key, value));
+        Ok(())
+    })
+}
+
+/// The same for what is read at a time; `each` may take elements out.
+///
+/// # Errors
+/// The kernel's, or those of `each`.
+pub fn for_each_run<K: Plain + Default, V: Plain + Default>(
+    map: BorrowedFd<'_>,
+    mut each: impl FnMut(&[K], &[V]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut keys = vec![K::default(); BATCH];
     let mut values = vec![V::default(); BATCH];
@@ -188,12 +205,37 @@ pub fn for_each<K: Plain + Default, V: Plain + Default>(
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => return Err(error),
         };
-        keys.iter().zip(&values).take(count).for_each(|(key, value)| each(key, value));
+        each(keys.get(..count).unwrap_or_default(), values.get(..count).unwrap_or_default())?;
         if is_last {
             return Ok(());
         }
         (position, is_first) = (next, false);
     }
+}
+
+/// Takes elements out of a hash, with one system call for thousands. Calls `taken` with the place in `keys` of each that was there.
+///
+/// # Errors
+/// The kernel's.
+pub fn delete_run<K: Plain>(map: BorrowedFd<'_>, keys: &[K], mut taken: impl FnMut(usize)) -> io::Result<()> {
+    let mut from = 0;
+    while let Some(rest) = keys.get(from..).filter(|rest| !rest.is_empty()) {
+        let wanted = rest.len().min(BATCH);
+        let mut attr = Attr::default();
+        attr.words[2] = rest.as_ptr() as u64;
+        attr.words[4] = wanted as u64 | (u64::from(map.as_raw_fd().unsigned_abs()) << 32);
+        let result = bpf(MAP_DELETE_BATCH, &mut attr);
+        let count = ((attr.words[4] & 0xffff_ffff) as usize).min(wanted);
+        let is_missing = match result {
+            Ok(_) => false,
+            // The kernel stops at a key that is not there; the next call goes on behind it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        (from..from + count).for_each(&mut taken);
+        from += count + usize::from(is_missing);
+    }
+    Ok(())
 }
 
 /// Attaches a program to an interface of the calling thread's network namespace, behind what is there.
@@ -481,6 +523,14 @@ impl<T: Plain> Shared<T> {
         unsafe { AtomicU64::from_ptr(at.cast()) }.store(value, Ordering::SeqCst);
     }
 
+    /// Adds to four bytes of an element at once, whoever else does; returns what was there.
+    pub fn add_i32(&self, index: usize, offset: usize, more: i32) -> i32 {
+        let at = self.at(index, offset, 4);
+        assert_eq!(offset % 4, 0, "only aligned stores are seen whole");
+        // SAFETY: in bounds and aligned.
+        unsafe { AtomicI32::from_ptr(at.cast()) }.fetch_add(more, Ordering::SeqCst)
+    }
+
     /// Stores four bytes of an element at once.
     pub fn store_u32(&mut self, index: usize, offset: usize, value: u32) {
         let at = self.at(index, offset, 4);
@@ -533,6 +583,7 @@ mod tests {
         assert_eq!(size_of::<abi::FlowKey>(), 4 + 32 + 4 + 4);
         assert_eq!(size_of::<abi::FlowKey4>(), 4 + 8 + 4 + 4);
         assert_eq!(size_of::<abi::Flow>(), 16 + 4 + 4 + 32);
+        assert_eq!(size_of::<abi::Budget>(), 4 * 4);
         assert_eq!(size_of::<abi::Counter>(), 16);
         assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);
         assert_eq!(size_of::<EventShare>(), 4 + 2 * 2 + 4 * 8);

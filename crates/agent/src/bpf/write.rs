@@ -151,14 +151,22 @@ impl DataPlane {
 
     fn move_all(&mut self, delta: &Delta, moving: Vec<Moving>, closed: &mut Vec<ClosedEni>) -> io::Result<()> {
         self.set_moving(true);
+        let room = self.flow_room();
+        let moved = self.move_enis(delta, closed);
+        self.share_out_to(&delta.enis, room);
+        moved?;
+        self.move_members(moving)?;
+        self.set_moving(false);
+        Ok(())
+    }
+
+    fn move_enis(&mut self, delta: &Delta, closed: &mut Vec<ClosedEni>) -> io::Result<()> {
         for (slot, entry) in &delta.enis {
             match entry {
                 Some(entry) => closed.extend(self.move_eni(*slot, entry)?),
                 None => self.slots.retain(|_, held| held != slot),
             }
         }
-        self.move_members(moving)?;
-        self.set_moving(false);
         Ok(())
     }
 

@@ -296,7 +296,7 @@ impl Agent {
             return;
         }
         match self.enforcer.begin_collection() {
-            Ok(collection) => {
+            Ok(mut collection) => {
                 let work = move || {
                     let result = collection.run();
                     (collection, result)

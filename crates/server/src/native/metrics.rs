@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use sekimori_core::limits::HOST_FLOWS_MAX;
+use sekimori_core::limits::{ENI_HALF_OPEN_MAX, HOST_FLOWS_MAX};
 
 use super::{ApiError, status};
 use crate::{
@@ -142,5 +142,17 @@ impl Scrape {
         self.gauge("conntrack_flows", "Live flows of a host", used);
         let room = families.map(|family| (vec![("family", family.to_owned())], u64::from(HOST_FLOWS_MAX)));
         self.gauge("conntrack_flows_max", "Flows that a host holds", room);
+        let borrowed = hosts.iter().flat_map(|host| {
+            let borrowed = families.iter().zip(host.flow_use().borrowed);
+            borrowed.map(|(family, flows)| ([of(host), vec![("family", (*family).to_owned())]].concat(), flows))
+        });
+        self.gauge("conntrack_borrowed", "Live flows beyond the shares of their interfaces", borrowed);
+        let pool = hosts.iter().map(|host| (of(host), host.flow_use().pool));
+        self.gauge("conntrack_borrowed_max", "Flows of a family that there may be beyond shares", pool);
+        let half_open = hosts.iter().map(|host| (of(host), host.flow_use().half_open));
+        self.gauge("conntrack_half_open", "Half-open flows of the interface that has most", half_open);
+        let most = Gauge::<i64>::default();
+        most.set(i64::from(ENI_HALF_OPEN_MAX));
+        self.registry.register("conntrack_half_open_max", "Half-open flows that an interface may have", most);
     }
 }

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use sekimori_core::{
     apply::State as WorldState,
     limits::{
-        HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_FLOWS_MAX, HOST_GROUPS_MAX, HOST_POLICY_WORDS_PROMISED,
-        HOST_RULES_MAX, HOST_VPCS_MAX,
+        ENI_HALF_OPEN_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_FLOWS_MAX, HOST_GROUPS_MAX,
+        HOST_POLICY_WORDS_PROMISED, HOST_RULES_MAX, HOST_VPCS_MAX,
     },
     world::{Revision, World},
 };
@@ -104,6 +104,7 @@ pub(super) fn counts(world: &World) -> Counts {
 }
 
 pub(super) fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Capacity> {
+    let half_open = hosts.iter().map(|host| host.flow_use().half_open);
     let flows = |version: usize| hosts.iter().map(|host| host.flows()[version]).max().unwrap_or_default();
     let rows = [
         ("interfaces", counts.enis, HOST_ENIS_MAX),
@@ -114,13 +115,23 @@ pub(super) fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus])
         ("policy words", state.ledger().words(), HOST_POLICY_WORDS_PROMISED),
         ("flows of IPv4", flows(0), HOST_FLOWS_MAX),
         ("flows of IPv6", flows(1), HOST_FLOWS_MAX),
+        ("half-open flows of an interface", half_open.max().unwrap_or_default(), ENI_HALF_OPEN_MAX),
     ];
     let row = |(resource, used, limit): (&str, u64, u32)| Capacity {
         resource: resource.to_owned(),
         used,
         limit: u64::from(limit),
     };
-    rows.map(row).into()
+    rows.into_iter().chain(beyond_shares(hosts)).map(row).collect()
+}
+
+/// What interfaces hold beyond their shares of the flow tables, at the host with the fullest pool.
+fn beyond_shares(hosts: &[HostStatus]) -> impl Iterator<Item = (&'static str, u64, u32)> {
+    let used = hosts.iter().map(HostStatus::flow_use).filter(|used| used.pool > 0);
+    let fullest = used.max_by_key(|used| used.borrowed.iter().max().copied());
+    let rows = ["flows of IPv4 beyond shares", "flows of IPv6 beyond shares"].into_iter();
+    rows.zip(fullest.into_iter().flat_map(|used| used.borrowed.map(|borrowed| (borrowed, used.pool))))
+        .map(|(resource, (borrowed, pool))| (resource, borrowed, u32::try_from(pool).unwrap_or(u32::MAX)))
 }
 
 /// `GET /v1/counters`.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use sekimori_core::{
     feed::{EniCount, ReadBack},
     flow_event::{EventLosses, FlowReport},
+    flow_room::FlowUse,
     rule::Direction,
     time::Timestamp,
 };
@@ -27,7 +28,8 @@ async fn scrape() -> String {
         packets,
     };
     let enis = vec![eni("rule", true, 3), eni("rule", true, 4), eni("default", false, 9)];
-    let report = CounterReport { enis, flows: 5, flows_v6: 2, ..CounterReport::default() };
+    let flow_use = FlowUse { borrowed: [0, 1], pool: 131_072, half_open: 4 };
+    let report = CounterReport { enis, flows: 5, flows_v6: 2, flow_use, ..CounterReport::default() };
     lab.bench.hosts.count(&host, session, report, &World::default());
     let differed = ReadBack { checked: 70, found: 2, ..ReadBack::default() };
     lab.bench.hosts.verifier.note(&host, differed, Timestamp(1));
@@ -54,6 +56,10 @@ async fn a_scrape_tells_what_hosts_and_clients_do() {
         r#"sekimori_conntrack_flows{host="rack-1",family="ipv4"} 3"#,
         r#"sekimori_conntrack_flows{host="rack-1",family="ipv6"} 2"#,
         r#"sekimori_conntrack_flows_max{family="ipv6"} 262144"#,
+        r#"sekimori_conntrack_borrowed{host="rack-1",family="ipv6"} 1"#,
+        r#"sekimori_conntrack_borrowed_max{host="rack-1"} 131072"#,
+        r#"sekimori_conntrack_half_open{host="rack-1"} 4"#,
+        r#"sekimori_conntrack_half_open_max 16384"#,
         r#"sekimori_capacity_limit{resource="interfaces"} 8192"#,
         r#"sekimori_read_back_entries_total{host="rack-1"} 70"#,
         r#"sekimori_read_back_differences_total{host="rack-1"} 2"#,
