@@ -262,7 +262,7 @@ static __always_inline void fragment_key_of(struct scratch *work)
 	key->id = packet->fragment_id;
 	__builtin_memcpy(key->local, &packet->tuple.local, 16);
 	__builtin_memcpy(key->peer, &packet->tuple.peer, 16);
-	key->protocol = packet->tuple.protocol;
+	key->protocol = packet->fragment_header ? packet->fragment_protocol : packet->tuple.protocol;
 	key->direction = packet->tuple.direction;
 }
 

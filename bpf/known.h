@@ -32,11 +32,13 @@ static __always_inline int same_mac(const __u8 *one, const __u8 *other)
 	return !different;
 }
 
-/* The header of TCP or UDP, if it lies where it can be read at once. */
-static __always_inline union transport *plain_transport(void *at, void *end, struct glance *glance)
+/* The header of TCP or UDP, if it is within the bytes of a packet, and lies where it can be read at once. */
+static __always_inline union transport *plain_transport(void *at, void *end, __u32 bytes, struct glance *glance)
 {
 	union transport *head = at;
 
+	if (bytes < (glance->protocol == PROTO_TCP ? TCP_BYTES : TRANSPORT_BYTES))
+		return 0;
 	if (glance->protocol == PROTO_TCP) {
 		if (at + sizeof(head->tcp) > end || head->tcp.offset < 0x50)
 			return 0;
@@ -57,7 +59,7 @@ static __always_inline void find_v4(void *at, void *end, __u32 length, __u32 slo
 	    bpf_ntohs(ip->tot_len) < sizeof(*ip) || bpf_ntohs(ip->tot_len) + ETH_HLEN > length)
 		return;
 	glance->protocol = key.protocol = ip->protocol;
-	head = plain_transport(ip + 1, end, glance);
+	head = plain_transport(ip + 1, end, bpf_ntohs(ip->tot_len) - sizeof(*ip), glance);
 	if (!head)
 		return;
 	key.local = direction == INGRESS ? ip->daddr : ip->saddr;
@@ -68,18 +70,18 @@ static __always_inline void find_v4(void *at, void *end, __u32 length, __u32 slo
 	glance->standing = glance->flow ? STANDING_OPEN : STANDING_NEW;
 }
 
-static __always_inline void find_v6(void *at, void *end, __u32 slot, __u8 direction, struct glance *glance)
+static __always_inline void find_v6(void *at, void *end, __u32 length, __u32 slot, __u8 direction, struct glance *glance)
 {
 	struct flow_key key = { .eni = slot };
 	struct ipv6hdr *ip = at;
 	union transport *head;
 
-	if (at + sizeof(*ip) > end || ip->version != 6)
+	if (at + sizeof(*ip) > end || ip->version != 6 || bpf_ntohs(ip->payload_len) + ETH_HLEN + sizeof(*ip) > length)
 		return;
 	if (is_mapped_v4((union ip *)&ip->saddr) || is_mapped_v4((union ip *)&ip->daddr))
 		return;
 	glance->protocol = key.protocol = ip->nexthdr;
-	head = plain_transport(ip + 1, end, glance);
+	head = plain_transport(ip + 1, end, bpf_ntohs(ip->payload_len), glance);
 	if (!head)
 		return;
 	__builtin_memcpy(key.local, direction == INGRESS ? &ip->daddr : &ip->saddr, 16);
@@ -106,7 +108,7 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		find_v4(eth + 1, end, skb->len, slot, direction, &glance);
 	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		find_v6(eth + 1, end, slot, direction, &glance);
+		find_v6(eth + 1, end, skb->len, slot, direction, &glance);
 	if (!glance.flow || (glance.flow->progress & FLOW_CUT) || begins_connection(glance.tcp_flags))
 		return glance.standing;
 	now = bpf_ktime_get_coarse_ns();

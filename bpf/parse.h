@@ -49,12 +49,15 @@ struct packet {
 	struct tuple tuple;
 	__u32 l3;
 	__u32 l4;
+	__u32 end; /* of what the IP header says is in it */
 	__u32 fragment_id;
 	__u16 icmp_id;
 	__u8 tcp_flags;
 	__u8 hop_limit;
 	__u8 fragment_first;
 	__u8 fragment_later;
+	__u8 fragment_header; /* IPv6 */
+	__u8 fragment_protocol;
 };
 
 /* The headers of the transport, as far as they are looked at. */
@@ -79,6 +82,16 @@ union transport {
 		__be16 sequence;
 	} icmp;
 };
+
+/* What is looked at of them. */
+#define TCP_BYTES 14
+#define TRANSPORT_BYTES 8
+
+/* Bytes of a packet. What a frame has behind it is nobody's, and no header is read from there. */
+static __always_inline long load(struct __sk_buff *skb, const struct packet *packet, __u32 at, void *to, __u32 size)
+{
+	return at + size > packet->end ? -1 : bpf_skb_load_bytes(skb, at, to, size);
+}
 
 static __always_inline void map_v4(union ip *to, __be32 address)
 {
@@ -148,8 +161,12 @@ static __always_inline int parse_v4(struct packet *packet, void *at, void *end, 
 	offset = bpf_ntohs(ip->frag_off);
 	packet->fragment_later = (offset & 0x1fff) != 0;
 	packet->fragment_first = !packet->fragment_later && (offset & 0x2000);
+	/* It would write over the flags of a TCP header (RFC 1858). */
+	if (ip->protocol == PROTO_TCP && (offset & 0x1fff) == 1)
+		return -1;
 	packet->fragment_id = ip->id;
 	packet->l4 = packet->l3 + ip->ihl * 4;
+	packet->end = packet->l3 + bpf_ntohs(ip->tot_len);
 	packet->hop_limit = ip->ttl;
 	return 0;
 }
@@ -162,13 +179,18 @@ static __always_inline int skip_extension(struct __sk_buff *skb, struct packet *
 	if (protocol != PROTO_HOPOPTS && protocol != PROTO_ROUTING && protocol != PROTO_DSTOPTS &&
 	    protocol != PROTO_FRAGMENT && protocol != PROTO_AH)
 		return -1;
-	if (bpf_skb_load_bytes(skb, packet->l4, head, sizeof(head)) < 0)
+	if (load(skb, packet, packet->l4, head, sizeof(head)) < 0)
 		return -2;
 	if (protocol == PROTO_ROUTING && head[2] == 0)
 		return -2; /* type 0 names further destinations (RFC 5095) */
 	if (protocol == PROTO_FRAGMENT) {
 		__u16 offset = (__u16)head[2] << 8 | head[3];
 
+		/* A fragment of a fragment is nobody's work, and one that would write over TCP flags neither (RFC 1858). */
+		if (packet->fragment_header || (head[0] == PROTO_TCP && offset >> 3 == 1))
+			return -2;
+		packet->fragment_header = 1;
+		packet->fragment_protocol = head[0];
 		packet->fragment_later = (offset & 0xfff8) != 0;
 		packet->fragment_first = !packet->fragment_later && (offset & 1);
 		packet->fragment_id = (__u32)head[4] << 24 | (__u32)head[5] << 16 | (__u32)head[6] << 8 | head[7];
@@ -198,6 +220,10 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *packet
 	tuple->v6 = 1;
 	packet->hop_limit = ip->hop_limit;
 	packet->l4 = packet->l3 + sizeof(*ip);
+	/* What is to be segmented may be longer than a length can say, and has none then. */
+	packet->end = ip->payload_len || !skb->gso_size ? packet->l4 + bpf_ntohs(ip->payload_len) : skb->len;
+	if (packet->end > skb->len)
+		return -1;
 	next = ip->nexthdr;
 	for (int i = 0; i <= EXTENSIONS_MAX; i++) {
 		int after;
@@ -223,11 +249,11 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 
 	__builtin_memset(&head, 0, sizeof(head));
 	if (tuple->protocol == PROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, packet->l4, &head, 14) < 0 || head.tcp.offset < 0x50)
+		if (load(skb, packet, packet->l4, &head, TCP_BYTES) < 0 || head.tcp.offset < 0x50)
 			return -1;
 		packet->tcp_flags = head.tcp.flags;
 	} else if (tuple->protocol == PROTO_UDP || is_icmp(tuple)) {
-		if (bpf_skb_load_bytes(skb, packet->l4, &head, 8) < 0)
+		if (load(skb, packet, packet->l4, &head, TRANSPORT_BYTES) < 0)
 			return -1;
 	} else {
 		return 0;
@@ -289,10 +315,11 @@ static __always_inline void first_of_flow(const struct flow_key *key, __u8 flags
 
 /*
  * The tuple of the packet that an ICMP error quotes, turned so that it names the same flow. An error to
- * the ENI is about a packet that the ENI sent, and the other way round.
+ * the ENI is about a packet that the ENI sent, and the other way round. Of a packet in fragments only the first tells its flow.
+ * A function of its own: it is seldom called, and the stack of its caller is full.
  */
-static __always_inline int parse_quoted(struct __sk_buff *skb, const struct packet *packet, struct tuple *tuple,
-					__u16 *icmp_id)
+static __noinline int parse_quoted(struct __sk_buff *skb, const struct packet *packet, struct tuple *tuple,
+				   __u16 *icmp_id)
 {
 	__u32 at = packet->l4 + 8;
 	union ip source, destination;
@@ -305,16 +332,22 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct pack
 	if (tuple->v6) {
 		struct ipv6hdr ip;
 
-		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0)
+		if (load(skb, packet, at, &ip, sizeof(ip)) < 0)
 			return -1;
 		__builtin_memcpy(&source, &ip.saddr, 16);
 		__builtin_memcpy(&destination, &ip.daddr, 16);
 		tuple->protocol = ip.nexthdr;
 		at += sizeof(ip);
+		if (tuple->protocol == PROTO_FRAGMENT) {
+			if (load(skb, packet, at, &head, TRANSPORT_BYTES) < 0 || (head.udp.destination & bpf_htons(0xfff8)))
+				return -1;
+			tuple->protocol = head.icmp.type;
+			at += 8;
+		}
 	} else {
 		struct iphdr ip;
 
-		if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0 || ip.ihl < 5)
+		if (load(skb, packet, at, &ip, sizeof(ip)) < 0 || ip.ihl < 5 || (ip.frag_off & bpf_htons(0x1fff)))
 			return -1;
 		map_v4(&source, ip.saddr);
 		map_v4(&destination, ip.daddr);
@@ -325,7 +358,7 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct pack
 	__builtin_memset(&head, 0, sizeof(head));
 	if (tuple->protocol != PROTO_TCP && tuple->protocol != PROTO_UDP && !is_icmp(tuple))
 		return 0;
-	if (bpf_skb_load_bytes(skb, at, &head, 8) < 0)
+	if (load(skb, packet, at, &head, TRANSPORT_BYTES) < 0)
 		return -1;
 	if (is_icmp(tuple)) {
 		*icmp_id = bpf_ntohs(head.icmp.id);

@@ -5,6 +5,7 @@
 //! removes, also when its test fails. It never touches a name that it has not made.
 
 pub mod api;
+pub mod crafted;
 pub mod echo;
 pub mod events;
 pub mod fixture;

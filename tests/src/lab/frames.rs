@@ -53,8 +53,13 @@ pub fn frame(kind: Frame, mac: [u8; 6], ends: (SocketAddr, SocketAddr)) -> Vec<u
         Frame::Fragment(number) => later_fragment(ends, number),
         Frame::Unreachable(port) => unreachable(ends, port),
     };
-    let kind = if from.is_ipv4() { [0x08, 0x00] } else { [0x86, 0xdd] };
-    [ROUTER.as_slice(), &mac, &kind, &packet].concat()
+    [head(from.is_ipv4(), mac), packet].concat()
+}
+
+/// What comes before a packet to the router.
+pub(super) fn head(is_v4: bool, mac: [u8; 6]) -> Vec<u8> {
+    let kind = if is_v4 { [0x08, 0x00] } else { [0x86, 0xdd] };
+    [ROUTER.as_slice(), &mac, &kind].concat()
 }
 
 /// Whether a frame was made here.
@@ -100,7 +105,7 @@ pub fn echo_reply(is_v4: bool, bytes: &[u8]) -> Option<(u16, u16)> {
     if *message.first()? == reply { Some((number(4)?, number(6)?)) } else { None }
 }
 
-fn packet((from, to): (SocketAddr, SocketAddr), protocol: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn packet((from, to): (SocketAddr, SocketAddr), protocol: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = frame::ip(from.ip(), to.ip(), protocol, body);
     if from.is_ipv4() {
         set_header_checksum(&mut bytes);
@@ -108,7 +113,7 @@ fn packet((from, to): (SocketAddr, SocketAddr), protocol: u8, body: &[u8]) -> Ve
     bytes
 }
 
-fn set_header_checksum(packet: &mut [u8]) {
+pub(super) fn set_header_checksum(packet: &mut [u8]) {
     if let Some(header) = packet.get_mut(..20) {
         set_checksum(header, 10);
     }

@@ -16,7 +16,7 @@ use sekimori_compile::{
 };
 use sekimori_core::flow_room::{FlowRoom, FlowUse};
 
-use super::{DataPlane, check::NOBODY, maps::Maps, sys::Shared};
+use super::{DataPlane, check::NOBODY, flows::FlowTables, maps::Maps, sys::Shared};
 
 /// Flows of IPv4 and IPv6, and half-open ones, by ENI number.
 type Counts = Vec<[i32; 3]>;
@@ -87,6 +87,16 @@ impl Budgets {
     /// An empty tally.
     pub(super) fn tally(&self) -> Tally {
         Tally(vec![[0; 3]; self.array.len()])
+    }
+
+    /// Counts what is in the tables, if nothing has been counted yet: they may have been filled from those of an earlier layout.
+    pub(super) fn begin(&self, flows: &FlowTables) -> io::Result<()> {
+        if self.all().iter().any(|budget| counts(budget) != [0; 3]) {
+            return Ok(());
+        }
+        let found = flows.end_where(self, |_, _| false)?;
+        found.iter().for_each(|(eni, found)| self.give_back(eni, found.map(|count| -count)));
+        Ok(())
     }
 
     /// Corrects what a sweep found off that the one before had found off as well. `before` is what was counted when it began.

@@ -46,7 +46,8 @@ pub use elsewhere::At;
 pub use write::{HashWrites, KernelHashes};
 
 use attach::Attachments;
-use budget::Drift;
+use budget::{Budgets, Drift};
+use flows::FlowTables;
 use maps::Maps;
 use members::Members;
 use read::Sweeper;
@@ -153,6 +154,7 @@ impl DataPlane {
             cpus,
         };
         plane.share_out();
+        Budgets::new(&plane.maps)?.begin(&FlowTables::new(&plane.maps)?)?;
         Ok((plane, kernel.adopted))
     }
 
