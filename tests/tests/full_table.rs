@@ -191,3 +191,34 @@ fn half_open_flows_of_an_eni_are_bounded() {
     plane.forget_flows().expect("flows can be ended");
     assert_eq!([&victim, &other].map(|eni| budget(&plane, eni).half_open), [0, 0]);
 }
+
+/// A run of deletions skips what is not there, and says what was. Who deletes behind the agent's back is found out by two sweeps.
+#[test]
+fn what_another_has_deleted_is_counted_no_longer() {
+    if !is_root("the test of deletions") {
+        return;
+    }
+    let mut plane = TestPlane::new().expect("the data plane opens");
+    let [eni, _] = talkative(&mut plane);
+    plane.plane.set_flows_max(64);
+    let borrowed = plane.plane.flow_room().share as i32 / 2;
+    let begun = plane.plane.flow_room().share + borrowed.unsigned_abs();
+    for number in 0..begun {
+        let judged = plane.judge(&eni, &datagram(&eni, true, number)).expect("it runs");
+        assert_eq!(judged, Some((true, Reason::DefaultAllow)));
+    }
+    assert_eq!(plane.plane.maps().budgets.get(0).flows, [borrowed, 0]);
+    let slot = plane.tables.eni_slot(&eni.id).expect("it is on this host");
+    let key = |number| kernel_key(slot, &eni, &datagram(&eni, true, number)).and_then(|key| key.narrow());
+    let keys = [9_999, 0, 9_998, 9_997, 1, 2, 9_996].map(|number| key(number).expect("it is IPv4"));
+    let mut taken = Vec::new();
+    let table = plane.plane.maps().fd("flows4").expect("there is one");
+    sys::delete_run(table, &keys, |at| taken.push(at)).expect("they are deleted");
+    assert_eq!(taken, [1, 4, 5]);
+    assert_eq!(budget(&plane, &eni).flows, [count(begun), 0], "nobody has told");
+    plane.sweep().expect("it sweeps");
+    assert_eq!(budget(&plane, &eni).flows, [count(begun), 0], "one sweep alone proves nothing");
+    plane.sweep().expect("it sweeps");
+    assert_eq!(budget(&plane, &eni).flows, [count(begun - 3), 0]);
+    assert_eq!(plane.plane.maps().budgets.get(0).flows, [(borrowed - 3).max(0), 0]);
+}
