@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-#define ENI_SLOTS 8193
+#define ENI_SLOTS 16385
 #define VPC_SLOTS 1025
 #define GROUP_SLOTS 65537
 #define RULE_SLOTS 327681

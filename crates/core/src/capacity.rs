@@ -11,7 +11,7 @@ use imbl::OrdMap;
 use crate::{
     address::{Cidr, Family, number},
     change::Change,
-    ids::{EniId, GroupId, SubnetId},
+    ids::{EniId, GroupId, HostId, SubnetId},
     limits::{
         BYPASS_ENTRIES_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_GROUPS_MAX, HOST_POLICY_WORDS_PROMISED,
         HOST_RULES_MAX, HOST_VPCS_MAX, POLICY_RULES_MAX, POLICY_WORDS_MAX,
@@ -33,7 +33,8 @@ pub struct Ledger {
     words: u64,
     vpcs: u64,
     groups: u64,
-    enis: u64,
+    /// By the host that enforces them; what is on no host costs none.
+    enis_by_host: OrdMap<HostId, u64>,
     addresses: u64,
     rules: u64,
 }
@@ -47,6 +48,7 @@ impl Ledger {
             ledger.set_words(world, set);
         }
         ledger.count_entities(world);
+        world.enis().for_each(|eni| ledger.move_eni(None, world.home_of(eni)));
         ledger.rules = world.groups().map(|group| counted_rules(world, &group.id)).sum();
         ledger
     }
@@ -57,13 +59,19 @@ impl Ledger {
         self.words
     }
 
+    /// The ENIs of the host that has most of them.
+    #[must_use]
+    pub fn enis_of_fullest_host(&self) -> u64 {
+        self.enis_by_host.values().copied().max().unwrap_or(0)
+    }
+
     /// The ledger after some changes that led from one world to another.
     ///
     /// # Errors
     /// Refuses when a policy, or all of them together, would not fit the data plane.
     pub fn after(&self, before: &World, world: &World, changes: &[Change]) -> Result<Self, Refusal> {
         let mut after = self.clone();
-        after.recount(before, world, changes);
+        let hosts = after.recount(before, world, changes);
         let touched: BTreeSet<GroupSet> =
             changes.iter().flat_map(|change| touched_sets(before, world, change)).collect();
         for set in &touched {
@@ -75,7 +83,7 @@ impl Ledger {
             let rules = candidate(world, set).map_or(0, |world| most_rules(&world, set)).max(most_rules(world, set));
             within(Counted::PolicyRules, POLICY_RULES_MAX, rules)?;
         }
-        after.check_totals(self)?;
+        after.check_totals(self, &hosts)?;
         Ok(after)
     }
 
@@ -84,18 +92,23 @@ impl Ledger {
         before.words_by_set.get(set).copied().unwrap_or(0)
     }
 
-    fn check_totals(&self, before: &Self) -> Result<(), Refusal> {
+    fn check_totals(&self, before: &Self, hosts: &BTreeSet<HostId>) -> Result<(), Refusal> {
         let totals = [
             (Counted::HostPolicyWords, HOST_POLICY_WORDS_PROMISED, before.words, self.words),
             (Counted::HostVpcs, HOST_VPCS_MAX, before.vpcs, self.vpcs),
             (Counted::HostGroups, HOST_GROUPS_MAX, before.groups, self.groups),
-            (Counted::HostEnis, HOST_ENIS_MAX, before.enis, self.enis),
             (Counted::HostAddresses, HOST_ADDRESSES_MAX, before.addresses, self.addresses),
             (Counted::HostRules, HOST_RULES_MAX, before.rules, self.rules),
         ];
         for (counted, limit, old, new) in totals {
             if new > old {
                 within(counted, limit, new)?;
+            }
+        }
+        for host in hosts {
+            let of = |ledger: &Self| ledger.enis_by_host.get(host).copied().unwrap_or(0);
+            if of(self) > of(before) {
+                within(Counted::HostEnis, HOST_ENIS_MAX, of(self))?;
             }
         }
         Ok(())
@@ -123,21 +136,50 @@ impl Ledger {
         }
     }
 
-    fn recount(&mut self, before: &World, world: &World, changes: &[Change]) {
+    /// Counts what has changed; the hosts that have other ENIs than before.
+    fn recount(&mut self, before: &World, world: &World, changes: &[Change]) -> BTreeSet<HostId> {
         self.count_entities(world);
         let groups: BTreeSet<&GroupId> = changes.iter().filter_map(group_of_rule).collect();
         for group in groups {
             let rules = |world: &World| counted_rules(world, group);
             self.rules = self.rules + rules(world) - rules(before);
         }
+        let enis: BTreeSet<&EniId> = changes.iter().filter_map(eni_of).collect();
+        let mut hosts = BTreeSet::new();
+        for id in enis {
+            let [was, is] = [before, world].map(|world| world.eni(id).and_then(|eni| world.home_of(eni)));
+            self.move_eni(was, is);
+            hosts.extend(is.cloned());
+        }
+        hosts
+    }
+
+    fn move_eni(&mut self, from: Option<&HostId>, to: Option<&HostId>) {
+        if from == to {
+            return;
+        }
+        if let Some(count) = from.and_then(|host| self.enis_by_host.get_mut(host)) {
+            *count -= 1;
+        }
+        if let Some(host) = to {
+            *self.enis_by_host.entry(host.clone()).or_default() += 1;
+        }
     }
 
     fn count_entities(&mut self, world: &World) {
         self.vpcs = world.vpcs.len() as u64;
         self.groups = world.groups.len() as u64;
-        self.enis = world.eni_count() as u64;
         self.addresses = world.address_count() as u64;
     }
+}
+
+/// An instance stays where it is, and comes and goes with its ENIs.
+fn eni_of(change: &Change) -> Option<&EniId> {
+    if let Change::PutEni(eni) = change {
+        return Some(&eni.id);
+    }
+    let Change::DeleteEni(id) = change else { return None };
+    Some(id)
 }
 
 fn group_of_rule(change: &Change) -> Option<&GroupId> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::world::{Dialect, Flavor};
 
 /// ENIs that one host enforces.
-pub const HOST_ENIS_MAX: u32 = 8_192;
+pub const HOST_ENIS_MAX: u32 = 16_384;
 /// VPCs with an ENI on one host.
 pub const HOST_VPCS_MAX: u32 = 1_024;
 /// Private addresses that one host can tell the groups of: its own ENIs' and their possible peers'.
@@ -231,7 +231,7 @@ impl Limits {
         rules_per_group_family: u32::MAX,
         group_peer_rules: POLICY_RULES_MAX - 64,
         addresses_per_basic_group: HOST_ADDRESSES_MAX,
-        enis_per_group: HOST_ENIS_MAX,
+        enis_per_group: HOST_ADDRESSES_MAX,
         instances_per_call: 1_000,
         tags: 50,
         prefix_lists: HOST_LISTS_MAX,
@@ -241,7 +241,7 @@ impl Limits {
         enis_per_instance: INSTANCE_ENIS_MAX,
         ipv4_per_eni: ENI_ADDRESSES_MAX as u32,
         ipv6_per_eni: ENI_ADDRESSES_MAX as u32,
-        secondary_enis: HOST_ENIS_MAX,
+        secondary_enis: HOST_ADDRESSES_MAX,
         peerings_per_vpc: VPC_PEERINGS_MAX,
         pending_peerings: VPC_PEERINGS_MAX,
         network_acls_per_vpc: HOST_NETWORK_ACLS_PER_VPC_MAX,

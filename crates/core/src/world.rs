@@ -251,6 +251,13 @@ impl World {
         self.addresses_in(vpc).filter(|(address, eni)| eni.addresses.first() == Some(address)).map(|(_, eni)| eni)
     }
 
+    /// The private addresses of a VPC that ENIs have, in order, from one on.
+    pub fn addresses_from(&self, vpc: &VpcId, first: IpAddr) -> impl Iterator<Item = IpAddr> + use<'_> {
+        let of = vpc.clone();
+        let known = self.index.enis_by_address.range((vpc.clone(), first)..);
+        known.map(|(key, _)| key).take_while(move |(vpc, _)| *vpc == of).map(|(_, address)| *address)
+    }
+
     fn addresses_in(&self, vpc: &VpcId) -> impl Iterator<Item = (IpAddr, &Arc<Eni>)> + use<'_> {
         let lowest = (vpc.clone(), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let highest = (vpc.clone(), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
@@ -340,11 +347,17 @@ impl World {
     /// Whether an ENI is bound to an interface of a host or, if to none, attached to an instance there.
     #[must_use]
     pub fn is_on(&self, eni: &Eni, host: &HostId) -> bool {
+        self.home_of(eni) == Some(host)
+    }
+
+    /// The host that enforces an ENI; `None` for one that is free.
+    #[must_use]
+    pub fn home_of<'a>(&'a self, eni: &'a Eni) -> Option<&'a HostId> {
         if let Some(binding) = &eni.binding {
-            return binding.host == *host;
+            return Some(&binding.host);
         }
         let instance = eni.instance.as_ref().and_then(|id| self.instances.get(id));
-        instance.is_some_and(|instance| instance.host == *host)
+        instance.map(|instance| &instance.host)
     }
 
     /// ENIs that are bound to an interface, with it.

@@ -52,8 +52,14 @@ impl Draft<'_> {
         let free =
             |address: &Ipv4Addr| *address != subnet.gateway(dialect) && self.is_free(subnet, has, (*address).into());
         let Some(wanted) = wanted else {
+            // Side by side with those that are taken: a look-up for each would be felt in a large subnet.
+            let mut taken = self.world.addresses_from(&subnet.vpc, first.into()).peekable();
             let mut range = (u32::from(first)..=u32::from(last)).map(Ipv4Addr::from);
-            return range.find(free).ok_or_else(|| Refusal::SubnetFull { subnet: subnet.id.to_string() });
+            let found = range.find(|address| {
+                let is_taken = taken.next_if(|taken| taken == address).is_some();
+                !is_taken && *address != subnet.gateway(dialect) && !has.contains(&(*address).into())
+            });
+            return found.ok_or_else(|| Refusal::SubnetFull { subnet: subnet.id.to_string() });
         };
         if !(first..=last).contains(&wanted) || wanted == subnet.gateway(dialect) {
             return Err(outside(subnet, wanted.into()));

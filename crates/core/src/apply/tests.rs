@@ -22,7 +22,7 @@ use crate::{
         Revocation, TreatmentOf, VpcIpv6,
     },
     ids::{AccountId, GroupId, HostId, IdSource, InstanceId, RuleId, SubnetId, VpcId},
-    limits::LimitMode,
+    limits::{HOST_ENIS_MAX, LimitMode},
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     time::Timestamp,
     world::{Dialect, Flavor, InnerAccess, Treatment},
@@ -84,6 +84,8 @@ impl Estate {
         })?;
         let next = self.state.world().revision().next();
         self.state = applied.state.at(next);
+        let (counted, kept) = (State::new(self.state.world().clone()), &self.state);
+        assert_eq!(kept.ledger().enis_of_fullest_host(), counted.ledger().enis_of_fullest_host());
         Ok(applied.outcome)
     }
 
@@ -434,6 +436,29 @@ fn a_policy_that_does_not_fit_is_refused() {
     let message = estate.try_run(estate.authorize(&a, nested)).expect_err("refused");
     assert!(message.contains("words of one policy in the data plane"), "{message}");
     assert_eq!(estate.rules(&a), 0);
+}
+
+#[test]
+fn a_host_that_is_full_takes_no_more_and_another_does() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    estate.context.limits = LimitMode::Host;
+    let a = estate.a.clone();
+    let mut left = HOST_ENIS_MAX;
+    while left > 0 {
+        let cidr = format!("10.{}.0.0/20", 2 + left / 1_000);
+        let Outcome::Subnet(subnet) = estate.run(estate.new_subnet(&cidr)) else { panic!() };
+        estate.subnet = subnet;
+        let amount = left.min(1_000);
+        estate.run(estate.instances(std::slice::from_ref(&a), amount));
+        left -= amount;
+    }
+    let one = estate.instances(&[a], 1);
+    estate.refused(
+        one.clone(),
+        &expect!["at most 16384 network interfaces on one host; this request would make it 16385"],
+    );
+    estate.context.host = HostId::from("another");
+    estate.run(one);
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(super) fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus])
     let half_open = hosts.iter().map(|host| host.flow_use().half_open);
     let flows = |version: usize| hosts.iter().map(|host| host.flows()[version]).max().unwrap_or_default();
     let rows = [
-        ("interfaces", counts.enis, HOST_ENIS_MAX),
+        ("interfaces", state.ledger().enis_of_fullest_host(), HOST_ENIS_MAX),
         ("VPCs", counts.vpcs, HOST_VPCS_MAX),
         ("addresses", state.world().address_count() as u64, HOST_ADDRESSES_MAX),
         ("groups", counts.groups, HOST_GROUPS_MAX),

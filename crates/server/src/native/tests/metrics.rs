@@ -60,7 +60,7 @@ async fn a_scrape_tells_what_hosts_and_clients_do() {
         r#"sekimori_conntrack_borrowed_max{host="rack-1"} 131072"#,
         r#"sekimori_conntrack_half_open{host="rack-1"} 4"#,
         r#"sekimori_conntrack_half_open_max 16384"#,
-        r#"sekimori_capacity_limit{resource="interfaces"} 8192"#,
+        r#"sekimori_capacity_limit{resource="interfaces"} 16384"#,
         r#"sekimori_read_back_entries_total{host="rack-1"} 70"#,
         r#"sekimori_read_back_differences_total{host="rack-1"} 2"#,
         r#"sekimori_flow_events_total{host="rack-1",decision="deny"} 0"#,
