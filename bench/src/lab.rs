@@ -128,8 +128,8 @@ impl Lab {
         // Namespaces are named by ids, so ids must differ from those of everybody else.
         let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
         let mut builder = Builder::new(seed)?;
-        let open = builder.pair(2, false)?;
-        let pairs = variants.iter().map(|variant| Ok((*variant, builder.pair(variant.rules, false)?)));
+        let open = builder.pair(4, true)?;
+        let pairs = variants.iter().map(|variant| Ok((*variant, builder.pair(variant.rules, true)?)));
         let pairs = pairs.collect::<anyhow::Result<Vec<_>>>()?;
         let parts = Parts::make(runtime, dir, builder.world(), &pairs)?;
         for (variant, pair) in &pairs {

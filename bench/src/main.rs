@@ -15,10 +15,12 @@ use sekimori_bench::{
     compare::{self, Effort},
     control::{self, Size},
     core::Core,
+    figures,
     lab::Firewall,
     machine::Machine,
     program,
     report::Report,
+    rivals, scale, start,
     stop::Stop,
     traffic::{self, Metric},
     updates,
@@ -84,6 +86,10 @@ enum Part {
     Updates,
     /// API calls, up to the kernel.
     Api,
+    /// Changes against the size of the estate, and where many interfaces are concerned.
+    Scale,
+    /// Starts on a large store.
+    Start,
     /// The control plane on a large estate, and beside moto's.
     Control,
 }
@@ -137,20 +143,24 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
             metrics: options.metrics.clone(),
         },
         traffic: Vec::new(),
-        program: Vec::new(),
+        program: None,
         rule_updates: Vec::new(),
         member_updates: Vec::new(),
         api: None,
         control: None,
         beside: None,
-        goals: Vec::new(),
+        curve: Vec::new(),
+        many: None,
+        rivals: None,
+        start: None,
+        figures: Vec::new(),
     };
     let has = |part| options.only.is_empty() || options.only.contains(&part);
     let changes = if options.quick { 20 } else { 200 };
     let dir = |name: &str| options.dir.join(name);
     if has(Part::Program) {
         eprintln!("one packet through the program …");
-        report.program = program::measure(&dir("program"), options.rounds, stop)?;
+        report.program = Some(program::measure(&dir("program"), options.rounds, stop)?);
     }
     if has(Part::Updates) {
         eprintln!("changes …");
@@ -159,7 +169,23 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
     }
     if has(Part::Api) {
         eprintln!("API calls …");
-        report.api = Some(api::measure(&dir("api"), changes, stop)?);
+        let enis = if options.quick { 50 } else { scale::SHARERS as usize };
+        report.api = Some(api::measure(&dir("api"), enis, changes, stop)?);
+    }
+    if has(Part::Scale) {
+        eprintln!("changes against the size of the estate …");
+        let sizes = if options.quick { &scale::ESTATES[..2] } else { &scale::ESTATES };
+        report.curve = scale::measure_curve(&dir("curve"), sizes, changes / 2, stop)?;
+        report.many = Some(scale::measure_many(&dir("many"), changes / 2, stop)?);
+        report.rivals = Some(rivals::measure_updates(compare::FEW, changes / 4)?);
+    }
+    if has(Part::Start) {
+        eprintln!("starts on a large store …");
+        let size = match options.quick {
+            true => start::Size { enis: 10_000, here: 1_000 },
+            false => start::Size { enis: 100_000, here: 10_000 },
+        };
+        report.start = Some(start::measure(&dir("start"), size, stop)?);
     }
     if has(Part::Control) {
         eprintln!("the control plane …");
@@ -172,7 +198,7 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
         eprintln!("firewalls against each other …");
         report.traffic = compare::measure(runtime, &dir("traffic"), &core, &report.effort, stop)?;
     }
-    report.judge();
+    report.figures = figures::of(&report);
     Ok(report)
 }
 

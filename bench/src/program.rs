@@ -13,6 +13,7 @@ use sekimori_core::{
     flow::{Segment, TcpFlags},
     packet::{Packet, Transport},
     rule::Direction,
+    world::Dialect,
 };
 use sekimori_tests::frame::frame;
 use serde::Serialize;
@@ -24,10 +25,23 @@ use crate::{
     world::{Builder, FILLER_PORT, OPEN_PORT, Pair},
 };
 
-/// The path that has a goal.
+/// The paths that have goals.
 pub const ESTABLISHED: &str = "established, TCP over IPv4";
+/// As above.
+pub const DENIED: &str = "new, denied, TCP over IPv4";
+/// A flow that begins.
+pub const BEGUN: &str = "new, allowed, flow inserted, TCP over IPv4";
+/// What is measured with everything else.
+pub const NOTHING: &str = "nothing, the call itself";
+const DENIED_UDP: &str = "new, denied, UDP over IPv4";
 /// Rules of the policies that are measured.
 pub const SIZES: [usize; 3] = [10, 1_000, 10_000];
+/// Entries of the prefix lists that a policy names, together.
+pub const LIST_SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// Rules of the policies that something is beside.
+const BESIDE: usize = 1_000;
+/// Entries of a network ACL in each direction: the cloud's quota.
+const ACL_ENTRIES: u16 = 20;
 /// Rules of the policy that is as bad as it can be.
 const ADVERSARIAL: usize = 1_000;
 /// Test runs need an interface that exists.
@@ -49,78 +63,162 @@ static EMPTY: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/emp
 #[derive(Clone, Debug, Serialize)]
 pub struct PathCost {
     /// The path.
-    pub path: &'static str,
-    /// Rules in the policy.
+    pub path: String,
+    /// Rules in the policy, or entries in its lists.
     pub rules: usize,
     /// Nanoseconds for a packet, the call itself included.
     pub ns: Stats,
 }
 
-type Values = BTreeMap<(&'static str, usize), Vec<f64>>;
+type Values = BTreeMap<(String, usize), Vec<f64>>;
+
+/// Everything of this kind.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ProgramCost {
+    /// Paths and what they cost.
+    pub paths: Vec<PathCost>,
+    /// What does not fit the data plane, and how that is said.
+    pub refused: Vec<(usize, String)>,
+}
 
 /// Measures every path at every size, interleaved, round by round.
 ///
 /// # Errors
 /// The kernel's, or a packet that is not judged as it must be.
-pub fn measure(dir: &Path, rounds: usize, stop: &Stop) -> anyhow::Result<Vec<PathCost>> {
-    let mut lab = Lab::open(dir)?;
+pub fn measure(dir: &Path, rounds: usize, stop: &Stop) -> anyhow::Result<ProgramCost> {
     let mut values = Values::new();
-    for _ in 0..rounds {
+    let mut labs = vec![Lab::open(&dir.join("rules"), rules_lab()?)?, Lab::open(&dir.join("acls"), acls_lab()?)?];
+    let mut refused = Vec::new();
+    for entries in LIST_SIZES {
         stop.check()?;
-        lab.round(&mut values)?;
+        let mut builder = Builder::new(7)?;
+        match builder.listed_pair(entries) {
+            Ok(pair) => {
+                let cases = vec![Case { what: ", addresses in lists", size: entries, pair, kind: Kind::Lists }];
+                labs.push(Lab::open(&dir.join(entries.to_string()), (builder, cases))?);
+            }
+            Err(error) => refused.push((entries, format!("{error:#}"))),
+        }
+    }
+    for _ in 0..rounds {
+        for lab in &mut labs {
+            stop.check()?;
+            lab.round(&mut values)?;
+        }
     }
     let costs = values.into_iter().filter_map(|((path, rules), values)| {
         let ns = Stats::of(values)?;
         Some(PathCost { path, rules, ns })
     });
-    Ok(costs.collect())
+    Ok(ProgramCost { paths: costs.collect(), refused })
+}
+
+/// Policies of each size, one that is as bad as it can be, and one with another beside it.
+fn rules_lab() -> anyhow::Result<(Builder, Vec<Case>)> {
+    let mut builder = Builder::new(1)?;
+    let mut cases = Vec::new();
+    for size in SIZES {
+        cases.push(Case { what: "", size, pair: builder.pair(size, true)?, kind: Kind::Rules });
+    }
+    let pair = builder.shadowed_pair(BESIDE)?;
+    cases.push(Case { what: ", beside a candidate", size: BESIDE, pair, kind: Kind::Beside });
+    let pair = builder.adversarial_pair(ADVERSARIAL)?;
+    cases.push(Case { what: ", every rule half matches", size: ADVERSARIAL, pair, kind: Kind::Adversarial });
+    Ok((builder, cases))
+}
+
+/// EC2, whose subnets have network ACLs.
+fn acls_lab() -> anyhow::Result<(Builder, Vec<Case>)> {
+    let mut builder = Builder::in_dialect(8, Dialect::Ec2)?;
+    let pair = builder.guarded_pair(BESIDE, None)?;
+    let mut cases = vec![Case { what: ", EC2", size: BESIDE, pair, kind: Kind::Beside }];
+    let pair = builder.guarded_pair(BESIDE, Some(ACL_ENTRIES))?;
+    cases.push(Case { what: ", EC2 behind a network ACL", size: BESIDE, pair, kind: Kind::Beside });
+    Ok((builder, cases))
+}
+
+/// What is asked of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Everything, in both IP versions.
+    Rules,
+    /// What something beside the policy adds.
+    Beside,
+    /// What is known, and what is denied.
+    Lists,
+    /// What is denied by a policy that is as bad as it can be.
+    Adversarial,
+}
+
+/// A pair, and what is asked of it.
+#[derive(Clone)]
+struct Case {
+    what: &'static str,
+    size: usize,
+    pair: Pair,
+    kind: Kind,
 }
 
 struct Lab {
     plane: Plane,
-    pairs: Vec<(usize, Pair)>,
-    adversarial: Pair,
+    cases: Vec<Case>,
     cookie: u64,
     empty: aya::Ebpf,
 }
 
 impl Lab {
-    fn open(dir: &Path) -> anyhow::Result<Self> {
-        let mut builder = Builder::new(1)?;
-        let pairs = SIZES.into_iter().map(|rules| Ok((rules, builder.pair(rules, true)?)));
-        let pairs = pairs.collect::<anyhow::Result<Vec<_>>>()?;
-        let adversarial = builder.adversarial_pair(ADVERSARIAL)?;
+    fn open(dir: &Path, (builder, cases): (Builder, Vec<Case>)) -> anyhow::Result<Self> {
         let mut plane = Plane::open(dir)?;
         plane.enforce(builder.world())?;
         let mut empty = aya::Ebpf::load(EMPTY).context("cannot load the empty program")?;
         let program: &mut SchedClassifier = empty.program_mut("empty").context("no empty program")?.try_into()?;
         program.load()?;
-        Ok(Self { plane, pairs, adversarial, cookie: sys::netns_cookie()?, empty })
+        Ok(Self { plane, cases, cookie: sys::netns_cookie()?, empty })
     }
 
     fn round(&mut self, values: &mut Values) -> anyhow::Result<()> {
-        values.entry(("nothing, the call itself", 0)).or_default().push(self.empty_ns()?);
-        for (rules, pair) in self.pairs.clone() {
-            self.bind(&pair)?;
-            let mut note = |path, ns| values.entry((path, rules)).or_default().push(ns);
-            let [v4, v6] = both_addresses(&pair)?;
-            let tcp4 = self.known(&pair, &Flow::tcp(v4, OPEN_PORT))?;
-            note(ESTABLISHED, tcp4);
-            note("established, UDP over IPv4", self.known(&pair, &Flow::udp(v4, OPEN_PORT))?);
-            note("established, TCP over IPv6", self.known(&pair, &Flow::tcp(v6, OPEN_PORT))?);
-            note("new, denied, TCP over IPv4", self.denied(&pair, &Flow::tcp(v4, FILLER_PORT))?);
-            note("new, denied, TCP over IPv6", self.denied(&pair, &Flow::tcp(v6, FILLER_PORT))?);
-            self.plane.kernel.want_events(EVENTS_DENIED);
-            note("new, denied, TCP over IPv4, events read", self.denied(&pair, &Flow::tcp(v4, FILLER_PORT))?);
-            self.plane.kernel.want_events(0);
-            note("new, allowed, flow inserted, TCP over IPv4", tcp4 + self.begun(&pair, v4)?);
+        values.entry((NOTHING.to_owned(), 0)).or_default().push(self.empty_ns()?);
+        for case in self.cases.clone() {
+            self.bind(&case.pair)?;
+            let found = match case.kind {
+                Kind::Rules => self.by_rules(&case.pair)?,
+                Kind::Beside => self.beside(&case.pair)?,
+                Kind::Lists => self.by_lists(&case.pair)?,
+                Kind::Adversarial => {
+                    vec![(DENIED_UDP, self.denied(&case.pair, &Flow::udp(v4_of(&case.pair)?, FILLER_PORT - 1))?)]
+                }
+            };
+            for (path, ns) in found {
+                values.entry((format!("{path}{}", case.what), case.size)).or_default().push(ns);
+            }
         }
-        let pair = self.adversarial.clone();
-        self.bind(&pair)?;
-        let [v4, _] = both_addresses(&pair)?;
-        let ns = self.denied(&pair, &Flow::udp(v4, FILLER_PORT - 1))?;
-        values.entry(("new, denied, every rule half matches", ADVERSARIAL)).or_default().push(ns);
         Ok(())
+    }
+
+    fn by_rules(&mut self, pair: &Pair) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        let [v4, v6] = both_addresses(pair)?;
+        let mut found = self.beside(pair)?;
+        found.push(("established, UDP over IPv4", self.known(pair, &Flow::udp(v4, OPEN_PORT))?));
+        found.push(("established, TCP over IPv6", self.known(pair, &Flow::tcp(v6, OPEN_PORT))?));
+        found.push(("new, denied, TCP over IPv6", self.denied(pair, &Flow::tcp(v6, FILLER_PORT))?));
+        self.plane.kernel.want_events(EVENTS_DENIED);
+        found.push(("new, denied, TCP over IPv4, events told", self.denied(pair, &Flow::tcp(v4, FILLER_PORT))?));
+        self.plane.kernel.want_events(0);
+        Ok(found)
+    }
+
+    fn beside(&mut self, pair: &Pair) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        let v4 = v4_of(pair)?;
+        let established = self.known(pair, &Flow::tcp(v4, OPEN_PORT))?;
+        let denied = self.denied(pair, &Flow::tcp(v4, FILLER_PORT))?;
+        let begun = established + self.begun(pair, v4)?;
+        Ok(vec![(ESTABLISHED, established), (DENIED, denied), (BEGUN, begun)])
+    }
+
+    fn by_lists(&mut self, pair: &Pair) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        let v4 = v4_of(pair)?;
+        let established = self.known(pair, &Flow::tcp(v4, OPEN_PORT))?;
+        Ok(vec![(ESTABLISHED, established), (DENIED, self.denied(pair, &Flow::tcp(v4, FILLER_PORT))?)])
     }
 
     /// Says that the server's interface is the loopback.
@@ -167,6 +265,10 @@ impl Lab {
         let medians = Stats::of(first).zip(Stats::of(second)).context("no flows")?;
         Ok(medians.0.median - medians.1.median)
     }
+}
+
+fn v4_of(pair: &Pair) -> anyhow::Result<IpAddr> {
+    pair.client.addresses.first().copied().context("the client has no address")
 }
 
 fn both_addresses(pair: &Pair) -> anyhow::Result<[IpAddr; 2]> {

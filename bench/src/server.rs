@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context as _;
 use nix::{
     sys::signal::{Signal, kill},
+    time::{ClockId, clock_gettime},
     unistd::Pid,
 };
 
@@ -127,6 +128,15 @@ impl Server {
         all.split_whitespace().find_map(|pid| pid.parse().ok().filter(|pid| is_server(*pid)))
     }
 
+    /// What the process that is the agent has taken of the CPU.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn agent_cpu(&self) -> anyhow::Result<Duration> {
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.child.id().cast_signed()))?;
+        Ok(Duration::from(clock_gettime(clock)?))
+    }
+
     /// Where it keeps everything.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -169,7 +179,11 @@ impl Server {
         found.with_context(|| format!("`{}` has no `{name}`", path.display()))
     }
 
-    fn stop(&mut self) -> anyhow::Result<()> {
+    /// Ends it in order. What it enforced stays in place.
+    ///
+    /// # Errors
+    /// When it cannot be told to.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_none() {
             kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
         }

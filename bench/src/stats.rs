@@ -40,6 +40,12 @@ impl Stats {
     pub fn spread(&self) -> f64 {
         (self.three_quarters - self.quarter) / 2.0
     }
+
+    /// How far the median may be off, 95 of 100 times, if measurements do not depend on each other (McGill, Tukey and Larsen 1978).
+    #[must_use]
+    pub fn margin(&self) -> f64 {
+        1.57 * (self.three_quarters - self.quarter) / (self.count.max(1) as f64).sqrt()
+    }
 }
 
 /// The value at a place between 0 and 1, between its neighbours if need be.

@@ -6,7 +6,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt,
@@ -39,6 +39,12 @@ const MESSAGE_BYTES: usize = 64;
 const BATCH: usize = 64;
 /// The server ends when nobody asks for so long.
 const PATIENCE_S: i64 = 10;
+/// Bytes of one write of many.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// Bytes of a MiB.
+const MIB: f64 = 1_048_576.0;
+/// The first byte of a request that is followed by as many bytes as the client likes.
+const BULK: u8 = b'b';
 /// The first byte of the last request.
 const LAST: u8 = b'l';
 /// Ports that are scanned. They lie among those that rules open to others.
@@ -56,11 +62,22 @@ pub enum Metric {
     Datagrams,
     /// UDP to ports that are closed to the client.
     Denied,
+    /// TCP over IPv4, one way: MiB that arrive.
+    BulkV4,
+    /// The same over IPv6.
+    BulkV6,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Connections, Self::Transactions, Self::Datagrams, Self::Denied];
+    pub const ALL: [Self; 6] =
+        [Self::Connections, Self::Transactions, Self::Datagrams, Self::Denied, Self::BulkV4, Self::BulkV6];
+
+    /// Whether it is bytes on one connection, which no number of rules changes.
+    #[must_use]
+    pub fn is_bulk(self) -> bool {
+        matches!(self, Self::BulkV4 | Self::BulkV6)
+    }
 
     /// What it is.
     #[must_use]
@@ -70,6 +87,8 @@ impl Metric {
             Self::Transactions => "TCP request/response",
             Self::Datagrams => "UDP one way",
             Self::Denied => "denied scan",
+            Self::BulkV4 => "bulk TCP over IPv4",
+            Self::BulkV6 => "bulk TCP over IPv6",
         }
     }
 }
@@ -77,7 +96,7 @@ impl Metric {
 /// How much was done in what time.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// Connections, transactions or packets.
+    /// Connections, transactions, packets or MiB.
     pub units: f64,
     /// The time.
     pub spent: Spent,
@@ -102,12 +121,13 @@ impl Work {
 /// # Errors
 /// When packets that should pass do not, and the kernel's.
 pub fn measure(core: &Core, way: &Way, metric: Metric, duration: Duration) -> anyhow::Result<Work> {
-    let slice = Slice { core, way, duration };
+    let slice = Slice { core, way, duration, is_v6: metric == Metric::BulkV6 };
     match metric {
         Metric::Connections => slice.with_server(|server, pid| slice.connections(server, pid)),
         Metric::Transactions => slice.with_server(|server, pid| slice.transactions(server, pid)),
         Metric::Datagrams => slice.datagrams(),
         Metric::Denied => slice.denied(),
+        Metric::BulkV4 | Metric::BulkV6 => slice.with_server(|server, pid| slice.bulk(server, pid)),
     }
 }
 
@@ -115,11 +135,13 @@ struct Slice<'a> {
     core: &'a Core,
     way: &'a Way,
     duration: Duration,
+    is_v6: bool,
 }
 
 impl Slice<'_> {
     fn server(&self) -> SocketAddr {
-        let address = self.way.pair.server.addresses.first().copied();
+        let mut addresses = self.way.pair.server.addresses.iter().copied();
+        let address = addresses.find(|address| address.is_ipv6() == self.is_v6);
         SocketAddr::new(address.unwrap_or(IpAddr::from([127, 0, 0, 1])), OPEN_PORT)
     }
 
@@ -191,6 +213,23 @@ impl Slice<'_> {
         })
     }
 
+    /// What is on its way when the time is over arrives after it; it is as much with every firewall.
+    fn bulk(&self, server: SocketAddr, pid: Pid) -> anyhow::Result<Work> {
+        let mut stream = TcpStream::connect(server).context("no connection")?;
+        let mut request = [0; MESSAGE_BYTES];
+        request[0] = BULK;
+        stream.write_all(&request)?;
+        let chunk = vec![0; CHUNK_BYTES];
+        let work = self.repeat(Some(pid), || {
+            stream.write_all(&chunk)?;
+            Ok(CHUNK_BYTES as f64 / MIB)
+        })?;
+        stream.shutdown(Shutdown::Write)?;
+        let rest = stream.read(&mut request)?;
+        anyhow::ensure!(rest == 0, "the server says too much");
+        Ok(work)
+    }
+
     /// One thread sends and receives in turn: two would measure how the scheduler divides the core between them.
     fn datagrams(&self) -> anyhow::Result<Work> {
         let address = self.server();
@@ -254,9 +293,16 @@ pub fn serve(core: &Core) -> anyhow::Result<()> {
         let (mut stream, _) = listener.accept().context("nobody asked")?;
         stream.set_nodelay(true)?;
         while stream.read_exact(&mut request).is_ok() {
-            stream.write_all(&[0; MESSAGE_BYTES])?;
+            if request[0] != BULK {
+                stream.write_all(&[0; MESSAGE_BYTES])?;
+            }
             if request[0] == LAST {
                 return Ok(());
+            }
+            if request[0] == BULK {
+                let mut room = vec![0; CHUNK_BYTES];
+                while stream.read(&mut room)? > 0 {}
+                break;
             }
             if request[0] != MORE {
                 break;

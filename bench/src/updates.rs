@@ -33,7 +33,7 @@ pub const REFERRERS: [usize; 3] = [10, 100, 1_000];
 /// Rules of the policy that gets one more.
 pub const SIZES: [usize; 3] = [10, 1_000, 10_000];
 /// Changes between two collections of what is unused.
-const CHANGES_UNCOLLECTED_MAX: usize = 16;
+pub(crate) const CHANGES_UNCOLLECTED_MAX: usize = 16;
 
 /// One rule more, or less, in a policy.
 #[derive(Clone, Debug, Serialize)]
@@ -138,21 +138,21 @@ fn referred(referrers: usize) -> anyhow::Result<(Builder, GroupId, EniId)> {
     Ok((builder, peers, host.eni))
 }
 
-fn rule_command(builder: &Builder, group: &GroupId, extra: &[NewRule], is_added: bool) -> Command {
+pub(crate) fn rule_command(builder: &Builder, group: &GroupId, extra: &[NewRule], is_added: bool) -> Command {
     if is_added { builder.authorization(group, extra.to_vec()) } else { builder.revocation(group, extra) }
 }
 
 /// What one change took.
-struct Step {
-    apply_us: f64,
-    tables_us: f64,
-    write_us: f64,
+pub(crate) struct Step {
+    pub(crate) apply_us: f64,
+    pub(crate) tables_us: f64,
+    pub(crate) write_us: f64,
     hash_writes: u64,
     delta_entries: usize,
     words: u64,
 }
 
-fn step(builder: &mut Builder, plane: &mut Plane, command: &Command) -> anyhow::Result<Step> {
+pub(crate) fn step(builder: &mut Builder, plane: &mut Plane, command: &Command) -> anyhow::Result<Step> {
     let started = Instant::now();
     let applied = builder.attempt(command)?;
     let changes = applied.changes.clone();

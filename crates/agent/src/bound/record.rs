@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub const RECORD_FILE: &str = "bound.json";
 /// The version of its form.
 const FORMAT: u32 = 1;
-/// The largest record that is read: far above 8,192 bindings.
+/// The largest record that is read: well above 16,384 bindings.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Where an ENI is to be enforced.
