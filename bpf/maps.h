@@ -35,6 +35,10 @@ SHARED_ARRAY(vpc_names, struct id, VPC_SLOTS);
 SHARED_ARRAY(group_names, struct id, GROUP_SLOTS);
 SHARED_ARRAY(rule_names, struct rule_name, RULE_SLOTS);
 
+/* A random number for each time that a number begins to be counted under: totals of different lives are added up. */
+SHARED_ARRAY(eni_lives, __u64, ENI_SLOTS);
+SHARED_ARRAY(rule_lives, __u64, RULE_SLOTS);
+
 /*
  * Where to look for an interface's ENI first: by a few bits of `ports`' key. Only a hint: who reads it asks the
  * ENI whether it is the interface's, and `ports` if not.

@@ -27,6 +27,12 @@ char LICENSE[] SEC("license") = "GPL";
  */
 volatile const __u64 NETNS = 0;
 
+/*
+ * In a copy of the programs behind those of another version, which decide: it notes each flow that they let begin, and counts,
+ * tells and keeps back nothing.
+ */
+volatile const __u32 LOOKS_ON = 0;
+
 #define HEADERS (ETH_HLEN + 40)
 /* More than where the packet begins in any frame that is read: what the verifier wants to see. */
 #define L3_MASK 31
@@ -327,6 +333,8 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 		if (direction == EGRESS)
 			mark_sender(skb, work->foreign);
 	}
+	if (LOOKS_ON)
+		return PASS;
 	count(skb, eni ? slot : 0, direction, reason, rule);
 	if (eni && work)
 		tell_if_wanted(skb, eni, work, reason);
@@ -345,6 +353,8 @@ static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 
 	if (standing != STANDING_KNOWN || !flow)
 		return judge_packet(skb, eni, slot, direction, standing);
+	if (LOOKS_ON)
+		return PASS;
 	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);
 	if (direction == EGRESS && flow->other) {
 		other = flow->other;

@@ -58,7 +58,7 @@ impl Plane {
     /// # Errors
     /// The kernel's.
     pub fn collect(&mut self) -> anyhow::Result<()> {
-        let mut collection = self.kernel.begin_collection(&mut self.tables)?;
+        let mut collection = self.kernel.begin_collection(&mut self.tables, true)?;
         collection.run()?;
         self.kernel.end_collection(collection, &mut self.tables);
         Ok(())

@@ -4,6 +4,8 @@ import base64
 import itertools
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -270,6 +272,24 @@ class TestOneAtATime:
         assert server.address in one.said()
 
 
+def datagrams(instance, address, port, many):
+    """Sends some, each a flow of its own if it is one."""
+    script = ("import socket, sys; [socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', "
+              "(sys.argv[1], int(sys.argv[2]))) for _ in range(int(sys.argv[3]))]")
+    command = ["ip", "netns", "exec", instance, sys.executable, "-c", script, address, str(port), str(many)]
+    subprocess.run(command, check=True, timeout=30)
+
+
+def counted(one, group):
+    """Packets that rules of a group have dropped by their counters, and that the default has at all interfaces."""
+    status, counters = one.native("GET", "/v1/counters")
+    assert status == 200, counters
+    rules = [line["count"]["packets"] for line in counters["total"]["rules"] if line["group"] == group]
+    default = [line["packets"] for line in counters["total"]["enis"]
+               if not line["passed"] and line["reason"] == "default" and line["direction"] == "Ingress"]
+    return sum(rules), sum(default)
+
+
 class TestEnforcement:
     """What the kernel enforces outlives the processes."""
 
@@ -287,6 +307,35 @@ class TestEnforcement:
         until("health", one.is_healthy)
         address = sdk.instance(service)["VpcAttributes"]["PrivateIpAddress"]["IpAddress"][0]
         return one, client, service, address
+
+    def test_counters_count_each_packet_once_whoever_is_killed(self, pair):
+        """Datagrams that the default and a rule drop, while the agent, the server or both are killed in between."""
+        one, client, service, address = pair
+        sdk = V2(one)
+        [group] = sdk.instance(service)["SecurityGroupIds"]["SecurityGroupId"]
+        denied = rule(9092, IpProtocol="UDP", Policy="drop")
+        sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[denied])
+        one.wait_applied()
+        sent = 0
+        for round_number in range(9):
+            for port in (9091, 9092):
+                datagrams(client, address, port, 7)
+            sent += 7
+            until("a report", lambda: counted(one, group)[0] > 0)
+            if round_number % 3 != 1:
+                kill(one.server_pid())
+            if round_number % 3 != 0:
+                one.kill()
+                until("the end of every process", lambda: not list(one.traces.processes()))
+                one.start()
+            until("health", one.is_healthy)
+        until(f"{sent} packets", lambda: counted(one, group) == (sent, sent))
+        # A rule that goes takes what it has counted last along into the books.
+        datagrams(client, address, 9092, 3)
+        V2(one).call("RevokeSecurityGroup", SecurityGroupId=group, Permissions=[denied])
+        until("the last packets", lambda: counted(one, group) == (sent + 3, sent))
+        time.sleep(3)
+        assert counted(one, group) == (sent + 3, sent), "counted twice"
 
     def check(self, client, address):
         assert reaches(client, address, 8080), "an allowed probe was stopped"

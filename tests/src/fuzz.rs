@@ -120,7 +120,8 @@ pub fn feed(bytes: &[u8]) {
         | FromServer::Refused { .. }
         | FromServer::Verify { .. }
         | FromServer::Watch(_)
-        | FromServer::Recorded { .. } => {}
+        | FromServer::Recorded { .. }
+        | FromServer::Counted { .. } => {}
     }
 }
 

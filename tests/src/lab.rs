@@ -16,6 +16,7 @@ pub mod interfaces;
 pub mod names;
 pub mod observe;
 pub mod probe;
+pub mod traffic;
 pub mod wire;
 pub mod workload;
 
@@ -28,7 +29,7 @@ use std::{
 };
 
 use sekimori_agent::{
-    bpf::AttachMode,
+    bpf::{AttachMode, maps::Image},
     enforcer::Enforcer,
     run::{DownReport, down},
 };
@@ -64,6 +65,7 @@ pub struct Lab {
     /// Namespaces of workloads that Sekimori did not make, by instance.
     workloads: BTreeMap<String, String>,
     attach: AttachMode,
+    image: Image,
     dir: tempfile::TempDir,
 }
 
@@ -71,10 +73,17 @@ impl Lab {
     /// The world of a text, enforced; `None` without root, where that is allowed.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
+        Self::with_image(text, Image::default())
+    }
+
+    /// The same, by an agent with another image than its own.
+    #[must_use]
+    pub fn with_image(text: &str, image: Image) -> Option<Self> {
         if !is_root("a laboratory of network namespaces") {
             return None;
         }
         let mut lab = Self::new(if text.contains(" ec2") { Dialect::Ec2 } else { Dialect::Ecs });
+        lab.image = image;
         lab.build(text);
         lab.open();
         Some(lab)
@@ -104,6 +113,7 @@ impl Lab {
             next_port: 20_000,
             workloads: BTreeMap::new(),
             attach: AttachMode::Auto,
+            image: Image::default(),
             dir: must("make a data directory", tempfile::tempdir()),
         };
         let new =
@@ -165,7 +175,7 @@ impl Lab {
     }
 
     fn try_open(&mut self) {
-        let opened = Enforcer::open(self.dir.path(), HostId::from(HOST), self.attach);
+        let opened = Enforcer::open_with(self.dir.path(), HostId::from(HOST), self.attach, self.image);
         let mut enforcer = must("open the enforcer", opened);
         let (facts, known) = self.slice.begin(self.state.world());
         let mut world = World::default().at(known.revision);
@@ -176,10 +186,15 @@ impl Lab {
 
     /// Opens the enforcer as an agent does whose server is away: it closes what was bound, and knows no world.
     pub fn open_unheard(&mut self) {
-        let opened = Enforcer::open(self.dir.path(), HostId::from(HOST), self.attach);
+        let opened = Enforcer::open_with(self.dir.path(), HostId::from(HOST), self.attach, self.image);
         let mut enforcer = must("open the enforcer", opened);
         self.runtime.block_on(enforcer.close_bound());
         self.enforcer = Some(enforcer);
+    }
+
+    /// What the next agent is.
+    pub fn set_image(&mut self, image: Image) {
+        self.image = image;
     }
 
     /// Drops the enforcer. Everything in the kernel stays, as after the death of an agent.

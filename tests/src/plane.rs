@@ -95,7 +95,7 @@ impl TestPlane {
     /// # Errors
     /// The kernel's.
     pub fn sweep(&mut self) -> io::Result<()> {
-        let mut collection = self.plane.begin_collection(&mut self.tables)?;
+        let mut collection = self.plane.begin_collection(&mut self.tables, true)?;
         collection.run()?;
         self.plane.end_collection(collection, &mut self.tables);
         Ok(())

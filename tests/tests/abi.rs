@@ -208,6 +208,8 @@ fn maps_hold_what_the_limits_promise() {
         abi::PORT_HINTS,
         limits::HOST_FLOWS_MAX,
         limits::HOST_FLOWS_MAX,
+        abi::RULE_SLOTS,
+        abi::ENI_SLOTS,
         event::EVENT_BYTES,
         abi::ENI_SLOTS,
         abi::ENI_SLOTS,

@@ -159,7 +159,7 @@ fn shadow(lab: &mut Lab, group: &str, rules: &[&str]) {
 fn told(lab: &mut Lab, group: &str) -> Report {
     let id = lab.group_id(group);
     let enforcer = lab.enforcer();
-    let counts = enforcer.reader().expect("a reader").read().expect("counters are readable").shadows;
+    let counts = enforcer.reader().expect("a reader").read().expect("counters are readable").gauges.shadows;
     report(lab.world(), &id, &counts).expect("the group has a candidate")
 }
 

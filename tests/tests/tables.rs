@@ -156,7 +156,7 @@ fn incremental_updates_equal_a_rebuild_after_every_step() {
             changes.iter().cloned().for_each(|change| universe.put(change));
             let delta = tables.update(&universe.world, &changes);
             assert_eq!(delta.failures, vec![], "seed {seed} step {step}");
-            tables.mark();
+            tables.mark(true);
             tables.thaw();
             let rebuilt = tables_of(&universe.world);
             assert_eq!(canonical(&tables), canonical(&rebuilt), "seed {seed} step {step}: {changes:?}");
@@ -251,7 +251,7 @@ fn changes_of_lists_reach_the_policies_that_name_them_and_no_other() {
             assert!(delta.policies.len() <= named, "seed {seed} step {step}: {named} name it, {delta:?}");
             assert!(delta.members.is_empty() && delta.failures.is_empty(), "seed {seed} step {step}: {delta:?}");
             written += delta.policies.len();
-            tables.mark();
+            tables.mark(true);
             tables.thaw();
             assert_eq!(canonical(&tables), canonical(&tables_of(&universe.world)), "seed {seed} step {step}");
             for eni in universe.enis() {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use sekimori_compile::tables::Tables;
+use sekimori_compile::tables::{Delta, Tables};
 use sekimori_core::{
     change::{Change, Commit},
     feed::{ClosedEni, Known},
@@ -24,7 +24,7 @@ pub use self::read_back::READ_BACK_ENTRIES;
 use self::{events::Witness, read_back::Findings};
 use crate::{
     bound::{self, Bindings},
-    bpf::{AttachMode, Collection, DataPlane, read::Reader},
+    bpf::{AttachMode, Collection, DataPlane, counters::Over, maps::Image, read::Reader},
     local::{LocalCompute, Report, Touched},
 };
 
@@ -51,11 +51,20 @@ impl Enforcer {
     /// # Errors
     /// When kernel or data directory refuse; the message says what and how to mend it.
     pub fn open(dir: &Path, host: HostId, attach: AttachMode) -> anyhow::Result<Self> {
+        Self::open_with(dir, host, attach, Image::default())
+    }
+
+    /// The same with a program that was compiled elsewhere. Its flows may be arranged otherwise than this agent's; then it must
+    /// not keep house.
+    ///
+    /// # Errors
+    /// As [`Enforcer::open`].
+    pub fn open_with(dir: &Path, host: HostId, attach: AttachMode, image: Image) -> anyhow::Result<Self> {
         let agent_dir = dir.join("agent");
         std::fs::create_dir_all(&agent_dir).with_context(|| format!("cannot create `{}`", agent_dir.display()))?;
         let local = LocalCompute::open(&agent_dir)?;
         let bindings = Bindings::open(&agent_dir)?;
-        let (plane, adopted) = DataPlane::open(dir, attach)?;
+        let (plane, adopted) = DataPlane::open_with(dir, attach, image)?;
         let tables = Tables::new(host.clone(), adopted);
         Ok(Self {
             host,
@@ -132,7 +141,18 @@ impl Enforcer {
         self.closed_by_local.clear();
         self.attach_adopted(&report);
         self.note_local(report);
+        self.take_over();
         Ok(())
+    }
+
+    /// Takes the place of another version's agent, if one has run here.
+    fn take_over(&mut self) {
+        if let Err(error) = self.plane.take_over(&self.tables) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "another version still decides at some interface; trying again"
+            );
+        }
     }
 
     /// Local compute adopts an interface that is up as it is. If its programs are not known to be there (a
@@ -218,6 +238,7 @@ impl Enforcer {
         }
         self.watch(true).await;
         self.read_back();
+        self.take_over();
     }
 
     /// What could not be had may be free by now: room in the store, a number.
@@ -277,7 +298,7 @@ impl Enforcer {
     /// # Errors
     /// When a descriptor cannot be copied.
     pub fn begin_collection(&mut self) -> std::io::Result<Collection> {
-        self.plane.begin_collection(&mut self.tables)
+        self.plane.begin_collection(&mut self.tables, self.closed_by_plane.is_empty())
     }
 
     /// See [`DataPlane::end_collection`].
@@ -292,6 +313,18 @@ impl Enforcer {
     /// When a descriptor cannot be copied.
     pub fn reader(&self) -> std::io::Result<Reader> {
         self.plane.reader(&self.tables)
+    }
+
+    /// What was counted under these numbers is written down: they may be given out again. Returns whether nothing of it will
+    /// be found again.
+    pub fn forget_counted(&mut self, over: &[Over]) -> bool {
+        let names = over.iter().filter_map(|over| over.forget(&mut self.tables)).collect();
+        let delta = Delta { names, ..Delta::default() };
+        self.witness.note_names(&delta, self.plane.maps());
+        let versions: BTreeSet<u32> = over.iter().filter_map(|over| over.version()).collect();
+        let cleared = versions.into_iter().try_for_each(|version| self.plane.forget_earlier(version));
+        let cleared = cleared.and_then(|()| self.plane.write(&delta));
+        cleared.inspect_err(|error| tracing::warn!(%error, "counters of what is gone could not be cleared")).is_ok()
     }
 
     /// The data plane.

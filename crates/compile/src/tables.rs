@@ -1,5 +1,6 @@
 //! The tables of one host: they follow a world commit by commit, and each step says what to write.
 
+mod counted;
 mod flags;
 mod renew;
 mod touched;
@@ -18,13 +19,14 @@ use sekimori_core::{
     world::{self, GroupSet, Timeouts, World},
 };
 
+pub use self::counted::Counted;
 use self::touched::Touched;
 use crate::{
     abi,
     build::BuildError,
     interpret::{self, Ends, Finding, address_key},
     policy::{Numbers, Place, words},
-    slots::{NoSlot, Slots},
+    slots::{NoSlot, Slots, Stage},
 };
 
 /// The name of a rule's counter: a rule, or the hidden intra-group accept of a group.
@@ -182,12 +184,15 @@ impl Tables {
         delta
     }
 
-    /// Marks the numbers that were given back until now; see [`Slots`].
-    pub fn mark(&mut self) {
+    /// Marks the numbers that were given back until now; see [`Slots`]. Those of rules only if every interface has its newest
+    /// policy: an older one goes on counting under them.
+    pub fn mark(&mut self, is_newest: bool) {
         self.enis.mark();
         self.vpcs.mark();
         self.numbers.groups.mark();
-        self.numbers.rules.mark();
+        if is_newest {
+            self.numbers.rules.mark();
+        }
     }
 
     /// The counters of rules among the marked numbers.
@@ -196,21 +201,21 @@ impl Tables {
         self.numbers.rules.marked().collect()
     }
 
-    /// The numbers that were marked may be taken again.
+    /// The numbers that were marked may be taken again; those that something is counted under when it is written down.
     pub fn thaw(&mut self) {
-        self.enis.thaw();
+        self.enis.end();
         self.vpcs.thaw();
         self.numbers.groups.thaw();
-        self.numbers.rules.thaw();
+        self.numbers.rules.end();
     }
 
-    /// Forgets what an earlier process left and this one does not need. Call after the first update; what
-    /// was adopted and is not in use is named in the result, to be cleared.
+    /// Forgets what an earlier process left and this one does not need. Call after the first update; names that nothing is
+    /// counted under are in the result, to be cleared.
     pub fn forget_unused(&mut self) -> Vec<Name> {
         self.adopted.clear();
         let mut names = Vec::new();
         for id in self.enis.names_where(|id| self.world.eni(id).is_none()) {
-            names.extend(self.enis.release(&id).map(|slot| Name::Eni(slot, None)));
+            self.enis.release(&id);
         }
         for id in self.vpcs.names_where(|id| self.world.vpc(id).is_none()) {
             names.extend(self.vpcs.release(&id).map(|slot| Name::Vpc(slot, None)));
@@ -223,7 +228,7 @@ impl Tables {
             world.group(group).is_some() && rule.as_ref().is_none_or(|rule| world.knows_rule(group, rule))
         };
         for key in self.numbers.rules.names_where(|key| !exists(key)) {
-            names.extend(self.numbers.rules.release(&key).map(|slot| Name::Rule(slot, None)));
+            self.numbers.rules.release(&key);
         }
         names
     }
@@ -347,13 +352,13 @@ impl Tables {
             }
             Change::DeleteGroup(id) => {
                 delta.names.extend(self.numbers.groups.release(id).map(|slot| Name::Group(slot, None)));
-                self.release_rule(&(id.clone(), None), delta);
+                self.numbers.rules.release(&(id.clone(), None));
                 let rules = before.group(id).map(|group| group.rules.clone()).unwrap_or_default();
                 for rule in rules.keys() {
-                    self.release_rule(&(id.clone(), Some(rule.clone())), delta);
+                    self.numbers.rules.release(&(id.clone(), Some(rule.clone())));
                 }
             }
-            Change::DeleteRule { group, rule } => self.release_unknown(group, rule, delta),
+            Change::DeleteRule { group, rule } => self.release_unknown(group, rule),
             Change::PutShadow(shadow) => self.number_shadow(&shadow.group, before, delta),
             Change::DeleteShadow(group) => self.number_shadow(group, before, delta),
             Change::PutRule { group, rule } => {
@@ -403,7 +408,7 @@ impl Tables {
     fn number_shadow(&mut self, group: &GroupId, before: &World, delta: &mut Delta) {
         let rules = |world: &World| world.shadows().get(group).map(|shadow| shadow.rules.clone()).unwrap_or_default();
         for rule in rules(before) {
-            self.release_unknown(group, &rule.id, delta);
+            self.release_unknown(group, &rule.id);
         }
         for rule in rules(&self.world) {
             self.number_in_use((group.clone(), Some(rule.id.clone())), delta);
@@ -411,9 +416,9 @@ impl Tables {
     }
 
     /// Takes the counter of a rule back when neither the group nor its candidate has it any more.
-    fn release_unknown(&mut self, group: &GroupId, rule: &RuleId, delta: &mut Delta) {
+    fn release_unknown(&mut self, group: &GroupId, rule: &RuleId) {
         if !self.world.knows_rule(group, rule) {
-            self.release_rule(&(group.clone(), Some(rule.clone())), delta);
+            self.numbers.rules.release(&(group.clone(), Some(rule.clone())));
         }
     }
 
@@ -444,10 +449,6 @@ impl Tables {
                 number_rule(&mut self.numbers, (group.id.clone(), rule), delta);
             }
         }
-    }
-
-    fn release_rule(&mut self, key: &RuleKey, delta: &mut Delta) {
-        delta.names.extend(self.numbers.rules.release(key).map(|slot| Name::Rule(slot, None)));
     }
 
     /// Builds the policies that may differ; returns the sets whose policy does.
@@ -524,7 +525,7 @@ impl Tables {
         let after = self.world.eni(id).cloned();
         let here = self.is_here(id);
         let slot = match &after {
-            Some(_) if here => match self.enis.take(id) {
+            Some(_) if here => match self.take_eni(id) {
                 Ok((slot, is_new)) => {
                     delta.names.extend(is_new.then(|| Name::Eni(slot, Some(id.clone()))));
                     Some(slot)
@@ -567,7 +568,6 @@ impl Tables {
         let Some(slot) = self.enis.release(id) else { return };
         self.entries.remove(&slot);
         delta.enis.push((slot, None));
-        delta.names.push(Name::Eni(slot, None));
     }
 
     fn update_members(&mut self, was: &World, id: &EniId, slot: Option<u32>, delta: &mut Delta) {
@@ -638,7 +638,11 @@ impl Tables {
     }
 }
 
+/// A rule that had a number goes on counting under it as long as it is remembered.
 fn number_rule(numbers: &mut Numbers, key: RuleKey, delta: &mut Delta) {
+    if numbers.rules.take_back(&key, Stage::Cooling).is_some() {
+        return;
+    }
     note(&mut delta.names, numbers.rules.take(&key), |slot| Name::Rule(slot, Some(key.clone())));
 }
 

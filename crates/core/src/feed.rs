@@ -4,6 +4,7 @@ mod bound;
 mod read_back;
 mod shadow;
 mod slice;
+mod tally;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ pub use self::{
     read_back::{DIFFERENCES_MAX, Difference, Part, ReadBack},
     shadow::{Decider, ShadowCells, ShadowCount, ShadowPair, ShadowWitness},
     slice::Slice,
+    tally::{Counter, Gauges, TALLIES_PER_MESSAGE_MAX, Tally, TallyReport},
 };
 use crate::{
     change::{Change, Commit},
@@ -64,8 +66,8 @@ pub enum FromAgent {
         /// Interfaces that do not have their policy, with the reason; they drop everything.
         closed: Vec<ClosedEni>,
     },
-    /// Totals since the agent's maps were made, for everything that changed since the last report.
-    Counters(CounterReport),
+    /// Totals of everything that was counted since the last report.
+    Counters(TallyReport),
     /// What was compared with the kernel, and what differed.
     ReadBack(ReadBack),
     /// Packets that began a flow or were dropped, as far as somebody reads of them.
@@ -119,6 +121,11 @@ pub enum FromServer {
         /// When it began.
         start_s: i64,
     },
+    /// The totals of what is over, up to this report of the connection, are written down.
+    Counted {
+        /// The number of the report.
+        report: u64,
+    },
     /// The agent cannot be served; it must not try again unchanged.
     Refused {
         /// Why, and what to do.
@@ -161,7 +168,7 @@ pub struct EniCount {
     pub packets: u64,
 }
 
-/// A set of totals.
+/// A set of totals, added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterReport {
     /// By rule.
@@ -176,9 +183,6 @@ pub struct CounterReport {
     /// How they fill their room.
     #[serde(default)]
     pub flow_use: FlowUse,
-    /// What candidates would have decided, by ENI.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shadows: Vec<ShadowCount>,
 }
 
 /// The reason's name in reports and metrics.

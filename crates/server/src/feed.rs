@@ -23,7 +23,7 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use sekimori_core::{
     change::Change,
-    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX, SNAPSHOT_PART_CHANGES, Slice},
+    feed::{FEED_VERSION, FromAgent, FromServer, MESSAGE_BYTES_MAX, SNAPSHOT_PART_CHANGES, Slice, TallyReport},
     ids::HostId,
     world::{Revision, World},
 };
@@ -68,6 +68,23 @@ pub struct Feed {
     pub records: Arc<Records>,
     /// The user that agents run as.
     pub agent_uid: u32,
+}
+
+/// What an agent has told that is written down: the start of the last minute of traffic, and the last report of counters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    recorded: Option<i64>,
+    counted: Option<u64>,
+}
+
+impl Kept {
+    /// What to tell the agent that knows as much as `before`.
+    fn news(self, before: &Self) -> Vec<FromServer> {
+        let recorded = self.recorded.filter(|_| self.recorded != before.recorded);
+        let counted = self.counted.filter(|_| self.counted != before.counted);
+        let recorded = recorded.map(|start_s| FromServer::Recorded { start_s });
+        recorded.into_iter().chain(counted.map(|report| FromServer::Counted { report })).collect()
+    }
 }
 
 /// Why a connection ends.
@@ -154,10 +171,10 @@ impl Feed {
         let revision = after.as_ref().map(|known| known.revision);
         tracing::info!(%host, after = revision.map(|revision| revision.0), "an agent has connected");
         let slice = Slice::new(host.clone(), after.as_ref());
-        let (note, recorded) = watch::channel(None);
+        let (keep, kept) = watch::channel(Kept::default());
         let ended = tokio::select! {
-            ended = self.tell(outgoing, &host, revision, slice, recorded) => ended,
-            ended = self.hear(incoming, &host, session, note) => ended,
+            ended = self.tell(outgoing, &host, revision, slice, kept) => ended,
+            ended = self.hear(incoming, &host, session, keep) => ended,
         };
         self.hosts.disconnect(&host, session);
         ended
@@ -170,13 +187,13 @@ impl Feed {
         host: &HostId,
         after: Option<Revision>,
         mut slice: Slice,
-        mut recorded: watch::Receiver<Option<i64>>,
+        mut kept: watch::Receiver<Kept>,
     ) -> Result<(), FeedError> {
         send(outgoing, &FromServer::Welcome { version: FEED_VERSION }).await?;
         let mut states = self.committer.states();
         let mut questions = self.hosts.verifier.questions(host);
         let mut interest = self.hosts.flows.interest();
-        let mut told = after;
+        let (mut told, mut confirmed) = (after, Kept::default());
         loop {
             let world = states.borrow_and_update().world().clone();
             let mut at = match told {
@@ -202,11 +219,11 @@ impl Feed {
                     let wanted = *interest.borrow_and_update();
                     send(outgoing, &FromServer::Watch(wanted)).await?;
                 }
-                changed = recorded.changed() => {
+                changed = kept.changed() => {
                     changed.map_err(|_| FeedError::Gone)?;
-                    let start_s = *recorded.borrow_and_update();
-                    if let Some(start_s) = start_s {
-                        send(outgoing, &FromServer::Recorded { start_s }).await?;
+                    let now = *kept.borrow_and_update();
+                    for message in now.news(&std::mem::replace(&mut confirmed, now)) {
+                        send(outgoing, &message).await?;
                     }
                 }
             }
@@ -239,27 +256,44 @@ impl Feed {
         Ok(at)
     }
 
+    /// Adds what was counted; returns the report up to which the host may forget what is over.
+    async fn count(&self, host: &HostId, session: u64, report: TallyReport) -> Option<u64> {
+        let world = self.committer.world();
+        let noted = self.hosts.count(host, session, report, &world);
+        self.usage.note(host, &noted.rules, outside::now(), &world);
+        if !noted.is_awaited {
+            return None;
+        }
+        let (counts, host) = (Arc::clone(&self.hosts.counts), host.clone());
+        let saved = tokio::task::spawn_blocking(move || counts.save(Some(&host))).await.ok()?;
+        saved.inspect_err(|error| tracing::warn!(%error, "what was counted cannot be written down")).ok()?
+    }
+
     /// Hears reports, for as long as the agent speaks.
     async fn hear(
         &self,
         incoming: &mut Incoming,
         host: &HostId,
         session: u64,
-        recorded: watch::Sender<Option<i64>>,
+        kept: watch::Sender<Kept>,
     ) -> Result<(), FeedError> {
         loop {
             match receive(incoming).await? {
                 FromAgent::Applied { revision, closed } => self.hosts.report(host, session, revision, closed),
                 FromAgent::Counters(report) => {
-                    let world = self.committer.world();
-                    self.usage.note(host, &report, outside::now(), &world);
-                    self.hosts.count(host, session, report, &world);
+                    let counted = self.count(host, session, report).await;
+                    kept.send_if_modified(|kept| {
+                        counted.is_some() && {
+                            kept.counted = counted;
+                            true
+                        }
+                    });
                 }
                 FromAgent::Traffic(part) => {
                     let (records, host, world) = (Arc::clone(&self.records), host.clone(), self.committer.world());
                     let written = tokio::task::spawn_blocking(move || records.note(&host, part, &world)).await;
                     if let Ok(Some(start_s)) = written {
-                        recorded.send_replace(Some(start_s));
+                        kept.send_modify(|kept| kept.recorded = Some(start_s));
                     }
                 }
                 FromAgent::Flows(report) => self.hosts.flows.note(host, report, &self.committer.world()),

@@ -1,6 +1,6 @@
-//! What the hosts report: who is connected, what they have applied, what they have counted.
+//! What the hosts report: who is connected, what they have applied.
 //!
-//! Kept in memory only; after a restart the hosts say it again. Nothing here talks to a host.
+//! Kept in memory only, except what they have counted; after a restart the hosts say it again. Nothing here talks to a host.
 
 use std::{
     collections::BTreeMap,
@@ -10,21 +10,22 @@ use std::{
 use tokio::sync::watch;
 
 use sekimori_core::{
-    feed::{BoundInterface, ClosedEni, Count, CounterReport, EniCount, RuleCount, ShadowCount},
+    feed::{BoundInterface, ClosedEni, Gauges, ShadowCount, TallyReport},
     flow_room::FlowUse,
-    ids::{EniId, GroupId, HostId, RuleId},
-    limits::{HOST_ENIS_MAX, HOST_RULES_MAX},
-    rule::Direction,
+    ids::{EniId, HostId},
+    limits::HOST_ENIS_MAX,
     world::{Revision, World},
 };
 
-use crate::{flows::Flows, metrics::Latency, verify::Verifier};
+use crate::{
+    counts::{Counts, Noted},
+    flows::Flows,
+    metrics::Latency,
+    verify::Verifier,
+};
 
 /// Hosts that one server serves over its local socket.
 pub const HOSTS_MAX: usize = 16;
-
-/// Counters of one host that are kept: of what exists, and of what was deleted lately.
-pub const HOST_COUNTERS_MAX: usize = 2 * HOST_RULES_MAX as usize;
 
 /// The host that instances are placed on before any host has ever connected.
 pub const LOCAL_HOST: &str = "local";
@@ -42,18 +43,8 @@ pub struct HostStatus {
     pub closed: Vec<ClosedEni>,
     /// How it stands at interfaces that others make.
     pub bound: BTreeMap<EniId, BoundInterface>,
-    counters: Counters,
+    gauges: Gauges,
     session: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Counters {
-    rules: BTreeMap<(GroupId, Option<RuleId>), Count>,
-    enis: BTreeMap<(EniId, Direction, bool, String), u64>,
-    flows: u64,
-    flows_v6: u64,
-    flow_use: FlowUse,
-    shadows: Vec<ShadowCount>,
 }
 
 /// More hosts than fit.
@@ -70,6 +61,8 @@ pub struct Hosts {
     pub flows: Arc<Flows>,
     /// How long commits take to them.
     pub latency: Latency,
+    /// What they have counted.
+    pub counts: Arc<Counts>,
     known: Mutex<BTreeMap<HostId, HostStatus>>,
     changes: watch::Sender<u64>,
 }
@@ -80,6 +73,7 @@ impl Default for Hosts {
             verifier: Verifier::default(),
             flows: Arc::default(),
             latency: Latency::default(),
+            counts: Arc::default(),
             known: Mutex::default(),
             changes: watch::Sender::new(0),
         }
@@ -87,6 +81,12 @@ impl Default for Hosts {
 }
 
 impl Hosts {
+    /// Hosts that have counted this already.
+    #[must_use]
+    pub fn with(counts: Counts) -> Self {
+        Self { counts: Arc::new(counts), ..Self::default() }
+    }
+
     /// What is known about every host, by name.
     #[must_use]
     pub fn all(&self) -> Vec<HostStatus> {
@@ -137,7 +137,7 @@ impl Hosts {
             applied: None,
             closed: Vec::new(),
             bound: BTreeMap::new(),
-            counters: Counters::default(),
+            gauges: Gauges::default(),
             session: 0,
         };
         let status = known.entry(host.clone()).or_insert_with(fresh);
@@ -171,9 +171,14 @@ impl Hosts {
         self.update(host, session, |status| status.bound = by_eni);
     }
 
-    /// Adds counters to what a host has counted before.
-    pub(crate) fn count(&self, host: &HostId, session: u64, report: CounterReport, world: &World) {
-        self.update(host, session, |status| status.counters.merge(report, world));
+    /// Adds what a host has counted to what it had counted before.
+    pub(crate) fn count(&self, host: &HostId, session: u64, report: TallyReport, world: &World) -> Noted {
+        let mut noted = Noted::default();
+        self.update(host, session, |status| {
+            noted = self.counts.note(host, &report, world);
+            status.gauges = report.gauges.unwrap_or_else(|| std::mem::take(&mut status.gauges));
+        });
+        noted
     }
 
     fn update(&self, host: &HostId, session: u64, change: impl FnOnce(&mut HostStatus)) {
@@ -195,98 +200,23 @@ impl Hosts {
 }
 
 impl HostStatus {
-    /// Everything that the host has counted since its maps were made, but for what it has compared.
-    #[must_use]
-    pub fn counters(&self) -> CounterReport {
-        let rules = self.counters.rules.iter();
-        let enis = self.counters.enis.iter();
-        CounterReport {
-            rules: rules
-                .map(|((group, rule), count)| RuleCount { group: group.clone(), rule: rule.clone(), count: *count })
-                .collect(),
-            enis: enis.map(|(key, packets)| eni_count(key, *packets)).collect(),
-            flows: self.counters.flows,
-            flows_v6: self.counters.flows_v6,
-            flow_use: self.counters.flow_use,
-            shadows: Vec::new(),
-        }
-    }
-
     /// What the host has compared with candidates.
     #[must_use]
     pub fn shadows(&self) -> &[ShadowCount] {
-        &self.counters.shadows
-    }
-
-    /// Packets of an ENI in one direction that had this reason, whether they passed or not.
-    #[must_use]
-    pub fn packets_of(&self, eni: &EniId, direction: Direction, reason: &str) -> u64 {
-        let count = |passed| self.counters.enis.get(&(eni.clone(), direction, passed, reason.to_owned()));
-        [true, false].into_iter().filter_map(count).sum()
+        &self.gauges.shadows
     }
 
     /// Live flows on the host: of IPv4, and of IPv6.
     #[must_use]
     pub fn flows(&self) -> [u64; 2] {
-        [self.counters.flows.saturating_sub(self.counters.flows_v6), self.counters.flows_v6]
+        [self.gauges.flows.saturating_sub(self.gauges.flows_v6), self.gauges.flows_v6]
     }
 
     /// How they fill their room.
     #[must_use]
     pub fn flow_use(&self) -> FlowUse {
-        self.counters.flow_use
+        self.gauges.flow_use
     }
-}
-
-impl Counters {
-    /// Takes in totals, the newest of each. When there are too many, those of what is gone are dropped.
-    fn merge(&mut self, report: CounterReport, world: &World) {
-        let CounterReport { rules, enis, flows, flows_v6, flow_use, shadows } = report;
-        (self.flows, self.flows_v6, self.flow_use) = (flows, flows_v6, flow_use);
-        self.shadows = shadows;
-        self.rules.extend(rules.into_iter().map(|line| ((line.group, line.rule), line.count)));
-        let eni = |line: EniCount| ((line.eni, line.direction, line.passed, line.reason), line.packets);
-        self.enis.extend(enis.into_iter().map(eni));
-        if self.rules.len() > HOST_COUNTERS_MAX {
-            self.rules.retain(|(group, rule), _| exists(world, group, rule.as_ref()));
-        }
-        if self.enis.len() > HOST_COUNTERS_MAX {
-            self.enis.retain(|(eni, ..), _| world.eni(eni).is_some());
-        }
-    }
-}
-
-/// The sum of what several hosts have counted.
-#[must_use]
-pub fn total(hosts: &[HostStatus]) -> CounterReport {
-    let mut sum = Counters::default();
-    for counters in hosts.iter().map(|status| &status.counters) {
-        sum.flows = sum.flows.saturating_add(counters.flows);
-        sum.flows_v6 = sum.flows_v6.saturating_add(counters.flows_v6);
-        sum.flow_use = sum.flow_use.with(&counters.flow_use);
-        for (key, count) in &counters.rules {
-            let total = sum.rules.entry(key.clone()).or_default();
-            total.packets = total.packets.saturating_add(count.packets);
-            total.bytes = total.bytes.saturating_add(count.bytes);
-        }
-        for (key, packets) in &counters.enis {
-            let total = sum.enis.entry(key.clone()).or_default();
-            *total = total.saturating_add(*packets);
-        }
-    }
-    let host = HostId::from("all");
-    let (closed, bound) = (Vec::new(), BTreeMap::new());
-    HostStatus { host, connected: true, applied: None, closed, bound, counters: sum, session: 0 }.counters()
-}
-
-fn exists(world: &World, group: &GroupId, rule: Option<&RuleId>) -> bool {
-    let group = world.group(group);
-    group.is_some_and(|group| rule.is_none_or(|rule| group.rules.contains_key(rule)))
-}
-
-fn eni_count(key: &(EniId, Direction, bool, String), packets: u64) -> EniCount {
-    let (eni, direction, passed, reason) = key.clone();
-    EniCount { eni, direction, passed, reason, packets }
 }
 
 #[cfg(test)]
@@ -346,33 +276,6 @@ mod tests {
         }
         assert!(hosts.connect(&host("one-more")).is_err());
         assert!(hosts.connect(&host("0")).is_ok());
-    }
-
-    #[test]
-    fn the_newest_total_of_a_counter_is_kept_and_hosts_are_summed() {
-        let hosts = Hosts::default();
-        let line = |packets| RuleCount { group: "sg".into(), rule: None, count: Count { packets, bytes: 1 } };
-        let eni = |packets| EniCount {
-            eni: "eni".into(),
-            direction: Direction::Ingress,
-            passed: false,
-            reason: "default".to_owned(),
-            packets,
-        };
-        for (name, packets) in [("one", 1), ("one", 4), ("two", 8)] {
-            let session = hosts.connect(&host(name)).unwrap();
-            let report = CounterReport {
-                rules: vec![line(packets)],
-                enis: vec![eni(packets)],
-                flows: packets,
-                ..CounterReport::default()
-            };
-            hosts.count(&host(name), session, report, &World::default());
-        }
-        let all = hosts.all();
-        assert_eq!(all[0].counters().rules[0].count.packets, 4);
-        let sum = total(&all);
-        assert_eq!((sum.rules[0].count.packets, sum.enis[0].packets, sum.flows), (12, 12, 12));
     }
 
     #[tokio::test(start_paused = true)]

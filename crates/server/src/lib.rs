@@ -19,6 +19,7 @@ pub mod bootstrap;
 mod busy;
 mod cloud_api;
 pub mod commit;
+pub mod counts;
 pub mod feed;
 mod files;
 pub mod flows;

@@ -22,6 +22,7 @@ use crate::{
     bootstrap,
     busy::Busy,
     commit::{self, Writer, Writing},
+    counts::{self, Counts},
     feed::{self, Feed},
     files, flows,
     hosts::Hosts,
@@ -72,8 +73,10 @@ pub async fn run_on(
     let agents = tokio::spawn(feed.serve(feed_socket, stopped));
     let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
     let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
+    let counting = tokio::spawn(keep_counts(Arc::clone(&app.hosts.counts)));
     let timer = tokio::spawn(timer::keep(app.committer.clone()));
-    let (usage, flows) = (Arc::clone(&app.usage), Arc::clone(&app.hosts.flows));
+    let (usage, flows, counts) =
+        (Arc::clone(&app.usage), Arc::clone(&app.hosts.flows), Arc::clone(&app.hosts.counts));
     let looking = tokio::spawn(flows::keep(Arc::clone(&flows), app.committer.clone()));
     let shutdown = async {
         shutdown.await;
@@ -87,7 +90,9 @@ pub async fn run_on(
     let agents = agents.await;
     writer.stop().await;
     saving.abort();
+    counting.abort();
     save_usage(usage).await;
+    save_counts(counts).await;
     agents.context("the feed did not end well")?;
     tracing::info!("the server has stopped");
     drop(lock);
@@ -99,6 +104,22 @@ async fn keep_usage(usage: Arc<Usage>) {
     loop {
         tokio::time::sleep(usage::SAVE_EVERY).await;
         save_usage(Arc::clone(&usage)).await;
+    }
+}
+
+/// Writes down what was counted, now and then.
+async fn keep_counts(counts: Arc<Counts>) {
+    loop {
+        tokio::time::sleep(counts::SAVE_EVERY).await;
+        save_counts(Arc::clone(&counts)).await;
+    }
+}
+
+/// A failure is told and tried again: agents keep what is over until it is written down.
+async fn save_counts(counts: Arc<Counts>) {
+    let saved = tokio::task::spawn_blocking(move || counts.save(None)).await;
+    if let Ok(Err(error)) = saved {
+        tracing::warn!(%error, "what was counted cannot be written down");
     }
 }
 
@@ -154,7 +175,7 @@ impl Open {
         let tls = http::prepare(&config.tls, dir, listen)?;
         let (feed_socket, control_socket) = (feed::listen(&config.feed_socket)?, bootstrap::listen(dir)?);
         let usage = Arc::new(Usage::open(dir, outside::now())?);
-        let hosts = Arc::new(Hosts::default());
+        let hosts = Arc::new(Hosts::with(Counts::open(dir)?));
         let writing = Writing {
             store: Arc::clone(&store),
             replay: Arc::clone(&replay),

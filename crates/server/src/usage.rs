@@ -18,7 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
-    feed::CounterReport,
+    feed::RuleCount,
     ids::{GroupId, HostId, RuleId},
     limits::HOST_RULES_MAX,
     time::Timestamp,
@@ -94,10 +94,10 @@ impl Usage {
         Ok(Self { path, watched: Mutex::new(watched) })
     }
 
-    /// Takes in a host's totals.
-    pub(crate) fn note(&self, host: &HostId, report: &CounterReport, now: Timestamp, world: &World) {
+    /// Takes in new totals of a host.
+    pub(crate) fn note(&self, host: &HostId, totals: &[RuleCount], now: Timestamp, world: &World) {
         let mut watched = self.lock();
-        for line in &report.rules {
+        for line in totals {
             let Some(rule) = &line.rule else { continue };
             watched.count((line.group.clone(), rule.clone(), host.clone()), line.count.packets, now);
         }
@@ -188,16 +188,12 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
-    use sekimori_core::feed::{Count, RuleCount};
+    use sekimori_core::feed::Count;
 
     use super::*;
 
-    fn report(rule: &str, packets: u64) -> CounterReport {
-        let count = Count { packets, bytes: packets };
-        CounterReport {
-            rules: vec![RuleCount { group: "sg".into(), rule: Some(rule.into()), count }],
-            ..CounterReport::default()
-        }
+    fn report(rule: &str, packets: u64) -> [RuleCount; 1] {
+        [RuleCount { group: "sg".into(), rule: Some(rule.into()), count: Count { packets, bytes: packets } }]
     }
 
     fn last(usage: &Usage, rule: &str) -> Option<Timestamp> {

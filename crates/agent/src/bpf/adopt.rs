@@ -35,7 +35,10 @@ pub(super) struct Kernel {
 
 /// Reads it. Changes nothing.
 pub(super) fn read(maps: &Maps) -> io::Result<Kernel> {
-    let enis: Vec<(EniId, u32)> = names(&maps.eni_names);
+    let mut enis: Vec<(EniId, u32)> = names(&maps.eni_names);
+    let is_in_use = |slot: u32| maps.enis.get(slot as usize).flags & abi::ENI_VALID != 0;
+    // An ENI may have left a number that is still remembered: the one in use comes last.
+    enis.sort_by_key(|(_, slot)| is_in_use(*slot));
     let mut found = Policies::default();
     for slot in 1..maps.enis.len() {
         let eni = maps.enis.get(slot);
@@ -45,7 +48,7 @@ pub(super) fn read(maps: &Maps) -> io::Result<Kernel> {
     for slot in 1..maps.shadows.len() {
         found.add(maps, [maps.shadows.get(slot).policy]);
     }
-    let slots = enis.iter().map(|(id, slot)| (id.clone(), *slot)).collect();
+    let slots = enis.iter().filter(|(_, slot)| is_in_use(*slot)).map(|(id, slot)| (id.clone(), *slot)).collect();
     let adopted = Adopted {
         enis,
         vpcs: names::<VpcId>(&maps.vpc_names),

@@ -7,7 +7,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     io,
     os::fd::{AsFd, BorrowedFd},
-    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -19,9 +18,11 @@ use sekimori_compile::abi::{ENI_STRAIGHT, PortKey};
 use sekimori_core::{binding, ids::EniId};
 
 use super::{
+    earlier,
     links::{LinkFault, Links, SIDES, Side},
-    maps::{self, Programs},
+    maps::{self, Home, Programs, Role},
     sys,
+    takeover::Takeover,
 };
 use crate::netlink::netns::within;
 
@@ -40,14 +41,16 @@ pub enum AttachMode {
 
 /// Which programs are on which interface.
 pub(super) struct Attachments {
-    bpffs: PathBuf,
-    links: Links,
+    pub(super) home: Home,
+    pub(super) links: Links,
+    /// What other versions have left.
+    pub(super) takeover: Takeover,
     /// ENIs whose programs are clsact filters.
     filtered: BTreeSet<EniId>,
     /// ENIs whose workload is on the host's side of the interface.
     owned: BTreeSet<EniId>,
-    shared: Programs,
-    by_cookie: HashMap<u64, Programs>,
+    pub(super) shared: Programs,
+    pub(super) by_cookie: HashMap<u64, Programs>,
     /// Namespaces whose programs stay loaded without an interface: verifying them takes longer than an interface may be open.
     prepared: BTreeSet<u64>,
     ports: BTreeMap<EniId, PortKey>,
@@ -57,11 +60,12 @@ pub(super) struct Attachments {
 }
 
 impl Attachments {
-    /// Attachments in a bpffs; nothing is attached yet.
-    pub(super) fn new(bpffs: &Path, shared: Programs, mode: AttachMode) -> anyhow::Result<Self> {
+    /// Attachments of an image; nothing is attached yet.
+    pub(super) fn new(home: &Home, shared: Programs, mode: AttachMode) -> anyhow::Result<Self> {
         Ok(Self {
-            bpffs: bpffs.to_owned(),
-            links: Links::open(bpffs)?,
+            home: home.clone(),
+            links: Links::open(home)?,
+            takeover: Takeover::of(earlier::find(home)?),
             filtered: BTreeSet::new(),
             owned: BTreeSet::new(),
             shared,
@@ -90,7 +94,7 @@ impl Attachments {
     fn load(&mut self, cookie: u64) -> anyhow::Result<&mut Programs> {
         match self.by_cookie.entry(cookie) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(maps::load_for(&self.bpffs, cookie)?)),
+            Entry::Vacant(place) => Ok(place.insert(maps::load_for(&self.home, cookie, Role::Decide)?)),
         }
     }
 
@@ -128,14 +132,16 @@ impl Attachments {
     }
 
     fn attach_tcx(&mut self, eni: &EniId, netns: BorrowedFd<'_>, cookie: u64, ifindex: u32) -> io::Result<()> {
-        let programs = self.by_cookie.get(&cookie).unwrap_or(&self.shared);
-        let known = self.ports.get(eni).is_some_and(|port| (port.netns, port.ifindex) == (cookie, ifindex));
-        for (side, program) in programs.by_side().into_iter().enumerate() {
-            if known && self.links.renew(eni, side, program)? {
-                continue;
-            }
+        let port = PortKey { netns: cookie, ifindex, reserved: 0 };
+        let known = self.ports.get(eni) == Some(&port);
+        for side in 0..SIDES.len() {
             // Seen from the workload, the other way round.
             let (_, attach_type) = SIDES[if self.owned.contains(eni) { 1 - side } else { side }];
+            if (known && self.mend(eni, side)?) || self.look_on(eni, side, netns, port, attach_type)? {
+                continue;
+            }
+            let programs = self.by_cookie.get(&cookie).unwrap_or(&self.shared);
+            let Some(program) = programs.by_side().get(side).copied() else { continue };
             let link = within(netns, || sys::link_create(program, ifindex, attach_type))??;
             self.links.keep(eni, side, link)?;
         }
@@ -153,6 +159,9 @@ impl Attachments {
                 Entry::Vacant(place) => *place.insert(self.program_ids(port.netns)?),
             };
             for (side, program) in ours.into_iter().enumerate() {
+                if self.takeover.is_observing(eni, side) {
+                    continue;
+                }
                 let found = self.links.look(eni, side, port.ifindex, program, &pins)?;
                 let is_strange = || self.links.is_pinned(eni, side).map_or(true, |is_pinned| !is_pinned);
                 let fault = match found {
@@ -223,7 +232,7 @@ impl Attachments {
 
     /// Whether both programs are known to be on an ENI's interface. A clsact filter leaves no trace to find.
     pub(super) fn is_attached(&self, eni: &EniId) -> bool {
-        (0..SIDES.len()).all(|side| self.links.path(eni, side).exists())
+        (0..SIDES.len()).all(|side| self.takeover.is_observing(eni, side) || self.links.path(eni, side).exists())
     }
 
     /// Whether its programs are filters.
@@ -274,6 +283,7 @@ impl Attachments {
         self.filtered.remove(eni);
         self.owned.remove(eni);
         self.links.forget(eni);
+        self.takeover.forget(eni);
     }
 
     /// Notes whether the straight path may use the interface of an ENI.

@@ -11,10 +11,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use sekimori_compile::abi::{ABI_VERSION, ENI_SLOTS};
+use sekimori_compile::abi::ENI_SLOTS;
 use sekimori_core::ids::EniId;
 
-use super::sys::{self, TCX_EGRESS, TCX_INGRESS};
+use super::{
+    maps::Home,
+    sys::{self, TCX_EGRESS, TCX_INGRESS},
+};
 
 /// The two sides of an interface: the start of a pin's name, and the attach type. A bpffs allows no dot in a name.
 pub(super) const SIDES: [(&str, u32); 2] = [("to_", TCX_EGRESS), ("from_", TCX_INGRESS)];
@@ -45,9 +48,9 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// The links in a bpffs.
-    pub(super) fn open(bpffs: &Path) -> anyhow::Result<Self> {
-        let dir = bpffs.join(format!("v{ABI_VERSION}")).join("links");
+    /// The links of an image.
+    pub(super) fn open(home: &Home) -> anyhow::Result<Self> {
+        let dir = home.links();
         fs::create_dir_all(&dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
         let allowed = sys::allow_descriptors(DESCRIPTORS).context("cannot tell how many descriptors are allowed")?;
         let held_max = usize::try_from(allowed.saturating_sub(DESCRIPTORS_KEPT_FREE).max(allowed / 2))?;
@@ -56,8 +59,7 @@ impl Links {
 
     /// The name of a link.
     pub(super) fn path(&self, eni: &EniId, side: Side) -> PathBuf {
-        let start = SIDES.get(side).map_or("", |(start, _)| start);
-        self.dir.join(format!("{start}{eni}"))
+        path_in(&self.dir, eni, side)
     }
 
     /// Puts a program in the place of a link's; false when the link or its interface is gone.
@@ -145,6 +147,12 @@ impl Links {
     }
 }
 
+/// The name of a link in a directory of links.
+pub(super) fn path_in(dir: &Path, eni: &EniId, side: Side) -> PathBuf {
+    let start = SIDES.get(side).map_or("", |(start, _)| start);
+    dir.join(format!("{start}{eni}"))
+}
+
 /// Gives an object a name that may be another's.
 pub(super) fn pin_as(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     if is_pin_of(object, path)? {
@@ -163,7 +171,7 @@ pub(super) fn is_pin_of(object: BorrowedFd<'_>, path: &Path) -> io::Result<bool>
     Ok(sys::object_id(pinned.as_fd())? == sys::object_id(object)?)
 }
 
-fn open_if_there(path: &Path) -> io::Result<Option<OwnedFd>> {
+pub(super) fn open_if_there(path: &Path) -> io::Result<Option<OwnedFd>> {
     match sys::open_pinned(path) {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -173,7 +181,7 @@ fn open_if_there(path: &Path) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -26,7 +26,7 @@ use super::{links, sys::Shared};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 24] = [
+const PINNED: [&str; 26] = [
     "enis",
     "budgets",
     "members",
@@ -36,6 +36,8 @@ const PINNED: [&str; 24] = [
     "vpc_names",
     "group_names",
     "rule_names",
+    "eni_lives",
+    "rule_lives",
     "port_hints",
     "ports",
     "addresses",
@@ -55,6 +57,61 @@ const PINNED: [&str; 24] = [
 
 /// The directory, in the data directory, that the bpffs is mounted on.
 pub const BPFFS: &str = "bpffs";
+
+/// A compiled program, and the version of the layout of its maps.
+#[derive(Clone, Copy, Debug)]
+pub struct Image {
+    /// The object file.
+    pub object: &'static [u8],
+    /// The version.
+    pub version: u32,
+}
+
+impl Default for Image {
+    /// This agent's own.
+    fn default() -> Self {
+        Self { object: OBJECT, version: ABI_VERSION }
+    }
+}
+
+/// Where the pins of an image are.
+#[derive(Clone, Debug)]
+pub struct Home {
+    bpffs: PathBuf,
+    image: Image,
+}
+
+impl Home {
+    /// In this bpffs.
+    #[must_use]
+    pub fn new(bpffs: PathBuf, image: Image) -> Self {
+        Self { bpffs, image }
+    }
+
+    /// The bpffs, with the pins of other versions.
+    #[must_use]
+    pub fn bpffs(&self) -> &Path {
+        &self.bpffs
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.image.version
+    }
+
+    /// The directory of the maps' names.
+    #[must_use]
+    pub fn maps(&self) -> PathBuf {
+        self.bpffs.join(format!("v{}", self.image.version)).join("maps")
+    }
+
+    /// The directory of the links' names.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
+        self.bpffs.join(format!("v{}", self.image.version)).join("links")
+    }
+}
 
 /// The compiled program, for those who look at its types.
 #[must_use]
@@ -86,6 +143,10 @@ pub struct Maps {
     pub group_names: Shared<abi::IdBytes>,
     /// Names of rule counters.
     pub rule_names: Shared<abi::RuleName>,
+    /// Which life of its counters an ENI number is in; see [`super::counters`].
+    pub eni_lives: Shared<u64>,
+    /// The same of rules' numbers.
+    pub rule_lives: Shared<u64>,
     /// Which events somebody reads, in its only element.
     pub events_wanted: Shared<u32>,
     hashes: HashMap<&'static str, OwnedFd>,
@@ -112,12 +173,12 @@ impl Programs {
 }
 
 impl Maps {
-    /// Gives every map its name in a bpffs, where the name is not the map's; returns those that were not.
+    /// Gives every map its name, where the name is not the map's; returns those that were not.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn pin_again(&self, bpffs: &Path) -> std::io::Result<Vec<&'static str>> {
-        let pins = bpffs.join(format!("v{ABI_VERSION}")).join("maps");
+    pub fn pin_again(&self, home: &Home) -> std::io::Result<Vec<&'static str>> {
+        let pins = home.maps();
         let mut lost = Vec::new();
         for name in PINNED {
             let (map, path) = (self.fd(name)?, pins.join(name));
@@ -162,13 +223,15 @@ pub(super) fn is_bpffs(at: &Path) -> bool {
 ///
 /// # Errors
 /// When the kernel refuses; the message holds its verifier's words.
-pub fn load(bpffs: &Path) -> anyhow::Result<(Maps, Programs)> {
-    let pins = bpffs.join(format!("v{ABI_VERSION}")).join("maps");
+pub fn load(home: &Home) -> anyhow::Result<(Maps, Programs)> {
+    let (pins, object) = (home.maps(), home.image.object);
     fs::create_dir_all(&pins).with_context(|| format!("cannot create `{}`", pins.display()))?;
-    let programs = match programs(&mut loader(&pins), true) {
+    let programs = match programs(&mut loader(&pins), object, true) {
         // The helper is unknown to this kernel. A cookie in its place makes the call unreachable; each
         // namespace gets a copy with its own later.
-        Err(_) if !tells_cookies() => programs(loader(&pins).override_global("NETNS", &NO_COOKIE, true), false)?,
+        Err(_) if !tells_cookies() => {
+            programs(loader(&pins).override_global("NETNS", &NO_COOKIE, true), object, false)?
+        }
         other => other?,
     };
     let mut hashes = HashMap::new();
@@ -195,17 +258,28 @@ fn loader(pins: &Path) -> EbpfLoader<'static> {
     loader
 }
 
+/// What programs are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// They decide.
+    Decide,
+    /// They note the flows that another version's programs in front of them let begin.
+    LookOn,
+}
+
 /// Loads a copy of the programs for one network namespace, for kernels that do not tell its cookie.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_for(bpffs: &Path, cookie: u64) -> anyhow::Result<Programs> {
-    let pins = bpffs.join(format!("v{ABI_VERSION}")).join("maps");
-    programs(loader(&pins).override_global("NETNS", &cookie, true), false)
+pub fn load_for(home: &Home, cookie: u64, role: Role) -> anyhow::Result<Programs> {
+    let looks_on = u32::from(role == Role::LookOn);
+    let (mut loader, object) = (loader(&home.maps()), home.image.object);
+    let loader = loader.override_global("NETNS", &cookie, true).override_global("LOOKS_ON", &looks_on, true);
+    programs(loader, object, false)
 }
 
-fn programs(loader: &mut EbpfLoader<'_>, knows_cookies: bool) -> anyhow::Result<Programs> {
-    let mut ebpf = loader.load(OBJECT).context("cannot load the BPF object")?;
+fn programs(loader: &mut EbpfLoader<'_>, object: &[u8], knows_cookies: bool) -> anyhow::Result<Programs> {
+    let mut ebpf = loader.load(object).context("cannot load the BPF object")?;
     let to_eni = program(&mut ebpf, "to_eni")?;
     let from_eni = program(&mut ebpf, "from_eni")?;
     Ok(Programs { to_eni, from_eni, knows_cookies, ebpf })
@@ -245,6 +319,8 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
         vpc_names: Shared::map(fd("vpc_names")?, abi::VPC_SLOTS as usize)?,
         group_names: Shared::map(fd("group_names")?, abi::GROUP_SLOTS as usize)?,
         rule_names: Shared::map(fd("rule_names")?, abi::RULE_SLOTS as usize)?,
+        eni_lives: Shared::map(fd("eni_lives")?, abi::ENI_SLOTS as usize)?,
+        rule_lives: Shared::map(fd("rule_lives")?, abi::RULE_SLOTS as usize)?,
         events_wanted: Shared::map(fd("events_wanted")?, 1)?,
         hashes,
     })
@@ -256,19 +332,4 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
 /// When the kernel does not say.
 pub fn possible_cpus() -> anyhow::Result<usize> {
     aya::util::nr_cpus().map_err(|(what, error)| anyhow!("cannot read {what}: {error}"))
-}
-
-/// Removes the links and maps of other versions, whose programs have been replaced by ours.
-///
-/// # Errors
-/// The file system's.
-pub fn remove_other_versions(bpffs: &Path) -> std::io::Result<()> {
-    let own = format!("v{ABI_VERSION}");
-    for entry in fs::read_dir(bpffs)? {
-        let entry = entry?;
-        if entry.file_name() != own.as_str() {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }

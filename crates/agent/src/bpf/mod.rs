@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod clock;
+pub mod counters;
 pub mod events;
 pub mod maps;
 pub mod read;
@@ -15,6 +16,7 @@ pub mod sys;
 mod adopt;
 mod budget;
 mod check;
+mod earlier;
 mod elsewhere;
 mod flows;
 mod grace;
@@ -23,6 +25,8 @@ mod members;
 mod repair;
 mod settle;
 mod shadow;
+mod shape;
+mod takeover;
 mod watch;
 mod write;
 
@@ -31,7 +35,7 @@ use std::{
     io,
     mem::offset_of,
     os::fd::BorrowedFd,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use sekimori_compile::{
@@ -48,7 +52,7 @@ pub use write::{HashWrites, KernelHashes};
 use attach::Attachments;
 use budget::{Budgets, Drift};
 use flows::FlowTables;
-use maps::Maps;
+use maps::{Home, Image, Maps};
 use members::Members;
 use read::Sweeper;
 use shadow::ShadowTables;
@@ -94,7 +98,7 @@ impl Collection {
 
 /// The kernel's side of enforcement on one host.
 pub struct DataPlane {
-    bpffs: PathBuf,
+    home: Home,
     maps: Maps,
     hashes: Box<dyn HashWrites>,
     attachments: Attachments,
@@ -120,10 +124,18 @@ impl DataPlane {
     /// # Errors
     /// When the kernel refuses; the message says what and how to mend it.
     pub fn open(dir: &Path, mode: AttachMode) -> anyhow::Result<(Self, Adopted)> {
-        let bpffs: PathBuf = maps::mount_bpffs(dir)?;
-        let (maps, programs) = maps::load(&bpffs)?;
+        Self::open_with(dir, mode, Image::default())
+    }
+
+    /// The same with another image than this agent's own; what the agent reads and writes must be arranged as in its own.
+    ///
+    /// # Errors
+    /// As [`DataPlane::open`].
+    pub fn open_with(dir: &Path, mode: AttachMode, image: Image) -> anyhow::Result<(Self, Adopted)> {
+        let home = Home::new(maps::mount_bpffs(dir)?, image);
+        let (maps, programs) = maps::load(&home)?;
         let hashes = Box::new(KernelHashes::new(&maps)?);
-        let mut attachments = Attachments::new(&bpffs, programs, mode)?;
+        let mut attachments = Attachments::new(&home, programs, mode)?;
         let cpus = maps::possible_cpus()?;
         let kernel = adopt::read(&maps)?;
         let named: BTreeSet<u32> = kernel.adopted.rules.iter().map(|(_, slot)| *slot).chain([0]).collect();
@@ -137,7 +149,7 @@ impl DataPlane {
         }
         attachments.renew_links()?;
         let mut plane = Self {
-            bpffs,
+            home,
             maps,
             hashes,
             attachments,
@@ -300,15 +312,15 @@ impl DataPlane {
     }
 
     /// Begins to give back what nothing uses any more. The work in between waits for running programs to
-    /// end, so it is done by another thread: [`Collection::run`].
+    /// end, so it is done by another thread: [`Collection::run`]. `is_newest` says that every interface has its newest policy.
     ///
     /// # Errors
     /// When a descriptor cannot be copied.
-    pub fn begin_collection(&mut self, tables: &mut Tables) -> io::Result<Collection> {
+    pub fn begin_collection(&mut self, tables: &mut Tables, is_newest: bool) -> io::Result<Collection> {
         // After a failed write something may still be reached that is listed as unused.
         let cooling = if self.dirty { Cooling::default() } else { std::mem::take(&mut self.cooling) };
         if !self.dirty {
-            tables.mark();
+            tables.mark(is_newest);
         }
         let sweeper = Sweeper::new(&self.maps, std::mem::take(&mut self.drift))?;
         let shadows = ShadowTables::new(&self.maps, self.cpus)?;

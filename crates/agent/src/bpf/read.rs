@@ -7,10 +7,10 @@ use std::{
 
 use sekimori_compile::{
     abi::{self, FlowKey, Reason},
-    tables::{RuleKey, Tables},
+    tables::{Counted, RuleKey, Tables},
 };
 use sekimori_core::{
-    feed::{Count, CounterReport, EniCount, RuleCount, ShadowCount},
+    feed::{Count, Counter, Gauges, ShadowCount, Tally},
     ids::EniId,
     rule::Direction,
 };
@@ -19,6 +19,8 @@ use super::{
     DataPlane,
     budget::{Budgets, Drift},
     clock::{Moment, coarse_now_ns},
+    counters::Over,
+    earlier::EarlierCounters,
     flows::FlowTables,
     maps::Maps,
     shadow::ShadowTables,
@@ -40,36 +42,78 @@ pub struct Reader {
     reason_counters: OwnedFd,
     budgets: Budgets,
     cpus: usize,
-    rules: Vec<(RuleKey, u32)>,
-    enis: Vec<(EniId, u32)>,
+    rules: Vec<Lived<RuleKey>>,
+    enis: Vec<Lived<EniId>>,
+    /// What other versions have counted.
+    earlier: Vec<EarlierCounters>,
     shadows: ShadowTables,
     /// Of interfaces that are compared, with their rounds.
     shadowed: Vec<(EniId, u32, u64)>,
 }
 
+/// A number that something is counted under, in one of its lives.
+struct Lived<K> {
+    counted: Counted<K>,
+    life: u64,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Every total that is not zero.
+    pub tallies: Vec<Tally>,
+    /// Numbers that nothing more is counted under, each with its life.
+    pub over: Vec<(u64, Over)>,
+    /// The rest.
+    pub gauges: Gauges,
+}
+
 impl Reader {
-    /// Everything that was ever counted, and is not zero.
+    /// Everything that was counted and is not written down for good.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn read(&self) -> io::Result<CounterReport> {
-        let mut rules = Vec::new();
-        for ((group, rule), slot) in &self.rules {
-            let count = rule_count(self.rule_counters.as_fd(), *slot, self.cpus)?;
-            if count.packets > 0 {
-                rules.push(RuleCount { group: group.clone(), rule: rule.clone(), count });
-            }
-        }
-        let mut enis = Vec::new();
-        for (eni, slot) in &self.enis {
-            for (direction, reason, packets) in reason_counts(self.reason_counters.as_fd(), *slot, self.cpus)? {
-                let (reason, passed) = (reason.name().to_owned(), reason.passes());
-                enis.push(EniCount { eni: eni.clone(), direction, passed, reason, packets });
+    pub fn read(&self) -> io::Result<Counts> {
+        let mut counts = Counts::default();
+        self.read_rules(&mut counts)?;
+        self.read_enis(&mut counts)?;
+        for earlier in &self.earlier {
+            if let Err(error) = earlier.read(&mut counts) {
+                tracing::warn!(%error, "counters of another version cannot be read");
             }
         }
         let ([flows_v4, flows_v6], flow_use) = self.budgets.used();
-        let shadows = self.shadows.read(&self.shadowed, &self.rules, Moment::now()?)?;
-        Ok(CounterReport { rules, enis, flows: flows_v4 + flows_v6, flows_v6, flow_use, shadows })
+        let gauges = &mut counts.gauges;
+        (gauges.flows, gauges.flows_v6, gauges.flow_use) = (flows_v4 + flows_v6, flows_v6, flow_use);
+        let named = self.rules.iter().filter(|rule| rule.counted.departure.is_none());
+        let named: Vec<_> = named.map(|rule| (rule.counted.name.clone(), rule.counted.slot)).collect();
+        gauges.shadows = self.shadows.read(&self.shadowed, &named, Moment::now()?)?;
+        Ok(counts)
+    }
+
+    fn read_rules(&self, counts: &mut Counts) -> io::Result<()> {
+        for Lived { counted: Counted { name: (group, rule), slot, departure }, life } in &self.rules {
+            let count = rule_count(self.rule_counters.as_fd(), *slot, self.cpus)?;
+            if count.packets > 0 {
+                let counter = Counter::Rule { group: group.clone(), rule: rule.clone() };
+                counts.tallies.push(Tally { counter, life: *life, is_over: departure.is_some(), count });
+            }
+            counts.over.extend(departure.map(|departure| (*life, Over::Rule(*slot, departure))));
+        }
+        Ok(())
+    }
+
+    fn read_enis(&self, counts: &mut Counts) -> io::Result<()> {
+        for Lived { counted: Counted { name: eni, slot, departure }, life } in &self.enis {
+            for (direction, reason, packets) in reason_counts(self.reason_counters.as_fd(), *slot, self.cpus)? {
+                let (eni, passed, reason) = (eni.clone(), reason.passes(), reason.name().to_owned());
+                let counter = Counter::Eni { eni, direction, passed, reason };
+                let count = Count { packets, bytes: 0 };
+                counts.tallies.push(Tally { counter, life: *life, is_over: departure.is_some(), count });
+            }
+            counts.over.extend(departure.map(|departure| (*life, Over::Eni(*slot, departure))));
+        }
+        Ok(())
     }
 }
 
@@ -106,8 +150,9 @@ impl DataPlane {
             reason_counters: own("reason_counters")?,
             budgets: Budgets::new(&self.maps)?,
             cpus: self.cpus,
-            rules: tables.rule_names().map(|(key, slot)| (key.clone(), slot)).collect(),
-            enis: tables.entries().iter().map(|(slot, entry)| (entry.id.clone(), *slot)).collect(),
+            rules: lived(tables.counted_rules(), &self.maps.rule_lives),
+            enis: lived(tables.counted_enis(), &self.maps.eni_lives),
+            earlier: self.earlier_counters(),
             shadows: ShadowTables::new(&self.maps, self.cpus)?,
             shadowed: shadowed(tables),
         })
@@ -197,6 +242,10 @@ impl Sweeper {
 fn shadowed(tables: &Tables) -> Vec<(EniId, u32, u64)> {
     let entries = tables.entries().iter();
     entries.filter_map(|(slot, entry)| Some((entry.id.clone(), *slot, entry.shadow?.round))).collect()
+}
+
+fn lived<K>(counted: impl Iterator<Item = Counted<K>>, lives: &Shared<u64>) -> Vec<Lived<K>> {
+    counted.map(|counted| Lived { life: lives.get(counted.slot as usize), counted }).collect()
 }
 
 /// How long a flow may idle; the program's `timeout_of`.

@@ -103,8 +103,14 @@ impl DataPlane {
         Ok(())
     }
 
-    /// The counter of a rule goes on counting.
+    /// What is counted under the number goes on.
     fn restore_name(&mut self, name: &Name) -> io::Result<()> {
+        if let Name::Eni(slot, Some(id)) = name {
+            if let Some(name) = abi::id_bytes(id.as_str()) {
+                self.maps.eni_names.set(*slot as usize, name);
+            }
+            return Ok(());
+        }
         if let Name::Rule(slot, Some((group, rule))) = name {
             let bytes = |id: Option<&str>| id.map_or(Some([0; abi::ID_BYTES]), abi::id_bytes);
             let name = bytes(Some(group.as_str())).zip(bytes(rule.as_ref().map(|rule| rule.as_str())));

@@ -27,6 +27,7 @@ const OBJ_PIN: i32 = 6;
 const OBJ_GET: i32 = 7;
 const PROG_TEST_RUN: i32 = 10;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
+const BTF_GET_FD_BY_ID: i32 = 19;
 const MAP_LOOKUP_BATCH: i32 = 24;
 const MAP_DELETE_BATCH: i32 = 27;
 const LINK_CREATE: i32 = 28;
@@ -163,7 +164,7 @@ pub fn update_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V, cpus:
 }
 
 /// Elements read, or taken out, by one system call.
-const BATCH: usize = 4_096;
+pub(super) const BATCH: usize = 4_096;
 
 /// Calls `each` for every element of a hash. An element that comes or goes meanwhile may be seen or not.
 ///
@@ -189,27 +190,59 @@ pub fn for_each_run<K: Plain + Default, V: Plain + Default>(
 ) -> io::Result<()> {
     let mut keys = vec![K::default(); BATCH];
     let mut values = vec![V::default(); BATCH];
-    let (mut position, mut next) = ([0_u64; 8], [0_u64; 8]);
-    let mut is_first = true;
+    let mut position = None;
     loop {
-        let mut attr = Attr::default();
-        attr.words[0] = if is_first { 0 } else { address(&position) };
-        attr.words[1] = next.as_mut_ptr() as u64;
-        attr.words[2] = keys.as_mut_ptr() as u64;
-        attr.words[3] = values.as_mut_ptr() as u64;
-        attr.words[4] = BATCH as u64 | (u64::from(map.as_raw_fd().unsigned_abs()) << 32);
-        let result = bpf(MAP_LOOKUP_BATCH, &mut attr);
-        let count = (attr.words[4] & 0xffff_ffff) as usize;
-        let is_last = match result {
-            Ok(_) => false,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(error),
-        };
+        let (count, next) =
+            lookup_batch(map, position.as_ref(), keys.as_mut_ptr() as u64, values.as_mut_ptr() as u64)?;
         each(keys.get(..count).unwrap_or_default(), values.get(..count).unwrap_or_default())?;
-        if is_last {
+        if next.is_none() {
             return Ok(());
         }
-        (position, is_first) = (next, false);
+        position = next;
+    }
+}
+
+/// Where a walk over a map is.
+pub(super) type Position = [u64; 8];
+
+/// Reads up to [`BATCH`] elements from a position on to where there is room for them; returns how many, and the next position if
+/// there are more.
+pub(super) fn lookup_batch(
+    map: BorrowedFd<'_>,
+    position: Option<&Position>,
+    keys: u64,
+    values: u64,
+) -> io::Result<(usize, Option<Position>)> {
+    let mut next: Position = [0; 8];
+    let mut attr = Attr::default();
+    attr.words[0] = position.map_or(0, address);
+    attr.words[1] = next.as_mut_ptr() as u64;
+    attr.words[2] = keys;
+    attr.words[3] = values;
+    attr.words[4] = BATCH as u64 | (u64::from(map.as_raw_fd().unsigned_abs()) << 32);
+    let result = bpf(MAP_LOOKUP_BATCH, &mut attr);
+    let count = (attr.words[4] & 0xffff_ffff) as usize;
+    match result {
+        Ok(_) => Ok((count, Some(next))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((count, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts an element into a hash whose elements have these lengths, if none of its key is there; whether it was put there.
+///
+/// # Errors
+/// The kernel's, for example `E2BIG` for a full map; when the lengths are not the map's.
+pub fn insert_raw(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<bool> {
+    const ONLY_NEW: u64 = 1;
+    let info = map_info(map)?;
+    if (key.len(), value.len()) != (info.key_bytes as usize, info.value_bytes as usize) {
+        return Err(io::Error::other("an element of another layout"));
+    }
+    match bpf(MAP_UPDATE, &mut element(map, key.as_ptr() as u64, value.as_ptr() as u64, ONLY_NEW)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -273,8 +306,8 @@ pub fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// What the kernel tells of a map, a program or a link, as 32-bit words: type and id come first in each.
-fn info(object: BorrowedFd<'_>) -> io::Result<[u32; 16]> {
-    let mut words = [0_u32; 16];
+fn info(object: BorrowedFd<'_>) -> io::Result<[u32; 20]> {
+    let mut words = [0_u32; 20];
     let mut attr = Attr::default();
     attr.words[0] = u64::from(object.as_raw_fd().unsigned_abs()) | ((size_of_val(&words) as u64) << 32);
     attr.words[1] = words.as_mut_ptr() as u64;
@@ -288,6 +321,62 @@ fn info(object: BorrowedFd<'_>) -> io::Result<[u32; 16]> {
 /// The kernel's.
 pub fn object_id(object: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(info(object)?[1])
+}
+
+/// What a map is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapInfo {
+    /// Of a key.
+    pub key_bytes: u32,
+    /// Of a value, of one CPU.
+    pub value_bytes: u32,
+    /// Elements at most.
+    pub max_entries: u32,
+    /// The number of the types that the following are numbers in.
+    pub btf: u32,
+    /// The type of a key.
+    pub key_type: u32,
+    /// The type of a value.
+    pub value_type: u32,
+}
+
+/// Looks at a map.
+///
+/// # Errors
+/// The kernel's.
+pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
+    // struct bpf_map_info: sizes from the 3rd word on; the name and where an offloaded map is; the types from the 17th on.
+    let words = info(map)?;
+    let [_, _, key_bytes, value_bytes, max_entries, ..] = words;
+    Ok(MapInfo { key_bytes, value_bytes, max_entries, btf: words[16], key_type: words[17], value_type: words[18] })
+}
+
+/// The longest BTF that is read.
+const BTF_BYTES_MAX: usize = 1 << 20;
+
+/// The BTF of a number.
+///
+/// # Errors
+/// The kernel's, and when it is too long to be of one of our programs.
+pub fn btf_of(id: u32) -> io::Result<Vec<u8>> {
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(id);
+    let fd = bpf(BTF_GET_FD_BY_ID, &mut attr)?;
+    // SAFETY: the kernel has just given this descriptor to us alone.
+    let btf = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let mut bytes = vec![0_u8; BTF_BYTES_MAX];
+    // struct bpf_btf_info: where the bytes go, and how many there is room for; then how many there are.
+    let mut words = [bytes.as_mut_ptr() as u64, BTF_BYTES_MAX as u64, 0, 0];
+    let mut attr = Attr::default();
+    attr.words[0] = u64::from(btf.as_raw_fd().unsigned_abs()) | ((size_of_val(&words) as u64) << 32);
+    attr.words[1] = words.as_mut_ptr() as u64;
+    bpf(OBJ_GET_INFO_BY_FD, &mut attr)?;
+    let length = (words[1] & 0xffff_ffff) as usize;
+    if length > BTF_BYTES_MAX {
+        return Err(io::Error::other("the types of a map are too long"));
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Where a tcx link is, and what it runs.

@@ -19,7 +19,7 @@ impl DataPlane {
     /// a program: those must be closed again. `is_exact` also asks whether each name is the very object's.
     pub fn restore(&mut self, is_exact: bool) -> (Vec<Difference>, Vec<EniId>) {
         let mut found = self.restore_mount();
-        match self.maps.pin_again(&self.bpffs) {
+        match self.maps.pin_again(&self.home) {
             Ok(lost) => found.extend(lost.into_iter().map(|name| difference(Part::Pin, name, "was removed"))),
             Err(error) => found.push(unrepaired(Part::Pin, "of the maps", "cannot be looked at", &error)),
         }
@@ -72,12 +72,13 @@ impl DataPlane {
 
     /// The bpffs itself. What was pinned lives on in this process, and is pinned again.
     fn restore_mount(&self) -> Vec<Difference> {
-        if maps::is_bpffs(&self.bpffs) {
+        let bpffs = self.home.bpffs();
+        if maps::is_bpffs(bpffs) {
             return Vec::new();
         }
-        let dir = self.bpffs.parent().unwrap_or(&self.bpffs);
+        let dir = bpffs.parent().unwrap_or(bpffs);
         let failure = maps::mount_bpffs(dir).err().map(|error| format!("{error:#}"));
-        let subject = self.bpffs.display().to_string();
+        let subject = bpffs.display().to_string();
         vec![Difference { part: Part::Pin, subject, found: "was unmounted".to_owned(), failure }]
     }
 }

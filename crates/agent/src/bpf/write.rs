@@ -174,9 +174,7 @@ impl DataPlane {
         let bytes = |id: Option<&str>| id.map_or(Some([0; abi::ID_BYTES]), abi::id_bytes).ok_or_else(too_long);
         for name in names {
             match name {
-                Name::Eni(slot, id) => {
-                    self.maps.eni_names.set(*slot as usize, bytes(id.as_ref().map(|id| id.as_str()))?);
-                }
+                Name::Eni(slot, id) => self.name_eni(*slot, bytes(id.as_ref().map(|id| id.as_str()))?)?,
                 Name::Vpc(slot, id) => {
                     self.maps.vpc_names.set(*slot as usize, bytes(id.as_ref().map(|id| id.as_str()))?);
                 }
@@ -189,15 +187,6 @@ impl DataPlane {
                     self.name_rule(*slot, abi::RuleName { group, rule })?;
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// A counter that gets another name starts from zero.
-    fn name_rule(&mut self, slot: u32, name: abi::RuleName) -> io::Result<()> {
-        if self.maps.rule_names.get(slot as usize) != name {
-            sys::update_per_cpu(self.maps.fd("rule_counters")?, slot, abi::Counter::default(), self.cpus)?;
-            self.maps.rule_names.set(slot as usize, name);
         }
         Ok(())
     }

@@ -43,7 +43,8 @@ impl Connection {
             | FromServer::Commit { .. }
             | FromServer::Verify { .. }
             | FromServer::Watch(_)
-            | FromServer::Recorded { .. } => anyhow::bail!("the server did not say welcome"),
+            | FromServer::Recorded { .. }
+            | FromServer::Counted { .. } => anyhow::bail!("the server did not say welcome"),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A lost server changes nothing: enforcement goes on, and the agent asks again for what it missed. When
 //! the agent ends, for whatever reason, enforcement stays in place.
 
+pub mod counters;
 mod down;
 mod feed;
 mod flows;
@@ -10,7 +11,7 @@ mod flows;
 use std::{future::Future, io, path::PathBuf, pin::pin, time::Duration};
 
 use sekimori_core::{
-    feed::{BoundInterface, ClosedEni, CounterReport, FromAgent, FromServer},
+    feed::{BoundInterface, ClosedEni, FromAgent, FromServer, TallyReport},
     flow_event::{FLOW_EVENTS_PER_MESSAGE_MAX, FlowEvent},
     flow_record::{TrafficKey, TrafficSum},
     ids::HostId,
@@ -19,9 +20,9 @@ use sekimori_core::{
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 pub use self::down::{DownReport, down};
-use self::{feed::Connection, flows::FlowTeller};
+use self::{counters::CounterTeller, feed::Connection, flows::FlowTeller};
 use crate::{
-    bpf::{AttachMode, Collection, clock::Moment, events::EniLosses},
+    bpf::{AttachMode, Collection, clock::Moment, events::EniLosses, read::Counts},
     enforcer::Enforcer,
     traffic::Sampler,
 };
@@ -68,6 +69,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         config,
         chores: Chores::default(),
         flows: FlowTeller::default(),
+        counters: CounterTeller::default(),
         reported: None,
         reported_bound: None,
         away: None,
@@ -91,6 +93,7 @@ struct Agent {
     enforcer: Enforcer,
     chores: Chores,
     flows: FlowTeller,
+    counters: CounterTeller,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
     reported_bound: Option<Vec<BoundInterface>>,
     /// Why the server was not there when it was called last.
@@ -104,11 +107,10 @@ type Sampled = (Moment, Sampler, io::Result<Vec<(TrafficKey, TrafficSum)>>);
 #[derive(Default)]
 struct Chores {
     collection: Option<JoinHandle<(Collection, io::Result<()>)>>,
-    counting: Option<JoinHandle<io::Result<CounterReport>>>,
+    counting: Option<JoinHandle<io::Result<Counts>>>,
     losses: Option<JoinHandle<io::Result<Vec<EniLosses>>>>,
     sampling: Option<JoinHandle<Sampled>>,
     sampler: Sampler,
-    last: CounterReport,
     watches: u32,
 }
 
@@ -150,6 +152,7 @@ impl Agent {
         events.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reported = None;
         self.flows.begin();
+        self.counters.begin();
         self.reported_bound = None;
         self.report(&mut server).await?;
         loop {
@@ -175,10 +178,10 @@ impl Agent {
                     self.flows.tell_traffic(&mut server)?;
                 }
                 _ = tick.tick() => {
-                    let counters = self.keep_house().await;
+                    self.keep_house().await;
                     self.report(&mut server).await?;
-                    if let Some(counters) = counters {
-                        server.send(&FromAgent::Counters(counters)).await?;
+                    for report in self.count().await {
+                        server.send(&FromAgent::Counters(report)).await?;
                     }
                 }
             }
@@ -221,6 +224,7 @@ impl Agent {
                 }
             }
             FromServer::Recorded { start_s } => self.flows.ledger.written(start_s),
+            FromServer::Counted { report } => self.counters.written(report),
             FromServer::Refused { reason } => anyhow::bail!("the server refuses this agent: {reason}"),
         }
         Ok(None)
@@ -274,14 +278,15 @@ impl Agent {
         }
     }
 
-    /// Repairs, collects and counts; returns totals that are news.
-    async fn keep_house(&mut self) -> Option<CounterReport> {
-        self.enforcer.heard()?;
+    /// Repairs and collects.
+    async fn keep_house(&mut self) {
+        if self.enforcer.heard().is_none() {
+            return;
+        }
         self.enforcer.repair().await;
         self.collect().await;
         self.count_losses().await;
         self.sample().await;
-        self.count().await
     }
 
     async fn collect(&mut self) {
@@ -356,18 +361,22 @@ impl Agent {
         }
     }
 
-    async fn count(&mut self) -> Option<CounterReport> {
+    /// What is to be told of the counters that were read since the last call. What may be forgotten is, before they are read again.
+    async fn count(&mut self) -> Vec<TallyReport> {
         let read = take_finished(&mut self.chores.counting).await;
-        if self.chores.counting.is_none() {
-            match self.enforcer.reader() {
-                Ok(reader) => self.chores.counting = Some(tokio::task::spawn_blocking(move || reader.read())),
-                Err(error) => tracing::warn!(%error, "cannot read counters"),
-            }
+        if self.chores.counting.is_some() || self.enforcer.heard().is_none() {
+            return Vec::new();
         }
-        let report = read?.inspect_err(|error| tracing::warn!(%error, "cannot read counters")).ok()?;
-        let is_news = report != self.chores.last;
-        self.chores.last = report.clone();
-        is_news.then_some(report)
+        let read =
+            read.and_then(|read| read.inspect_err(|error| tracing::warn!(%error, "cannot read counters")).ok());
+        let reports = read.map(|counts| self.counters.tell(counts)).unwrap_or_default();
+        let is_forgotten = self.enforcer.forget_counted(&self.counters.forget());
+        self.counters.forgot(is_forgotten);
+        match self.enforcer.reader() {
+            Ok(reader) => self.chores.counting = Some(tokio::task::spawn_blocking(move || reader.read())),
+            Err(error) => tracing::warn!(%error, "cannot read counters"),
+        }
+        reports
     }
 }
 

@@ -64,7 +64,7 @@ fn page(counters: &Counters) -> Page {
     let total = &counters.total;
     Page::default()
         .line(format!(
-            "live flows {} on {} hosts; new flows and dropped packets since the maps were made",
+            "live flows {} on {} hosts; new flows and dropped packets since counting began",
             total.flows,
             counters.hosts.len()
         ))
@@ -131,7 +131,7 @@ mod tests {
             ..CounterReport::default()
         };
         expect![[r#"
-            live flows 2 on 0 hosts; new flows and dropped packets since the maps were made
+            live flows 2 on 0 hosts; new flows and dropped packets since counting began
 
             GROUP  RULE                PACKETS  BYTES
             sg-1   sgr-1               3        180

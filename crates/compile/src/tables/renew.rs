@@ -36,13 +36,13 @@ impl Tables {
         delta
     }
 
-    /// Every number that stands for something.
+    /// Every number that stands for something, or has stood for it and is remembered for what is counted under it.
     #[must_use]
     pub fn names(&self) -> Vec<Name> {
-        let enis = self.enis.iter().map(|(id, slot)| Name::Eni(slot, Some(id.clone())));
+        let enis = self.counted_enis().map(|eni| Name::Eni(eni.slot, Some(eni.name)));
         let vpcs = self.vpcs.iter().map(|(id, slot)| Name::Vpc(slot, Some(id.clone())));
         let groups = self.numbers.groups.iter().map(|(id, slot)| Name::Group(slot, Some(id.clone())));
-        let rules = self.numbers.rules.iter().map(|(key, slot)| Name::Rule(slot, Some(key.clone())));
+        let rules = self.counted_rules().map(|rule| Name::Rule(rule.slot, Some(rule.name)));
         enis.chain(vpcs).chain(groups).chain(rules).collect()
     }
 
@@ -50,10 +50,10 @@ impl Tables {
     #[must_use]
     pub fn has_name(&self, name: &Name) -> bool {
         match name {
-            Name::Eni(slot, id) => id.as_ref().is_some_and(|id| self.enis.get(id) == Some(*slot)),
+            Name::Eni(slot, id) => id.as_ref().is_some_and(|id| self.enis.is_of(id, *slot)),
             Name::Vpc(slot, id) => id.as_ref().is_some_and(|id| self.vpcs.get(id) == Some(*slot)),
             Name::Group(slot, id) => id.as_ref().is_some_and(|id| self.numbers.groups.get(id) == Some(*slot)),
-            Name::Rule(slot, key) => key.as_ref().is_some_and(|key| self.numbers.rules.get(key) == Some(*slot)),
+            Name::Rule(slot, key) => key.as_ref().is_some_and(|key| self.numbers.rules.is_of(key, *slot)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use sekimori_core::{
     change::Commit,
     command::Outcome,
-    feed::{ClosedEni, CounterReport, Known},
+    feed::{ClosedEni, Count, Counter, Gauges, Known, Tally, TallyReport},
     flow_event::FlowInterest,
     ids::GroupId,
 };
@@ -282,7 +282,7 @@ async fn another_user_another_version_and_another_beginning_are_refused() {
 
     let lab = lab(Bench::new(), 0);
     let nameless = FromAgent::Hello { version: FEED_VERSION, host: "".into(), after: None };
-    let reports = FromAgent::Counters(CounterReport::default());
+    let reports = FromAgent::Counters(TallyReport::default());
     for (first, expected) in [
         (hello(FEED_VERSION + 1, None), "speaks version"),
         (nameless, "is not a host name"),
@@ -308,6 +308,14 @@ async fn garbage_ends_the_connection_and_nothing_else() {
     Agent::hello(&lab.path(), None).await.hear_snapshot().await;
 }
 
+/// A report of one total that is over, and of live flows.
+fn counted(flows: u64, flows_v6: u64) -> TallyReport {
+    let counter = Counter::Rule { group: "sg-gone".into(), rule: Some("sgr-gone".into()) };
+    let tally = Tally { counter, life: 1, is_over: true, count: Count { packets: 3, bytes: 180 } };
+    let gauges = Some(Gauges { flows, flows_v6, ..Gauges::default() });
+    TallyReport { number: 1, forgotten: 0, is_whole: true, tallies: vec![tally], gauges }
+}
+
 #[tokio::test]
 async fn reports_are_kept_and_a_lost_connection_is_noticed() {
     let lab = lab(filled_bench(), 0);
@@ -315,11 +323,13 @@ async fn reports_are_kept_and_a_lost_connection_is_noticed() {
     let (_, revision, _) = agent.hear_snapshot().await;
     let closed = vec![ClosedEni { eni: "eni-1".into(), reason: "no room".to_owned() }];
     agent.say(&FromAgent::Applied { revision, closed: closed.clone() }).await;
-    agent.say(&FromAgent::Counters(CounterReport { flows: 7, flows_v6: 2, ..CounterReport::default() })).await;
+    agent.say(&FromAgent::Counters(counted(7, 2))).await;
     timeout(Duration::from_secs(5), lab.bench.hosts.wait_for(revision)).await.unwrap();
     while lab.bench.hosts.all()[0].flows() != [5, 2] {
         tokio::task::yield_now().await;
     }
+    assert_eq!(agent.hear().await, FromServer::Counted { report: 1 }, "it may forget what is over");
+    assert_eq!(lab.bench.hosts.counts.total().rules[0].count.packets, 3);
     let status = lab.bench.hosts.all().remove(0);
     assert_eq!((status.connected, status.applied, status.closed), (true, Some(revision), closed));
     drop(agent);

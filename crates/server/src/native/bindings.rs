@@ -19,6 +19,7 @@ use super::{Answer, ApiError, Origin, commit, groups::Name, groups::text_of, jso
 use crate::{
     api::{ErrorCode, Interface, Interfaces, Revised, SetBinding},
     app::App,
+    counts::Counts,
     hosts::HostStatus,
 };
 
@@ -43,7 +44,7 @@ pub(super) async fn list(
     let Query(ListQuery { bound }) = query.map_err(|error| unreadable(&error, "bound is true or false"))?;
     let (world, hosts) = (app.committer.world(), app.hosts.all());
     let shown = world.enis().filter(|eni| !bound || eni.binding.is_some());
-    let interfaces = shown.map(|eni| interface(eni, &hosts)).collect();
+    let interfaces = shown.map(|eni| interface(eni, &hosts, &app.hosts.counts)).collect();
     json(Interfaces { interfaces, revision: world.revision() })
 }
 
@@ -77,7 +78,7 @@ fn home(app: &App, world: &World, eni: &EniId) -> HostId {
     instance.map_or_else(|| app.hosts.placement(world), |instance| instance.host.clone())
 }
 
-fn interface(eni: &Eni, hosts: &[HostStatus]) -> Interface {
+fn interface(eni: &Eni, hosts: &[HostStatus], counts: &Counts) -> Interface {
     let host = eni.binding.as_ref().and_then(|binding| hosts.iter().find(|status| status.host == binding.host));
     let found = host.and_then(|status| status.bound.get(&eni.id));
     Interface {
@@ -89,12 +90,17 @@ fn interface(eni: &Eni, hosts: &[HostStatus]) -> Interface {
         addresses: eni.addresses.clone(),
         binding: eni.binding.clone(),
         state: found.map(|found| found.state),
-        notes: eni.binding.as_ref().map(|binding| notes(eni, binding, host, found)).unwrap_or_default(),
+        notes: eni.binding.as_ref().map(|binding| notes(eni, (binding, found), host, counts)).unwrap_or_default(),
     }
 }
 
 /// What is wrong with a binding, in plain words.
-fn notes(eni: &Eni, binding: &Binding, host: Option<&HostStatus>, found: Option<&BoundInterface>) -> Vec<String> {
+fn notes(
+    eni: &Eni,
+    (binding, found): (&Binding, Option<&BoundInterface>),
+    host: Option<&HostStatus>,
+    counts: &Counts,
+) -> Vec<String> {
     let Some(host) = host else {
         return vec![format!("no agent of host `{}` has connected; see that it runs there", binding.host)];
     };
@@ -106,7 +112,7 @@ fn notes(eni: &Eni, binding: &Binding, host: Option<&HostStatus>, found: Option<
     let closed = host.closed.iter().filter(|closed| closed.eni == eni.id).map(|closed| closed.reason.clone());
     let news: Vec<String> = closed.filter(|reason| !notes.contains(reason)).collect();
     notes.extend(news);
-    let spoofed = host.packets_of(&eni.id, Direction::Egress, reason_name(&Why::Spoofed));
+    let spoofed = counts.packets_of(&host.host, &eni.id, Direction::Egress, reason_name(&Why::Spoofed));
     if spoofed > 0 {
         notes.push(format!(
             "{spoofed} packets from it were dropped as spoofed: it must send from {} and its own addresses; \

@@ -19,6 +19,7 @@ use super::{ApiError, status};
 use crate::{
     api::{Capacity, ErrorCode},
     app::App,
+    counts::Counts,
     hosts::HostStatus,
     metrics::Labels,
 };
@@ -55,7 +56,11 @@ fn registry(app: &App) -> Registry {
     out.gauge("capacity_used", "What is used of a table", capacity.iter().map(|row| (labels(row), row.used)));
     out.gauge("capacity_limit", "The most that a table holds", capacity.iter().map(|row| (labels(row), row.limit)));
     out.flows(&hosts);
-    out.counter("decisions", "Packets by decision and reason", hosts.iter().flat_map(decisions));
+    out.counter(
+        "decisions",
+        "Packets by decision and reason",
+        hosts.iter().flat_map(|host| decisions(host, &app.hosts.counts)),
+    );
     let totals = |read: fn(&crate::verify::Totals) -> u64| {
         hosts.iter().map(|host| (of(host), read(&app.hosts.verifier.totals(&host.host)))).collect::<Vec<_>>()
     };
@@ -80,9 +85,9 @@ fn of(host: &HostStatus) -> Labels {
 }
 
 /// The packets of a host's interfaces together, by direction, decision and reason.
-fn decisions(host: &HostStatus) -> Vec<(Labels, u64)> {
+fn decisions(host: &HostStatus, counts: &Counts) -> Vec<(Labels, u64)> {
     let mut sums: BTreeMap<Labels, u64> = BTreeMap::new();
-    for count in host.counters().enis {
+    for count in counts.of(&host.host).enis {
         let decision = if count.passed { "allow" } else { "deny" };
         let mut labels = of(host);
         labels.extend([

@@ -1,6 +1,6 @@
 //! How the whole is: health, status, counters, and waiting until the hosts have caught up.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 use sekimori_core::{
     apply::State as WorldState,
+    feed::CounterReport,
+    ids::HostId,
     limits::{
         ENI_HALF_OPEN_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_FLOWS_MAX, HOST_GROUPS_MAX,
         HOST_POLICY_WORDS_PROMISED, HOST_RULES_MAX, HOST_VPCS_MAX,
@@ -23,7 +25,7 @@ use super::{Answer, ApiError, json};
 use crate::{
     api::{Capacity, Counters, Counts, ErrorCode, Health, HealthStatus, Host, HostCounters, Revised, Status},
     app::App,
-    hosts::{self, HostStatus},
+    hosts::HostStatus,
 };
 
 /// The longest that `GET /v1/wait` waits.
@@ -137,8 +139,20 @@ fn beyond_shares(hosts: &[HostStatus]) -> impl Iterator<Item = (&'static str, u6
 /// `GET /v1/counters`.
 pub(super) async fn counters(State(app): State<Arc<App>>) -> Answer<Counters> {
     let hosts = app.hosts.all();
-    let by_host = hosts.iter().map(|status| HostCounters { host: status.host.clone(), report: status.counters() });
-    json(Counters { hosts: by_host.collect(), total: hosts::total(&hosts) })
+    let counts = &app.hosts.counts;
+    let mut by_host: BTreeMap<HostId, CounterReport> =
+        counts.hosts_counted().into_iter().map(|host| (host.clone(), counts.of(&host))).collect();
+    let mut total = counts.total();
+    for status in &hosts {
+        let [flows_v4, flows_v6] = status.flows();
+        for report in [by_host.entry(status.host.clone()).or_default(), &mut total] {
+            report.flows = report.flows.saturating_add(flows_v4).saturating_add(flows_v6);
+            report.flows_v6 = report.flows_v6.saturating_add(flows_v6);
+            report.flow_use = report.flow_use.with(&status.flow_use());
+        }
+    }
+    let hosts = by_host.into_iter().map(|(host, report)| HostCounters { host, report }).collect();
+    json(Counters { hosts, total })
 }
 
 /// `GET /v1/wait?timeout_s=&revision=`.

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use sekimori_core::{
     bypass::BypassSet,
-    feed::{ClosedEni, CounterReport},
+    feed::{ClosedEni, CounterReport, Gauges, TallyReport},
     limits::LimitMode,
     world::{Dialect, Revision, Treatment},
 };
@@ -206,8 +206,10 @@ async fn questions_are_asked_of_the_newest_world() {
 async fn counters_come_by_host_and_in_total() {
     let lab = Lab::new();
     let session = lab.report(8, Vec::new());
+    let gauges = Some(Gauges { flows: 3, ..Gauges::default() });
+    let told = TallyReport { number: 1, gauges, ..TallyReport::default() };
+    lab.bench.hosts.count(&"rack-1".into(), session, told, &lab.bench.committer.world());
     let report = CounterReport { flows: 3, ..CounterReport::default() };
-    lab.bench.hosts.count(&"rack-1".into(), session, report.clone(), &lab.bench.committer.world());
     let counters: api::Counters = lab.get("/v1/counters").await;
     assert_eq!(counters.total, report);
     assert_eq!(counters.hosts, [api::HostCounters { host: "rack-1".into(), report }]);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use sekimori_core::{
-    feed::{EniCount, ReadBack},
+    feed::{Count, Counter, Gauges, ReadBack, Tally, TallyReport},
     flow_event::{EventLosses, FlowReport},
     flow_room::FlowUse,
     rule::Direction,
@@ -20,16 +20,21 @@ async fn scrape() -> String {
     let session = lab.report(8, Vec::new());
     lab.bench.commit(new_vpc()).await;
     lab.bench.hosts.report(&host, session, Revision(9), Vec::new());
-    let eni = |reason: &str, passed, packets| EniCount {
-        eni: format!("eni-{packets}").into(),
-        direction: Direction::Ingress,
-        passed,
-        reason: reason.to_owned(),
-        packets,
+    let eni = |reason: &str, passed, packets| Tally {
+        counter: Counter::Eni {
+            eni: format!("eni-{packets}").into(),
+            direction: Direction::Ingress,
+            passed,
+            reason: reason.to_owned(),
+        },
+        life: packets,
+        is_over: false,
+        count: Count { packets, bytes: 0 },
     };
-    let enis = vec![eni("rule", true, 3), eni("rule", true, 4), eni("default", false, 9)];
+    let tallies = vec![eni("rule", true, 3), eni("rule", true, 4), eni("default", false, 9)];
     let flow_use = FlowUse { borrowed: [0, 1], pool: 131_072, half_open: 4 };
-    let report = CounterReport { enis, flows: 5, flows_v6: 2, flow_use, ..CounterReport::default() };
+    let gauges = Some(Gauges { flows: 5, flows_v6: 2, flow_use, shadows: Vec::new() });
+    let report = TallyReport { number: 1, is_whole: true, tallies, gauges, ..TallyReport::default() };
     lab.bench.hosts.count(&host, session, report, &World::default());
     let differed = ReadBack { checked: 70, found: 2, ..ReadBack::default() };
     lab.bench.hosts.verifier.note(&host, differed, Timestamp(1));
