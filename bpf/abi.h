@@ -49,8 +49,9 @@ struct eni {
 	__u64 next;
 	__u64 netns;
 	__u32 ifindex;
-	__u32 vpc;
-	__u32 flags;
+	__u32 own[2]; /* the members of an own address of each IP version; 0 is not noted */
+	__u16 vpc;
+	__u16 flags;
 	__u8 mac[6];
 	__u16 tcp_closed_s;
 	__u32 tcp_established_s;
@@ -59,7 +60,6 @@ struct eni {
 	__u16 udp_s;
 	__u16 udp_stream_s;
 	__u16 icmp_s;
-	__u32 reserved;
 };
 
 struct member {
@@ -205,9 +205,17 @@ struct shadow_seen {
 };
 
 /* A policy's words: see crates/compile/src/layout.rs. */
-#define POLICY_MAGIC 0x5ec10002u
+#define POLICY_MAGIC 0x5ec10003u
 #define DIRECTION_WORDS 9
 #define ACL_WORDS 18 /* those of both directions, before the network ACL's */
+#define BLOCK_WORDS 8
+#define NARROW_FAN 16
+#define NARROW_LEAF 8
+#define WIDE_FAN 4
+#define POSITION_BITS 24
+#define POSITION_MASK ((1u << POSITION_BITS) - 1)
+#define ASKS_LOCALS 0x1000000
+#define ASKS_SOURCE_PORTS 0x2000000
 #define TABLE_RULES 0
 #define TABLE_SERVICES 1
 #define TABLE_PEERS4 2

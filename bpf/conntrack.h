@@ -8,6 +8,7 @@
 #pragma once
 
 #include "budget.h"
+#include "clock.h"
 #include "policy.h"
 
 /*
@@ -249,7 +250,7 @@ static __always_inline void mark_sender(struct __sk_buff *skb, int foreign)
 /* Whether an ENI's end of a packet is not its own address, which only one without a source check sends from. */
 static __always_inline int is_foreign(const struct eni *eni, const struct tuple *tuple)
 {
-	return !(eni->flags & ENI_SOURCE_CHECK) && !is_own(eni->vpc, tuple);
+	return !(eni->flags & ENI_SOURCE_CHECK) && !is_own(eni, tuple);
 }
 
 static __always_inline void fragment_key_of(struct scratch *work)

@@ -11,7 +11,7 @@
 /* What a first look tells of a packet. */
 enum standing {
 	STANDING_UNREAD = 0, /* not plain: nothing is known of it */
-	STANDING_NEW = 1,    /* it has no flow */
+	STANDING_NEW = 1,    /* it has no flow, and stands read in the working memory */
 	STANDING_OPEN = 2,   /* it has a flow that must be looked at again */
 	STANDING_KNOWN = 3,  /* its flow goes on */
 };
@@ -48,12 +48,42 @@ static __always_inline union transport *plain_transport(void *at, void *end, __u
 	return glance->protocol == PROTO_UDP && at + sizeof(head->udp) <= end ? head : 0;
 }
 
+/*
+ * A plain packet without a flow is not read again: it is written down as it was seen. Its addresses are for the caller to
+ * write; without working memory there is no place for them.
+ */
+static __always_inline struct tuple *note_new(struct glance *glance, const union transport *head, __u32 slot,
+					      __u8 direction, __u8 v6)
+{
+	__u32 zero = 0;
+	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
+	struct tuple *tuple;
+
+	if (!work)
+		return 0;
+	__builtin_memset(&work->packet, 0, sizeof(work->packet));
+	tuple = &work->packet.tuple;
+	tuple->eni = slot;
+	tuple->direction = direction;
+	tuple->protocol = glance->protocol;
+	tuple->v6 = v6;
+	tuple->has_ports = 1;
+	tuple->source_port = bpf_ntohs(head->udp.source);
+	tuple->destination_port = bpf_ntohs(head->udp.destination);
+	work->packet.l3 = ETH_HLEN;
+	work->packet.l4 = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	work->packet.tcp_flags = glance->tcp_flags;
+	glance->standing = STANDING_NEW;
+	return tuple;
+}
+
 static __always_inline void find_v4(void *at, void *end, __u32 length, __u32 slot, __u8 direction,
 				    struct glance *glance)
 {
 	struct flow_key4 key = { .eni = slot };
 	struct iphdr *ip = at;
 	union transport *head;
+	struct tuple *tuple;
 
 	if (at + sizeof(*ip) > end || *(__u8 *)at != 0x45 || (ip->frag_off & bpf_htons(0x3fff)) ||
 	    bpf_ntohs(ip->tot_len) < sizeof(*ip) || bpf_ntohs(ip->tot_len) + ETH_HLEN > length)
@@ -67,7 +97,12 @@ static __always_inline void find_v4(void *at, void *end, __u32 length, __u32 slo
 	key.local_port = bpf_ntohs(direction == INGRESS ? head->udp.destination : head->udp.source);
 	key.peer_port = bpf_ntohs(direction == INGRESS ? head->udp.source : head->udp.destination);
 	glance->flow = bpf_map_lookup_elem(&flows4, &key);
-	glance->standing = glance->flow ? STANDING_OPEN : STANDING_NEW;
+	glance->standing = glance->flow ? STANDING_OPEN : STANDING_UNREAD;
+	tuple = glance->flow ? 0 : note_new(glance, head, slot, direction, 0);
+	if (!tuple)
+		return;
+	map_v4(&tuple->local, key.local);
+	map_v4(&tuple->peer, key.peer);
 }
 
 static __always_inline void find_v6(void *at, void *end, __u32 length, __u32 slot, __u8 direction, struct glance *glance)
@@ -75,6 +110,7 @@ static __always_inline void find_v6(void *at, void *end, __u32 length, __u32 slo
 	struct flow_key key = { .eni = slot };
 	struct ipv6hdr *ip = at;
 	union transport *head;
+	struct tuple *tuple;
 
 	if (at + sizeof(*ip) > end || ip->version != 6 || bpf_ntohs(ip->payload_len) + ETH_HLEN + sizeof(*ip) > length)
 		return;
@@ -89,7 +125,12 @@ static __always_inline void find_v6(void *at, void *end, __u32 length, __u32 slo
 	key.local_port = bpf_ntohs(direction == INGRESS ? head->udp.destination : head->udp.source);
 	key.peer_port = bpf_ntohs(direction == INGRESS ? head->udp.source : head->udp.destination);
 	glance->flow = bpf_map_lookup_elem(&flows6, &key);
-	glance->standing = glance->flow ? STANDING_OPEN : STANDING_NEW;
+	glance->standing = glance->flow ? STANDING_OPEN : STANDING_UNREAD;
+	tuple = glance->flow ? 0 : note_new(glance, head, slot, direction, 1);
+	if (!tuple)
+		return;
+	__builtin_memcpy(&tuple->local, key.local, 16);
+	__builtin_memcpy(&tuple->peer, key.peer, 16);
 }
 
 /* Looks at a packet; a flow that goes on is advanced, and told. */
@@ -111,7 +152,7 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 		find_v6(eth + 1, end, skb->len, slot, direction, &glance);
 	if (!glance.flow || (glance.flow->progress & FLOW_CUT) || begins_connection(glance.tcp_flags))
 		return glance.standing;
-	now = bpf_ktime_get_coarse_ns();
+	now = coarse_ns();
 	stamp = *(volatile __u64 *)&glance.flow->stamp;
 	if (!is_current(eni, stamp) || !is_cleared(stamp, direction) || has_expired(eni, glance.protocol, glance.flow, now))
 		return glance.standing;

@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
+#include "search.h"
 
 #define SHARED_ARRAY(name, type_, entries)            \
 	struct {                                      \
@@ -18,10 +19,6 @@
 		__type(key, __u32);                   \
 		__type(value, type_);                 \
 	} name SEC(".maps")
-
-struct policy_store {
-	__u64 words[POLICY_WORDS];
-};
 
 SHARED_ARRAY(enis, struct eni, ENI_SLOTS);
 SHARED_ARRAY(members, struct member, MEMBER_SLOTS);

@@ -96,8 +96,8 @@ static __always_inline long load(struct __sk_buff *skb, const struct packet *pac
 static __always_inline void map_v4(union ip *to, __be32 address)
 {
 	to->halves[0] = 0;
-	to->words[2] = bpf_htonl(0xffff);
-	to->words[3] = address;
+	/* One store: who reads the half in one load would wait for two. */
+	to->halves[1] = bpf_cpu_to_be64(0xffff00000000ull | bpf_ntohl(address));
 }
 
 static __always_inline int is_mapped_v4(const union ip *address)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * From a tuple to the rule that decides. A fixed number of look-ups: each field of the packet is mapped to
- * a class by a binary search over its table, and the first bit that is set in every class is the rule.
+ * a class by a search in its table, a cache line for each level, and the first bit that is set in every class is the rule.
  *
  * Functions without `static` are verified by the kernel once, on their own, for any argument.
  */
@@ -11,9 +11,6 @@
 #include "parse.h"
 
 #define NONE 0xffffffffu
-/* Enough for a table of 2^24 entries: no policy is larger. */
-#define SEARCH_STEPS 24
-
 struct finding {
 	__u64 stamp;
 	__u32 rule;
@@ -24,76 +21,11 @@ struct finding {
 	__u32 reserved;
 };
 
-static __always_inline __u64 *store(void)
+static __always_inline const struct policy_store *store_of_policies(void)
 {
 	__u32 zero = 0;
-	struct policy_store *found = bpf_map_lookup_elem(&policies, &zero);
 
-	return found ? found->words : 0;
-}
-
-static __always_inline __u64 word(const __u64 *words, __u32 at)
-{
-	at &= POLICY_WORDS - 1;
-	/* The compiler must not prove the mask redundant and drop it: the verifier needs it. */
-	asm volatile("" : "+r"(at));
-	at &= POLICY_WORDS - 1;
-	return words[at];
-}
-
-/* The class of a 32-bit value: that of the last entry at or below it. Positions relative to the policy. */
-__noinline __u32 narrow_class(__u32 policy, __u32 table, __u32 value)
-{
-	const __u64 *words = store();
-	__u32 at, left;
-	__u64 head;
-
-	if (!words)
-		return 0;
-	head = word(words, policy + table);
-	left = head >> 32;
-	at = policy + (__u32)head;
-	if (!left)
-		return 0;
-	for (int i = 0; i < SEARCH_STEPS && left > 1; i++) {
-		__u32 half = left >> 1;
-		__u64 key = word(words, at + half) >> 32;
-		/* All ones when key <= value; without a branch, so that the verifier walks one path. */
-		__u32 go = (__u32)((__s64)(key - (__u64)value - 1) >> 63);
-
-		at += half & go;
-		left -= half;
-	}
-	return (__u32)word(words, at);
-}
-
-/* The same for a 128-bit value; an entry is three words. */
-__noinline __u32 wide_class(__u32 policy, __u32 table, const union ip *address)
-{
-	const __u64 *words = store();
-	__u64 head, high, low;
-	__u32 at, left;
-
-	if (!words || !address)
-		return 0;
-	high = bpf_be64_to_cpu(address->halves[0]);
-	low = bpf_be64_to_cpu(address->halves[1]);
-	head = word(words, policy + table);
-	left = head >> 32;
-	at = policy + (__u32)head;
-	if (!left)
-		return 0;
-	for (int i = 0; i < SEARCH_STEPS && left > 1; i++) {
-		__u32 half = left >> 1;
-		__u64 key_high = word(words, at + half * 3);
-		__u64 key_low = word(words, at + half * 3 + 1);
-		/* 1 when the key is above the value. */
-		__u32 above = (key_high > high) | ((key_high == high) & (key_low > low));
-
-		at += half * 3 & (above - 1);
-		left -= half;
-	}
-	return (__u32)word(words, at + 2);
+	return bpf_map_lookup_elem(&policies, &zero);
 }
 
 /* Positions of the classes of a packet: peer, service, local, source port. A field that no rule asks about
@@ -121,10 +53,20 @@ static __always_inline __u64 bitmap_of(const __u64 *words, const struct query *q
 	return word(words, query->policy + first + __builtin_popcountll(bits & (bit - 1))) | query->any[field];
 }
 
-/* The first rule that is in every class. */
-__noinline __u32 first_rule(const struct query *query)
+/* The rules of a bitmap word that are in the classes of all fields. Most policies ask about two fields only. */
+static __always_inline __u64 common(const __u64 *words, const struct query *query, __u32 summary, __u64 bit)
 {
-	const __u64 *words = store();
+	__u64 rules = bitmap_of(words, query, 0, summary, bit) & bitmap_of(words, query, 1, summary, bit);
+
+	if (!rules || !(~query->any[2] | ~query->any[3]))
+		return rules;
+	return rules & bitmap_of(words, query, 2, summary, bit) & bitmap_of(words, query, 3, summary, bit);
+}
+
+/* The first rule that is in every class. */
+__noinline __u32 first_rule(const struct policy_store *store, const struct query *query)
+{
+	const __u64 *words = (const __u64 *)store;
 
 	if (!words || !query)
 		return NONE;
@@ -137,8 +79,7 @@ __noinline __u32 first_rule(const struct query *query)
 		       summary_of(words, query, 2, summary) & summary_of(words, query, 3, summary);
 		for (int i = 0; i < 64 && both; i++) {
 			__u64 bit = both & -both;
-			__u64 rules = bitmap_of(words, query, 0, summary, bit) & bitmap_of(words, query, 1, summary, bit) &
-				      bitmap_of(words, query, 2, summary, bit) & bitmap_of(words, query, 3, summary, bit);
+			__u64 rules = common(words, query, summary, bit);
 
 			if (rules)
 				return (summary * 64 + __builtin_popcountll(bit - 1)) * 64 +
@@ -158,37 +99,48 @@ static __always_inline __u32 open_flag(const struct tuple *tuple)
 	return 0;
 }
 
-/* The classes of every field but the peer's; 0 when some field matches no rule at all. */
-static __always_inline int classify(const __u64 *words, const struct tuple *tuple, __u32 side, struct query *query)
+/*
+ * The classes of every field but the peer's; 0 when some field matches no rule at all. Of the fields that few rules ask about, only
+ * those are looked at that a rule for the packet's service asks about: the others' classes have all of these rules.
+ */
+static __always_inline int classify(const struct policy_store *store, const struct tuple *tuple, __u32 side,
+				    struct query *query)
 {
 	__u32 policy = query->policy;
-	__u32 value = (__u32)tuple->protocol << 16 | tuple->destination_port;
+	__u32 service = narrow_class(store, policy, side + TABLE_SERVICES,
+				     (__u32)tuple->protocol << 16 | tuple->destination_port);
 
-	query->classes[1] = narrow_class(policy, side + TABLE_SERVICES, value);
 	query->any[2] = query->any[3] = ~0ull;
-	if (word(words, policy + side + TABLE_LOCALS4) >> 32) {
+	query->classes[1] = service & POSITION_MASK;
+	if (service & ASKS_LOCALS) {
 		query->any[2] = 0;
-		query->classes[2] = tuple->v6 ? wide_class(policy, side + TABLE_LOCALS6, &tuple->local)
-					      : narrow_class(policy, side + TABLE_LOCALS4, bpf_ntohl(tuple->local.words[3]));
+		query->classes[2] =
+			tuple->v6 ? wide_class(store, policy, side + TABLE_LOCALS6, &tuple->local)
+				  : narrow_class(store, policy, side + TABLE_LOCALS4, bpf_ntohl(tuple->local.words[3]));
+		if (!query->classes[2])
+			return 0;
 	}
-	if (word(words, policy + side + TABLE_SOURCE_PORTS) >> 32) {
+	if (service & ASKS_SOURCE_PORTS) {
 		query->any[3] = 0;
-		query->classes[3] = narrow_class(policy, side + TABLE_SOURCE_PORTS,
+		query->classes[3] = narrow_class(store, policy, side + TABLE_SOURCE_PORTS,
 						 tuple->has_ports ? tuple->source_port : NO_PORT);
+		if (!query->classes[3])
+			return 0;
 	}
-	return query->classes[1] && (query->classes[2] || query->any[2]) && (query->classes[3] || query->any[3]);
+	return query->classes[1] != 0;
 }
 
 /* The first match over the union of the peer's classes is the smallest of their first matches. */
-static __always_inline __u32 match(struct query *query, const struct tuple *tuple, __u32 side,
-				   const struct member *peer)
+static __always_inline __u32 match(const struct policy_store *store, struct query *query, const struct tuple *tuple,
+				   __u32 side, const struct member *peer)
 {
 	__u32 best = NONE;
 
-	query->classes[0] = tuple->v6 ? wide_class(query->policy, side + TABLE_PEERS6, &tuple->peer)
-				      : narrow_class(query->policy, side + TABLE_PEERS4, bpf_ntohl(tuple->peer.words[3]));
+	query->classes[0] =
+		tuple->v6 ? wide_class(store, query->policy, side + TABLE_PEERS6, &tuple->peer)
+			  : narrow_class(store, query->policy, side + TABLE_PEERS4, bpf_ntohl(tuple->peer.words[3]));
 	if (query->classes[0])
-		best = first_rule(query);
+		best = first_rule(store, query);
 	if (!peer)
 		return best;
 	for (__u32 i = 0; i < GROUPS_MAX; i++) {
@@ -196,10 +148,10 @@ static __always_inline __u32 match(struct query *query, const struct tuple *tupl
 
 		if (i >= peer->groups_n)
 			break;
-		query->classes[0] = narrow_class(query->policy, side + TABLE_GROUPS, peer->groups[i]);
+		query->classes[0] = narrow_class(store, query->policy, side + TABLE_GROUPS, peer->groups[i]);
 		if (!query->classes[0])
 			continue;
-		found = first_rule(query);
+		found = first_rule(store, query);
 		if (found < best)
 			best = found;
 	}
@@ -218,15 +170,16 @@ static __always_inline int passes_acl(const struct tuple *tuple, __u32 policy)
 {
 	__u32 side = 1 + ACL_WORDS + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
 	struct query query = { .policy = policy };
-	const __u64 *words = store();
+	const struct policy_store *store = store_of_policies();
+	const __u64 *words = (const __u64 *)store;
 	__u32 rule = NONE;
 	__u64 record;
 
 	if (!words)
 		return 0;
 	query.summaries = (__u32)word(words, policy + side + DEFAULTS_WORD);
-	if (classify(words, tuple, side, &query))
-		rule = match(&query, tuple, side, 0);
+	if (classify(store, tuple, side, &query))
+		rule = match(store, &query, tuple, side, 0);
 	if (rule == NONE)
 		return 0;
 	record = word(words, policy + (__u32)word(words, policy + side + TABLE_RULES) + rule);
@@ -235,7 +188,8 @@ static __always_inline int passes_acl(const struct tuple *tuple, __u32 policy)
 
 static __always_inline int has_acl(__u32 policy)
 {
-	const __u64 *words = store();
+	const struct policy_store *store = store_of_policies();
+	const __u64 *words = (const __u64 *)store;
 
 	return !words || !((word(words, policy + 1 + ACL_WORDS + DEFAULTS_WORD) >> 32) & DEFAULT_ALLOW);
 }
@@ -269,6 +223,18 @@ __noinline int meet_acl(const struct tuple *tuple, struct clearance *clearance)
 	return !next || !has_acl((__u32)next) || passes_acl(tuple, (__u32)next);
 }
 
+/* The same without a call where no network ACL denies anything. */
+static __always_inline int clears_acl(const struct eni *eni, const struct tuple *tuple, struct clearance *clearance)
+{
+	__u64 next = *(volatile __u64 *)&eni->next, policy = *(volatile __u64 *)&eni->policy;
+
+	if (has_acl((__u32)policy) || (next && has_acl((__u32)next)))
+		return meet_acl(tuple, clearance);
+	clearance->version = policy >> 32;
+	clearance->marks = STAMP_INGRESS | STAMP_EGRESS;
+	return 1;
+}
+
 /* Addresses that a host without an address sends from. */
 static __always_inline int is_placeless(const struct tuple *tuple)
 {
@@ -284,7 +250,8 @@ static __always_inline void judge(const struct tuple *tuple, __u32 policy, int s
 {
 	__u32 side = 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
 	__u32 other = 1 + (tuple->direction == EGRESS ? 0 : DIRECTION_WORDS);
-	const __u64 *words = store();
+	const struct policy_store *store = store_of_policies();
+	const __u64 *words = (const __u64 *)store;
 	struct query query = { .policy = policy };
 	__u32 rule = NONE, action, flags;
 	__u64 defaults, record;
@@ -296,8 +263,8 @@ static __always_inline void judge(const struct tuple *tuple, __u32 policy, int s
 		return;
 	defaults = word(words, policy + side + DEFAULTS_WORD);
 	query.summaries = (__u32)defaults;
-	if (classify(words, tuple, side, &query))
-		rule = match(&query, tuple, side, peer);
+	if (classify(store, tuple, side, &query))
+		rule = match(store, &query, tuple, side, peer);
 	if (rule == NONE) {
 		finding->reason = spoofed			   ? REASON_SPOOFED :
 				  (defaults >> 32) & DEFAULT_ALLOW ? REASON_DEFAULT_ALLOW :
@@ -366,12 +333,27 @@ static __always_inline int member_of(__u32 vpc, const union ip *address, struct 
 	return -1;
 }
 
+/*
+ * The same for the ENI's end of a packet. One address of each version is noted with the ENI. The note changes with the hash, and
+ * a member that it leads to a moment too long has a successor: then old and new are asked.
+ */
+static __always_inline int member_at(const struct eni *eni, const struct tuple *tuple, struct member **found)
+{
+	__u32 at = *(volatile __u32 *)&eni->own[tuple->v6 & 1];
+	struct member *member = at ? bpf_map_lookup_elem(&members, &at) : 0;
+
+	if (!member || member->vpc != eni->vpc || !same_address(member->address, &tuple->local))
+		return member_of(eni->vpc, &tuple->local, found);
+	*found = member;
+	return 0;
+}
+
 /* Whether the ENI's end of a packet is the ENI's own address. */
-static __always_inline int is_own(__u32 vpc, const struct tuple *tuple)
+static __always_inline int is_own(const struct eni *eni, const struct tuple *tuple)
 {
 	struct member *local;
 
-	return member_of(vpc, &tuple->local, &local) >= 0 && local && local->eni == tuple->eni;
+	return member_at(eni, tuple, &local) >= 0 && local && local->eni == tuple->eni;
 }
 
 static __always_inline struct member *successor(struct member *member)
@@ -385,7 +367,8 @@ static __always_inline struct member *successor(struct member *member)
 static __always_inline int asks_groups(const struct tuple *tuple, __u32 policy)
 {
 	__u32 side = 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
-	const __u64 *words = store();
+	const struct policy_store *store = store_of_policies();
+	const __u64 *words = (const __u64 *)store;
 
 	/* An empty table has one entry, for every group, whose class is empty. */
 	return words && word(words, policy + side + TABLE_GROUPS) >> 32 > 1;
@@ -422,7 +405,7 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 		return 0;
 	finding->stamp = (policy & ~0xffffffffull) | (*(volatile __u32 *)epoch & STAMP_EPOCH);
 	finding->reason = REASON_CHANGING;
-	if (member_of(eni->vpc, &tuple->local, &local) < 0)
+	if (member_at(eni, tuple, &local) < 0)
 		return 0;
 	if (!tuple->forwarded && (asks_groups(tuple, (__u32)policy) || (next && asks_groups(tuple, (__u32)next))) &&
 	    member_of(eni->vpc, &tuple->peer, &peer) < 0)

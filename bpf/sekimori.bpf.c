@@ -125,14 +125,13 @@ static __always_inline int reports_known_flow(struct __sk_buff *skb, const struc
 	flow = find_flow(key, work->quoted.v6);
 	if (!flow || (flow->progress & FLOW_CUT) || has_expired(eni, key->protocol, flow, now))
 		return 0;
-	if ((eni->flags & ENI_SOURCE_CHECK) && !is_own(eni->vpc, &packet->tuple))
+	if ((eni->flags & ENI_SOURCE_CHECK) && !is_own(eni, &packet->tuple))
 		return 0;
 	return still_allowed(eni, key, flow, work);
 }
 
 /* Begins a flow for a packet that the rules allow. */
-static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
-					      __u64 now)
+static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
 {
 	const struct tuple *tuple = &work->packet.tuple;
 	const struct finding *finding = &work->finding;
@@ -146,7 +145,7 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struc
 		return finding->reason;
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->stamp = cleared(finding->stamp, &work->clearance);
-	flow->seen_ns = now;
+	flow->seen_ns = coarse_ns();
 	flow->rule = finding->rule;
 	flow->flags = (tuple->direction == EGRESS ? FLOW_EGRESS : 0) | (tuple->v6 ? FLOW_V6 : 0) |
 		      (finding->untracked ? FLOW_UNTRACKED : 0) | (tuple->forwarded ? FLOW_FORWARDED : 0) |
@@ -169,15 +168,13 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struc
 	return error && error != -17 ? REASON_TABLE_FULL : finding->reason;
 }
 
-static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
-					     int has_key, __u64 now)
+/* Asks the rules about a packet that no flow answers for. */
+static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
 {
 	struct packet *packet = &work->packet;
 	struct finding *finding = &work->finding;
 	enum reason reason;
 
-	if (reports_known_flow(skb, eni, work, now))
-		return REASON_KNOWN_ERROR;
 	evaluate(&packet->tuple, finding);
 	reason = finding->reason;
 	if (reason == REASON_BYPASS || reason == REASON_SPOOFED || reason == REASON_NO_POLICY)
@@ -188,16 +185,27 @@ static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct
 	}
 	if ((eni->flags & ENI_SHADOW) && reason != REASON_CHANGING)
 		compare(&packet->tuple, finding);
-	return passes(reason) && has_key ? begin_flow(skb, eni, work, now) : reason;
+	if (!passes(reason) || !flow_key_of(&packet->tuple, packet->icmp_id, &work->key))
+		return reason;
+	return begin_flow(skb, eni, work);
 }
 
-static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
-					    enum standing standing)
+/* The way of a plain packet that has no flow: `look` has read it. */
+static __always_inline enum reason judge_plain(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
+	if (!*(volatile __u64 *)&eni->policy)
+		return REASON_NO_POLICY;
+	work->foreign = is_foreign(eni, &work->packet.tuple);
+	if (!clears_acl(eni, &work->packet.tuple, &work->clearance))
+		return REASON_ACL_DENY;
+	return judge_new(skb, eni, work);
+}
+
+static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+{
+	__u64 now = coarse_ns();
 	struct packet *packet = &work->packet;
 	enum reason reason = REASON_NO_POLICY;
-	int has_key;
 
 	work->foreign = is_foreign(eni, &packet->tuple);
 	if (packet->fragment_later)
@@ -206,20 +214,18 @@ static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct 
 		return REASON_MALFORMED;
 	if (is_discovery(packet))
 		return REASON_BYPASS;
-	if (!meet_acl(&packet->tuple, &work->clearance))
+	if (!clears_acl(eni, &packet->tuple, &work->clearance))
 		return REASON_ACL_DENY;
-	has_key = flow_key_of(&packet->tuple, packet->icmp_id, &work->key);
-	if (has_key && standing != STANDING_NEW)
+	if (flow_key_of(&packet->tuple, packet->icmp_id, &work->key))
 		reason = continue_flow(skb, eni, work, now);
 	if (reason == REASON_NO_POLICY)
-		reason = judge_new(skb, eni, work, has_key, now);
+		reason = reports_known_flow(skb, eni, work, now) ? REASON_KNOWN_ERROR : judge_new(skb, eni, work);
 	if (packet->fragment_first && passes(reason))
 		admit_fragments(work, now);
 	return reason;
 }
 
-static __always_inline enum reason judge_frame(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
-					       enum standing standing)
+static __always_inline enum reason judge_frame(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
 {
 	struct packet *packet = &work->packet;
 	struct ethhdr *eth;
@@ -257,7 +263,7 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 	} else {
 		return REASON_NOT_IP;
 	}
-	return judge_ip(skb, eni, work, standing);
+	return judge_ip(skb, eni, work);
 }
 
 static __always_inline void count(struct __sk_buff *skb, __u32 slot, __u8 direction, enum reason reason, __u32 rule)
@@ -311,24 +317,25 @@ static __always_inline int action_of(enum reason reason)
 }
 
 /* The way of every packet that the short way does not pass. */
-static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction,
-				    enum standing standing)
+__noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u32 direction, __u32 standing)
 {
 	enum reason reason = REASON_NO_POLICY;
 	__u32 rule = 0, zero = 0;
 	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
 
 	if (eni && work) {
-		__builtin_memset(&work->packet, 0, sizeof(work->packet));
-		work->packet.tuple.eni = slot;
-		work->packet.tuple.direction = direction;
+		if (standing != STANDING_NEW) {
+			__builtin_memset(&work->packet, 0, sizeof(work->packet));
+			work->packet.tuple.eni = slot;
+			work->packet.tuple.direction = direction;
+		}
 		work->packet.tuple.forwarded = direction == INGRESS && (eni->flags & ENI_SENDER_GROUPS) &&
 					       (skb->mark & MARK_FORWARDED);
 		work->finding.rule = 0;
 		work->finding.stamp = 0;
 		work->foreign = 0;
 		work->begun = 0;
-		reason = judge_frame(skb, eni, work, standing);
+		reason = standing == STANDING_NEW ? judge_plain(skb, eni, work) : judge_frame(skb, eni, work);
 		rule = work->finding.rule;
 		if (direction == EGRESS)
 			mark_sender(skb, work->foreign);
@@ -344,15 +351,33 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 	return action_of(reason);
 }
 
+/* The first packet of a flow, which the sender's end has judged: the other end judges it too, and it goes there. */
+static __always_inline int begin_straight(struct __sk_buff *skb, const struct eni *eni, int verdict)
+{
+	struct flow *flow = 0;
+	__u32 other = 0;
+	struct eni *end = verdict == PASS ? first_end(skb, eni, &other) : 0;
+
+	if (!end || look(skb, end, other, INGRESS, &flow) != STANDING_NEW)
+		return verdict;
+	verdict = judge_packet(skb, end, other, INGRESS, STANDING_NEW);
+	return verdict == PASS ? cross(skb, end) : verdict;
+}
+
 static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 {
 	__u32 slot = 0, other;
 	struct flow *flow = 0;
 	struct eni *eni = eni_of(skb, &slot), *end;
+	int verdict;
 	enum standing standing = eni ? look(skb, eni, slot, direction, &flow) : STANDING_UNREAD;
 
-	if (standing != STANDING_KNOWN || !flow)
-		return judge_packet(skb, eni, slot, direction, standing);
+	if (standing != STANDING_KNOWN || !flow) {
+		verdict = judge_packet(skb, eni, slot, direction, standing);
+		if (LOOKS_ON || direction != EGRESS || standing != STANDING_NEW || !eni)
+			return verdict;
+		return begin_straight(skb, eni, verdict);
+	}
 	if (LOOKS_ON)
 		return PASS;
 	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);

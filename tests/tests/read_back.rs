@@ -269,7 +269,7 @@ fn key(lab: &mut Lab, instance: &str) -> AddressKey {
     let address = lab.host(instance).address(Family::V4);
     let at = slot(lab, instance);
     let vpc = lab.enforcer().plane().maps().enis.get(at).vpc;
-    address_key(vpc, address)
+    address_key(u32::from(vpc), address)
 }
 
 /// The place that an address leads to.
@@ -299,14 +299,14 @@ fn wrong_entries_are_found_by_samples_and_repaired() {
     let siege = Siege::begin(&lab);
     stranger.enis.store_u64(a, offset_of!(Eni, next), opened);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "has another policy to come")]);
-    stranger.enis.store_u32(b, offset_of!(Eni, flags), 0);
+    stranger.enis.store_u16(b, offset_of!(Eni, flags), 0);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "has another set of flags")]);
     stranger.enis.store_u32(b, offset_of!(Eni, ifindex), 9_999);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "has another interface")]);
-    stranger.enis.store_u32(b, offset_of!(Eni, vpc), 77);
+    stranger.enis.store_u16(b, offset_of!(Eni, vpc), 77);
     stranger.enis.store_u32(b, offset_of!(Eni, tcp_established_s), 1);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "has another VPC, timeout")]);
-    stranger.enis.store_u32(4_000, offset_of!(Eni, flags), abi::ENI_VALID);
+    stranger.enis.store_u16(4_000, offset_of!(Eni, flags), abi::ENI_VALID);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "is in use and stands for nothing")]);
     stranger.enis.store_u64(0, offset_of!(Eni, next), 1);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "is not empty")]);
@@ -367,7 +367,7 @@ fn members_that_are_wrong_or_missing_are_found_and_repaired() {
     stranger.members.store_u32(at, offset_of!(Member, next), other);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Address, "has other groups or another owner")]);
     // Nobody's, of a VPC that is and of one that cannot be.
-    for vpc in [of_a.vpc, u32::MAX] {
+    for vpc in [u32::from(of_a.vpc), u32::MAX] {
         let stray = AddressKey { vpc, address: [7; 16] };
         hash(&mut lab, "addresses", |map| sys::update(map, &stray, &other)).unwrap();
         assert_eq!(kinds(&sampled(&mut lab)), [(Part::Address, "is known and is nobody's")]);

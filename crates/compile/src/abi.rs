@@ -30,23 +30,23 @@ pub const PORT_HINTS: u32 = 32_768;
 pub const PORT_HINT_FACTOR: u32 = 0x9e37_79b1;
 
 /// The ENI takes part: without this nothing passes.
-pub const ENI_VALID: u32 = 1;
+pub const ENI_VALID: u16 = 1;
 /// Only the ENI's own addresses and MAC may be sent from it or delivered to it.
-pub const ENI_SOURCE_CHECK: u32 = 1 << 1;
+pub const ENI_SOURCE_CHECK: u16 = 1 << 1;
 /// Live tracked flows are kept on a change.
-pub const ENI_KEEP: u32 = 1 << 2;
+pub const ENI_KEEP: u16 = 1 << 2;
 /// Live TCP flows that a change ends are reset.
-pub const ENI_RESET: u32 = 1 << 3;
+pub const ENI_RESET: u16 = 1 << 3;
 
 /// What another ENI forwarded to this one comes from no group (EC2).
-pub const ENI_SENDER_GROUPS: u32 = 1 << 4;
+pub const ENI_SENDER_GROUPS: u16 = 1 << 4;
 
 /// Its new flows are compared with what candidates would decide: see [`Shadow`].
-pub const ENI_SHADOW: u32 = 1 << 5;
+pub const ENI_SHADOW: u16 = 1 << 5;
 
 /// The interface is one end of a pair whose other end is in another namespace: a packet of a live flow between two of them goes
 /// past the router (`bpf/straight.h`).
-pub const ENI_STRAIGHT: u32 = 1 << 6;
+pub const ENI_STRAIGHT: u16 = 1 << 6;
 
 /// One interface, in the array `enis`: one cache line, which every packet reads.
 #[repr(C)]
@@ -60,10 +60,12 @@ pub struct Eni {
     pub netns: u64,
     /// The interface in that namespace.
     pub ifindex: u32,
+    /// Where an own address of each IP version stands in the array `members`; 0 is not noted.
+    pub own: [u32; 2],
     /// Its VPC's number.
-    pub vpc: u32,
+    pub vpc: u16,
     /// `ENI_*`.
-    pub flags: u32,
+    pub flags: u16,
     /// Its Ethernet address.
     pub mac: [u8; 6],
     /// Idle timeouts, in seconds; see `core::world::Timeouts`.
@@ -80,8 +82,6 @@ pub struct Eni {
     pub udp_stream_s: u16,
     /// As above.
     pub icmp_s: u16,
-    /// Zero.
-    pub reserved: u32,
 }
 
 /// Who has an address, in the array `members`.

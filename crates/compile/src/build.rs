@@ -11,7 +11,11 @@ use sekimori_core::{
 
 use crate::{
     classes::{Bitmap, Partition, Span, partition},
-    layout::{DEFAULT_ALLOW, DEFAULTS_WORD, HEADER_WORDS, MAGIC, NO_PORT, Table, acl_base, direction_base, pair},
+    index::{self, Indexed},
+    layout::{
+        ASKS_LOCALS, ASKS_SOURCE_PORTS, BLOCK_WORDS, DEFAULT_ALLOW, DEFAULTS_WORD, HEADER_WORDS, MAGIC, NO_PORT,
+        POSITION_BITS, Table, acl_base, direction_base, pair,
+    },
 };
 
 /// One rule of a policy, resolved to numbers.
@@ -95,6 +99,8 @@ pub fn build(rules: &Sides, acl: Option<&Sides>) -> Result<Vec<u64>, BuildError>
         }
         Writer::new(&mut words, base, side).write();
     }
+    // The next policy begins with a block too.
+    fill_block(&mut words);
     if words.len() > POLICY_WORDS_MAX as usize {
         return Err(BuildError::Words(words.len()));
     }
@@ -108,6 +114,8 @@ struct Writer<'a> {
     base: u32,
     side: &'a Side,
     summaries: usize,
+    /// The rules that ask about rarer fields, as bitmaps, by the mark of the field.
+    asking: [(u32, Vec<u64>); 2],
     /// Where a class of this direction lies already.
     classes: HashMap<Bitmap, u32>,
 }
@@ -115,7 +123,11 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(words: &'a mut Vec<u64>, base: u32, side: &'a Side) -> Self {
         let summaries = side.lines.len().div_ceil(64).div_ceil(64);
-        Self { words, base, side, summaries, classes: HashMap::new() }
+        let asking = [
+            (ASKS_LOCALS, bits_of(&side.lines, |line| line.local.is_some())),
+            (ASKS_SOURCE_PORTS, bits_of(&side.lines, |line| line.source_ports.is_some())),
+        ];
+        Self { words, base, side, summaries, asking, classes: HashMap::new() }
     }
 
     fn write(mut self) {
@@ -154,22 +166,31 @@ impl<'a> Writer<'a> {
     /// A table of 32-bit values.
     fn narrow(&mut self, table: Table, spans: impl Fn(&Line) -> Vec<(u128, u128)>) {
         let partition = self.partition(&spans);
-        let mut entries = self.write_classes(&partition);
+        let at: Vec<u32> =
+            partition.classes.iter().map(|bitmap| self.class(bitmap) | self.marks(table, bitmap)).collect();
         // A span that ends with the last value ends in an entry beyond it.
-        entries.retain(|(first, _)| *first <= u128::from(u32::MAX));
-        let at = self.append(entries.iter().map(|(first, class)| pair(*first as u32, *class)));
-        self.place(table, at, entries.len());
+        let entries: Vec<(u32, u32)> = entries_at(&partition, &at)
+            .filter(|(first, _)| *first <= u128::from(u32::MAX))
+            .map(|(first, class)| (first as u32, class))
+            .collect();
+        self.lay(table, index::narrow(&entries), entries.len());
     }
 
     /// A table of 128-bit values.
     fn wide(&mut self, table: Table, spans: impl Fn(&Line) -> Vec<(u128, u128)>) {
         let partition = self.partition(&spans);
-        let entries = self.write_classes(&partition);
-        let words =
-            entries.iter().flat_map(|(first, class)| [(*first >> 64) as u64, *first as u64, u64::from(*class)]);
-        let words: Vec<u64> = words.collect();
-        let at = self.append(words.into_iter());
-        self.place(table, at, entries.len());
+        let at: Vec<u32> = partition.classes.iter().map(|bitmap| self.class(bitmap)).collect();
+        let entries: Vec<(u128, u32)> = entries_at(&partition, &at).collect();
+        self.lay(table, index::wide(&entries), entries.len());
+    }
+
+    /// A table's words, from the beginning of a block on unless it is but one word.
+    fn lay(&mut self, table: Table, indexed: Indexed, entries: usize) {
+        if indexed.words.len() > 1 {
+            fill_block(self.words);
+        }
+        let at = self.append(indexed.words.into_iter());
+        self.place(table, at | indexed.levels << POSITION_BITS, entries);
     }
 
     fn partition(&self, spans: &impl Fn(&Line) -> Vec<(u128, u128)>) -> Partition {
@@ -180,10 +201,13 @@ impl<'a> Writer<'a> {
         partition(&spans, self.side.lines.len())
     }
 
-    fn write_classes(&mut self, partition: &Partition) -> Vec<(u128, u32)> {
-        let at: Vec<u32> = partition.classes.iter().map(|bitmap| self.class(bitmap)).collect();
-        let entry = |(first, class): &(u128, usize)| (*first, at.get(*class).copied().unwrap_or(0));
-        partition.entries.iter().map(entry).collect()
+    /// Which rarer fields the rules of a class of services ask about.
+    fn marks(&self, table: Table, bitmap: &Bitmap) -> u32 {
+        let has = |rules: &[u64]| {
+            bitmap.iter().any(|(number, word)| rules.get(*number as usize).is_some_and(|rules| rules & word != 0))
+        };
+        let asking = self.asking.iter().filter(|(_, rules)| table == Table::Services && has(rules));
+        asking.fold(0, |marks, (mark, _)| marks | mark)
     }
 
     /// The position of a class; equal classes of a direction are stored once.
@@ -218,6 +242,23 @@ impl<'a> Writer<'a> {
     fn place(&mut self, table: Table, at: u32, entries: usize) {
         set(self.words, (self.base + table as u32) as usize, pair(entries as u32, at));
     }
+}
+
+/// The entries of a partition, with the positions of their classes.
+fn entries_at(partition: &Partition, at: &[u32]) -> impl Iterator<Item = (u128, u32)> {
+    partition.entries.iter().map(|(first, class)| (*first, at.get(*class).copied().unwrap_or(0)))
+}
+
+/// A bit for each rule of which something is true.
+fn bits_of(lines: &[Line], is: impl Fn(&Line) -> bool) -> Vec<u64> {
+    let word = |lines: &[Line]| {
+        lines.iter().enumerate().filter(|(_, line)| is(line)).fold(0, |bits, (bit, _)| bits | (1_u64 << bit))
+    };
+    lines.chunks(64).map(word).collect()
+}
+
+fn fill_block(words: &mut Vec<u64>) {
+    words.resize(words.len().next_multiple_of(BLOCK_WORDS), 0);
 }
 
 fn set(words: &mut [u64], at: usize, word: u64) {

@@ -14,8 +14,9 @@ use sekimori_core::{
 use crate::{
     abi::{self, Reason},
     layout::{
-        ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, DEFAULT_ALLOW, DEFAULTS_WORD, NO_PORT, OPEN_TCP4, OPEN_TCP6,
-        OPEN_UDP4, OPEN_UDP6, RULE_INTRA, RULE_PLATFORM, RULE_WORLD, Table, acl_base, direction_base, halves,
+        ACTION_ALLOW, ACTION_BYPASS, ACTION_DENY, BLOCK_WORDS, DEFAULT_ALLOW, DEFAULTS_WORD, NARROW_FAN, NARROW_LEAF,
+        NO_PORT, OPEN_TCP4, OPEN_TCP6, OPEN_UDP4, OPEN_UDP6, POSITION_BITS, RULE_INTRA, RULE_PLATFORM, RULE_WORLD,
+        Table, WIDE_FAN, acl_base, direction_base, halves,
     },
 };
 
@@ -119,7 +120,12 @@ impl Side<'_> {
     /// A table as (entries, position). Words that are no policy may claim more entries than there are words.
     fn table(&self, table: Table) -> (u32, u32) {
         let (entries, at) = halves(self.word(self.base + table as u32));
-        (self.bounded(entries), at)
+        (self.bounded(entries), at & ((1 << POSITION_BITS) - 1))
+    }
+
+    /// The levels above the entries of a table.
+    fn levels(&self, table: Table) -> u32 {
+        halves(self.word(self.base + table as u32)).1 >> POSITION_BITS
     }
 
     fn bounded(&self, count: u32) -> u32 {
@@ -167,21 +173,30 @@ impl Side<'_> {
         (self.table(Table::SourcePorts).0 > 0).then(|| self.narrow(Table::SourcePorts, value))
     }
 
-    /// The class of a value: that of the last entry at or below it.
+    /// The class of a value: that of the last entry at or below it. Entries are read one by one, without the index above
+    /// them, and every field is, whatever is said about the fields that rules ask about: so both are held against this.
     fn narrow(&self, table: Table, value: u32) -> u32 {
         let (entries, at) = self.table(table);
+        let leaves = entries.div_ceil(NARROW_LEAF as u32);
+        let at = at.wrapping_add(blocks_above(leaves, NARROW_FAN as u32, self.levels(table)));
         let below =
             (0..entries).map(|n| halves(self.word(at.wrapping_add(n)))).take_while(|(first, _)| *first <= value);
-        below.last().map_or(0, |(_, class)| class)
+        below.last().map_or(0, |(_, class)| class & ((1 << POSITION_BITS) - 1))
     }
 
+    /// The same for IPv6: the lowest level has the values before those of the entries, and after it are the classes.
     fn wide(&self, table: Table, value: u128) -> u32 {
         let (entries, at) = self.table(table);
-        let entry = |n: u32| {
-            let word = |part: u32| self.word(at.wrapping_add(3 * n + part));
-            ((u128::from(word(0)) << 64) | u128::from(word(1)), halves(word(2)).1)
+        let (levels, fan) = (self.levels(table), WIDE_FAN as u32);
+        let classes = at.wrapping_add(blocks_above(entries, fan, levels));
+        let lowest = at.wrapping_add(blocks_above(entries.div_ceil(fan), fan, levels.saturating_sub(1)));
+        let first = |n: u32| {
+            let half =
+                |part: u32| u128::from(self.word(lowest.wrapping_add(n / fan * 2 * fan + part * fan + n % fan)));
+            ((half(0) << 64) | half(1)).wrapping_add(1)
         };
-        (0..entries).map(entry).take_while(|(first, _)| *first <= value).last().map_or(0, |(_, class)| class)
+        let below = (1..entries).take_while(|n| first(*n) <= value).last().unwrap_or(0);
+        halves(self.word(classes.wrapping_add(below))).1
     }
 
     fn intersect(&self, peer: u32, others: &[Option<u32>]) -> Option<u32> {
@@ -205,6 +220,13 @@ impl Side<'_> {
         let first = halves(self.word(pair.wrapping_add(1))).1;
         self.word(first.wrapping_add((summary & (bit - 1)).count_ones()))
     }
+}
+
+/// The words of so many levels above some leaves.
+fn blocks_above(leaves: u32, fan: u32, levels: u32) -> u32 {
+    let blocks =
+        (1..=levels).map(|level| fan.checked_pow(level).map_or(1, |leaves_each| leaves.div_ceil(leaves_each)));
+    blocks.fold(0, |sum: u32, blocks| sum.wrapping_add(blocks.wrapping_mul(BLOCK_WORDS as u32)))
 }
 
 fn service_value(packet: &Packet) -> u32 {

@@ -5,14 +5,22 @@
 //!
 //! ```text
 //! 0            magic << 32 | words in all
-//! 1 ..= 9      ingress: one word per table (n << 32 | position), then default and summaries
+//! 1 ..= 9      ingress: one word per table (n << 32 | levels << 24 | position), then default and summaries
 //! 10 ..= 18    egress:  the same
 //! 19 ..= 36    the subnet's network ACL: both directions again
 //! …            rule records, tables, classes
 //! ```
 //!
-//! * A **table** maps a value to a class: sorted entries, the last one at or below the value decides. An
-//!   entry is `first << 32 | class` for 32-bit values, and three words (high, low, class) for IPv6.
+//! * A **table** maps a value to a class: of sorted entries, the last one at or below the value decides. Above the entries lie
+//!   levels of an index, the highest, of one block, first. A **block** is a cache line: tables begin with one, and so does a
+//!   policy. In it is, for each child, the value before the child's first; the search goes to the last child whose value is
+//!   below the one that is looked for. The first child needs no look, and what stands for a missing child is the greatest value.
+//!   * 32-bit values: 16 children in a block, two to a word, the first in the lower half; the children of the last level are
+//!     runs of 8 entries `first << 32 | class`, the last run filled up with the last entry.
+//!   * IPv6: 4 children in a block, first their high halves, then their low ones; the children of the last level are the
+//!     entries, whose classes come after it, one to a word.
+//!   * A table with one entry is one word, its class.
+//!   * With a class of services stands which of the rarer fields its rules ask about (`ASKS_*`).
 //! * A **class** is the set of rules that match its values: for each summary word (64 bitmap words) a pair
 //!   `summary`, `position of the first non-zero bitmap word`. Zero words are not stored. Class 0 is empty.
 //! * A **rule record** is `flags << 40 | action << 32 | counter slot`. Rules are numbered in decision order,
@@ -21,7 +29,7 @@
 //!   have the number of the entry where others have their counter slot.
 
 /// Marks a policy; guards against reading words that are none.
-pub const MAGIC: u32 = 0x5ec1_0002;
+pub const MAGIC: u32 = 0x5ec1_0003;
 /// Words before the first rule record.
 pub const HEADER_WORDS: u32 = 1 + 4 * DIRECTION_WORDS;
 /// Words of one direction in the header.
@@ -30,6 +38,22 @@ pub const DIRECTION_WORDS: u32 = 9;
 pub const NO_PORT: u32 = 0x1_0000;
 /// Bitmap words, and so summary words times 64, of the largest policy.
 pub const BITMAP_WORDS_MAX: u32 = sekimori_core::limits::POLICY_RULES_MAX / 64;
+
+/// Words of a block: a cache line.
+pub const BLOCK_WORDS: usize = 8;
+/// Children of a block in a table of 32-bit values.
+pub const NARROW_FAN: usize = 16;
+/// Entries of such a table that lie in one block.
+pub const NARROW_LEAF: usize = 8;
+/// Children of a block in a table of IPv6 addresses.
+pub const WIDE_FAN: usize = 4;
+/// In a table's word, the bits of its position: every position in a policy is smaller.
+pub const POSITION_BITS: u32 = 24;
+
+/// With a class of services: a rule in it names own addresses.
+pub const ASKS_LOCALS: u32 = 1 << POSITION_BITS;
+/// With a class of services: a rule in it names source ports.
+pub const ASKS_SOURCE_PORTS: u32 = 2 << POSITION_BITS;
 
 /// A table of one direction, and its word in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod abi;
 pub mod build;
 mod classes;
 pub mod event;
+mod index;
 pub mod interpret;
 pub mod layout;
 mod policy;

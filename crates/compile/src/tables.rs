@@ -46,7 +46,7 @@ pub struct EniEntry {
     /// Its policy.
     pub policy: PolicyId,
     /// `abi::ENI_*`, without `ENI_VALID`.
-    pub flags: u32,
+    pub flags: u16,
     /// Its Ethernet address.
     pub mac: [u8; 6],
     /// Idle timeouts.

@@ -26,6 +26,9 @@ use crate::{
 /// Words before the first table of a policy.
 const HEADER_WORDS: u64 = 64;
 
+/// Words of a block in which a table is laid out.
+const BLOCK_WORDS: u64 = 8;
+
 /// What the policies of a host cost, kept up to date change by change.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -324,22 +327,42 @@ fn direction_words(world: &World, rules: &Rules) -> u64 {
     // Each hidden rule spans at most all of a field, so it adds one to every depth and two ends to every
     // table: the bound counts it as a word of every class instead of looking at it.
     let hidden_words = rules.hidden.div_ceil(64);
-    let field = |spans: Vec<Span>, entry_words: u64| {
+    let field = |spans: Vec<Span>, table_words: fn(u64) -> u64| {
         let (classes, words) = depths(spans, bitmap);
         let classes = classes + 2 * rules.hidden;
-        words + classes * (entry_words + 2 * summary + 2 * hidden_words) + bitmap
+        words + classes * (2 * summary + 2 * hidden_words) + table_words(classes) + bitmap
     };
     let each = |spans: &dyn Fn(&RuleSpec) -> Vec<Span>| rules.specs.iter().flat_map(spans).collect::<Vec<_>>();
     let optional = |wanted: bool, spans: Vec<Span>, words| if wanted { field(spans, words) } else { 0 };
     let has_local = rules.specs.iter().any(|spec| spec.local.is_some());
     count
-        + field(each(&|spec| service_spans(world, spec)), 1)
-        + field(each(&|spec| peer_spans(world, &spec.peer, Family::V4)), 1)
-        + field(each(&|spec| peer_spans(world, &spec.peer, Family::V6)), 3)
-        + field(each(&|spec| group_spans(&spec.peer)), 1)
-        + field(each(&|spec| port_span(spec.source_ports.unwrap_or(PortRange::ALL))), 1)
-        + optional(has_local, each(&|spec| local_spans(spec, Family::V4)), 1)
-        + optional(has_local, each(&|spec| local_spans(spec, Family::V6)), 3)
+        + field(each(&|spec| service_spans(world, spec)), narrow_words)
+        + field(each(&|spec| peer_spans(world, &spec.peer, Family::V4)), narrow_words)
+        + field(each(&|spec| peer_spans(world, &spec.peer, Family::V6)), wide_words)
+        + field(each(&|spec| group_spans(&spec.peer)), narrow_words)
+        + field(each(&|spec| port_span(spec.source_ports.unwrap_or(PortRange::ALL))), narrow_words)
+        + optional(has_local, each(&|spec| local_spans(spec, Family::V4)), narrow_words)
+        + optional(has_local, each(&|spec| local_spans(spec, Family::V6)), wide_words)
+}
+
+/// The words of a table of 32-bit values with so many entries: the entries in blocks, and the index above these.
+fn narrow_words(entries: u64) -> u64 {
+    let blocks = entries.div_ceil(BLOCK_WORDS);
+    (BLOCK_WORDS - 1) + (blocks + index_blocks(blocks, 16)) * BLOCK_WORDS
+}
+
+/// The same for 128-bit values: an index down to the entries, and a word for each.
+fn wide_words(entries: u64) -> u64 {
+    (BLOCK_WORDS - 1) + index_blocks(entries, 4) * BLOCK_WORDS + entries
+}
+
+fn index_blocks(mut children: u64, fan: u64) -> u64 {
+    let mut blocks = 0;
+    while children > 1 {
+        children = children.div_ceil(fan);
+        blocks += children;
+    }
+    blocks
 }
 
 /// The number of classes that spans cut a field into, and the sum over them of the words that hold a rule.

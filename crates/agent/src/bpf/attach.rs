@@ -296,8 +296,8 @@ impl Attachments {
     }
 
     /// What the interface of an ENI adds to the ENI's flags.
-    pub(super) fn flags(&self, eni: &EniId) -> u32 {
-        if self.pairs.contains(eni) { ENI_STRAIGHT } else { 0 }
+    pub(super) fn flags(&self, eni: &EniId) -> u16 {
+        if self.pairs.contains(eni) && !self.takeover.is_looking_on() { ENI_STRAIGHT } else { 0 }
     }
 
     /// Every ENI's interface.

@@ -148,7 +148,7 @@ impl DataPlane {
         // Without an interface the cookie means nothing.
         let port = self.attachments.port(&entry.id);
         let (netns, ifindex) = port.map_or((old.netns, 0), |port| (port.netns, port.ifindex));
-        Some(Eni { netns, ifindex, ..self.eni(entry, policy) })
+        Some(Eni { netns, ifindex, own: self.right_own(slot), ..self.eni(entry, policy) })
     }
 
     fn check_eni(&self, slot: u32, entry: &EniEntry) -> io::Result<Option<Difference>> {
@@ -266,6 +266,7 @@ fn wrong_fields(found: &Eni, wanted: &Eni) -> Vec<&'static str> {
         ("policy", found.policy != wanted.policy),
         ("policy to come", found.next != wanted.next),
         ("interface", (found.netns, found.ifindex) != (wanted.netns, wanted.ifindex)),
+        ("place of its address", found.own != wanted.own),
         ("VPC", found.vpc != wanted.vpc),
         ("set of flags", found.flags != wanted.flags),
         ("Ethernet address", found.mac != wanted.mac),

@@ -5,7 +5,8 @@
 //!
 //! 1. Policies, interfaces and members are written into the new maps, as on any first start.
 //! 2. At every interface a copy of the new programs that only *looks on* is attached behind the old ones: it notes each flow that
-//!    they let begin, and lets every packet go on.
+//!    they let begin, and lets every packet go on. Until all links are taken over, nothing goes past the router: what goes straight from
+//!    one end to the other is not seen by who looks on, and would be known to one version only.
 //! 3. The live flows of the old tables are carried into the new ones, field by field by name ([`super::shape`]). From here the new
 //!    tables know every flow.
 //! 4. In each old link the new program takes the old one's place, in one atomic step; then the link gets its new name, and the
@@ -27,7 +28,7 @@ use std::{
 };
 
 use sekimori_compile::{
-    abi::{ENI_VALID, Flow, PortKey, Reason},
+    abi::{ENI_STRAIGHT, ENI_VALID, Flow, PortKey, Reason},
     tables::{RuleKey, Tables},
 };
 use sekimori_core::{
@@ -114,6 +115,22 @@ impl Earlier {
 
     fn links_dir(&self) -> PathBuf {
         self.dir.join("links")
+    }
+
+    /// Its programs leave every packet to the router from now on, where those that look on see it.
+    pub(super) fn leave_to_the_router(&self) -> io::Result<()> {
+        let mut straight = Vec::new();
+        self.known.each("enis", |slot, shape, value| {
+            let flags = shape.number(value, "flags").unwrap_or(0);
+            if flags & u64::from(ENI_STRAIGHT) != 0 {
+                let mut value = value.to_vec();
+                shape.set(&mut value, "flags", flags & !u64::from(ENI_STRAIGHT));
+                straight.push((slot, value));
+            }
+        })?;
+        // Its agent is gone, so nobody else writes these.
+        let map = self.known.map("enis")?;
+        straight.iter().try_for_each(|(slot, value)| sys::update_raw(map, &slot.to_ne_bytes(), value))
     }
 
     /// The name of a link goes. If it has another, or its interface is gone, nothing else changes.

@@ -21,7 +21,7 @@ use nix::{
 use sekimori_compile::abi::{self, ABI_VERSION};
 use sekimori_core::limits::HOST_POLICY_WORDS;
 
-use super::{links, sys::Shared};
+use super::{clock::Jiffies, links, sys::Shared};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
@@ -226,18 +226,19 @@ pub(super) fn is_bpffs(at: &Path) -> bool {
 pub fn load(home: &Home) -> anyhow::Result<(Maps, Programs)> {
     let (pins, object) = (home.maps(), home.image.object);
     fs::create_dir_all(&pins).with_context(|| format!("cannot create `{}`", pins.display()))?;
-    let programs = match programs(&mut loader(&pins), object, true) {
+    let jiffies = Jiffies::compare();
+    let programs = match programs(&mut loader(&pins, &jiffies), object, true) {
         // The helper is unknown to this kernel. A cookie in its place makes the call unreachable; each
         // namespace gets a copy with its own later.
         Err(_) if !tells_cookies() => {
-            programs(loader(&pins).override_global("NETNS", &NO_COOKIE, true), object, false)?
+            programs(loader(&pins, &jiffies).override_global("NETNS", &NO_COOKIE, true), object, false)?
         }
         other => other?,
     };
     let mut hashes = HashMap::new();
     for name in PINNED {
         let map = programs.ebpf.map(name).ok_or_else(|| anyhow!("the BPF object has no map `{name}`"))?;
-        hashes.insert(name, data_of(map)?.fd().as_fd().try_clone_to_owned()?);
+        hashes.insert(name, fd_of(map)?.try_clone_to_owned()?);
     }
     Ok((open(hashes)?, programs))
 }
@@ -250,8 +251,10 @@ fn tells_cookies() -> bool {
     aya::util::KernelVersion::current().is_ok_and(|version| version >= aya::util::KernelVersion::new(6, 15, 0))
 }
 
-fn loader(pins: &Path) -> EbpfLoader<'static> {
+fn loader<'a>(pins: &Path, jiffies: &'a Jiffies) -> EbpfLoader<'a> {
     let mut loader = EbpfLoader::new();
+    loader.override_global("TICK_NS", &jiffies.tick_ns, true);
+    loader.override_global("JIFFIES_ZERO_NS", &jiffies.zero_ns, true);
     for name in PINNED {
         loader.map_pin_path(name, pins.join(name));
     }
@@ -273,7 +276,8 @@ pub enum Role {
 /// As [`load`].
 pub fn load_for(home: &Home, cookie: u64, role: Role) -> anyhow::Result<Programs> {
     let looks_on = u32::from(role == Role::LookOn);
-    let (mut loader, object) = (loader(&home.maps()), home.image.object);
+    let jiffies = Jiffies::compare();
+    let (mut loader, object) = (loader(&home.maps(), &jiffies), home.image.object);
     let loader = loader.override_global("NETNS", &cookie, true).override_global("LOOKS_ON", &looks_on, true);
     programs(loader, object, false)
 }
@@ -292,11 +296,20 @@ fn program(ebpf: &mut aya::Ebpf, name: &str) -> anyhow::Result<OwnedFd> {
     Ok(program.fd()?.as_fd().try_clone_to_owned()?)
 }
 
+/// The descriptor of a map of a BPF object.
+///
+/// # Errors
+/// When it is of a type that has none.
+pub fn fd_of(map: &Map) -> anyhow::Result<BorrowedFd<'_>> {
+    Ok(data_of(map)?.fd().as_fd())
+}
+
 fn data_of(map: &Map) -> anyhow::Result<&MapData> {
     match map {
         Map::Array(data)
         | Map::HashMap(data)
         | Map::LruHashMap(data)
+        | Map::LpmTrie(data)
         | Map::PerCpuArray(data)
         | Map::RingBuf(data)
         | Map::Unsupported(data) => Ok(data),

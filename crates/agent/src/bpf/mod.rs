@@ -22,6 +22,7 @@ mod flows;
 mod grace;
 mod links;
 mod members;
+mod own;
 mod repair;
 mod settle;
 mod shadow;
@@ -201,8 +202,14 @@ impl DataPlane {
         if !is_used {
             for eni in self.attachments.ports().keys().cloned().collect::<Vec<_>>() {
                 self.attachments.set_pair(&eni, false);
-                self.tell_flags(&eni);
             }
+            self.tell_all_flags();
+        }
+    }
+
+    fn tell_all_flags(&mut self) {
+        for eni in self.attachments.ports().keys().cloned().collect::<Vec<_>>() {
+            self.tell_flags(&eni);
         }
     }
 
@@ -211,7 +218,7 @@ impl DataPlane {
         let old = self.maps.enis.get(*slot as usize).flags;
         let new = old & !abi::ENI_STRAIGHT | self.attachments.flags(eni);
         if old & abi::ENI_VALID != 0 && old != new {
-            self.maps.enis.store_u32(*slot as usize, offset_of!(abi::Eni, flags), new);
+            self.maps.enis.store_u16(*slot as usize, offset_of!(abi::Eni, flags), new);
         }
     }
 

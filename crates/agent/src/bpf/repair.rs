@@ -99,6 +99,7 @@ impl DataPlane {
             return Err(error);
         }
         let before = self.members.held.insert(*key, Held { at, entry: found });
+        self.note_own(key, before.as_ref().map(|held| held.at), Some(at));
         self.cooling.members.extend(before.map(|held| held.at));
         Ok(())
     }

@@ -39,6 +39,7 @@ impl DataPlane {
             }
         }
         self.set_moving(false);
+        self.renew_own();
         Ok(())
     }
 

@@ -170,7 +170,7 @@ impl DataPlane {
         for slot in &begun {
             self.maps.shadows.store_u32(*slot as usize, offset_of!(abi::Shadow, beside), 0);
             let flags = self.maps.enis.get(*slot as usize).flags & !abi::ENI_SHADOW;
-            self.maps.enis.store_u32(*slot as usize, offset_of!(Eni, flags), flags);
+            self.maps.enis.store_u16(*slot as usize, offset_of!(Eni, flags), flags);
         }
         if !begun.is_empty() {
             sys::wait_for_running_programs()?;

@@ -15,7 +15,7 @@ use std::{
     },
     path::Path,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering},
 };
 
 use sekimori_compile::{abi, event::EventShare};
@@ -235,15 +235,27 @@ pub(super) fn lookup_batch(
 /// The kernel's, for example `E2BIG` for a full map; when the lengths are not the map's.
 pub fn insert_raw(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<bool> {
     const ONLY_NEW: u64 = 1;
+    match write_raw(map, key, value, ONLY_NEW) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes an element into a map whose elements have these lengths.
+///
+/// # Errors
+/// The kernel's; when the lengths are not the map's.
+pub fn update_raw(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    write_raw(map, key, value, 0)
+}
+
+fn write_raw(map: BorrowedFd<'_>, key: &[u8], value: &[u8], flags: u64) -> io::Result<()> {
     let info = map_info(map)?;
     if (key.len(), value.len()) != (info.key_bytes as usize, info.value_bytes as usize) {
         return Err(io::Error::other("an element of another layout"));
     }
-    match bpf(MAP_UPDATE, &mut element(map, key.as_ptr() as u64, value.as_ptr() as u64, ONLY_NEW)) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
+    bpf(MAP_UPDATE, &mut element(map, key.as_ptr() as u64, value.as_ptr() as u64, flags)).map(drop)
 }
 
 /// Takes elements out of a hash, with one system call for thousands. Calls `taken` with the place in `keys` of each that was there.
@@ -620,6 +632,14 @@ impl<T: Plain> Shared<T> {
         unsafe { AtomicI32::from_ptr(at.cast()) }.fetch_add(more, Ordering::SeqCst)
     }
 
+    /// Stores two bytes of an element at once.
+    pub fn store_u16(&mut self, index: usize, offset: usize, value: u16) {
+        let at = self.at(index, offset, 2);
+        assert_eq!(offset % 2, 0, "only aligned stores are seen whole");
+        // SAFETY: in bounds and aligned.
+        unsafe { AtomicU16::from_ptr(at.cast()) }.store(value, Ordering::SeqCst);
+    }
+
     /// Stores four bytes of an element at once.
     pub fn store_u32(&mut self, index: usize, offset: usize, value: u32) {
         let at = self.at(index, offset, 4);
@@ -659,26 +679,4 @@ pub fn netns_cookie() -> io::Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The size of a structure is the sum of its fields: nothing of ours goes to the kernel by accident.
-    #[test]
-    fn structures_have_no_padding() {
-        assert_eq!(size_of::<abi::Eni>(), 3 * 8 + 3 * 4 + 6 + 2 + 2 * 4 + 4 * 2 + 4);
-        assert_eq!(size_of::<abi::Member>(), 2 * 4 + 16 + 2 * 4 + 4 * abi::GROUPS_MAX);
-        assert_eq!(size_of::<abi::AddressKey>(), 20);
-        assert_eq!(size_of::<abi::PortKey>(), 16);
-        assert_eq!(size_of::<abi::FlowKey>(), 4 + 32 + 4 + 4);
-        assert_eq!(size_of::<abi::FlowKey4>(), 4 + 8 + 4 + 4);
-        assert_eq!(size_of::<abi::Flow>(), 16 + 4 + 4 + 32);
-        assert_eq!(size_of::<abi::Budget>(), 4 * 4);
-        assert_eq!(size_of::<abi::Counter>(), 16);
-        assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);
-        assert_eq!(size_of::<EventShare>(), 4 + 2 * 2 + 4 * 8);
-        assert_eq!(size_of::<abi::Shadow>(), 2 * 8 + 2 * 4);
-        assert_eq!(size_of::<abi::ShadowPair>(), 3 * 4 + 4);
-        assert_eq!(size_of::<abi::ShadowWitness>(), 16 + 2 * 16 + 2 + 2);
-        assert_eq!(size_of::<abi::ShadowSeen>(), 16);
-    }
-}
+mod tests;

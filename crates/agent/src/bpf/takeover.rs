@@ -38,6 +38,11 @@ impl Takeover {
         Self { earlier, ..Self::default() }
     }
 
+    /// Whether another version's program decides anywhere, and ours only looks on.
+    pub(super) fn is_looking_on(&self) -> bool {
+        !self.observing.is_empty()
+    }
+
     /// Whether another version's program decides at a side of an ENI, and ours only looks on.
     pub(super) fn is_observing(&self, eni: &EniId, side: Side) -> bool {
         !self.observing.is_empty() && self.observing.contains_key(&(eni.clone(), side))
@@ -76,6 +81,9 @@ impl Attachments {
         }
         if self.takeover.is_observing(eni, side) {
             return Ok(true);
+        }
+        if !self.takeover.is_looking_on() {
+            self.takeover.earlier.iter().try_for_each(Earlier::leave_to_the_router)?;
         }
         let observers = match self.takeover.observers.entry(port.netns) {
             Entry::Occupied(known) => known.into_mut(),
@@ -158,6 +166,7 @@ impl DataPlane {
                 }
             }
             self.attachments.take_links().context("cannot take over a link of another version")?;
+            self.tell_all_flags();
             tracing::info!(carried, "took over from another version");
         }
         if self.attachments.tidy()? {

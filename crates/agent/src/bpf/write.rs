@@ -284,7 +284,7 @@ impl DataPlane {
         let at = slot as usize;
         let old = self.maps.enis.get(at);
         let Some(entry) = entry else {
-            self.maps.enis.store_u32(at, offset_of!(Eni, flags), 0);
+            self.maps.enis.store_u16(at, offset_of!(Eni, flags), 0);
             self.maps.enis.store_u64(at, offset_of!(Eni, policy), 0);
             self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
             self.maps.enis.store_u32(at, offset_of!(Eni, ifindex), 0);
@@ -293,7 +293,7 @@ impl DataPlane {
         if old.policy == 0 {
             return false;
         }
-        self.maps.enis.store_u32(at, offset_of!(Eni, flags), old.flags | entry.flags & abi::ENI_SOURCE_CHECK);
+        self.maps.enis.store_u16(at, offset_of!(Eni, flags), old.flags | entry.flags & abi::ENI_SOURCE_CHECK);
         let next = self.policy_word(entry.policy).filter(|policy| *policy != old.policy);
         if let Some(policy) = next {
             self.maps.enis.store_u64(at, offset_of!(Eni, next), policy);
@@ -319,6 +319,7 @@ impl DataPlane {
             self.maps.enis.set(at, self.eni(entry, policy));
         } else {
             self.maps.enis.store_from(at, offset_of!(Eni, vpc), &self.eni(entry, policy));
+            self.confirm_own(slot);
             self.maps.enis.store_u64(at, offset_of!(Eni, policy), policy);
             self.maps.enis.store_u64(at, offset_of!(Eni, next), 0);
         }
@@ -329,17 +330,17 @@ impl DataPlane {
         Ok(None)
     }
 
-    fn flags_of(&self, entry: &EniEntry) -> u32 {
+    fn flags_of(&self, entry: &EniEntry) -> u16 {
         entry.flags | abi::ENI_VALID | self.attachments.flags(&entry.id)
     }
 
-    /// An ENI as the kernel holds it, but for the number of its interface.
+    /// An ENI as the kernel holds it, but for its interface and where its addresses stand.
     pub(super) fn eni(&self, entry: &EniEntry, policy: u64) -> Eni {
         let timeouts = entry.timeouts;
-        let short = |seconds: u32| u16::try_from(seconds).unwrap_or(u16::MAX);
+        let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
         Eni {
             policy,
-            vpc: entry.vpc,
+            vpc: short(entry.vpc),
             flags: self.flags_of(entry),
             mac: entry.mac,
             tcp_closed_s: short(timeouts.tcp_closed_s),
@@ -373,6 +374,7 @@ impl DataPlane {
     }
 
     fn note_moved(&mut self, step: Moving) {
+        self.note_own(&step.key, Some(step.old), step.entry.as_ref().map(|_| step.new));
         self.cooling.members.push(step.old);
         match step.entry {
             Some(entry) => drop(self.members.held.insert(step.key, Held { at: step.new, entry })),

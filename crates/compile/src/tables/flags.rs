@@ -5,7 +5,7 @@ use sekimori_core::world::{Eni, Flavor, Treatment, World};
 use crate::abi;
 
 /// `abi::ENI_*`, without `ENI_VALID`.
-pub(super) fn flags_of(world: &World, eni: &Eni) -> u32 {
+pub(super) fn flags_of(world: &World, eni: &Eni) -> u16 {
     let treatment = match world.treatment_of(eni) {
         Treatment::Reevaluate => 0,
         Treatment::Keep => abi::ENI_KEEP,
