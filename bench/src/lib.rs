@@ -20,6 +20,7 @@ pub mod program;
 pub mod report;
 pub mod rivals;
 pub mod scale;
+pub mod search;
 pub mod server;
 pub mod soak;
 pub mod start;

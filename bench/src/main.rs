@@ -20,7 +20,7 @@ use sekimori_bench::{
     machine::Machine,
     program,
     report::Report,
-    rivals, scale, start,
+    rivals, scale, search, start,
     stop::Stop,
     traffic::{self, Metric},
     updates,
@@ -82,6 +82,8 @@ enum Part {
     Traffic,
     /// The program on one packet.
     Program,
+    /// Ways to search a list of prefixes.
+    Search,
     /// Changes, up to the kernel.
     Updates,
     /// API calls, up to the kernel.
@@ -143,6 +145,7 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
             metrics: options.metrics.clone(),
         },
         traffic: Vec::new(),
+        search: Vec::new(),
         program: None,
         rule_updates: Vec::new(),
         member_updates: Vec::new(),
@@ -161,6 +164,10 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
     if has(Part::Program) {
         eprintln!("one packet through the program …");
         report.program = Some(program::measure(&dir("program"), options.rounds, stop)?);
+    }
+    if has(Part::Search) {
+        eprintln!("ways to search a list …");
+        report.search = search::measure(options.rounds, stop)?;
     }
     if has(Part::Updates) {
         eprintln!("changes …");

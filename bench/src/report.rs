@@ -19,6 +19,7 @@ use crate::{
     machine::Machine,
     program::{PathCost, ProgramCost},
     scale::{self, ChangeCost, CurvePoint, ManyCost},
+    search::SearchCost,
     start::StartCost,
     stats::Stats,
     traffic::Metric,
@@ -40,6 +41,8 @@ pub struct Report {
     pub traffic: Vec<Row>,
     /// The program on one packet.
     pub program: Option<ProgramCost>,
+    /// Ways to search a list.
+    pub search: Vec<SearchCost>,
     /// One rule.
     pub rule_updates: Vec<RuleCost>,
     /// One member.
@@ -73,6 +76,7 @@ impl Report {
         text.push('\n');
         let _ = self.write_traffic(&mut text);
         let _ = self.write_program(&mut text);
+        let _ = self.write_search(&mut text);
         let _ = self.write_updates(&mut text);
         let _ = self.write_scale(&mut text);
         let _ = self.write_control(&mut text);
@@ -131,6 +135,19 @@ impl Report {
         }
         for (entries, why) in refused {
             writeln!(text, "\n{} entries do not fit one policy: {why}.", count(*entries))?;
+        }
+        writeln!(text)
+    }
+
+    fn write_search(&self, text: &mut String) -> std::fmt::Result {
+        if self.search.is_empty() {
+            return Ok(());
+        }
+        writeln!(text, "## Ways to search a list of prefixes\n")?;
+        writeln!(text, "Nanoseconds for a random address, without drawing it and without the call.\n")?;
+        writeln!(text, "| way | prefixes | ns |\n|---|---:|---:|")?;
+        for SearchCost { way, prefixes, ns } in &self.search {
+            writeln!(text, "| {way} | {} | {} |", count(*prefixes as usize), plus_minus(ns, 0))?;
         }
         writeln!(text)
     }
