@@ -367,7 +367,7 @@ fn members_that_are_wrong_or_missing_are_found_and_repaired() {
     stranger.members.store_u32(at, offset_of!(Member, next), other);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Address, "has other groups or another owner")]);
     // Nobody's, of a VPC that is and of one that cannot be.
-    for vpc in [u32::from(of_a.vpc), u32::MAX] {
+    for vpc in [of_a.vpc, u32::MAX] {
         let stray = AddressKey { vpc, address: [7; 16] };
         hash(&mut lab, "addresses", |map| sys::update(map, &stray, &other)).unwrap();
         assert_eq!(kinds(&sampled(&mut lab)), [(Part::Address, "is known and is nobody's")]);
