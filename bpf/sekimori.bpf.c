@@ -317,7 +317,8 @@ static __always_inline int action_of(enum reason reason)
 }
 
 /* The way of every packet that the short way does not pass. */
-__noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u32 direction, __u32 standing)
+static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction,
+				    enum standing standing)
 {
 	enum reason reason = REASON_NO_POLICY;
 	__u32 rule = 0, zero = 0;
@@ -351,33 +352,15 @@ __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 
 	return action_of(reason);
 }
 
-/* The first packet of a flow, which the sender's end has judged: the other end judges it too, and it goes there. */
-static __always_inline int begin_straight(struct __sk_buff *skb, const struct eni *eni, int verdict)
-{
-	struct flow *flow = 0;
-	__u32 other = 0;
-	struct eni *end = verdict == PASS ? first_end(skb, eni, &other) : 0;
-
-	if (!end || look(skb, end, other, INGRESS, &flow) != STANDING_NEW)
-		return verdict;
-	verdict = judge_packet(skb, end, other, INGRESS, STANDING_NEW);
-	return verdict == PASS ? cross(skb, end) : verdict;
-}
-
 static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 {
 	__u32 slot = 0, other;
 	struct flow *flow = 0;
 	struct eni *eni = eni_of(skb, &slot), *end;
-	int verdict;
 	enum standing standing = eni ? look(skb, eni, slot, direction, &flow) : STANDING_UNREAD;
 
-	if (standing != STANDING_KNOWN || !flow) {
-		verdict = judge_packet(skb, eni, slot, direction, standing);
-		if (LOOKS_ON || direction != EGRESS || standing != STANDING_NEW || !eni)
-			return verdict;
-		return begin_straight(skb, eni, verdict);
-	}
+	if (standing != STANDING_KNOWN || !flow)
+		return judge_packet(skb, eni, slot, direction, standing);
 	if (LOOKS_ON)
 		return PASS;
 	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);

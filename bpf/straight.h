@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * The straight path: a packet between two ENIs of one VPC and host that both ends let pass goes from one end's interface into
- * the other end's namespace, past the router's forwarding path, and looks there as if the router had sent it.
+ * The straight path: a packet between two ENIs of one VPC and host that both ends know goes from one end's interface into the
+ * other end's namespace, past the router's forwarding path, and looks there as if the router had sent it.
  *
- * Where the router would do anything but forward (no time to live, too long, not addressed to it) the packet goes to the router,
- * and so it does where a live flow must be judged again.
+ * Where the router would do anything but forward (no time to live, too long, not addressed to it), or either end must judge
+ * the packet, it goes to the router. So do first packets, which is how a flow learns its other end: the router's routes decide
+ * where an address leads to, and that may be an instance in between.
  */
 #pragma once
 
@@ -37,8 +38,8 @@ static __always_inline void mirror(const struct flow_key *key, __u32 eni, struct
 }
 
 /*
- * The first packet of a flow has come to an ENI, by the router or straight. If it came there from another ENI, where the flow has
- * begun too, the two flows learn of each other: this one by what is returned. Addresses that move away from either ENI change the
+ * The first packet of a flow has come from the router to an ENI. If it came there from another ENI, where the flow has begun
+ * too, the two flows learn of each other: this one by what is returned. Addresses that move away from either ENI change the
  * membership epoch, which both ends' stamps are compared with, before another ENI has them.
  */
 static __always_inline __u16 meet_other_end(const struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
@@ -86,24 +87,6 @@ static __always_inline struct eni *other_end(struct __sk_buff *skb, const struct
 	if (!end || !has_own_way(end) || !has_own_way(eni) || end->netns != eni->netns || !end->ifindex)
 		return 0;
 	return is_plain_way(skb, end->ifindex) ? end : 0;
-}
-
-/*
- * The ENI that the first packet of a flow, which has just begun at the sender, can go straight to: whoever has the address. That
- * end judges the packet itself, and asks whether the address is its own.
- */
-static __always_inline struct eni *first_end(struct __sk_buff *skb, const struct eni *eni, __u32 *other)
-{
-	__u32 zero = 0;
-	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
-	struct member *peer;
-
-	if (!work || !work->begun || work->foreign || !has_own_way(eni))
-		return 0;
-	if (member_of(eni->vpc, &work->packet.tuple.peer, &peer) < 0 || !peer || peer->eni == work->packet.tuple.eni)
-		return 0;
-	*other = peer->eni;
-	return other_end(skb, eni, other);
 }
 
 /* A packet as the router would send it on: from the router's address, to the ENI's, a hop nearer to its end. */

@@ -158,26 +158,6 @@ fn a_live_flow_goes_past_the_router_both_ways() {
 }
 
 #[test]
-fn first_packets_go_past_the_router_and_both_ends_judge_them() {
-    let Some(mut lab) = Lab::of(WORLD) else { return };
-    let (from, to) = (lab.host("a"), lab.host("b"));
-    for family in FAMILIES {
-        let at = SocketAddr::new(to.address(family), PORT);
-        let closed = SocketAddr::new(to.address(family), PORT + 1);
-        let (server, other) = (to.udp(at), to.udp(closed));
-        let before = forwarded(&mut lab, "b");
-        for _ in 0..DATAGRAMS {
-            let client = from.udp(SocketAddr::new(from.address(family), lab.fresh_port()));
-            client.send_to(b"first", at).expect("send a datagram");
-            assert!(arrives(&server, b"first", PATIENCE), "{family:?}: it does not arrive");
-            client.send_to(b"closed", closed).expect("send a datagram");
-        }
-        assert!(!arrives(&other, b"closed", SILENCE), "{family:?}: the other end was not asked");
-        assert!(forwarded(&mut lab, "b") - before <= CHATTER, "{family:?}: first packets take the router's way");
-    }
-}
-
-#[test]
 fn it_arrives_as_from_the_router() {
     let Some(mut lab) = Lab::of(WORLD) else { return };
     for family in FAMILIES {
