@@ -98,6 +98,11 @@ impl Jiffies {
         };
         let resolution = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)?;
         let tick_ns = resolution.tv_nsec().unsigned_abs();
+        // Where timers are as coarse as the tick, a tick can be lost, and jiffies fall behind the clock for good.
+        anyhow::ensure!(
+            clock_getres(ClockId::CLOCK_MONOTONIC)? < resolution,
+            "this kernel has no timers finer than a tick"
+        );
         for _ in 0..COMPARISONS {
             let before = coarse_now_ns()?;
             let jiffies = half(1)? << 32 | half(0)?;
