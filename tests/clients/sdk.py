@@ -27,6 +27,7 @@ from signer import CODES_SEEN
 VPC_OPERATIONS = (
     "CreateVpc", "DescribeVpcs", "DescribeVpcAttribute", "ModifyVpcAttribute", "DeleteVpc",
     "CreateVSwitch", "DescribeVSwitches", "DescribeVSwitchAttributes", "ModifyVSwitchAttribute", "DeleteVSwitch",
+    "CreateFlowLog", "DescribeFlowLogs", "ModifyFlowLogAttribute", "ActiveFlowLog", "DeactiveFlowLog", "DeleteFlowLog",
 )
 TIMEOUT_S = 30
 

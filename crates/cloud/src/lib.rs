@@ -12,7 +12,7 @@
 //! 5. what a diagnosis finds is written into its command ([`sekimori_core::command::Command::report_mut`]);
 //! 6. [`api::Api::outcome`], [`api::Api::answer`] or [`api::Api::fault`] makes the reply.
 //!
-//! What the dialects share, reading, listing, signing and writing, is in modules of its own; [`ecs`] and [`ec2`] hold
+//! What the dialects share, reading, listing, signing, writing and the records of flow logs, is in modules of its own; [`ecs`] and [`ec2`] hold
 //! what differs: names, forms and codes.
 
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -26,6 +26,7 @@ mod node;
 mod page;
 pub mod params;
 mod read;
+pub mod records;
 pub mod sign;
 mod time;
 pub mod token;

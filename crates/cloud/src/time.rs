@@ -13,6 +13,16 @@ pub(crate) fn to_minutes(moment: Timestamp) -> String {
     format(moment, "%Y-%m-%dT%H:%MZ")
 }
 
+/// `20181212T0728Z`: a moment in the name of a file.
+pub(crate) fn to_basic_minutes(moment: Timestamp) -> String {
+    format(moment, "%Y%m%dT%H%MZ")
+}
+
+/// Reads `20181212T0728Z` and no other form.
+pub(crate) fn parse_basic_minutes(text: &str) -> Option<Timestamp> {
+    parse_basic(&format!("{}00Z", text.strip_suffix('Z')?))
+}
+
 /// Reads `2018-12-12T07:28:38Z` and no other form.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let shape = "dddd-dd-ddTdd:dd:ddZ";
@@ -86,6 +96,11 @@ mod tests {
         let moment = Timestamp(1_544_599_718);
         assert_eq!(to_millis(moment), "2018-12-12T07:28:38.000Z");
         assert_eq!(parse_basic("20181212T072838Z"), Some(moment));
+        assert_eq!(to_basic_minutes(moment), "20181212T0728Z");
+        assert_eq!(parse_basic_minutes("20181212T0728Z"), Some(Timestamp(1_544_599_680)));
+        for text in ["", "Z", "20181212T072838Z", "20181212T0728", "東Z"] {
+            assert_eq!(parse_basic_minutes(text), None, "{text}");
+        }
         for text in ["", "20181212T072838", "20181212T0728380", "2018-12-12T07:28", "20181212 072838Z", "東東東東東x"]
         {
             assert_eq!(parse_basic(text), None, "{text}");

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     binding::BindingCommand,
-    flow_logs::NewFlowLogs,
+    flow_logs::{FlowLogCommand, FlowLogEdit, NewFlowLogs},
     insights::{NewInsightsAnalysis, NewInsightsPath},
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
     network::{NewSubnet, NewVpc, VpcIpv6},
@@ -532,16 +532,14 @@ pub enum Command {
         /// The groups.
         groups: Vec<GroupId>,
     },
-    /// Makes flow logs, one for each resource that can have it.
-    CreateFlowLogs(NewFlowLogs),
-    /// Deletes flow logs, all or none.
-    DeleteFlowLogs {
+    /// Makes, edits, turns on or off, or deletes flow logs.
+    FlowLogs {
         /// The owner.
         account: AccountId,
         /// The region that they are in.
         region: String,
-        /// Which.
-        flow_logs: Vec<FlowLogId>,
+        /// What is to be done.
+        command: FlowLogCommand,
     },
     /// Keeps a path whose reachability is asked about.
     CreateInsightsPath(Box<NewInsightsPath>),

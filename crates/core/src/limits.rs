@@ -61,8 +61,14 @@ pub const INSIGHTS_PATHS_PER_ACCOUNT_MAX: u32 = 1_000;
 pub const INSIGHTS_ANALYSES_PER_ACCOUNT_MAX: usize = 1_000;
 /// Characters of the reason why an analysis has no answer.
 pub const INSIGHTS_TEXT_CHARACTERS_MAX: usize = 1_024;
-/// Flow logs of one VPC, subnet or ENI.
-pub const FLOW_LOGS_PER_RESOURCE_MAX: u32 = 2;
+/// Flow logs of one VPC, subnet or ENI: EC2's quota, and as many in ECS as the cloud has for a region.
+#[must_use]
+pub fn flow_logs_per_resource_max(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Ecs => 10,
+        Dialect::Ec2 => 2,
+    }
+}
 /// Flow logs of one account, those of resources that are gone included.
 pub const FLOW_LOGS_PER_ACCOUNT_MAX: u32 = 5_000;
 /// VPCs, besides its own, whose interfaces may carry one group.

@@ -240,7 +240,7 @@ impl World {
             }),
             Resource::InsightsPath(id) => bare_labels!(self.insights_path(id)),
             Resource::InsightsAnalysis(id) => bare_labels!(self.insights_analysis(id)),
-            Resource::FlowLog(id) => bare_labels!(self.flow_log(id)),
+            Resource::FlowLog(id) => labels!(self.flow_log(id), one, &one.region),
             Resource::NetworkAcl(id) => self.network_acl(id).map(|one| Labels {
                 account: &one.account,
                 region: self.region_of(&one.vpc),
@@ -298,10 +298,7 @@ impl World {
                     ..InsightsAnalysis::clone(analysis)
                 })))
             }
-            Resource::FlowLog(id) => {
-                let log = self.flow_log(id)?;
-                Some(Change::PutFlowLog(Arc::new(FlowLog { tags, ..FlowLog::clone(log) })))
-            }
+            Resource::FlowLog(id) => relabelled!(self.flow_log(id), PutFlowLog, FlowLog, tags, resource_group),
             Resource::NetworkAcl(id) => {
                 let acl = self.network_acl(id)?;
                 Some(Change::PutNetworkAcl(Arc::new(NetworkAcl { tags, ..NetworkAcl::clone(acl) })))

@@ -246,11 +246,12 @@ impl Flows {
         self.open.subscribe()
     }
 
-    /// Flow logs want traffic, and drops if they are about what is refused.
+    /// Flow logs that are active want traffic, and drops if they are about what is refused.
     pub(crate) fn look_at(&self, world: &World) {
         let mut known = self.lock();
-        known.has_logs = world.flow_logs().next().is_some();
-        known.logs_refused = world.flow_logs().any(|log| log.config.traffic != LoggedTraffic::Accepted);
+        let mut active = world.flow_logs().filter(|log| log.active_since.is_some()).peekable();
+        known.has_logs = active.peek().is_some();
+        known.logs_refused = active.any(|log| log.config.traffic != LoggedTraffic::Accepted);
         drop(known);
         self.look(outside::now());
     }

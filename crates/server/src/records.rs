@@ -1,9 +1,9 @@
 //! Records of flow logs in files: each interval of a flow log is a file of its own, written whole or not at all.
 //!
-//! A host's minute is spooled, and becomes a line in the files of each flow log that it concerns once the flow log's interval is
-//! over. Only then is the host told that it may forget it. The name of a file is made of what it holds, so a minute that is
-//! told again after a crash finds its file there, and nothing is written twice. Whatever fails is told and counted, and keeps
-//! nobody from anything.
+//! A host's minute is spooled, and becomes a line in the files of each active flow log that it concerns once the flow log's
+//! interval is over. Only then is the host told that it may forget it. The name of a file says until when it goes, so a minute
+//! that is told again after a crash finds its file there, and nothing is written twice, also when an interval has become
+//! shorter or longer. Whatever fails is told and counted, and keeps nobody from anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,13 +15,12 @@ use std::{
     },
 };
 
-use sekimori_cloud::ec2::records::{Record, Recorder, file_time, is_logged};
+use sekimori_cloud::records::{Record, Recorder, file_end};
 use sekimori_core::{
     flow_log::FlowLog,
     flow_record::{TRAFFIC_FACTS_MAX, TRAFFIC_WINDOW_S, TrafficKey, TrafficPart, TrafficSum},
     ids::{EniId, HostId},
     resource::Resource,
-    time::Timestamp,
     world::{Eni, World},
 };
 
@@ -102,46 +101,65 @@ impl Records {
         let end_s = minute.start_s + TRAFFIC_WINDOW_S;
         let waiting = waiting(&spool, host)?;
         for log in world.flow_logs() {
-            let interval_s = i64::from(log.config.interval_s).clamp(TRAFFIC_WINDOW_S, INTERVAL_S_MAX);
-            let starts: BTreeSet<i64> =
-                waiting.iter().map(|start| start.div_euclid(interval_s) * interval_s).collect();
-            for start in starts.into_iter().filter(|start| start + interval_s <= end_s) {
-                let interval = (start, start + interval_s);
-                let minutes = waiting.iter().filter(|minute| (interval.0..interval.1).contains(minute));
-                self.write_interval(host, log, interval, minutes, world)?;
-            }
+            self.write_log(host, log, &waiting, end_s, world)?;
         }
         let is_over = |start: &&i64| start.div_euclid(INTERVAL_S_MAX) * INTERVAL_S_MAX + INTERVAL_S_MAX <= end_s;
         waiting.iter().filter(is_over).try_for_each(|start| fs::remove_file(spool.join(spool_name(host, *start))))
     }
 
-    /// The file of one interval, unless it is there.
-    fn write_interval<'a>(
+    /// The files of one flow log for the intervals that are over: of minutes that it was active in and that no file has.
+    fn write_log(
+        &self,
+        host: &HostId,
+        log: &FlowLog,
+        waiting: &BTreeSet<i64>,
+        end_s: i64,
+        world: &World,
+    ) -> io::Result<()> {
+        let Some(since) = log.active_since else { return Ok(()) };
+        let interval_s = i64::from(log.config.interval_s).clamp(TRAFFIC_WINDOW_S, INTERVAL_S_MAX);
+        let mut intervals: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for start in waiting.iter().filter(|start| *start + TRAFFIC_WINDOW_S > since.0) {
+            intervals.entry(start.div_euclid(interval_s) * interval_s).or_default().push(*start);
+        }
+        intervals.retain(|start, _| start + interval_s <= end_s);
+        if intervals.is_empty() {
+            return Ok(());
+        }
+        let written_s = written_until(&self.dir.join(log.id.as_str()), host)?;
+        for (start, mut minutes) in intervals {
+            minutes.retain(|minute| *minute >= written_s);
+            // An interval that began before the flow log was active, or in a file of another interval, is shorter.
+            let from = start.max(written_s).max(since.0.div_euclid(TRAFFIC_WINDOW_S) * TRAFFIC_WINDOW_S);
+            if !minutes.is_empty() {
+                self.write_interval(host, log, (from, start + interval_s), &minutes, world)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_interval(
         &self,
         host: &HostId,
         log: &FlowLog,
         interval: (i64, i64),
-        minutes: impl Iterator<Item = &'a i64>,
+        minutes: &[i64],
         world: &World,
     ) -> io::Result<()> {
-        let dir = self.dir.join(log.id.as_str());
-        let path = dir.join(file_name(log, host, interval.0));
-        if log.created_at.0 >= interval.1 || path.exists() {
-            return Ok(());
-        }
+        let recorder = Recorder::new(log, world, interval);
         let mut facts: BTreeMap<TrafficKey, TrafficSum> = BTreeMap::new();
         let mut skipped = BTreeSet::new();
         for start in minutes {
             let minute = read(&self.dir.join(SPOOL_DIR).join(spool_name(host, *start)))?;
             skipped.extend(minute.skipped);
-            for (key, sum) in minute.facts.into_iter().filter(|(key, _)| is_logged(log.config.traffic, key.passed)) {
+            for (key, sum) in minute.facts.into_iter().filter(|(key, _)| recorder.wants(key)) {
                 facts.entry(key).and_modify(|known| known.add(&sum)).or_insert(sum);
             }
         }
-        let text = lines(&Recorder::new(log, world, interval), &logged(log, host, world), &facts, &skipped);
-        let Some(text) = text else { return Ok(()) };
+        let Some(text) = lines(&recorder, &logged(log, host, world), &facts, &skipped) else { return Ok(()) };
+        let dir = self.dir.join(log.id.as_str());
         files::create_private_dir(&dir)?;
-        files::write_durably(&path, text.as_bytes())?;
+        files::write_durably(&dir.join(recorder.file_name(file_number(host))), text.as_bytes())?;
         self.written.fetch_add(1, Ordering::Relaxed);
         forget_oldest(&dir)
     }
@@ -157,7 +175,7 @@ fn lines(
     if enis.is_empty() {
         return None;
     }
-    let mut text = recorder.header() + "\n";
+    let mut text = recorder.header().map(|names| names + "\n").unwrap_or_default();
     for eni in enis {
         let own = facts.range(first_of(eni)..).take_while(|(key, _)| key.eni == eni.id);
         let (mut is_quiet, mut is_whole) = (true, !skipped.contains(&eni.id));
@@ -210,10 +228,23 @@ fn logged<'a>(log: &FlowLog, host: &HostId, world: &'a World) -> Vec<&'a Eni> {
     world.enis().map(|eni| &**eni).filter(is_meant).filter(|eni| world.is_on(eni, host)).collect()
 }
 
-/// As the cloud names them: account, region, flow log, when the interval starts, and what tells hosts apart.
-fn file_name(log: &FlowLog, host: &HostId, start_s: i64) -> String {
-    let at = file_time(Timestamp(start_s));
-    format!("{}_vpcflowlogs_{}_{}_{at}_{:08x}.log", log.account, log.region, log.id, number_of(host) as u32)
+/// Until when, in seconds since 1970, the files of a flow log have the minutes of a host.
+fn written_until(dir: &Path, host: &HostId) -> io::Result<i64> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(i64::MIN),
+        entries => entries?,
+    };
+    let mut last = i64::MIN;
+    for entry in entries {
+        let name = entry?.file_name();
+        last = name.to_str().and_then(|name| file_end(name, file_number(host))).map_or(last, |end| last.max(end));
+    }
+    Ok(last)
+}
+
+/// What tells the files of hosts apart.
+fn file_number(host: &HostId) -> u32 {
+    number_of(host) as u32
 }
 
 fn spool_name(host: &HostId, start_s: i64) -> String {

@@ -11,8 +11,10 @@ use sekimori_core::{
         Command, Context, EniSpec, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
         Revocation, VpcIpv6,
     },
+    flow_log::{FlowLog, FlowLogConfig, LogDestinationKind, LoggedAddresses, LoggedTraffic},
     ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},
     limits::LimitMode,
+    resource::Resource,
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     time::Timestamp,
     world::{Dialect, Flavor, Revision, World},
@@ -99,6 +101,35 @@ pub(crate) fn new_account(sealed_secret: &str) -> Command {
         key: KEY.into(),
         sealed_secret: sealed_secret.to_owned(),
     })
+}
+
+/// The active flow log `fl-1` of EC2, with the usual files.
+pub(crate) fn flow_log(traffic: LoggedTraffic, interval_s: u32, resource: Resource) -> FlowLog {
+    FlowLog {
+        id: "fl-1".into(),
+        account: ACCOUNT.into(),
+        region: "us-east-1".to_owned(),
+        resource,
+        name: String::new(),
+        description: String::new(),
+        resource_group: String::new(),
+        config: FlowLogConfig {
+            traffic,
+            destination_kind: LogDestinationKind::S3,
+            destination: "arn:aws:s3:::bucket".to_owned(),
+            log_group: String::new(),
+            role: String::new(),
+            cross_account_role: String::new(),
+            format: "${version}".to_owned(),
+            interval_s,
+            files: None,
+            addresses: LoggedAddresses::Both,
+            paths: Vec::new(),
+        },
+        tags: Default::default(),
+        created_at: Timestamp(0),
+        active_since: Some(Timestamp(0)),
+    }
 }
 
 pub(crate) fn new_vpc() -> Command {

@@ -11,7 +11,7 @@ mod describe;
 pub mod errors;
 pub mod filters;
 pub mod query;
-pub mod records;
+pub(crate) mod records;
 pub mod refusals;
 pub mod region;
 mod reply;

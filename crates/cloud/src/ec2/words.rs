@@ -123,8 +123,7 @@ pub(super) mod flow_log {
 
     /// The format of a flow log that names none.
     pub(in crate::ec2) fn default_format() -> String {
-        let words: Vec<String> = FIELDS.iter().take(USUAL).map(|name| format!("${{{name}}}")).collect();
-        words.join(" ")
+        crate::records::format_of(FIELDS.get(..USUAL).unwrap_or(&FIELDS))
     }
 }
 

@@ -120,6 +120,12 @@ pub enum Action {
     DescribeDiagnosticReportAttributes,
     DescribeDiagnosticMetrics,
     DescribeDiagnosticMetricSets,
+    CreateFlowLog,
+    DescribeFlowLogs,
+    ModifyFlowLogAttribute,
+    ActiveFlowLog,
+    DeactiveFlowLog,
+    DeleteFlowLog,
 }
 
 /// An operation in the table.
@@ -210,7 +216,10 @@ const IGNORED_QUEUES: [Parameter; 4] = [
     ignores("NetworkInterfaceTrafficConfig.RxQueueSize", Integer),
 ];
 
+const FLOW_LOG: [Parameter; 2] = [needs("RegionId", Id), needs("FlowLogId", Id)];
+
 const ECS: &[Version] = &[Version::Ecs];
+const VPC: &[Version] = &[Version::Vpc];
 /// VPC operations exist twice: in their own product and, deprecated, in ECS.
 const BOTH: &[Version] = &[Version::Vpc, Version::Ecs];
 
@@ -515,7 +524,7 @@ pub const OPERATIONS: &[Entry] = &[
     entry(Action::LeaveSecurityGroup, "LeaveSecurityGroup", ECS, true, MEMBERSHIP),
     entry(Action::TagResources, "TagResources", BOTH, true, &join::<7>(&[&TAGGED, &TAGS])),
     entry(Action::UntagResources, "UntagResources", ECS, true, UNTAG),
-    entry(Action::UnTagResources, "UnTagResources", &[Version::Vpc], true, UNTAG),
+    entry(Action::UnTagResources, "UnTagResources", VPC, true, UNTAG),
     entry(
         Action::ListTagResources,
         "ListTagResources",
@@ -1153,6 +1162,72 @@ pub const OPERATIONS: &[Entry] = &[
             &PARTS,
         ]),
     ),
+    entry(
+        Action::CreateFlowLog,
+        "CreateFlowLog",
+        VPC,
+        true,
+        &[
+            needs("RegionId", Id),
+            needs("ResourceType", Choice),
+            needs("ResourceId", Id),
+            needs("TrafficType", Choice),
+            takes("ProjectName", Text),
+            takes("LogStoreName", Text),
+            takes("FlowLogName", Text),
+            takes("Description", Text),
+            takes("AggregationInterval", Integer),
+            takes("IpVersion", Choice),
+            takes("LogFormat", Text),
+            takes("TrafficPath.N", Choice),
+            takes("ResourceGroupId", Id),
+            takes("Tag.N.Key", Text),
+            takes("Tag.N.Value", Text),
+        ],
+    ),
+    entry(
+        Action::DescribeFlowLogs,
+        "DescribeFlowLogs",
+        VPC,
+        false,
+        &[
+            needs("RegionId", Id),
+            takes("FlowLogId", Id),
+            takes("FlowLogName", Text),
+            takes("Description", Text),
+            takes("ResourceType", Choice),
+            takes("ResourceId", Id),
+            takes("VpcId", Id),
+            takes("TrafficType", Choice),
+            takes("ProjectName", Text),
+            takes("LogStoreName", Text),
+            takes("Status", Choice),
+            takes("ResourceGroupId", Id),
+            takes("Tags.N.Key", Text),
+            takes("Tags.N.Value", Text),
+            takes("PageNumber", Integer),
+            takes("PageSize", Integer),
+        ],
+    ),
+    entry(
+        Action::ModifyFlowLogAttribute,
+        "ModifyFlowLogAttribute",
+        VPC,
+        true,
+        &join::<7>(&[
+            &FLOW_LOG,
+            &[
+                takes("FlowLogName", Text),
+                takes("Description", Text),
+                takes("AggregationInterval", Integer),
+                takes("IpVersion", Choice),
+                takes("LogFormat", Text),
+            ],
+        ]),
+    ),
+    entry(Action::ActiveFlowLog, "ActiveFlowLog", VPC, true, &FLOW_LOG),
+    entry(Action::DeactiveFlowLog, "DeactiveFlowLog", VPC, true, &FLOW_LOG),
+    entry(Action::DeleteFlowLog, "DeleteFlowLog", VPC, true, &FLOW_LOG),
 ];
 
 #[cfg(test)]

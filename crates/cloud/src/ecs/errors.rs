@@ -144,6 +144,8 @@ pub enum Words {
     InstanceDescription,
     InterfaceName,
     InterfaceDescription,
+    FlowLogName,
+    FlowLogDescription,
 }
 
 /// Why a rule cannot be read. `item` is the full name of a parameter, such as `Permissions.1.SourceCidrIp`.
@@ -503,7 +505,8 @@ fn words(words: Words) -> Failure {
         Words::InterfaceName => {
             ("InvalidParameter", "The specified parameter \"NetworkInterfaceName\" is not valid.")
         }
-        Words::InstanceDescription | Words::InterfaceDescription => {
+        Words::FlowLogName => ("InvalidParameter", "The specified parameter \"FlowLogName\" is not valid."),
+        Words::InstanceDescription | Words::InterfaceDescription | Words::FlowLogDescription => {
             ("InvalidDescription.Malformed", "The specified parameter \"Description\" is not valid.")
         }
     };

@@ -12,6 +12,7 @@ mod encode;
 pub mod errors;
 mod metrics;
 pub mod query;
+pub(crate) mod records;
 pub mod refusals;
 pub mod region;
 pub use crate::token;

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use sekimori_core::{
     address::Family,
-    ids::{AccountId, EniId, GroupId, InstanceId, PortListId, PrefixListId, ReportId, SubnetId, VpcId},
+    flow_log::LoggedTraffic,
+    ids::{AccountId, EniId, FlowLogId, GroupId, InstanceId, PortListId, PrefixListId, ReportId, SubnetId, VpcId},
     resource::ResourceKind,
     rule::Direction,
     tags::TagFilter,
@@ -85,6 +86,8 @@ pub enum Query {
         /// Which of them.
         query: MetricQuery,
     },
+    /// `DescribeFlowLogs`.
+    FlowLogs(Box<FlowLogQuery>),
 }
 
 /// Which part of the result is wanted.
@@ -435,6 +438,39 @@ pub struct MetricQuery {
     pub ids: Vec<String>,
     /// What they are about.
     pub resource_type: Option<String>,
+    /// Which part.
+    pub page: Page,
+}
+
+/// Filters of `DescribeFlowLogs`. All that are there must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowLogQuery {
+    /// The region.
+    pub region: &'static Region,
+    /// The flow log.
+    pub id: Option<FlowLogId>,
+    /// The name.
+    pub name: Option<String>,
+    /// The words about it.
+    pub description: Option<String>,
+    /// The kind of thing that it is about.
+    pub kind: Option<ResourceKind>,
+    /// The thing that it is about.
+    pub resource: Option<String>,
+    /// The VPC that this thing is, or is in.
+    pub vpc: Option<VpcId>,
+    /// Which traffic.
+    pub traffic: Option<LoggedTraffic>,
+    /// The project.
+    pub project: Option<String>,
+    /// The store.
+    pub store: Option<String>,
+    /// The status, `Active` or `Inactive`.
+    pub status: Option<String>,
+    /// The resource group.
+    pub resource_group: Option<String>,
+    /// Tags, each with a value or any.
+    pub tags: Vec<TagFilter>,
     /// Which part.
     pub page: Page,
 }

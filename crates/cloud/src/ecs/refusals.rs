@@ -102,9 +102,9 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
             "The request uses the same client token as a previous, but non-identical request. Do not reuse a client \
              token with different requests, unless the requests are identical.",
         ),
-        // Versions, associations and flow logs are EC2's.
-        Refusal::FlowLogExists { .. }
-        | Refusal::OwnVpc { .. }
+        Refusal::FlowLogExists { .. } => failure(400, "ResourceAlreadyExist.FlowLog", format!("{refusal}.")),
+        // Versions and associations are EC2's.
+        Refusal::OwnVpc { .. }
         | Refusal::NotAssociated { .. }
         | Refusal::Outdated { .. }
         | Refusal::ListOutdated { .. }
@@ -209,11 +209,11 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         }
         Kind::PrefixList => no_prefix_list(),
         Kind::PortList => no_port_list(),
+        Kind::FlowLog => failure(404, "InvalidFlowLogId.NotFound", "The specified FlowLogId does not exist."),
         // No operation names one; the native API does.
         Kind::SnapshotPolicy
         | Kind::Snapshot
         | Kind::Peering
-        | Kind::FlowLog
         | Kind::NetworkAcl
         | Kind::AclAssociation
         | Kind::InsightsPath
@@ -301,6 +301,9 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         Counted::SecondaryEnis => failure(403, "MaxEniCountExceeded", format!("{refusal}.")),
         Counted::Tags => failure(403, "QuotaExceed.Tags", format!("{refusal}.")),
         Counted::ResourceGroups => failure(403, "QuotaExceed.ResourceGroup", format!("{refusal}.")),
+        Counted::FlowLogs | Counted::FlowLogsOfResource => {
+            failure(400, "QuotaExceeded.FlowLog", format!("Flow log quota exceeded: {refusal}."))
+        }
         Counted::TagsAdded => failure(400, "OperationDenied.QuotaExceed", format!("{refusal}.")),
         Counted::CommandsTogether
         | Counted::Peerings
@@ -312,8 +315,6 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         | Counted::VpcsOfGroup
         | Counted::InsightsPaths
         | Counted::ShadowRules
-        | Counted::FlowLogs
-        | Counted::FlowLogsOfResource
         | Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis
@@ -459,7 +460,13 @@ fn host_full(action: Option<Action>) -> Failure {
         | Action::DescribeDiagnosticReports
         | Action::DescribeDiagnosticReportAttributes
         | Action::DescribeDiagnosticMetrics
-        | Action::DescribeDiagnosticMetricSets => failure(403, "QuotaExceed", "The quota is exceeded."),
+        | Action::DescribeDiagnosticMetricSets
+        | Action::CreateFlowLog
+        | Action::DescribeFlowLogs
+        | Action::ModifyFlowLogAttribute
+        | Action::ActiveFlowLog
+        | Action::DeactiveFlowLog
+        | Action::DeleteFlowLog => failure(403, "QuotaExceed", "The quota is exceeded."),
     }
 }
 

@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 const SIGNED: &str = "AccessKeyId=k&Signature=s&SignatureMethod=HMAC-SHA1&SignatureVersion=1.0\
     &SignatureNonce=n&Timestamp=2026-11-22T05:12:14Z";
-const PREFIXES: [&str; 11] = ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-", "sgsp-", "dr-"];
+const PREFIXES: [&str; 12] =
+    ["vpc-", "vsw-", "sgr-", "sg-", "eni-", "i-", "vrt-", "pl-", "prl-", "sgsp-", "dr-", "fl-"];
 
 pub(crate) struct Estate {
     state: State,
@@ -95,6 +96,11 @@ impl Estate {
     /// The id that is shown as `$n`.
     pub(crate) fn id(&self, place: usize) -> &str {
         &self.ids[place - 1]
+    }
+
+    /// The world as it is now.
+    pub(crate) fn world(&self) -> &World {
+        self.state.world()
     }
 
     /// Lets diagnoses find this from now on.

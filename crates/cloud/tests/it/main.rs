@@ -10,6 +10,7 @@ mod ecs;
 mod edits;
 mod estate;
 mod filters;
+mod flow_logs;
 mod groups;
 mod identity;
 mod interfaces;

@@ -96,10 +96,7 @@ impl Draft<'_> {
                 self.associate_group(account, group, vpc, *is_associated)
             }
             Command::CheckGroups { account, groups } => self.check_groups(account, groups),
-            Command::CreateFlowLogs(new) => self.create_flow_logs(new),
-            Command::DeleteFlowLogs { account, region, flow_logs } => {
-                self.delete_flow_logs(account, region, flow_logs)
-            }
+            Command::FlowLogs { account, region, command } => self.run_flow_logs(account, region, command),
             Command::CreateInsightsPath(new) => self.create_insights_path(new),
             Command::DeleteInsightsPath { account, path } => self.delete_insights_path(account, path),
             Command::CreateInsightsAnalysis(new) => self.create_insights_analysis(new),

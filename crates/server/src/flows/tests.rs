@@ -1,9 +1,9 @@
 //! What is kept, what is found, and who wants it.
 
-use sekimori_core::rule::Direction;
+use sekimori_core::{change::Change, flow_log::FlowLog, resource::Resource, rule::Direction};
 
 use super::*;
-use crate::testing::small_world;
+use crate::testing::{flow_log, small_world};
 
 fn event(at_ms: u64, edit: impl FnOnce(&mut FlowEvent)) -> FlowEvent {
     let mut event = FlowEvent {
@@ -110,4 +110,21 @@ fn events_are_wanted_while_somebody_watches_and_for_a_while_after_a_question() {
     assert!(wanted(&flows) && flows.watch().is_none());
     drop(watchers);
     assert!(!wanted(&flows) && flows.watch().is_some());
+}
+
+#[test]
+fn traffic_is_wanted_by_flow_logs_that_are_active() {
+    let flows = Flows::default();
+    let (_, mut world) = small_world();
+    let records = |flows: &Flows| (flows.interest.borrow().records, flows.interest.borrow().denied);
+    for (traffic, active_since, expected) in [
+        (LoggedTraffic::Accepted, Some(Timestamp(0)), (true, false)),
+        (LoggedTraffic::Rejected, Some(Timestamp(0)), (true, true)),
+        (LoggedTraffic::Rejected, None, (false, false)),
+    ] {
+        let log = FlowLog { active_since, ..flow_log(traffic, 60, Resource::Vpc("vpc-1".into())) };
+        world.apply(&Change::PutFlowLog(Arc::new(log)));
+        flows.look_at(&world);
+        assert_eq!(records(&flows), expected, "{traffic:?} {active_since:?}");
+    }
 }

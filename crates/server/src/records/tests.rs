@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sekimori_core::{
     change::Change,
-    flow_log::{FlowLogConfig, LogDestinationKind, LoggedTraffic},
+    flow_log::{LogDestinationKind, LoggedTraffic},
     rule::Direction,
+    time::Timestamp,
 };
 
 use super::*;
-use crate::testing::{ACCOUNT, small_world};
+use crate::testing::{ACCOUNT, flow_log, small_world};
 
 const FORMAT: &str =
     "${interface-id} ${srcaddr} ${dstport} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
@@ -24,26 +25,8 @@ fn host() -> HostId {
 fn world(traffic: LoggedTraffic, interval_s: u32) -> (World, EniId) {
     let (_, mut world) = small_world();
     let eni = world.enis().next().unwrap().id.clone();
-    let config = FlowLogConfig {
-        traffic,
-        destination_kind: LogDestinationKind::S3,
-        destination: "arn:aws:s3:::bucket".to_owned(),
-        log_group: String::new(),
-        role: String::new(),
-        cross_account_role: String::new(),
-        format: FORMAT.to_owned(),
-        interval_s,
-        files: None,
-    };
-    let log = FlowLog {
-        id: "fl-1".into(),
-        account: ACCOUNT.into(),
-        region: "us-east-1".to_owned(),
-        resource: Resource::Eni(eni.clone()),
-        config,
-        tags: Default::default(),
-        created_at: Timestamp(0),
-    };
+    let mut log = flow_log(traffic, interval_s, Resource::Eni(eni.clone()));
+    log.config.format = FORMAT.to_owned();
     world.apply(&Change::PutFlowLog(Arc::new(log)));
     (world, eni)
 }
@@ -98,7 +81,7 @@ fn each_minute_has_a_file_with_what_was_asked_for() {
     assert_eq!(records.counted(), (3, 0));
     let name = fs::read_dir(dir.path().join("flow-logs/fl-1")).unwrap().map(|file| file.unwrap().file_name()).min();
     let name = name.unwrap().into_string().unwrap();
-    assert!(name.starts_with(&format!("{ACCOUNT}_vpcflowlogs_us-east-1_fl-1_20231114T2220Z_")), "{name}");
+    assert!(name.starts_with(&format!("{ACCOUNT}_vpcflowlogs_us-east-1_fl-1_20231114T2221Z_")), "{name}");
 }
 
 #[test]
@@ -139,4 +122,74 @@ fn what_cannot_be_written_is_counted_and_the_oldest_files_go() {
     records.note(&host(), part(START, vec![fact(&eni, true, 1, START)]), &world);
     assert_eq!(fs::read_dir(&own).unwrap().count(), RECORD_FILES_MAX);
     assert!(!own.join("0_00000.log").exists() && own.join("0_00001.log").exists());
+}
+
+/// A change of the flow log, as its owner makes it.
+fn with(world: &mut World, change: impl FnOnce(&mut FlowLog)) {
+    let mut log = FlowLog::clone(world.flow_log(&"fl-1".into()).unwrap());
+    change(&mut log);
+    world.apply(&Change::PutFlowLog(Arc::new(log)));
+}
+
+#[test]
+fn no_minute_is_lost_or_told_twice_when_an_interval_becomes_longer_or_shorter() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, eni) = world(LoggedTraffic::All, 60);
+    let records = Records::new(dir.path());
+    for minute in 0..30 {
+        // One minute each at first, then ten, then five, then one again.
+        match minute {
+            5 => with(&mut world, |log| log.config.interval_s = 600),
+            12 => with(&mut world, |log| log.config.interval_s = 300),
+            23 => with(&mut world, |log| log.config.interval_s = 60),
+            _ => {}
+        }
+        let start = START + minute * 60;
+        records.note(&host(), part(start, vec![fact(&eni, true, 1, start + 5)]), &world);
+    }
+    let packets = |line: &String| line.split(' ').nth(3).unwrap().parse::<u64>().unwrap();
+    let seen: Vec<u64> = written(dir.path(), &eni).iter().map(packets).collect();
+    assert_eq!(seen, [1, 1, 1, 1, 1, 5, 5, 5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(seen.iter().sum::<u64>(), 30);
+}
+
+#[test]
+fn nothing_is_written_while_a_flow_log_is_not_active() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, eni) = world(LoggedTraffic::All, 300);
+    let records = Records::new(dir.path());
+    for minute in 0..10 {
+        match minute {
+            1 => with(&mut world, |log| log.active_since = None),
+            7 => with(&mut world, |log| log.active_since = Some(Timestamp(START + 7 * 60 + 20))),
+            _ => {}
+        }
+        let start = START + minute * 60;
+        records.note(&host(), part(start, vec![fact(&eni, true, 1, start + 30)]), &world);
+    }
+    let expected = [format!("eni 192.0.2.1 443 3 180 {} {} ACCEPT OK", START + 450, START + 570)];
+    assert_eq!(written(dir.path(), &eni), expected, "minutes 7 to 9 of the second interval");
+}
+
+#[test]
+fn a_flow_log_of_ecs_has_objects_in_files_that_are_named_after_its_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, eni) = world(LoggedTraffic::All, 60);
+    with(&mut world, |log| {
+        log.config.destination_kind = LogDestinationKind::LogService;
+        log.config.destination = "flows".to_owned();
+        log.config.log_group = "of_vpc".to_owned();
+        log.config.format = "${eni-id} ${srcaddr} ${direction} ${packets} ${log-status} ${action}".to_owned();
+    });
+    let records = Records::new(dir.path());
+    records.note(&host(), part(START, vec![fact(&eni, false, 3, START + 7)]), &world);
+    let files: Vec<PathBuf> =
+        fs::read_dir(dir.path().join("flow-logs/fl-1")).unwrap().map(|file| file.unwrap().path()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("flows_of_vpc_us-east-1_fl-1_20231114T2221Z_"), "{name}");
+    let line = format!(
+        r#"{{"__topic__":"flow_log","eni-id":"{eni}","srcaddr":"192.0.2.1","direction":"in","packets":"3","log-status":"OK","action":"REJECT"}}"#
+    );
+    assert_eq!(fs::read_to_string(file).unwrap(), line + "\n");
 }

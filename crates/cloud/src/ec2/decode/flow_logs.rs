@@ -1,8 +1,8 @@
 //! Flow logs: whose traffic, which of it, where to, and with which fields (`spec/ec2.md` D).
 
 use sekimori_core::{
-    command::{Command, NewFlowLogs},
-    flow_log::{FlowLogConfig, LogDestinationKind, LogFiles, LoggedTraffic},
+    command::{Command, FlowLogCommand, NewFlowLogs},
+    flow_log::{FlowLogConfig, LogDestinationKind, LogFiles, LoggedAddresses, LoggedTraffic},
     ids::FlowLogId,
     resource::{Resource, ResourceKind},
 };
@@ -12,10 +12,13 @@ use super::{
     scope::{Scope, read_id},
     tags,
 };
-use crate::ec2::{
-    errors::{Fault, IdKind},
-    query::Query,
-    words::flow_log,
+use crate::{
+    ec2::{
+        errors::{Fault, IdKind},
+        query::Query,
+        words::flow_log,
+    },
+    records::unknown_field,
 };
 
 /// Resources of one call.
@@ -27,13 +30,16 @@ const INTERVALS_S: [u32; 2] = [60, 600];
 
 pub(super) fn create(scope: &Scope<'_>) -> Result<Command, Fault> {
     let resources = resources(scope)?;
-    Ok(Command::CreateFlowLogs(NewFlowLogs {
-        account: scope.account.clone(),
-        region: scope.region.name.to_owned(),
+    let new = NewFlowLogs {
         resources,
+        name: String::new(),
+        description: String::new(),
+        resource_group: String::new(),
         config: config(scope)?,
         tags: tags::specified(scope, "vpc-flow-log")?,
-    }))
+        is_all_or_none: false,
+    };
+    Ok(of(scope, FlowLogCommand::Create(Box::new(new))))
 }
 
 pub(super) fn delete(scope: &Scope<'_>) -> Result<Command, Fault> {
@@ -41,7 +47,11 @@ pub(super) fn delete(scope: &Scope<'_>) -> Result<Command, Fault> {
     if flow_logs.is_empty() {
         return Err(Fault::Missing { name: "FlowLogId".to_owned() });
     }
-    Ok(Command::DeleteFlowLogs { account: scope.account.clone(), region: scope.region.name.to_owned(), flow_logs })
+    Ok(of(scope, FlowLogCommand::Delete { flow_logs }))
+}
+
+fn of(scope: &Scope<'_>, command: FlowLogCommand) -> Command {
+    Command::FlowLogs { account: scope.account.clone(), region: scope.region.name.to_owned(), command }
 }
 
 pub(super) fn flow_logs(scope: &Scope<'_>) -> Result<Query, Fault> {
@@ -97,6 +107,8 @@ fn config(scope: &Scope<'_>) -> Result<FlowLogConfig, Fault> {
         format: format(scope)?,
         interval_s: interval(scope)?,
         files: files(scope, destination_kind)?,
+        addresses: LoggedAddresses::Both,
+        paths: Vec::new(),
     };
     check_destination(&config)?;
     Ok(config)
@@ -139,7 +151,10 @@ fn check_destination(config: &FlowLogConfig) -> Result<(), Fault> {
         LogDestinationKind::Firehose if !is_arn_of("firehose") => {
             wrong("LogDestination is not the ARN of a delivery stream.")
         }
-        LogDestinationKind::CloudWatchLogs | LogDestinationKind::S3 | LogDestinationKind::Firehose => Ok(()),
+        LogDestinationKind::CloudWatchLogs
+        | LogDestinationKind::S3
+        | LogDestinationKind::Firehose
+        | LogDestinationKind::LogService => Ok(()),
     }
 }
 
@@ -149,9 +164,7 @@ fn format(scope: &Scope<'_>) -> Result<String, Fault> {
     if text.is_empty() {
         return Ok(flow_log::default_format());
     }
-    let name = |word: &str| word.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).map(str::to_owned);
-    let is_known = |word: &str| name(word).is_some_and(|name| flow_log::FIELDS.contains(&name.as_str()));
-    match text.split_whitespace().find(|word| !is_known(word)) {
+    match unknown_field(&text, &flow_log::FIELDS) {
         Some(word) => Err(Fault::Parameter(format!("Unknown fields provided in LogFormat: {word}"))),
         None => Ok(text),
     }
@@ -188,9 +201,10 @@ fn files(scope: &Scope<'_>, kind: LogDestinationKind) -> Result<Option<LogFiles>
             is_hive_compatible: hive.unwrap_or(false),
             is_hourly: hourly.unwrap_or(false),
         })),
-        (true, LogDestinationKind::CloudWatchLogs | LogDestinationKind::Firehose) => {
-            Err(Fault::Parameter("DestinationOptions are for LogDestinationType s3 only.".to_owned()))
-        }
+        (
+            true,
+            LogDestinationKind::CloudWatchLogs | LogDestinationKind::Firehose | LogDestinationKind::LogService,
+        ) => Err(Fault::Parameter("DestinationOptions are for LogDestinationType s3 only.".to_owned())),
     }
 }
 

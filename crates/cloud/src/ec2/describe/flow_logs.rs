@@ -1,4 +1,4 @@
-//! Flow logs, as they are configured. No record is delivered yet, so nothing tells of a failed delivery.
+//! Flow logs, as they are configured.
 
 use std::sync::Arc;
 
@@ -79,6 +79,8 @@ fn destination(kind: LogDestinationKind) -> &'static str {
         LogDestinationKind::CloudWatchLogs => words::CLOUD_WATCH_LOGS,
         LogDestinationKind::S3 => words::S3,
         LogDestinationKind::Firehose => words::FIREHOSE,
+        // No call of EC2 makes such a flow log.
+        LogDestinationKind::LogService => "",
     }
 }
 

@@ -5,6 +5,7 @@
 //! not exist for the request, and `core` knows no request.
 
 mod disks;
+mod flow_logs;
 mod groups;
 mod instances;
 mod interfaces;

@@ -92,6 +92,17 @@ impl<'a> Scope<'a> {
         Ok(texts.into_iter().map(T::from).collect())
     }
 
+    /// The filled texts of a numbered list.
+    pub(super) fn texts(&self, name: &str) -> Vec<&'a str> {
+        self.reader.list(name)
+    }
+
+    /// The owner's words, if they are given and as they must be.
+    pub(super) fn words(&self, name: &str, fits: fn(&str) -> bool, fault: Words) -> Result<Option<String>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if fits(text) { Ok(Some(text.to_owned())) } else { Err(Fault::Words(fault)) }
+    }
+
     /// Ids in a JSON array.
     pub(super) fn json_ids<T: for<'b> From<&'b str>>(&self, name: &'static str) -> Result<Option<Vec<T>>, Fault> {
         let Some(text) = self.text(name) else { return Ok(None) };
@@ -211,6 +222,11 @@ pub(super) fn is_name(text: &str, also: &[char]) -> bool {
 /// Whether a text can be the name of a VPC or vSwitch: at most 128 characters of any kind but control ones.
 pub(super) fn is_network_name(text: &str) -> bool {
     (1..=128).contains(&text.chars().count()) && !text.contains(char::is_control) && !is_web_address(text)
+}
+
+/// Whether a text can be the description of a flow log: one character is enough.
+pub(super) fn is_flow_log_description(text: &str) -> bool {
+    (1..=256).contains(&text.chars().count()) && is_printable(text) && !is_web_address(text)
 }
 
 pub(super) fn is_description(text: &str) -> bool {

@@ -3,7 +3,7 @@
 use sekimori_core::command::Power;
 
 use super::{
-    disks, groups, instances, interfaces, lists, network, queries, questions, reports, rule_edit, rules,
+    disks, flow_logs, groups, instances, interfaces, lists, network, queries, questions, reports, rule_edit, rules,
     scope::Scope, tags,
 };
 use crate::ecs::{catalog::Action, errors::Fault, query};
@@ -103,5 +103,11 @@ pub(super) fn decoder(action: Action) -> Decoder {
         Action::DescribeDiagnosticReportAttributes => Query(reports::report),
         Action::DescribeDiagnosticMetrics => Query(reports::metrics),
         Action::DescribeDiagnosticMetricSets => Query(reports::metric_sets),
+        Action::CreateFlowLog => Command(flow_logs::create),
+        Action::DescribeFlowLogs => Query(flow_logs::flow_logs),
+        Action::ModifyFlowLogAttribute => Command(flow_logs::modify),
+        Action::ActiveFlowLog => Command(|scope| flow_logs::set_active(scope, true)),
+        Action::DeactiveFlowLog => Command(|scope| flow_logs::set_active(scope, false)),
+        Action::DeleteFlowLog => Command(flow_logs::delete),
     }
 }

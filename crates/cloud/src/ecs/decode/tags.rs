@@ -17,6 +17,8 @@ use crate::ecs::{
     query::TagQuery,
 };
 
+/// The list that tags are in.
+const LIST: &str = "Tag";
 /// Tags, or keys of tags, of one call.
 const TAGS_MAX: usize = 20;
 /// Resources of one call.
@@ -26,7 +28,7 @@ const PAGING: Paging = Paging::by_token(50, 50);
 
 /// The tags of something new.
 pub(super) fn read(scope: &Scope<'_>) -> Result<Tags, Fault> {
-    let pairs = pairs(scope).into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
+    let pairs = pairs(scope, LIST).into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
     Tags::read(Dialect::Ecs, pairs).map_err(|fault| {
         Fault::Tag(match fault {
             tags::TagFault::Key(_) => TagFault::Key,
@@ -38,7 +40,12 @@ pub(super) fn read(scope: &Scope<'_>) -> Result<Tags, Fault> {
 
 /// The tags that must be there, each with a value or any.
 pub(super) fn filters(scope: &Scope<'_>) -> Result<Vec<TagFilter>, Fault> {
-    let pairs = pairs(scope);
+    filters_in(scope, LIST)
+}
+
+/// The same, in a list of another name.
+pub(super) fn filters_in(scope: &Scope<'_>, list: &str) -> Result<Vec<TagFilter>, Fault> {
+    let pairs = pairs(scope, list);
     if pairs.len() > TAGS_MAX {
         return Err(Fault::Tag(TagFault::TooManyTags));
     }
@@ -49,7 +56,7 @@ pub(super) fn filters(scope: &Scope<'_>) -> Result<Vec<TagFilter>, Fault> {
 
 pub(super) fn tag(scope: &Scope<'_>) -> Result<Command, Fault> {
     let resources = resources(scope)?;
-    if pairs(scope).len() > TAGS_MAX {
+    if pairs(scope, LIST).len() > TAGS_MAX {
         return Err(Fault::Tag(TagFault::TooManyTags));
     }
     let tags = read(scope)?;
@@ -142,17 +149,18 @@ fn vpc_type(name: &str) -> Option<ResourceKind> {
         "vpc" => Some(ResourceKind::Vpc),
         "vswitch" => Some(ResourceKind::Subnet),
         "prefixlist" => Some(ResourceKind::PrefixList),
+        "flowlog" => Some(ResourceKind::FlowLog),
         _ => None,
     }
 }
 
 /// Tags as written: key and, if there is one, value. Also the old names in lower case.
-fn pairs<'a>(scope: &Scope<'a>) -> Vec<(&'a str, Option<&'a str>)> {
+fn pairs<'a>(scope: &Scope<'a>, list: &str) -> Vec<(&'a str, Option<&'a str>)> {
     let field = |number: u32, name: &str| {
         let either = [name.to_owned(), name.to_lowercase()];
-        either.iter().find_map(|name| scope.call.params().filled(&format!("Tag.{number}.{name}")))
+        either.iter().find_map(|name| scope.call.params().filled(&format!("{list}.{number}.{name}")))
     };
-    let numbers = scope.call.params().indices("Tag").into_iter();
+    let numbers = scope.call.params().indices(list).into_iter();
     let pairs = numbers.map(|number| (field(number, "Key"), field(number, "Value")));
     pairs.filter(|pair| *pair != (None, None)).map(|(key, value)| (key.unwrap_or_default(), value)).collect()
 }

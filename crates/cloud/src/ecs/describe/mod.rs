@@ -3,6 +3,7 @@
 //! An account sees what it owns, and nothing else.
 
 mod disks;
+mod flow_logs;
 mod groups;
 mod instances;
 mod interfaces;
@@ -81,6 +82,7 @@ pub(super) fn answer(query: &Query, view: &View<'_>) -> Result<Fields, Fault> {
         Query::Report { region, id } => reports::report(id, region, view),
         Query::Metrics(query) => Ok(reports::metrics(query)),
         Query::MetricSets { wants_common, query } => Ok(reports::metric_sets(*wants_common, query)),
+        Query::FlowLogs(query) => Ok(flow_logs::flow_logs(query, view)),
     }
 }
 
@@ -93,6 +95,8 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
             vec![("InstanceIdSets", list("InstanceIdSet", ids.iter().map(|id| id.as_str())))]
         }
         Outcome::Group(id) => vec![("SecurityGroupId", id.as_str().into())],
+        Outcome::FlowLogs { made, failed: _ } => flow_logs::created(made, world),
+        Outcome::Done if flow_logs::changes(action) => flow_logs::done(),
         // The cloud does not name the rules that a call authorized or revoked.
         Outcome::Done
         | Outcome::Account(_)
@@ -105,7 +109,6 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::Peering(_)
         | Outcome::NetworkAcl(_)
         | Outcome::AclAssociation(_)
-        | Outcome::FlowLogs { .. }
         | Outcome::InsightsPath(_)
         | Outcome::InsightsAnalysis(_)
         | Outcome::SnapshotPolicy(_) => Vec::new(),
