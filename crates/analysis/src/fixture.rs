@@ -7,6 +7,9 @@
 //! web: in allow tcp 443 from 0.0.0.0/0 priority 5 rules are called r1, r2, … in the order of the lines
 //! db: out deny tcp 25 to sg-web
 //! eni a 10.0.0.1 fd00::1 in web db tag env=prod   eni-a of i-a
+//! ec2                                             the account speaks EC2
+//! sg home ec2 default managed                     the default group of its VPC; one that a product manages
+//! list office 192.0.2.0/24 198.51.100.0/24        prefix list pl-office, a peer like others
 //! ```
 
 use std::sync::Arc;
@@ -18,8 +21,8 @@ use sekimori_core::{
     tags::Tags,
     time::Timestamp,
     world::{
-        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, Revision, Timeouts, Vpc,
-        VpcAttribute, World,
+        Account, Dialect, Eni, Flavor, Group, InnerAccess, Instance, InstanceState, PrefixEntry, PrefixList,
+        Revision, Timeouts, Vpc, VpcAttribute, World,
     },
 };
 
@@ -38,6 +41,8 @@ pub(crate) fn world(text: &str) -> World {
         match words.as_slice() {
             ["sg", name, options @ ..] => fixture.group(name, options),
             ["eni", name, rest @ ..] => fixture.eni(name, rest),
+            ["ec2"] => fixture.put(Change::PutAccount(Arc::new(Account { dialect: Dialect::Ec2, ..account() }))),
+            ["list", name, blocks @ ..] => fixture.list(name, blocks),
             [group, rest @ ..] => fixture.rule(group.trim_end_matches(':'), rest),
             [] => {}
         }
@@ -63,6 +68,8 @@ impl Fixture {
                 "enterprise" => group.flavor = Flavor::EcsEnterprise,
                 "ec2" => group.flavor = Flavor::Ec2,
                 "drop" => group.inner_access = InnerAccess::Drop,
+                "default" => group.is_default = true,
+                "managed" => group.managed_by = Some(1),
                 "tag" => {
                     let (key, value) = options.next().unwrap().split_once('=').unwrap();
                     group.tags = group.tags.with(&Tags::read(Dialect::Ecs, [(key, value)]).unwrap());
@@ -72,6 +79,26 @@ impl Fixture {
             }
         }
         self.put(Change::PutGroup(Arc::new(group)));
+    }
+
+    fn list(&mut self, name: &str, blocks: &[&str]) {
+        let entry = |block: &&str| PrefixEntry { cidr: block.parse().unwrap(), description: String::new() };
+        let entries: Vec<PrefixEntry> = blocks.iter().map(entry).collect();
+        self.put(Change::PutPrefixList(Arc::new(PrefixList {
+            id: format!("pl-{name}").as_str().into(),
+            account: ACCOUNT.into(),
+            region: "cn-hangzhou".to_owned(),
+            name: name.to_owned(),
+            description: String::new(),
+            family: entries[0].cidr.family(),
+            entries_max: 10,
+            entries,
+            version: 1,
+            last_change: Default::default(),
+            resource_group: String::new(),
+            tags: Default::default(),
+            created_at: Timestamp(0),
+        })));
     }
 
     fn rule(&mut self, group: &str, words: &[&str]) {
@@ -166,6 +193,8 @@ fn spec(words: &[&str]) -> RuleSpec {
         source_ports: option("source").map(range),
         peer: if peer.starts_with("sg-") {
             Peer::Group { group: peer.into(), account: ACCOUNT.into() }
+        } else if peer.starts_with("pl-") {
+            Peer::PrefixList(peer.into())
         } else {
             Peer::Cidr(peer.parse().unwrap())
         },

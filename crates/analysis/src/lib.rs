@@ -7,6 +7,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod attach;
+mod bearers;
+pub mod comply;
 pub mod diagnose;
 pub mod effective;
 #[cfg(test)]

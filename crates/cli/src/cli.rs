@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, counters, diagnose, down, eni, export, flows, group, health, interface, man,
-    plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, why,
+    account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, interface,
+    man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
-    /// How to print: a table for people or JSON for programs
+    /// How to print: a table for people or JSON for programs; reports of `comply` also as SARIF or JUnit
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(crate) output: Format,
     /// Where and as whom to ask.
@@ -64,6 +64,28 @@ pub(crate) enum Format {
     Table,
     /// For programs.
     Json,
+    /// SARIF 2.1.0, for code scanning; only `comply`.
+    Sarif,
+    /// JUnit XML, for build servers; only `comply`.
+    Junit,
+}
+
+impl Format {
+    /// Whether it is JSON of our own.
+    pub(crate) fn is_json(self) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Table | Self::Sarif | Self::Junit => false,
+        }
+    }
+
+    /// Whether only findings can be written in it.
+    pub(crate) fn is_for_findings(self) -> bool {
+        match self {
+            Self::Sarif | Self::Junit => true,
+            Self::Table | Self::Json => false,
+        }
+    }
 }
 
 /// What to do.
@@ -93,6 +115,8 @@ pub(crate) enum Command {
     Policy(policy::PolicyCommand),
     /// Find rules that decide nothing, change nothing, or are not used
     Health(health::HealthArgs),
+    /// Judge groups by the controls of Security Hub and Cloud Config, as they are written or by what passes; mend findings
+    Comply(comply::ComplyArgs),
     /// Check what is open at an interface and which rule decides; open a port narrowly
     Diagnose(diagnose::DiagnoseArgs),
     /// Show what was passed and dropped, by rule and by interface

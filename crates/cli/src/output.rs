@@ -83,10 +83,10 @@ impl Page {
 /// # Errors
 /// When standard output cannot be written.
 pub(crate) fn show<T: Serialize>(format: Format, value: &T, page: impl FnOnce(&T) -> Page) -> Result<(), Failure> {
-    match format {
-        Format::Table => print(&page(value).render(terminal_width())),
-        Format::Json => print(&(json(value)? + "\n")),
+    if format.is_json() {
+        return print(&(json(value)? + "\n"));
     }
+    print(&page(value).render(terminal_width()))
 }
 
 /// Prints the state that a change has brought a thing to.

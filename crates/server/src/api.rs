@@ -2,6 +2,7 @@
 //!
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
+mod compliance;
 mod flows;
 mod interfaces;
 mod shadow;
@@ -28,6 +29,7 @@ use sekimori_core::{
 };
 
 pub use self::{
+    compliance::FixedCompliance,
     flows::{FlowList, FlowNews, FlowSight},
     interfaces::{Interface, Interfaces, SetBinding},
     shadow::{PromoteShadow, ShadowAnswer},

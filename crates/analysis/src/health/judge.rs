@@ -1,18 +1,19 @@
 //! The exact judgement of a rule: which packets reach it, and what would become of them without it.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::collections::BTreeSet;
 
 use sekimori_core::{
     address::Cidr,
-    ids::{GroupId, RuleId, VpcId},
+    ids::{GroupId, RuleId},
     platform::PlatformPolicy,
     rule::{Action, Direction, Peer, RuleSpec},
-    space::{Set, TooComplex, resolve},
-    world::{Eni, Group, GroupSet, World, group_set},
+    space::{Set, TooComplex},
+    world::{Group, GroupSet, World},
 };
 
 use super::{Finding, Place, State, cover};
 use crate::{
+    bearers::{self, Bearers},
     effective::group_name,
     portions::{Decider, Portion, Portions},
 };
@@ -83,37 +84,9 @@ pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Resul
     Ok(judged)
 }
 
-/// A set of groups, and a VPC whose ENIs carry it.
-type Bearers = (GroupSet, VpcId);
-
 /// The group by itself in its own VPC, then every set of groups that an ENI carries it with, in every VPC where one does.
 fn policies(world: &World, group: &Group, direction: Direction) -> Result<Vec<Policy>, TooComplex> {
-    let alone = (group_set(std::slice::from_ref(&group.id)), group.vpc.clone());
-    let mut others = BTreeSet::new();
-    for set in world.group_sets_with(&group.id) {
-        others.extend(world.enis_with(set).filter_map(|id| world.eni(id)).map(|eni| (set.clone(), eni.vpc.clone())));
-    }
-    others.remove(&alone);
-    std::iter::once(alone).chain(others).map(|bearers| Policy::of(world, bearers, direction)).collect()
-}
-
-fn enis_of<'a>(world: &'a World, (set, vpc): &'a Bearers) -> impl Iterator<Item = &'a Arc<Eni>> {
-    world.enis_with(set).filter_map(|id| world.eni(id)).filter(move |eni| eni.vpc == *vpc)
-}
-
-/// The own addresses of the interfaces that carry exactly these groups; nothing when there is none, or one that may use
-/// any address.
-fn own_addresses(world: &World, bearers: &Bearers) -> Option<BTreeSet<IpAddr>> {
-    let enis: Vec<_> = enis_of(world, bearers).collect();
-    let is_known = !enis.is_empty() && enis.iter().all(|eni| eni.source_check);
-    is_known.then(|| enis.iter().flat_map(|eni| eni.addresses.iter().copied()).collect())
-}
-
-/// The blocks of own addresses that rules of these groups name.
-fn own_blocks(world: &World, set: &GroupSet, direction: Direction) -> Vec<Cidr> {
-    let groups = set.iter().filter_map(|id| world.group(id));
-    let specs = groups.flat_map(|group| group.rules.values()).map(|rule| &rule.spec);
-    specs.filter(|spec| spec.direction == direction).filter_map(|spec| spec.local).collect()
+    bearers::of_group(world, group).map(|bearers| Policy::of(world, bearers, direction)).collect()
 }
 
 /// What a rule does over all the policies in use; in one that is not in use, by itself.
@@ -141,10 +114,8 @@ struct Policy {
 impl Policy {
     fn of(world: &World, bearers: Bearers, direction: Direction) -> Result<Self, TooComplex> {
         let open = Portions::of(world, (&bearers.0, &bearers.1), direction)?;
-        let blocks = own_blocks(world, &bearers.0, direction);
-        let own = own_addresses(world, &bearers).filter(|_| !blocks.is_empty());
-        let owned = own.map(|own| open.at(&resolve::owned(direction, &own, &blocks)?)).transpose()?;
-        Ok(Self { enis: enis_of(world, &bearers).count(), groups: bearers.0, open, owned })
+        let owned = bearers::owned(world, &bearers, direction)?.map(|owned| open.at(&owned)).transpose()?;
+        Ok(Self { enis: bearers::enis(world, &bearers).count(), groups: bearers.0, open, owned })
     }
 
     /// What a rule does here without the rules that are gone, and what decides in its stead.

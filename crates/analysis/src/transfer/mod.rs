@@ -20,6 +20,7 @@ use sekimori_core::{
 };
 
 pub use self::import::{Preview, Request, Row, Verdict, preview};
+pub(crate) use self::record::columns;
 use crate::portions::in_order;
 
 /// Rules of one file that are imported; the rest of the file fails.

@@ -101,6 +101,11 @@ fn texts(rule: &Rule, group: &Group) -> [String; 17] {
     ]
 }
 
+/// A rule by the names of the parameters that the cloud's API has for it; what says nothing is left out.
+pub(crate) fn columns(rule: &Rule, group: &Group) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    COLUMNS.into_iter().zip(texts(rule, group)).filter(|(_, text)| !text.is_empty())
+}
+
 /// IPv4 block, IPv6 block, group, prefix list: one of them, or none.
 fn end(peer: &Peer) -> [String; 4] {
     let mut texts: [String; 4] = Default::default();

@@ -8,7 +8,7 @@ use sekimori_core::world::Dialect;
 use sekimori_server::api::{Account, CreatedAccount, KeyTold, NewAccount};
 
 use crate::{
-    cli::{Common, Format},
+    cli::Common,
     client::Client,
     credentials::Credentials,
     exit::{Answer, Failure, Outcome},
@@ -81,10 +81,8 @@ fn create(common: &Common, args: CreateArgs) -> Outcome {
     let client = Client::connect(common)?;
     let new = NewAccount { dialect, name: args.name, id: args.id.map(Into::into) };
     let created: CreatedAccount = client.post("/v1/accounts", &new)?;
-    let format = args.format.unwrap_or(match common.output {
-        Format::Table => CreatedFormat::Env,
-        Format::Json => CreatedFormat::Json,
-    });
+    let usual = if common.output.is_json() { CreatedFormat::Json } else { CreatedFormat::Env };
+    let format = args.format.unwrap_or(usual);
     let text = match format {
         CreatedFormat::Env => lines(&created, client.endpoint())?,
         CreatedFormat::Json => output::json(&created)? + "\n",

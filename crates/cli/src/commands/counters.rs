@@ -51,13 +51,11 @@ pub(crate) fn run(common: &Common, args: CountersArgs) -> Outcome {
 
 /// Watched JSON is one document a line, so that a program can tell them apart.
 fn show(format: Format, is_watched: bool, counters: &Counters) -> Result<(), Failure> {
-    match (format, is_watched) {
-        (Format::Json, true) => {
-            let line = serde_json::to_string(counters).map_err(|error| Failure::Failed(error.into()))?;
-            output::print(&(line + "\n"))
-        }
-        (Format::Json | Format::Table, _) => output::show(format, counters, page),
+    if format.is_json() && is_watched {
+        let line = serde_json::to_string(counters).map_err(|error| Failure::Failed(error.into()))?;
+        return output::print(&(line + "\n"));
     }
+    output::show(format, counters, page)
 }
 
 fn page(counters: &Counters) -> Page {

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use sekimori_analysis::nft::Report;
 
 use crate::{
-    cli::{Common, Format},
+    cli::Common,
     client::{Client, path_part},
     exit::{Answer, Failure, Outcome},
     output,
@@ -53,9 +53,7 @@ fn nft(common: &Common, args: &NftArgs) -> Outcome {
     let forwarded = args.forwarded.to_string();
     let query = [("forwarded", forwarded.as_str()), ("devices", devices.as_str())];
     let report: Report = Client::connect(common)?.get(&path, &query)?;
-    match common.output {
-        Format::Table => output::print(&report.ruleset)?,
-        Format::Json => output::print(&(output::json(&report)? + "\n"))?,
-    }
+    let text = if common.output.is_json() { output::json(&report)? + "\n" } else { report.ruleset };
+    output::print(&text)?;
     Ok::<Answer, Failure>(Answer::Yes)
 }

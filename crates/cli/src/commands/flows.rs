@@ -111,12 +111,12 @@ fn watch(client: &Client, format: Format, query: &[(&str, &str)]) -> Outcome {
         let line = line.context("the server has ended the watch; ask again")?;
         let news: FlowNews =
             serde_json::from_str(&line).context("the server sent what this command does not know")?;
-        match (format, &news) {
+        match (format.is_json(), &news) {
             (_, FlowNews::Quiet) => {}
-            (Format::Json, _) => output::print(&(line + "\n"))?,
-            (Format::Table, FlowNews::Flow(sight)) => output::print(&(words(sight) + "\n"))?,
-            (Format::Table, FlowNews::Lost(lost)) => output::print(&(losses(lost) + "\n"))?,
-            (Format::Table, FlowNews::Missed(missed)) => {
+            (true, _) => output::print(&(line + "\n"))?,
+            (false, FlowNews::Flow(sight)) => output::print(&(words(sight) + "\n"))?,
+            (false, FlowNews::Lost(lost)) => output::print(&(losses(lost) + "\n"))?,
+            (false, FlowNews::Missed(missed)) => {
                 output::print(&format!("{missed} events were not read in time and are missing here\n"))?;
             }
         }

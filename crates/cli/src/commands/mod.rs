@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod bypass;
 pub(crate) mod cni;
 pub(crate) mod completions;
+pub(crate) mod comply;
 pub(crate) mod counters;
 pub(crate) mod diagnose;
 pub(crate) mod down;
@@ -30,12 +31,15 @@ pub(crate) mod why;
 
 use crate::{
     cli::{Cli, Command},
-    exit::Outcome,
+    exit::{Failure, Outcome},
 };
 
 /// Does what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Outcome {
     let Cli { common, command } = cli;
+    if common.output.is_for_findings() && !matches!(command, Command::Comply(_)) {
+        return Err(Failure::usage("only `sekimori comply` writes SARIF and JUnit; use --output table or json"));
+    }
     match command {
         Command::Up(args) => up::run(&common, args),
         Command::Down(args) => down::run(&common, args),
@@ -47,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Why(args) => why::run(&common, args),
         Command::Policy(command) => policy::run(&common, command),
         Command::Health(args) => health::run(&common, args),
+        Command::Comply(args) => comply::run(&common, args),
         Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
         Command::Flows(args) => flows::run(&common, args),

@@ -7,19 +7,22 @@
 //! Sets are of packets that come from their sender: what an EC2 instance forwards ([`Packet::is_forwarded`]) comes from no group, and is not
 //! told apart here.
 //!
-//! What rules and the world mean as sets is [`resolve`]; nothing here knows a world.
+//! What rules and the world mean as sets is [`resolve`], who reaches what through a set [`reach`]; nothing here knows a world.
 
+pub mod reach;
 pub mod resolve;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::{
     address::{Family, from_number, number},
     limits::SPACE_PIECES_MAX,
     packet::{Packet, Transport},
-    rule::Direction,
+    rule::{Direction, PortRange},
 };
 
 /// An interval with both ends.
@@ -297,4 +300,14 @@ fn every_address(family: Family) -> Span {
         Family::V4 => (0, u128::from(u32::MAX)),
         Family::V6 => (0, u128::MAX),
     }
+}
+
+fn net_span(net: IpNet) -> Span {
+    (number(net.network()), number(net.broadcast()))
+}
+
+/// The numbers of some ports, or of types and codes, of a protocol.
+fn run(protocol: u8, range: PortRange) -> Span {
+    let base = u128::from(protocol) << 16;
+    (base | u128::from(range.first()), base | u128::from(range.last()))
 }

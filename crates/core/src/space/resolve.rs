@@ -9,8 +9,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 
 use super::{
-    EVERY_SERVICE, OWN, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, every_address, fibre,
-    service_value, whole,
+    EVERY_SERVICE, OWN, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, every_address, fibre, net_span,
+    run, service_value, whole,
 };
 use crate::{
     address::{Cidr, Family, number},
@@ -233,10 +233,6 @@ fn classes(family: Family, own: &BTreeSet<IpAddr>, blocks: &[Cidr]) -> BTreeSet<
     if classes.is_empty() { BTreeSet::from([every]) } else { classes }
 }
 
-fn net_span(net: IpNet) -> Span {
-    (number(net.network()), number(net.broadcast()))
-}
-
 fn peer_group(peer: &Peer) -> Option<&GroupId> {
     match peer {
         Peer::Group { group, .. } => Some(group),
@@ -249,11 +245,6 @@ fn protocol_span(protocol: Protocol) -> Span {
         Protocol::Any => EVERY_SERVICE,
         Protocol::Number(number) => run(number, PortRange::ALL),
     }
-}
-
-fn run(protocol: u8, range: PortRange) -> Span {
-    let base = u128::from(protocol) << 16;
-    (base | u128::from(range.first()), base | u128::from(range.last()))
 }
 
 fn icmp6(kind: u8, code: u8) -> u128 {

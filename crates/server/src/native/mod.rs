@@ -6,6 +6,7 @@
 mod accounts;
 mod bindings;
 mod checks;
+mod compliance;
 mod console;
 mod error;
 mod flows;
@@ -74,6 +75,8 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/nft/{name}", get(questions::nft))
         .route("/v1/health", get(checks::health))
         .route("/v1/health/fix", post(checks::fix))
+        .route("/v1/comply", post(compliance::check))
+        .route("/v1/comply/fix", post(compliance::fix))
         .route("/v1/diagnose", get(checks::diagnose))
         .route("/v1/diagnose/open", post(checks::open))
         .route("/v1/groups/{group}/clone", post(console::clone))

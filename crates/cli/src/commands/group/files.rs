@@ -12,7 +12,7 @@ use sekimori_analysis::transfer::{Export, FILE_BYTES_MAX, Request, Row as FileRo
 use sekimori_server::api::ImportAnswer;
 
 use crate::{
-    cli::{Common, Format as Output},
+    cli::Common,
     client::{Client, path_part},
     exit::{Answer, Failure, Outcome},
     moment,
@@ -83,14 +83,13 @@ pub(crate) fn export(common: &Common, client: &Client, args: ExportArgs) -> Outc
         output::print(&export.text)?;
         return Ok(Answer::Yes);
     }
-    match common.output {
-        Output::Json => output::show(common.output, &export, |_| Page::default())?,
-        Output::Table => {
-            let file = args.dir.join(file_name(&export, &moment::today()));
-            fs::write(&file, &export.text).with_context(|| format!("cannot write `{}`", file.display()))?;
-            output::print(&format!("{} rules of {} in {}\n", export.rules, export.group, file.display()))?;
-        }
+    if common.output.is_json() {
+        output::show(common.output, &export, |_| Page::default())?;
+        return Ok(Answer::Yes);
     }
+    let file = args.dir.join(file_name(&export, &moment::today()));
+    fs::write(&file, &export.text).with_context(|| format!("cannot write `{}`", file.display()))?;
+    output::print(&format!("{} rules of {} in {}\n", export.rules, export.group, file.display()))?;
     Ok(Answer::Yes)
 }
 
