@@ -171,6 +171,38 @@ def test_the_words_of_the_clouds_own_command_do_the_same(stack):
     stack.comply("--rule", "EC2.19", "--resource", group, code=0)
 
 
+def test_what_opens_something_or_is_late_is_not_done(stack):
+    group = stack.site.group("gain")
+    stack.site.allow(group, ("tcp/3306", WORLD_V4))
+    # The members of the other group have IPv6 addresses as well, which the rule did not name.
+    fix = "fix", f"EC2.19/{group}", "--restrict-to", stack.app
+    shown = stack.report(*fix, "--dry-run", code=0)
+    assert any(change["gained"] for change in shown["plan"]["changes"])
+    assert "--accept-gain" in stack.comply(*fix, "--yes", code=1).stderr
+    request = {"finding": f"EC2.19/{group}", "delete": True}
+    late = stack.server.native("POST", "/v1/comply/fix", request | {"at": shown["revision"] - 1})
+    assert late[0] == 409 and "has changed since" in late[1]["error"]["message"], late
+    two = stack.server.native("POST", "/v1/comply/fix", request | {"to_caller": True})
+    assert two[0] == 400 and "say one of" in two[1]["error"]["message"], two
+    assert stack.server.revision() == shown["revision"], "a refused remedy changed something"
+    assert stack.report(*fix, "--accept-gain", "--yes", code=0)["applied"]
+    stack.comply("--rule", "EC2.19", "--resource", group, code=0)
+
+
+def test_a_network_acl_is_restricted(stack):
+    [acl] = stack.site.ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [stack.site.vpc]}])["NetworkAcls"]
+    name = acl["NetworkAclId"]
+    machine, outside = stack.server_of_web, stack.site.outside
+    stack.site.allow(stack.web, ("tcp/3389", WORLD_V4))
+    with Listeners(machine.id, "tcp/3389"):
+        assert passes(outside, machine.v4, "tcp/3389", source=CAFE_V4) == ["tcp/3389"]
+        stack.comply("fix", f"EC2.21/{name}", "--restrict-to", f"{OFFICE_V4}/32", "--yes", code=0)
+        stack.server.wait_applied()
+        assert passes(outside, machine.v4, "tcp/3389", source=CAFE_V4) == []
+        assert passes(outside, machine.v4, "tcp/3389", source=OFFICE_V4) == ["tcp/3389"]
+    stack.comply("--rule", "EC2.21", "--resource", name, code=0)
+
+
 def test_groups_of_the_other_cloud(stack, v2):
     vpc = v2.vpc()
     group = v2.group(vpc)
