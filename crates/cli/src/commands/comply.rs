@@ -5,6 +5,7 @@ mod fix;
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -25,6 +26,9 @@ use crate::{
     moment,
     output::{self, NONE, Page, or_none},
 };
+
+/// How long many thousand groups may take.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The arguments.
 #[derive(Args, Debug)]
@@ -102,7 +106,7 @@ fn check(common: &Common, args: CheckArgs) -> Outcome {
     // What is wrong with the file is told before anything is asked.
     let suppressions = suppressions.map(|file| read(&file)).transpose()?.unwrap_or_default();
     let question = Question { standards, rules, mode, parameters, resource };
-    let mut report: Report = Client::connect(common)?.post("/v1/comply", &question)?;
+    let mut report: Report = Client::connect(common)?.post_patiently("/v1/comply", &question, PATIENCE)?;
     suppress::apply(&mut report, suppressions, &moment::today());
     match common.output {
         Format::Sarif => {
