@@ -72,6 +72,7 @@ fn judged(world: &World, question: &PathQuestion, (from, to): (&Arc<Eni>, Option
             service: format!("{}/{port}", question.protocol.name()),
             source_port: Some(source_port),
             vpc: Some(from.vpc.to_string()).filter(|_| to.is_none_or(|to| to.vpc == from.vpc)),
+            family: None,
         };
         match why::ask(world, &asked) {
             Ok(report) if report.allowed && report.answer_dropped.is_empty() => {

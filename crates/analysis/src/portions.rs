@@ -50,9 +50,6 @@ impl Portions {
     ) -> Result<Self, TooComplex> {
         let groups: Vec<&Group> = groups.iter().filter_map(|id| world.group(id)).map(|group| &**group).collect();
         let default = verdict::default_action(groups.first().map(|group| group.flavor), direction);
-        if groups.is_empty() {
-            return Ok(Self { lines: vec![], default });
-        }
         let specs: Vec<&RuleSpec> =
             groups.iter().flat_map(|group| group.rules.values()).map(|rule| &rule.spec).collect();
         let reader = Reader::new(world, vpc, specs);

@@ -10,6 +10,7 @@ use sekimori_core::{
 };
 
 /// A copy of the world that follows what is tried.
+#[derive(Clone)]
 pub(crate) struct Trial {
     state: State,
     limits: LimitMode,

@@ -3,6 +3,14 @@
 //! The judgement itself is [`sekimori_core::verdict::decide`]; nothing is judged here. A question is about
 //! the first packet of a flow: what belongs to a known flow passes without being asked about again.
 
+mod cost;
+mod edit;
+mod explain;
+mod pairs;
+mod plan;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::{net::IpAddr, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +28,16 @@ use sekimori_core::{
 use crate::{
     effective::{GroupName, group_name},
     resolve, text,
+};
+
+pub use self::{
+    cost::{COST_INTERFACES_MAX, COST_LINES_MAX, COST_POLICIES_MAX, Cost, CostLine},
+    explain::{
+        Answer, Explanation, Goal, SuggestedStep, Suggestion, WHY_ANSWERS_MAX, WHY_ENDS_MAX, WHY_LINES_MAX, explain,
+        tried,
+    },
+    pairs::{INTERNET, WHY_PAIRS_MAX},
+    plan::WHY_STEPS_MAX,
 };
 
 /// The source port of a question that does not name one.
@@ -40,6 +58,9 @@ pub struct Question {
     /// The VPC that addresses are meant in; needed only when nothing else tells.
     #[serde(default)]
     pub vpc: Option<String>,
+    /// The family, where both ends have both; IPv4 if absent.
+    #[serde(default)]
+    pub family: Option<Family>,
 }
 
 /// The answer: it passes if every leg lets it pass.
@@ -108,7 +129,7 @@ pub struct Leg {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhyError {
     /// Nothing has this name.
-    #[error("no instance, interface or address `{0}`; list instances with DescribeInstances")]
+    #[error("no instance, interface, group or address `{0}`; list instances with DescribeInstances")]
     Unknown(String),
     /// There is no such VPC.
     #[error("no VPC `{0}`; list them with DescribeVpcs")]
@@ -164,6 +185,17 @@ pub enum WhyError {
         /// The other end.
         to: String,
     },
+    /// A group that nobody is in.
+    #[error("no interface carries `{0}`, so nothing comes from it or goes to it; name another end")]
+    NoMembers(String),
+    /// Groups with too many members.
+    #[error(
+        "the question is about {pairs} pairs of ends, more than {WHY_PAIRS_MAX}; name a smaller group, or an instance at one end"
+    )]
+    TooMany {
+        /// How many.
+        pairs: usize,
+    },
     /// ICMP for the other family.
     #[error("`{service}` does not run over the addresses of `{from}` and `{to}`; use {instead}")]
     WrongFamily {
@@ -183,6 +215,27 @@ pub enum WhyError {
 /// # Errors
 /// Names the part of the question that makes no sense, and what would.
 pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
+    Ok(pair(world, question)?.judge(world))
+}
+
+/// Two ends that are found, and what goes from one to the other.
+#[derive(Clone, Debug)]
+struct Pair {
+    vpc: VpcId,
+    from: Place,
+    to: Place,
+    transport: Transport,
+}
+
+/// An end that is found.
+#[derive(Clone, Debug)]
+struct Place {
+    end: End,
+    eni: Option<Arc<Eni>>,
+}
+
+/// Finds the two ends of a question.
+fn pair(world: &World, question: &Question) -> Result<Pair, WhyError> {
     let transport = parse_service(&question.service, question.source_port.unwrap_or(SOURCE_PORT))?;
     let (from, to) = (parse_end(world, &question.from)?, parse_end(world, &question.to)?);
     let vpc = common_vpc(world, question, &from, &to)?;
@@ -192,36 +245,54 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
         return Err(WhyError::BothOutside { from, to });
     }
     let family = common_family(question, transport, &from, &to)?;
-    let (source, destination) = (from.at(family, question)?, to.at(family, question)?);
-    if source.0 == destination.0 {
+    let (from, to) = (from.at(family, question)?, to.at(family, question)?);
+    if from.end.address == to.end.address {
         let Question { from, to, .. } = question.clone();
         return Err(WhyError::SameEnd { from, to });
     }
-    let egress =
-        from.eni.as_ref().map(|eni| leg(world, eni, (Direction::Egress, source.0, destination.0), transport));
-    let ingress =
-        to.eni.as_ref().map(|eni| leg(world, eni, (Direction::Ingress, destination.0, source.0), transport));
-    let legs: Vec<Leg> = egress.into_iter().chain(ingress).collect();
-    let back = [(to.eni.as_ref(), Direction::Egress), (from.eni.as_ref(), Direction::Ingress)];
-    let back = back.into_iter().filter_map(|(eni, direction)| {
-        let (local, peer) =
-            if direction == Direction::Egress { (destination.0, source.0) } else { (source.0, destination.0) };
-        let packet = Packet { direction, local, peer, transport: flow::answer_to(transport)?, is_forwarded: false };
-        let decision = verdict::refused_by_acl(world, eni?, &packet)?;
-        Some(leg_of(world, eni?, &packet, decision))
-    });
-    let answer_dropped = back.collect();
-    Ok(Report {
-        allowed: legs.iter().all(|leg| leg.decision.is_allowed()),
-        vpc,
-        from: source.1,
-        to: destination.1,
-        service: text::transport(transport),
-        transport,
-        legs,
-        answer_dropped,
-        revision: world.revision(),
-    })
+    Ok(Pair { vpc, from, to, transport })
+}
+
+impl Pair {
+    /// The packet as the interface of an end sees it, if the end has one.
+    fn packet(&self, direction: Direction) -> Option<(&Arc<Eni>, Packet)> {
+        let (own, other) = match direction {
+            Direction::Egress => (&self.from, &self.to),
+            Direction::Ingress => (&self.to, &self.from),
+        };
+        let (local, peer) = (own.end.address, other.end.address);
+        let packet = Packet { direction, local, peer, transport: self.transport, is_forwarded: false };
+        Some((own.eni.as_ref()?, packet))
+    }
+
+    /// The answer to it, as the interface of an end sees it.
+    fn answer(&self, direction: Direction) -> Option<(&Arc<Eni>, Packet)> {
+        let (eni, asked) = self.packet(direction.reverse())?;
+        Some((eni, Packet { direction, transport: flow::answer_to(self.transport)?, ..asked }))
+    }
+
+    fn judge(&self, world: &World) -> Report {
+        let ways = [Direction::Egress, Direction::Ingress];
+        let judged =
+            |(eni, packet): (&Arc<Eni>, Packet)| leg_of(world, eni, &packet, verdict::decide(world, eni, &packet));
+        let legs: Vec<Leg> = ways.into_iter().filter_map(|way| self.packet(way)).map(judged).collect();
+        let refused = |(eni, packet): (&Arc<Eni>, Packet)| {
+            let decision = verdict::refused_by_acl(world, eni, &packet)?;
+            Some(leg_of(world, eni, &packet, decision))
+        };
+        let answer_dropped = ways.into_iter().filter_map(|way| self.answer(way)).filter_map(refused).collect();
+        Report {
+            allowed: legs.iter().all(|leg| leg.decision.is_allowed()),
+            vpc: self.vpc.clone(),
+            from: self.from.end.clone(),
+            to: self.to.end.clone(),
+            service: text::transport(self.transport),
+            transport: self.transport,
+            legs,
+            answer_dropped,
+            revision: world.revision(),
+        }
+    }
 }
 
 /// Reads `tcp/443` and its kin. A bare `icmp` is an echo request.
@@ -288,17 +359,13 @@ impl Found {
         self.address.into_iter().chain(of_eni().filter(|_| self.address.is_none())).find(|a| Family::of(*a) == family)
     }
 
-    fn at(&self, family: Family, question: &Question) -> Result<(IpAddr, End), WhyError> {
+    fn at(self, family: Family, question: &Question) -> Result<Place, WhyError> {
         let Question { from, to, .. } = question.clone();
         let address = self.address_of(family).ok_or(WhyError::NoCommonFamily { from, to })?;
-        let eni = self.eni.as_ref();
-        let end = End {
-            name: self.name.clone(),
-            address,
-            eni: eni.map(|eni| eni.id.clone()),
-            instance: eni.and_then(|eni| eni.instance.clone()),
-        };
-        Ok((address, end))
+        let eni = self.eni;
+        let (id, instance) =
+            (eni.as_ref().map(|eni| eni.id.clone()), eni.as_ref().and_then(|eni| eni.instance.clone()));
+        Ok(Place { end: End { name: self.name, address, eni: id, instance }, eni })
     }
 }
 
@@ -338,7 +405,8 @@ fn only_vpc(world: &World, from: &Found, to: &Found) -> Result<VpcId, WhyError> 
 
 /// The family that both ends have, IPv4 before IPv6, and that the protocol runs over.
 fn common_family(question: &Question, transport: Transport, from: &Found, to: &Found) -> Result<Family, WhyError> {
-    let both = |family| from.has(family) && to.has(family);
+    let is_wanted = |family| question.family.is_none_or(|wanted| wanted == family);
+    let both = |family| is_wanted(family) && from.has(family) && to.has(family);
     let Question { from, to, service, .. } = question.clone();
     let wrong = |instead| WhyError::WrongFamily { service, from: from.clone(), to: to.clone(), instead };
     match (transport.protocol(), both(Family::V4), both(Family::V6)) {
@@ -349,12 +417,6 @@ fn common_family(question: &Question, transport: Transport, from: &Found, to: &F
         (_, true, _) => Ok(Family::V4),
         (_, false, true) => Ok(Family::V6),
     }
-}
-
-fn leg(world: &World, eni: &Eni, way: (Direction, IpAddr, IpAddr), transport: Transport) -> Leg {
-    let (direction, local, peer) = way;
-    let packet = Packet { direction, local, peer, transport, is_forwarded: false };
-    leg_of(world, eni, &packet, verdict::decide(world, eni, &packet))
 }
 
 fn leg_of(world: &World, eni: &Eni, packet: &Packet, decision: Decision) -> Leg {
@@ -417,6 +479,3 @@ fn reason(why: &Why, packet: &Packet, flavor: Option<Flavor>, of: (Option<&Group
         | Why::HalfOpen => why.to_string(),
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

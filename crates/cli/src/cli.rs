@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, interface,
-    man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, why,
+    man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, who, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     /// Tell whether a packet gets from one end to the other, and which rule decides
     Why(why::WhyArgs),
+    /// Tell who can reach a target, whom it can reach, and what is open to the internet
+    Who(who::WhoArgs),
     /// Show what decides at an interface
     #[command(subcommand)]
     Policy(policy::PolicyCommand),

@@ -8,6 +8,7 @@ mod interfaces;
 mod shadow;
 mod snapshots;
 mod verification;
+mod why;
 
 use std::{fmt, net::SocketAddr};
 
@@ -35,6 +36,7 @@ pub use self::{
     shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
     verification::{HostVerification, Verification, Verify},
+    why::{Decided, EnforcedAt, Evidence, WhyAnswer},
 };
 
 /// The answer of `GET /healthz`.

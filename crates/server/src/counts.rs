@@ -170,6 +170,14 @@ impl Counts {
         listed(sums.into_iter())
     }
 
+    /// What all hosts have counted of one thing.
+    #[must_use]
+    pub fn count_of(&self, counter: &Counter) -> Count {
+        let hosts = self.hosts();
+        let cells = hosts.values().filter_map(|known| known.cells.get(counter));
+        cells.fold(Count::default(), |sum, cell| plus(sum, cell.total()))
+    }
+
     /// Every host that has counted anything.
     #[must_use]
     pub fn hosts_counted(&self) -> BTreeSet<HostId> {

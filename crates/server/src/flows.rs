@@ -212,6 +212,11 @@ impl Flows {
         (self.lock().since, Some(until))
     }
 
+    /// Since when events are recorded; `None` while they are not.
+    pub(crate) fn recorded_since(&self) -> Option<Timestamp> {
+        self.lock().since
+    }
+
     /// Somebody begins to watch; `None` when too many do.
     pub(crate) fn watch(self: &Arc<Self>) -> Option<Watcher> {
         let mut known = self.lock();

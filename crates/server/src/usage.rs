@@ -126,6 +126,14 @@ impl Usage {
         last
     }
 
+    /// The last use of one rule.
+    pub(crate) fn last_use(&self, group: &GroupId, rule: &RuleId) -> Option<Timestamp> {
+        let first = (group.clone(), rule.clone(), HostId::from(""));
+        let watched = self.lock();
+        let of_rule = watched.by_rule.range(first..).take_while(|((of, id, _), _)| of == group && id == rule);
+        of_rule.map(|(_, used)| used.last).max()
+    }
+
     /// Writes the file if anything has moved since it was written.
     ///
     /// # Errors
@@ -216,6 +224,8 @@ mod tests {
         again.note(&host, &report("r", 1), Timestamp(99), &world);
         assert_eq!(last(&again, "r"), Some(Timestamp(99)), "a counter that was set back has counted since");
         assert_eq!(last(&again, "other"), None);
+        let one = |rule: &str| again.last_use(&"sg".into(), &rule.into());
+        assert_eq!((one("r"), one("other"), one("")), (Some(Timestamp(99)), None, None));
     }
 
     #[test]

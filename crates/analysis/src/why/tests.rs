@@ -2,6 +2,8 @@
 
 use expect_test::{Expect, expect};
 
+use sekimori_core::limits::LimitMode;
+
 use super::*;
 use crate::fixture;
 
@@ -145,7 +147,7 @@ fn a_question_without_an_answer_says_which_part_is_wrong() {
         "i-x",
         "i-db",
         "tcp/1",
-        expect!["error: no instance, interface or address `i-x`; list instances with DescribeInstances"],
+        expect!["error: no instance, interface, group or address `i-x`; list instances with DescribeInstances"],
     );
     check(
         "i-far",
@@ -205,4 +207,224 @@ fn services_are_read_in_every_form_and_nothing_else() {
         let error = parse_service(text, 7).unwrap_err().to_string();
         assert!(error.starts_with(&format!("`{text}` is not a service")), "{error}");
     }
+}
+
+/// The whole answer, as far as it is about what to do.
+fn explained(world: &str, (from, to, service): (&str, &str, &str), goal: Goal) -> String {
+    let world = fixture::world(world);
+    let answer = explain(&world, &question(from, to, service), goal, LimitMode::Cloud).unwrap();
+    let mut lines = vec![format!("{} of {} pairs pass", answer.pairs_allowed, answer.pairs)];
+    for Answer { allowed, pairs, from, to, .. } in &answer.answers {
+        lines.push(format!("{allowed} {pairs}: {} -> {}", from.join(" "), to.join(" ")));
+    }
+    lines.extend(answer.blockers.iter().map(|leg| format!("drops at {}: {}", leg.eni, leg.reason)));
+    lines.extend(answer.openers.iter().map(|leg| format!("passes at {}: {}", leg.eni, leg.reason)));
+    lines.extend(answer.no_change);
+    if let Some(Suggestion { steps, cost, .. }) = &answer.change {
+        lines.extend(steps.iter().map(|step| step.command.clone()));
+        lines.push(format!("{:?} others at {} interfaces of {}", cost.packets, cost.interfaces, cost.bearers));
+        for CostLine { direction, interfaces, services, peers, own } in &cost.lines {
+            let own = own.as_ref().map(|own| format!(" at {own}")).unwrap_or_default();
+            let (at, what, who) = (interfaces.join(" "), services.join(" "), peers.join(" "));
+            lines.push(format!("{direction} at {at}: {what} with {who}{own}"));
+        }
+    }
+    lines.join("\n")
+}
+
+fn check_explained(world: &str, asked: (&str, &str, &str), goal: Goal, expected: Expect) {
+    expected.assert_eq(&explained(world, asked, goal));
+}
+
+/// Two members of one group, a client, and rules that deny in several ways.
+const DENYING: &str = "
+    sg db
+    sg web
+    db: in deny tcp 5432 from 10.0.0.0/8 priority 20
+    db: in deny tcp 1-6000 from 0.0.0.0/0 priority 30
+    db: in allow tcp 5432 from 0.0.0.0/0 priority 40
+    db: in deny tcp 22 from 0.0.0.0/0
+    eni web 10.1.0.2 fd00::2 in web
+    eni db 10.1.0.1 fd00::1 in db
+    eni db2 10.1.0.3 in db";
+
+#[test]
+fn a_rule_goes_before_all_that_deny_and_is_for_one_address_of_a_shared_group() {
+    check_explained(
+        DENYING,
+        ("i-web", "i-db", "tcp/5432"),
+        Goal::Allow,
+        expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-db: rule r1 of sg-db (db): deny tcp 5432 from 10.0.0.0/8, priority 20
+        drops at eni-db: rule r2 of sg-db (db): deny tcp 1-6000 from 0.0.0.0/0, priority 30
+        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 5432/5432 --Permissions.1.SourceCidrIp 10.1.0.2/32 --Permissions.1.DestCidrIp 10.1.0.1/32 --Permissions.1.Policy accept --Permissions.1.Priority 19
+        Some("0") others at 0 interfaces of 2"#]],
+    );
+}
+
+#[test]
+fn what_denies_with_the_highest_priority_is_revoked_and_the_cost_told() {
+    check_explained(
+        DENYING,
+        ("i-web", "i-db", "tcp/22"),
+        Goal::Allow,
+        expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-db: rule r4 of sg-db (db): deny tcp 22 from 0.0.0.0/0, priority 1
+        drops at eni-db: rule r2 of sg-db (db): deny tcp 1-6000 from 0.0.0.0/0, priority 30
+        drops at eni-db: no rule matches; ingress default of ecs basic
+        aliyun ecs RevokeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId.1 r4
+        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 22/22 --Permissions.1.SourceCidrIp 10.1.0.2/32 --Permissions.1.DestCidrIp 10.1.0.1/32 --Permissions.1.Policy accept --Permissions.1.Priority 29
+        Some("0") others at 0 interfaces of 2"#]],
+    );
+}
+
+#[test]
+fn ecs_stops_a_flow_by_a_rule_that_closes_nothing_else() {
+    check_explained(
+        DENYING,
+        ("i-db2", "i-db", "tcp/443"),
+        Goal::Stop,
+        expect![[r#"
+            1 of 1 pairs pass
+            passes at eni-db2: intra-group accept of sg-db (db)
+            passes at eni-db2: no rule matches; egress default of ecs basic
+            passes at eni-db: intra-group accept of sg-db (db)
+            aliyun ecs ModifySecurityGroupPolicy --RegionId cn-hangzhou --SecurityGroupId sg-db --InnerAccessPolicy Drop
+            Some("17180066294") others at 0 interfaces of 2
+            ingress at eni-db: protocols 0-5 tcp/0-442 tcp/444-65535 protocols 7-16 udp/0-67 udp/68 from ports 0-66 udp/68 from ports 68-65535 udp/69-65535 protocols 18-255 with 10.1.0.3 at 10.1.0.1
+            ingress at eni-db2: protocols 0-16 udp/0-67 udp/68 from ports 0-66 udp/68 from ports 68-65535 udp/69-65535 protocols 18-255 with 10.1.0.1 10.1.0.3"#]],
+    );
+    check_explained(
+        DENYING,
+        ("203.0.113.1", "i-db", "tcp/7000"),
+        Goal::Stop,
+        expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-db: no rule matches; ingress default of ecs basic"#]],
+    );
+    check_explained(
+        DENYING,
+        ("i-web", "203.0.113.1", "udp/53"),
+        Goal::Stop,
+        expect![[r#"
+        1 of 1 pairs pass
+        passes at eni-web: no rule matches; egress default of ecs basic
+        aliyun ecs AuthorizeSecurityGroupEgress --RegionId cn-hangzhou --SecurityGroupId sg-web --Permissions.1.IpProtocol UDP --Permissions.1.PortRange 53/53 --Permissions.1.DestCidrIp 203.0.113.1/32 --Permissions.1.Policy drop --Permissions.1.Priority 100
+        Some("0") others at 0 interfaces of 1"#]],
+    );
+}
+
+/// EC2 groups, which only allow.
+const ALLOWING: &str = "
+    ec2
+    sg app ec2
+    sg db ec2
+    app: out allow all to 0.0.0.0/0
+    db: in allow tcp 5000-6000 from sg-app
+    db: in allow tcp 5432 from 10.0.0.0/8
+    eni app1 10.1.0.2 fd00::2 in app
+    eni app2 10.1.0.3 fd00::3 in app
+    eni db 10.1.0.1 fd00::1 in db";
+
+#[test]
+fn ec2_stops_a_flow_by_revoking_every_rule_that_allows_it() {
+    check_explained(
+        ALLOWING,
+        ("i-app1", "i-db", "tcp/5432"),
+        Goal::Stop,
+        expect![[r#"
+            1 of 1 pairs pass
+            passes at eni-app1: rule r1 of sg-app (app): allow all to 0.0.0.0/0
+            passes at eni-db: rule r2 of sg-db (db): allow tcp 5000-6000 from group sg-app (app)
+            passes at eni-db: rule r3 of sg-db (db): allow tcp 5432 from 10.0.0.0/8
+            aws ec2 revoke-security-group-ingress --group-id sg-db --security-group-rule-ids r2
+            aws ec2 revoke-security-group-ingress --group-id sg-db --security-group-rule-ids r3
+            Some("1099773771776") others at 0 interfaces of 1
+            ingress at eni-db: tcp/5000-5431 tcp/5433-6000 with 10.1.0.2/31 at 10.1.0.1
+            ingress at eni-db: tcp/5432 with 10.0.0.0-10.1.0.0 10.1.0.3-10.255.255.255 at 10.1.0.1
+            ingress at eni-db: tcp/5000-6000 with fd00::2/127 at fd00::1"#]],
+    );
+}
+
+#[test]
+fn a_group_is_each_of_its_members_and_is_named_in_the_rule() {
+    check_explained(
+        ALLOWING,
+        ("sg-app", "i-db", "icmp"),
+        Goal::Allow,
+        expect![[r#"
+            0 of 2 pairs pass
+            false 2: i-app1 i-app2 -> i-db
+            drops at eni-db: no rule matches; ingress default of ec2
+            aws ec2 authorize-security-group-ingress --group-id sg-db --ip-permissions 'IpProtocol=icmp,FromPort=8,ToPort=0,UserIdGroupPairs=[{GroupId=sg-app}]'
+            Some("2") others at 0 interfaces of 1
+            ingress at eni-db: icmp/8/0 with fd00::2/127 at fd00::1"#]],
+    );
+    check_explained(
+        ALLOWING,
+        ("sg-app", "sg-app", "tcp/80"),
+        Goal::Allow,
+        expect![[r#"
+            0 of 2 pairs pass
+            false 2: i-app1 i-app2 -> i-app1 i-app2
+            drops at eni-app2: no rule matches; ingress default of ec2
+            aws ec2 authorize-security-group-ingress --group-id sg-app --ip-permissions 'IpProtocol=tcp,FromPort=80,ToPort=80,UserIdGroupPairs=[{GroupId=sg-app}]'
+            Some("131072") others at 0 interfaces of 2
+            ingress at eni-app1: tcp/80 with fd00::3 at fd00::2
+            ingress at eni-app2: tcp/80 with fd00::2 at fd00::3"#]],
+    );
+}
+
+#[test]
+fn the_internet_is_told_part_by_part() {
+    let world = "
+        ec2
+        sg web ec2
+        web: in allow tcp 443 from 0.0.0.0/1
+        eni web 10.1.0.2 in web";
+    check_explained(
+        world,
+        ("internet", "i-web", "tcp/443"),
+        Goal::Allow,
+        expect![[r#"
+            4 of 5 pairs pass
+            false 1: 128.0.0.0/1 -> i-web
+            true 4: 0.0.0.0-9.255.255.255 11.0.0.0-127.255.255.255 -> i-web
+            drops at eni-web: no rule matches; ingress default of ec2
+            aws ec2 authorize-security-group-ingress --group-id sg-web --ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]'
+            Some("0") others at 0 interfaces of 1"#]],
+    );
+    check_explained(
+        world,
+        ("internet", "sg-web", "tcp/443"),
+        Goal::Stop,
+        expect![[r#"
+            4 of 5 pairs pass
+            false 1: 128.0.0.0/1 -> i-web
+            true 4: 0.0.0.0-9.255.255.255 11.0.0.0-127.255.255.255 -> i-web
+            drops at eni-web: no rule matches; ingress default of ec2
+            passes at eni-web: rule r1 of sg-web (web): allow tcp 443 from 0.0.0.0/1
+            aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1
+            Some("1099511562240") others at 0 interfaces of 1
+            ingress at eni-web: tcp/443 with 10.0.0.0-10.1.0.1 10.1.0.3-10.255.255.255 at 10.1.0.2"#]],
+    );
+}
+
+#[test]
+fn ends_that_are_too_many_or_nobody_are_refused() {
+    let error = |world: &str, from: &str, to: &str| {
+        explain(&fixture::world(world), &question(from, to, "tcp/1"), Goal::Allow, LimitMode::Cloud).unwrap_err()
+    };
+    assert_eq!(
+        error("sg web\n sg db\n eni web 10.0.0.1 in web", "sg-db", "i-web"),
+        WhyError::NoMembers("sg-db".to_owned())
+    );
+    assert!(matches!(error(DENYING, "internet", "internet"), WhyError::BothOutside { .. }));
+    let mut crowd = "sg web\n".to_owned();
+    for index in 0..101 {
+        crowd.push_str(&format!("eni e{index} 10.0.1.{index} in web\n"));
+    }
+    assert_eq!(error(&crowd, "sg-web", "sg-web"), WhyError::TooMany { pairs: 101 * 101 });
 }

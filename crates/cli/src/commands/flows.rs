@@ -151,7 +151,7 @@ fn row(sight: &FlowSight) -> Row {
 }
 
 /// One event as a line.
-fn words(sight: &FlowSight) -> String {
+pub(crate) fn words(sight: &FlowSight) -> String {
     let event = &sight.event;
     let (from, to) = ends(sight);
     let verdict = if event.passed { "allow" } else { "deny " };

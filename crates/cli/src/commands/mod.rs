@@ -27,6 +27,7 @@ pub(crate) mod up;
 pub(crate) mod verify;
 pub(crate) mod vpc;
 pub(crate) mod wait;
+pub(crate) mod who;
 pub(crate) mod why;
 
 use crate::{
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Status => status::run(&common),
         Command::Verify(args) => verify::run(&common, args),
         Command::Why(args) => why::run(&common, args),
+        Command::Who(args) => who::run(&common, args),
         Command::Policy(command) => policy::run(&common, command),
         Command::Health(args) => health::run(&common, args),
         Command::Comply(args) => comply::run(&common, args),

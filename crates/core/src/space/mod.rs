@@ -13,6 +13,7 @@ pub mod reach;
 pub mod resolve;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 use std::net::IpAddr;
 

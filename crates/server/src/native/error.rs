@@ -14,6 +14,7 @@ use sekimori_analysis::{
     preset::PresetError,
     snapshot::UnknownSnapshot,
     transfer::{TransferError, clone::CloneError},
+    who::WhoError,
     why::WhyError,
 };
 use sekimori_core::refusal::Refusal;
@@ -104,6 +105,7 @@ impl From<WhyError> for ApiError {
     fn from(error: WhyError) -> Self {
         let code = match &error {
             WhyError::Unknown(_) | WhyError::UnknownVpc(_) => ErrorCode::NotFound,
+            WhyError::NoMembers(_) | WhyError::TooMany { .. } => ErrorCode::Refused,
             WhyError::BadService(_)
             | WhyError::NoCommonVpc { .. }
             | WhyError::AmbiguousVpc { .. }
@@ -111,6 +113,17 @@ impl From<WhyError> for ApiError {
             | WhyError::SameEnd { .. }
             | WhyError::NoCommonFamily { .. }
             | WhyError::WrongFamily { .. } => ErrorCode::Invalid,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<WhoError> for ApiError {
+    fn from(error: WhoError) -> Self {
+        let code = match &error {
+            WhoError::Unknown(_) | WhoError::UnknownVpc(_) => ErrorCode::NotFound,
+            WhoError::BothOutside { .. } => ErrorCode::Invalid,
+            WhoError::TooLong | WhoError::TooMany | WhoError::TooComplex(_) => ErrorCode::Refused,
         };
         Self::new(code, error.to_string())
     }

@@ -19,6 +19,8 @@ mod shadow;
 mod snapshots;
 mod status;
 mod verify;
+mod who;
+mod why;
 
 pub(crate) use self::accounts::region_of;
 
@@ -70,7 +72,9 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))
-        .route("/v1/why", get(questions::why))
+        .route("/v1/why", get(why::why))
+        .route("/v1/who", get(who::who))
+        .route("/v1/who/all", get(who::all))
         .route("/v1/policy/{name}", get(questions::policy))
         .route("/v1/nft/{name}", get(questions::nft))
         .route("/v1/health", get(checks::health))

@@ -8,34 +8,11 @@ use axum::extract::{
 };
 use serde::Deserialize;
 
-use sekimori_analysis::{effective, nft, why};
+use sekimori_analysis::{effective, nft};
 use sekimori_core::ids::EniId;
 
 use super::{Answer, ApiError, json};
 use crate::{api::ErrorCode, app::App};
-
-/// The parameters of `GET /v1/why`.
-#[derive(Deserialize)]
-pub(super) struct WhyQuery {
-    from: String,
-    to: String,
-    service: String,
-    vpc: Option<String>,
-    source_port: Option<u16>,
-}
-
-/// `GET /v1/why?from=&to=&service=&vpc=&source_port=`.
-pub(super) async fn why(
-    State(app): State<Arc<App>>,
-    query: Result<Query<WhyQuery>, QueryRejection>,
-) -> Answer<why::Report> {
-    let Query(WhyQuery { from, to, service, vpc, source_port }) = query.map_err(|error| {
-        let message = format!("the question cannot be read: {}; give from, to and service", error.body_text());
-        ApiError::new(ErrorCode::Invalid, message)
-    })?;
-    let question = why::Question { from, to, service, source_port, vpc };
-    json(why::ask(&app.committer.world(), &question)?)
-}
 
 /// `GET /v1/policy/{eni-or-instance}`.
 pub(super) async fn policy(

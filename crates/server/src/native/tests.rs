@@ -367,3 +367,24 @@ async fn interfaces_are_bound_listed_and_let_go() {
     assert_eq!(lab.call(Method::DELETE, &path, "").await.1, r#"{"revision":10}"#);
     assert_eq!(lab.refused(Method::DELETE, &path, "").await.0, 409);
 }
+
+#[tokio::test]
+async fn why_tells_what_decides_what_would_help_and_what_was_seen() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let eni = world.enis().next().unwrap();
+    let path = |goal: &str| format!("/v1/why?from=internet&to={}&service=tcp/8443&goal={goal}", eni.id);
+    let answer = lab.get::<api::WhyAnswer>(&path("allow")).await;
+    assert!(!answer.explanation.report.allowed);
+    assert_eq!(answer.explanation.change.unwrap().steps.len(), 1);
+    let [enforced] = answer.evidence.hosts.as_slice() else { panic!("{:?}", answer.evidence) };
+    assert_eq!((&enforced.eni, enforced.is_current, answer.evidence.recorded_since), (&eni.id, false, None));
+    let [counted] = answer.evidence.counters.as_slice() else { panic!("{:?}", answer.evidence) };
+    assert_eq!((counted.reason.as_str(), counted.count.packets, counted.last_used), ("default", 0, None));
+    let stop = lab.get::<api::WhyAnswer>(&path("stop")).await;
+    assert_eq!((stop.explanation.change, stop.explanation.no_change), (None, None));
+    assert_eq!(lab.refused(Method::GET, &path("open"), "").await.0, 400);
+    assert_eq!(lab.refused(Method::GET, &format!("{}&family=ipx", path("stop")), "").await.0, 400);
+    let nobody = "/v1/why?from=internet&to=internet&service=tcp/1";
+    assert_eq!(lab.refused(Method::GET, nobody, "").await.0, 400);
+}

@@ -1,0 +1,117 @@
+//! What the interfaces of a policy let pass, as one exact set: bypass, platform, groups, rules, defaults and network ACL together.
+//!
+//! It says about the first packet of a flow, from its sender, what [`sekimori_core::verdict::decide`] says at one of the
+//! interface's own addresses. Interfaces with the same groups, in one VPC and behind the same network ACL share the set.
+
+use sekimori_core::{
+    address::Cidr,
+    ids::{SubnetId, VpcId},
+    network_acl::neighbours,
+    rule::{Action, Direction, Peer, Protocol, RuleSpec, Service},
+    space::{Set, TooComplex, resolve::Reader},
+    world::{Eni, GroupSet, World, group_set},
+};
+
+use crate::portions::Portions;
+
+/// What interfaces have in common that one set is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bearing {
+    pub(crate) groups: GroupSet,
+    pub(crate) vpc: VpcId,
+    /// The subnet, if its network ACL denies something.
+    pub(crate) guarded: Option<SubnetId>,
+}
+
+/// Messages of multicast listeners (RFC 2710, RFC 3810), which pass from who has no other address than that of the link.
+const LISTENER_KINDS: [u8; 4] = [130, 131, 132, 143];
+const LINK: [&str; 2] = ["fe80::/10", "::/128"];
+
+impl Bearing {
+    pub(crate) fn of(world: &World, eni: &Eni) -> Self {
+        let guarded = world.is_guarded(&eni.subnet).then(|| eni.subnet.clone());
+        Self { groups: group_set(&eni.groups), vpc: eni.vpc.clone(), guarded }
+    }
+
+    /// What something lets pass in a direction, at whatever own address: all that passes but what always does, the discovery of
+    /// neighbours and routers.
+    pub(crate) fn judged(&self, world: &World, direction: Direction) -> Result<Set, TooComplex> {
+        self.passing(world, &Set::everything(direction), direction)
+    }
+
+    /// Those of some packets that pass in a direction, at whatever own address.
+    pub(crate) fn allowed_of(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
+        let unjudged = Reader::new(world, &self.vpc, []).discovery(direction);
+        let unjudged = unjudged.union(&self.listeners(world, direction)?)?.intersection(packets)?;
+        self.passing(world, packets, direction)?.union(&unjudged)
+    }
+
+    /// What the lines let pass, but the first, which is that of discovery.
+    fn passing(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
+        let portions = Portions::of(world, (&self.groups, &self.vpc), direction)?;
+        let mut allowed = match portions.default {
+            Action::Allow => packets.clone(),
+            Action::Deny => Set::empty(),
+        };
+        // From the last line to the first: what comes earlier decides.
+        let lines = portions.lines.get(1..).unwrap_or_default();
+        for line in lines.iter().rev().filter(|line| line.matched.meets(packets)) {
+            allowed = laid_over(&allowed, &line.matched.intersection(packets)?, line.action)?;
+        }
+        if let Some(subnet) = &self.guarded {
+            allowed = allowed.intersection(&self.admitted(world, packets, subnet, direction)?)?;
+        }
+        Ok(allowed.present())
+    }
+
+    /// What the network ACL of the subnet lets pass, with what never meets it.
+    fn admitted(
+        &self,
+        world: &World,
+        packets: &Set,
+        subnet: &SubnetId,
+        direction: Direction,
+    ) -> Result<Set, TooComplex> {
+        let Some((subnet, acl)) = world.acl_of(subnet) else { return Ok(packets.clone()) };
+        let reader = Reader::new(world, &self.vpc, []);
+        let entries: Vec<_> = acl.entries_of(direction).collect();
+        let mut admitted = Set::empty();
+        for entry in entries.into_iter().rev() {
+            let matched = reader.rule(&entry.spec)?.intersection(packets)?;
+            admitted = laid_over(&admitted, &matched, entry.spec.action)?;
+        }
+        for entry in world.bypass().entries().iter().filter(|entry| entry.direction == direction) {
+            admitted = admitted.union(&reader.bypass(entry)?.intersection(packets)?)?;
+        }
+        for block in neighbours(subnet) {
+            let spec = any(direction, (Protocol::Any, Service::Any), Cidr::from(block));
+            admitted = admitted.union(&reader.rule(&spec)?.intersection(packets)?)?;
+        }
+        Ok(admitted)
+    }
+
+    /// What listeners of multicast send to the interface; it sends none itself from an address that is its own.
+    fn listeners(&self, world: &World, direction: Direction) -> Result<Set, TooComplex> {
+        let mut passing = Set::empty();
+        let blocks = LINK.iter().filter_map(|block| block.parse::<Cidr>().ok());
+        for block in blocks.filter(|_| direction == Direction::Ingress) {
+            for kind in LISTENER_KINDS {
+                let spec = any(direction, (Protocol::ICMPV6, Service::Icmp { kind, code: None }), block);
+                passing = passing.union(&Reader::new(world, &self.vpc, []).rule(&spec)?)?;
+            }
+        }
+        Ok(passing)
+    }
+}
+
+fn any(direction: Direction, what: (Protocol, Service), block: Cidr) -> RuleSpec {
+    RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(block))
+}
+
+/// What is allowed when something decides before all that was known of.
+fn laid_over(allowed: &Set, matched: &Set, action: Action) -> Result<Set, TooComplex> {
+    match action {
+        Action::Allow => allowed.union(matched),
+        Action::Deny => allowed.difference(matched),
+    }
+}

@@ -1,0 +1,153 @@
+//! `sekimori who`: everything that can reach a target, everything that it can reach, and what is open to the internet.
+
+use clap::Args;
+use comfy_table::Row;
+use sekimori_analysis::{
+    text,
+    who::{Exposure, Matrix, Reach, Report, Side},
+};
+use sekimori_core::rule::Direction;
+
+use crate::{
+    cli::Common,
+    client::Client,
+    exit::{Answer, Failure, Outcome},
+    output::{self, Page},
+};
+
+/// The arguments.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  sekimori who --to i-db\n  sekimori who --from sg-web\n  sekimori who --from internet\n  \
+                        sekimori who --from internet --to sg-web\n  sekimori who --all\n\n\
+                        A name is an instance, an interface, an address or block, a group, or `internet` for every address outside."
+)]
+pub(crate) struct WhoArgs {
+    /// Who reaches; everybody if absent
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// Who is reached; everybody if absent
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+    /// The VPC that is meant; every one if absent
+    #[arg(long, value_name = "VPC")]
+    vpc: Option<String>,
+    /// Count the pairs of policies that reach each other, over everything
+    #[arg(long, conflicts_with_all = ["from", "to", "vpc"])]
+    all: bool,
+}
+
+/// Asks who.
+pub(crate) fn run(common: &Common, args: WhoArgs) -> Outcome {
+    let client = Client::connect(common)?;
+    if args.all {
+        let matrix: Matrix = client.get("/v1/who/all", &[])?;
+        output::show(common.output, &matrix, counted)?;
+        return Ok(Answer::Yes);
+    }
+    if args.from.is_none() && args.to.is_none() {
+        return Err(Failure::usage("about whom is not said; give --from or --to, or --all"));
+    }
+    let named = [("from", &args.from), ("to", &args.to), ("vpc", &args.vpc)];
+    let query: Vec<(&str, &str)> =
+        named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let report: Report = client.get("/v1/who", &query)?;
+    output::show(common.output, &report, page)?;
+    Ok(Answer::Yes)
+}
+
+fn counted(matrix: &Matrix) -> Page {
+    let Matrix { interfaces, policies, pairs, services, .. } = matrix;
+    Page::default().line(format!(
+        "{interfaces} interfaces, {policies} policies: {pairs} pairs of policies reach each other, by {services} sets of services"
+    ))
+}
+
+fn page(report: &Report) -> Page {
+    let Report { inside, outside, revision, .. } = report;
+    let mut page = Page::default().line(format!("revision {revision}")).table(
+        &["FROM", "ADDRESSES", "TO", "ADDRESSES", "SERVICES"],
+        inside.iter().map(reach),
+        "no interface reaches another",
+    );
+    for (direction, title, none) in [
+        (Direction::Ingress, "reached from outside:", "nothing is reached from outside"),
+        (Direction::Egress, "reaching what is outside:", "nothing outside is reached"),
+    ] {
+        let rows: Vec<Row> = outside.iter().filter(|line| line.direction == direction).map(exposure).collect();
+        let asked = match direction {
+            Direction::Ingress => &report.question.from,
+            Direction::Egress => &report.question.to,
+        };
+        if !rows.is_empty() || asked.as_deref().is_none_or(|name| name == sekimori_analysis::why::INTERNET) {
+            page = page.line("").line(title).table(&["INTERFACES", "ADDRESSES", "OUTSIDE", "SERVICES"], rows, none);
+        }
+    }
+    page
+}
+
+fn reach(reach: &Reach) -> Row {
+    let Reach { from, to, services, .. } = reach;
+    Row::from(vec![who(from), from.addresses.join("\n"), who(to), to.addresses.join("\n"), services.join("\n")])
+}
+
+fn exposure(exposure: &Exposure) -> Row {
+    let Exposure { interfaces, addresses, services, .. } = exposure;
+    Row::from(vec![who(interfaces), interfaces.addresses.join("\n"), addresses.join("\n"), services.join("\n")])
+}
+
+/// The instances, and below them the groups that they have.
+fn who(side: &Side) -> String {
+    let groups: Vec<String> = side.groups.iter().map(|group| text::named(group.id.as_str(), &group.name)).collect();
+    format!("{}\nin {}", side.instances.join("\n"), groups.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use sekimori_analysis::{effective::GroupName, who::Question};
+    use sekimori_core::world::Revision;
+
+    use super::*;
+
+    fn side(group: &str, instances: &[&str], addresses: &[&str]) -> Side {
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect();
+        Side {
+            groups: vec![GroupName { id: format!("sg-{group}").as_str().into(), name: group.to_owned() }],
+            vpc: "vpc-1".into(),
+            interfaces: instances.len(),
+            instances: texts(instances),
+            addresses: texts(addresses),
+        }
+    }
+
+    #[test]
+    fn both_sides_their_services_and_what_is_outside_are_shown() {
+        let web = || side("web", &["i-1", "i-2"], &["10.0.0.1", "10.0.0.2"]);
+        let services = vec!["tcp/5432".to_owned(), "udp/53".to_owned()];
+        let report = Report {
+            question: Question { to: Some("i-3".to_owned()), ..Question::default() },
+            inside: vec![Reach { from: web(), to: side("db", &["i-3"], &["10.0.1.1"]), pairs: 2, services }],
+            outside: vec![Exposure {
+                direction: Direction::Ingress,
+                interfaces: side("db", &["i-3"], &["10.0.1.1"]),
+                addresses: vec!["203.0.113.0/24".to_owned()],
+                services: vec!["tcp/22".to_owned()],
+            }],
+            revision: Revision(7),
+        };
+        expect![[r#"
+            revision 7
+            FROM             ADDRESSES  TO             ADDRESSES  SERVICES
+            i-1              10.0.0.1   i-3            10.0.1.1   tcp/5432
+            i-2              10.0.0.2   in sg-db (db)             udp/53
+            in sg-web (web)
+
+            reached from outside:
+            INTERFACES     ADDRESSES  OUTSIDE         SERVICES
+            i-3            10.0.1.1   203.0.113.0/24  tcp/22
+            in sg-db (db)
+        "#]]
+        .assert_eq(&page(&report).plain());
+    }
+}

@@ -1,0 +1,38 @@
+//! `GET /v1/who`: who reaches whom, computed from the newest world.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State, rejection::QueryRejection};
+use serde::Deserialize;
+
+use sekimori_analysis::who::{self, Question, Report};
+
+use super::{Answer, ApiError, checks::unreadable, json};
+use crate::{api::ErrorCode, app::App};
+
+/// The parameters of `GET /v1/who`.
+#[derive(Deserialize)]
+pub(super) struct WhoQuery {
+    from: Option<String>,
+    to: Option<String>,
+    vpc: Option<String>,
+}
+
+/// `GET /v1/who?from=&to=&vpc=`.
+pub(super) async fn who(
+    State(app): State<Arc<App>>,
+    query: Result<Query<WhoQuery>, QueryRejection>,
+) -> Answer<Report> {
+    let Query(WhoQuery { from, to, vpc }) = query.map_err(|error| unreadable(&error))?;
+    let (world, question) = (app.committer.world(), Question { from, to, vpc });
+    // A large estate takes seconds, and other requests must not wait for it.
+    let report = tokio::task::spawn_blocking(move || who::ask(&world, &question)).await;
+    json(report.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??)
+}
+
+/// `GET /v1/who/all`.
+pub(super) async fn all(State(app): State<Arc<App>>) -> Answer<who::Matrix> {
+    let world = app.committer.world();
+    let matrix = tokio::task::spawn_blocking(move || who::all_pairs(&world)).await;
+    json(matrix.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??)
+}

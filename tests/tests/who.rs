@@ -1,0 +1,247 @@
+//! `who` on generated worlds: every packet that `core::verdict` lets through at both ends is told, and no other; and all pairs of a large
+//! estate take as many steps as its policies do, not as its interfaces.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+use sekimori_analysis::who::{self, Exposure, Question, Reach, Report, Side};
+use sekimori_core::{
+    address::Family,
+    change::Change,
+    ids::GroupId,
+    packet::{Packet, Transport},
+    rule::{Action, Direction, Peer, Protocol, Rule, RuleSpec, Service},
+    verdict,
+    world::{Eni, Flavor, Group, World},
+};
+use sekimori_tests::generate::Universe;
+
+const WORLDS: u64 = 200;
+const PACKETS: usize = 150;
+
+/// Whether a set of services as it is told holds a packet.
+fn is_told(services: &[String], transport: Transport) -> bool {
+    services.iter().any(|said| {
+        let (service, sources) =
+            said.split_once(" from port").map_or((said.as_str(), None), |(one, two)| (one, Some(two)));
+        let run = |text: &str| -> (u32, u32) {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            (first.parse().unwrap(), last.parse().unwrap())
+        };
+        let within = |text: &str, at: u32| (run(text).0..=run(text).1).contains(&at);
+        let protocol = u32::from(transport.protocol());
+        let names = [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58)];
+        let words: Vec<&str> = service.split('/').collect();
+        let is_service = match words.as_slice() {
+            ["all"] => true,
+            [name] if name.starts_with("protocol") => within(name.split_once(' ').unwrap().1, protocol),
+            [name, rest @ ..] => {
+                let number = names.iter().find(|(known, _)| known == name).unwrap().1;
+                let is_rest = match (transport, rest) {
+                    (_, []) => true,
+                    (Transport::Tcp { destination, .. } | Transport::Udp { destination, .. }, [ports]) => {
+                        within(ports, u32::from(destination))
+                    }
+                    (Transport::Icmp { kind, .. }, [kinds]) => within(kinds, u32::from(kind)),
+                    (Transport::Icmp { kind, code, .. }, [kinds, codes]) => {
+                        within(kinds, u32::from(kind)) && within(codes, u32::from(code))
+                    }
+                    (
+                        Transport::Other { .. }
+                        | Transport::Tcp { .. }
+                        | Transport::Udp { .. }
+                        | Transport::Icmp { .. },
+                        _,
+                    ) => false,
+                };
+                number == protocol && is_rest
+            }
+            [] => false,
+        };
+        let is_source = sources.is_none_or(|ports| {
+            transport.source_port().is_some_and(|port| within(ports.trim_start_matches('s').trim(), u32::from(port)))
+        });
+        is_service && is_source
+    })
+}
+
+fn holds(side: &Side, address: IpAddr) -> bool {
+    side.addresses.contains(&address.to_string())
+}
+
+fn lies_in(ranges: &[String], address: IpAddr) -> bool {
+    ranges.iter().any(|range| match (range.split_once('-'), range.parse::<IpNet>()) {
+        (Some((first, last)), _) => {
+            let (first, last): (IpAddr, IpAddr) = (first.parse().unwrap(), last.parse().unwrap());
+            Family::of(first) == Family::of(address) && first <= address && address <= last
+        }
+        (None, Ok(block)) => block.contains(&address),
+        (None, Err(_)) => range.parse::<IpAddr>().unwrap() == address,
+    })
+}
+
+fn passes(world: &World, eni: &Eni, packet: Packet) -> bool {
+    verdict::decide(world, eni, &packet).is_allowed()
+}
+
+/// What the report says of a packet between two interfaces of one or two VPCs.
+fn is_inside(report: &Report, (from, to): (&Eni, &Eni), ends: (IpAddr, IpAddr), transport: Transport) -> bool {
+    let says = |reach: &Reach| {
+        reach.from.vpc == from.vpc
+            && reach.to.vpc == to.vpc
+            && holds(&reach.from, ends.0)
+            && holds(&reach.to, ends.1)
+            && is_told(&reach.services, transport)
+    };
+    report.inside.iter().any(says)
+}
+
+fn is_outside(report: &Report, eni: &Eni, packet: &Packet) -> bool {
+    let says = |exposure: &Exposure| {
+        exposure.direction == packet.direction
+            && exposure.interfaces.vpc == eni.vpc
+            && holds(&exposure.interfaces, packet.local)
+            && lies_in(&exposure.addresses, packet.peer)
+            && is_told(&exposure.services, packet.transport)
+    };
+    report.outside.iter().any(says)
+}
+
+fn is_within(world: &World, eni: &Eni, address: IpAddr) -> bool {
+    let vpcs = world.joined_with(&eni.vpc);
+    let blocks = vpcs.iter().filter_map(|vpc| world.vpc(vpc)).flat_map(|vpc| {
+        [Some(IpNet::V4(vpc.cidr.trunc())), vpc.ipv6.map(|block| IpNet::V6(block.trunc()))].into_iter().flatten()
+    });
+    blocks.into_iter().any(|block| block.contains(&address)) || world.eni_seen_from(&eni.vpc, address).is_some()
+}
+
+#[test]
+fn what_reaches_is_what_both_ends_let_pass() {
+    let (mut reached, mut unreached, mut exposed, mut hidden) = (0, 0, 0, 0);
+    for seed in 0..WORLDS {
+        let mut universe = Universe::new(seed);
+        let world = universe.world.clone();
+        let report = who::ask(&world, &Question::default()).unwrap();
+        let enis = universe.enis();
+        for _ in 0..PACKETS.min(enis.len() * PACKETS) {
+            let eni = universe.chooser.pick(&enis);
+            let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
+            let is_discovery =
+                matches!(packet.transport, Transport::Icmp { protocol: 58, kind: 130..=137 | 143, .. });
+            if is_discovery || !eni.addresses.contains(&packet.local) || eni.addresses.contains(&packet.peer) {
+                continue;
+            }
+            let other = world.eni_seen_from(&eni.vpc, packet.peer).filter(|other| other.id != eni.id);
+            match other {
+                Some(other) if world.eni_seen_from(&other.vpc, packet.local).is_some_and(|own| own.id == eni.id) => {
+                    let (from, to, ends) = match packet.direction {
+                        Direction::Egress => (&eni, other, (packet.local, packet.peer)),
+                        Direction::Ingress => (other, &eni, (packet.peer, packet.local)),
+                    };
+                    let leaves = Packet { direction: Direction::Egress, local: ends.0, peer: ends.1, ..packet };
+                    let enters = Packet { direction: Direction::Ingress, local: ends.1, peer: ends.0, ..packet };
+                    let expected = passes(&world, from, leaves) && passes(&world, to, enters);
+                    let told = is_inside(&report, (from, to), ends, packet.transport);
+                    assert_eq!(told, expected, "seed {seed}: {packet:?} at {}\n{:#?}", eni.id, report.inside);
+                    *(if expected { &mut reached } else { &mut unreached }) += 1;
+                }
+                None if !is_within(&world, &eni, packet.peer) => {
+                    let expected = passes(&world, &eni, packet);
+                    let told = is_outside(&report, &eni, &packet);
+                    assert_eq!(told, expected, "seed {seed}: {packet:?} at {}\n{:#?}", eni.id, report.outside);
+                    *(if expected { &mut exposed } else { &mut hidden }) += 1;
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+    assert!(reached > 300 && unreached > 300, "{reached} {unreached}");
+    assert!(exposed > 300 && hidden > 300, "{exposed} {hidden}");
+}
+
+#[test]
+fn a_part_of_the_question_has_that_part_of_the_answer() {
+    let mut narrowed = 0;
+    for seed in 0..WORLDS / 2 {
+        let universe = Universe::new(seed);
+        let world = &universe.world;
+        let whole = who::ask(world, &Question::default()).unwrap();
+        for eni in universe.enis() {
+            let asked = Question { to: Some(eni.id.to_string()), ..Question::default() };
+            let part = who::ask(world, &asked).unwrap();
+            let told = |report: &Report| -> BTreeSet<(String, String, Vec<String>)> {
+                let mut pairs = BTreeSet::new();
+                for Reach { from, to, services, .. } in &report.inside {
+                    for receiver in
+                        to.addresses.iter().filter(|own| eni.addresses.iter().any(|it| it.to_string() == **own))
+                    {
+                        let is_there = to.vpc == eni.vpc;
+                        let senders = from.addresses.iter().filter(|_| is_there);
+                        let foreign =
+                            senders.filter(|from| !eni.addresses.iter().any(|own| own.to_string() == **from));
+                        pairs.extend(foreign.map(|from| (from.clone(), receiver.clone(), services.clone())));
+                    }
+                }
+                pairs
+            };
+            assert_eq!(told(&part), told(&whole), "seed {seed}: {}", eni.id);
+            assert!(part.outside.iter().all(|exposure| exposure.direction == Direction::Ingress), "seed {seed}");
+            narrowed += part.inside.len();
+        }
+        let matrix = who::all_pairs(world).unwrap();
+        assert_eq!(matrix.pairs > 0, !whole.inside.is_empty(), "seed {seed}: {matrix:?}\n{:#?}", whole.inside);
+    }
+    assert!(narrowed > 300, "{narrowed}");
+}
+
+/// An estate in which groups name the next ones, with so many interfaces for each policy.
+fn estate(policies: usize, each: usize) -> World {
+    let pattern = Universe::new(1);
+    let mut world = pattern.world.clone();
+    let (eni, group) = (world.enis().next().unwrap().clone(), world.groups().next().unwrap().clone());
+    let template = world.groups().flat_map(|group| group.rules.values()).next().unwrap().clone();
+    for id in world.enis().map(|eni| eni.id.clone()).collect::<Vec<_>>() {
+        world.apply(&Change::DeleteEni(id));
+    }
+    let name = |index: usize| GroupId::from(format!("sg-of-{index}"));
+    for index in 0..policies {
+        let mut made = Group::clone(&group);
+        (made.id, made.rules) = (name(index), Default::default());
+        made.flavor = Flavor::Ec2;
+        world.apply(&Change::PutGroup(Arc::new(made)));
+        for (way, direction) in [Direction::Ingress, Direction::Egress].into_iter().enumerate() {
+            let mut rule = Rule::clone(&template);
+            rule.id = format!("sgr-{index}-{way}").into();
+            let account = group.account.clone();
+            let peer = match direction {
+                Direction::Ingress => Peer::Group { group: name((index + 1) % policies), account },
+                Direction::Egress => Peer::Cidr("0.0.0.0/0".parse().unwrap()),
+            };
+            let what = (Protocol::TCP, Service::Any);
+            rule.spec = RuleSpec::plain(direction, Action::Allow, what, peer);
+            world.apply(&Change::PutRule { group: name(index), rule: Arc::new(rule) });
+        }
+    }
+    for index in 0..policies * each {
+        let mut made = Eni::clone(&eni);
+        made.id = format!("eni-of-{index}").into();
+        made.groups = vec![name(index % policies)];
+        made.vpc = group.vpc.clone();
+        let [.., high, low] = (index as u32).to_be_bytes();
+        made.addresses = vec![IpAddr::from([10, 9, high, low])];
+        world.apply(&Change::PutEni(Arc::new(made)));
+    }
+    world
+}
+
+#[test]
+fn all_pairs_take_the_work_of_policies_and_not_of_interfaces() {
+    let few = who::all_pairs(&estate(40, 1)).unwrap();
+    let many = who::all_pairs(&estate(40, 5)).unwrap();
+    assert_eq!((few.policies, many.policies, few.pairs, many.pairs), (40, 40, 40, 40));
+    assert_eq!((few.interfaces, many.interfaces), (40, 200));
+    // For each pair of policies an answer or two, and one for each member of the second: never one for each pair of interfaces.
+    assert!(many.looked_at <= 40 * 40 * 2 * (1 + 5) && few.looked_at <= 40 * 40 * 2 * (1 + 1), "{few:?} {many:?}");
+}
