@@ -51,8 +51,9 @@ impl Place {
         Self { set: group_set(&eni.groups), vpc: eni.vpc.clone(), subnet, is_candidate: false }
     }
 
-    pub(crate) fn of_candidate(eni: &Arc<Eni>) -> Self {
-        Self { set: group_set(&eni.groups), vpc: eni.vpc.clone(), subnet: None, is_candidate: true }
+    /// What the candidates of the groups are for there.
+    pub(crate) fn of_candidate(&self) -> Self {
+        Self { set: Arc::clone(&self.set), vpc: self.vpc.clone(), subnet: None, is_candidate: true }
     }
 }
 

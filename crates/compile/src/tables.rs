@@ -3,6 +3,7 @@
 mod counted;
 mod flags;
 mod renew;
+mod seats;
 mod touched;
 
 use std::{
@@ -20,7 +21,7 @@ use sekimori_core::{
 };
 
 pub use self::counted::Counted;
-use self::touched::Touched;
+use self::{seats::Seats, touched::Touched};
 use crate::{
     abi,
     build::BuildError,
@@ -135,6 +136,7 @@ pub struct Tables {
     enis: Slots<EniId>,
     vpcs: Slots<VpcId>,
     policies: BTreeMap<Place, Policy>,
+    seats: Seats,
     adopted: HashMap<Vec<u64>, PolicyId>,
     last_policy: u32,
     entries: BTreeMap<u32, EniEntry>,
@@ -156,6 +158,7 @@ impl Tables {
             enis: Slots::adopt(abi::ENI_SLOTS, adopted.enis),
             vpcs: Slots::adopt(abi::VPC_SLOTS, adopted.vpcs),
             policies: BTreeMap::new(),
+            seats: Seats::default(),
             adopted: adopted.policies,
             last_policy: adopted.last_policy,
             entries: BTreeMap::new(),
@@ -173,12 +176,18 @@ impl Tables {
             self.number(change, &before, &mut delta);
             touched.add(change, &before, world);
         }
-        let renewed = self.update_policies(&touched, &mut delta);
-        for set in &renewed {
-            touched.enis.extend(world.enis_with(set).cloned());
+        for id in &touched.enis {
+            let here = world.eni(id).filter(|eni| world.is_on(eni, &self.host));
+            self.seats.seat(id, here.map(|eni| Place::of(world, eni)));
         }
+        let renewed = self.update_policies(&touched, &mut delta);
         for id in &touched.enis {
             self.update_eni(id, &before, &mut delta);
+        }
+        for set in &renewed {
+            for id in self.renew_entries(set, &touched.enis, &mut delta) {
+                self.update_eni(&id, &before, &mut delta);
+            }
         }
         self.retire(&touched, &mut delta);
         delta
@@ -452,8 +461,8 @@ impl Tables {
     }
 
     /// Builds the policies that may differ; returns the sets whose policy does.
-    fn update_policies(&mut self, touched: &Touched, delta: &mut Delta) -> Vec<GroupSet> {
-        let mut renewed = Vec::new();
+    fn update_policies(&mut self, touched: &Touched, delta: &mut Delta) -> BTreeSet<GroupSet> {
+        let mut renewed = BTreeSet::new();
         for set in &touched.sets {
             for place in self.places_here(set) {
                 if !self.policies.contains_key(&place) {
@@ -463,12 +472,12 @@ impl Tables {
                     Ok(words) if self.policies.get(&place).is_some_and(|old| *old.words == words) => {}
                     Ok(words) => {
                         self.renew(place, words, delta);
-                        renewed.push(Arc::clone(set));
+                        renewed.insert(Arc::clone(set));
                     }
                     // Without its policy a candidate is not compared: that closes nothing.
                     Err(_) if place.is_candidate => {
                         delta.retired.extend(self.policies.remove(&place).map(|policy| policy.id));
-                        renewed.push(Arc::clone(set));
+                        renewed.insert(Arc::clone(set));
                     }
                     Err(error) => delta.failures.extend(self.failures(&place, &error)),
                 }
@@ -492,29 +501,22 @@ impl Tables {
     }
 
     fn failures(&self, place: &Place, error: &BuildError) -> Vec<ClosedEni> {
-        let there = self.enis_here(&place.set).filter(|eni| Place::of(&self.world, eni) == *place);
-        there.map(|eni| ClosedEni { eni: eni.id.clone(), reason: error.to_string() }).collect()
+        self.seats.at(place).map(|eni| ClosedEni { eni: eni.clone(), reason: error.to_string() }).collect()
     }
 
     /// Where the ENIs on this host are that have exactly this set; twice, if it has candidates.
     fn places_here(&self, set: &GroupSet) -> BTreeSet<Place> {
-        let mut places: BTreeSet<Place> = self.enis_here(set).map(|eni| Place::of(&self.world, eni)).collect();
+        let mut places: BTreeSet<Place> = self.seats.of(set).map(|(place, _)| place.clone()).collect();
         if self.world.has_candidate(set) {
-            places.extend(self.enis_here(set).map(Place::of_candidate));
+            places.extend(self.seats.of(set).map(|(place, _)| place.of_candidate()));
         }
         places
-    }
-
-    /// The ENIs on this host that have exactly this set.
-    fn enis_here<'a>(&'a self, set: &'a GroupSet) -> impl Iterator<Item = &'a Arc<world::Eni>> {
-        self.world.enis_with(set).filter(|id| self.is_here(id)).filter_map(|id| self.world.eni(id))
     }
 
     /// Where a set has a policy.
     fn places_of(&self, set: &GroupSet) -> impl Iterator<Item = &Place> + use<'_> {
         let set = Arc::clone(set);
-        let first = Place { set: Arc::clone(&set), vpc: VpcId::from(""), subnet: None, is_candidate: false };
-        self.policies.range(first..).map(|(place, _)| place).take_while(move |other| other.set == set)
+        self.policies.range(seats::first_of(&set)..).map(|(place, _)| place).take_while(move |other| other.set == set)
     }
 
     fn is_here(&self, id: &EniId) -> bool {
@@ -550,7 +552,7 @@ impl Tables {
         let (Some(policy), Some(vpc)) = (policy, self.vpcs.get(&eni.vpc)) else { return };
         let (id, mac, timeouts) = (eni.id.clone(), eni.mac.0, eni.timeouts);
         let shadow = self.shadow_of(&place);
-        let flags = flags::flags_of(&self.world, eni) | if shadow.is_some() { abi::ENI_SHADOW } else { 0 };
+        let flags = shadowed(flags::flags_of(&self.world, eni), shadow);
         let entry = EniEntry { id, vpc, policy, flags, mac, timeouts, shadow };
         if self.entries.get(&slot) != Some(&entry) {
             delta.enis.push((slot, Some(entry.clone())));
@@ -558,9 +560,34 @@ impl Tables {
         }
     }
 
+    /// The policies of a set have changed: the entries of its ENIs follow, but for those that are made anew themselves. What else of
+    /// an entry depends on the world has not changed. Returns ENIs that have no entry yet.
+    fn renew_entries(&mut self, set: &GroupSet, touched: &BTreeSet<EniId>, delta: &mut Delta) -> Vec<EniId> {
+        let (mut renewed, mut missing) = (Vec::new(), Vec::new());
+        for (place, enis) in self.seats.of(set) {
+            let Some(policy) = self.policies.get(place).map(|policy| policy.id) else { continue };
+            let shadow = self.shadow_of(place);
+            for id in enis.iter().filter(|id| !touched.contains(*id)) {
+                match self.enis.get(id).and_then(|slot| Some((slot, self.entries.get(&slot)?))) {
+                    Some((_, entry)) if (entry.policy, entry.shadow) == (policy, shadow) => {}
+                    Some((slot, entry)) => {
+                        let flags = shadowed(entry.flags, shadow);
+                        renewed.push((slot, EniEntry { policy, shadow, flags, ..entry.clone() }));
+                    }
+                    None => missing.push(id.clone()),
+                }
+            }
+        }
+        for (slot, entry) in renewed {
+            delta.enis.push((slot, Some(entry.clone())));
+            self.entries.insert(slot, entry);
+        }
+        missing
+    }
+
     fn shadow_of(&self, place: &Place) -> Option<Shadowed> {
         let round = self.world.round_of(&place.set)?;
-        let policy = self.policies.get(&Place { subnet: None, is_candidate: true, ..place.clone() })?;
+        let policy = self.policies.get(&place.of_candidate())?;
         Some(Shadowed { policy: policy.id, round })
     }
 
@@ -636,6 +663,11 @@ impl Tables {
     fn has_policy(&self, id: PolicyId) -> bool {
         self.policies.values().any(|policy| policy.id == id)
     }
+}
+
+/// The flags of an entry, with or without a policy to be compared with.
+fn shadowed(flags: u16, shadow: Option<Shadowed>) -> u16 {
+    if shadow.is_some() { flags | abi::ENI_SHADOW } else { flags & !abi::ENI_SHADOW }
 }
 
 /// A rule that had a number goes on counting under it as long as it is remembered.
