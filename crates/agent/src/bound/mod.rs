@@ -31,6 +31,9 @@ use crate::{
     netlink::Link,
 };
 
+/// So many interfaces of a namespace are looked up one by one; for more, all links there are listed.
+const LOOKED_UP_ALONE_MAX: usize = 8;
+
 /// The bound interfaces of a host.
 #[derive(Debug)]
 pub struct Bindings {
@@ -119,9 +122,7 @@ impl Bindings {
             self.is_unwritten |= self.wanted.insert(eni.clone(), wanted.clone()).as_ref() != Some(wanted);
         }
         self.write();
-        for (eni, _) in new {
-            self.settle(&eni, plane).await;
-        }
+        self.settle_all(new.into_iter().map(|(eni, _)| eni).collect(), plane).await;
     }
 
     /// Looks at interfaces and closes those that have appeared: at those of namespaces with news, or `all`.
@@ -131,9 +132,7 @@ impl Bindings {
             self.places.iter().filter(|(_, place)| place.take_news()).map(|(netns, _)| netns.clone()).collect();
         let is_due = |netns: &Option<Netns>| all || lost.contains(netns) || news.contains(netns);
         let due = self.wanted.iter().filter(|(_, wanted)| is_due(&wanted.binding.netns));
-        for eni in due.map(|(eni, _)| eni.clone()).collect::<Vec<_>>() {
-            self.settle(&eni, plane).await;
-        }
+        self.settle_all(due.map(|(eni, _)| eni.clone()).collect(), plane).await;
     }
 
     /// Ready when a link has changed in a namespace where something is bound.
@@ -149,7 +148,7 @@ impl Bindings {
                 continue;
             }
             plane.doubt(eni);
-            self.settle(eni, plane).await;
+            self.settle(eni, None, plane).await;
             let is_absent = |found: &BoundInterface| found.state == BoundState::Absent;
             if self.states.get(eni).is_none_or(is_absent) {
                 plane.forget_bound(eni);
@@ -194,9 +193,32 @@ impl Bindings {
         record::remove(&self.directory).context("cannot remove the record of bound interfaces")
     }
 
-    async fn settle(&mut self, eni: &EniId, plane: &mut DataPlane) {
+    /// Settles some. Where there are many in a namespace, its links are listed at once.
+    async fn settle_all(&mut self, enis: Vec<EniId>, plane: &mut DataPlane) {
+        let mut by_place: BTreeMap<Option<Netns>, Vec<EniId>> = BTreeMap::new();
+        for eni in enis {
+            if let Some(wanted) = self.wanted.get(&eni) {
+                by_place.entry(wanted.binding.netns.clone()).or_default().push(eni);
+            }
+        }
+        for (netns, enis) in by_place {
+            let listed = if enis.len() > LOOKED_UP_ALONE_MAX { self.list(&netns).await } else { None };
+            for eni in enis {
+                self.settle(&eni, listed.as_ref(), plane).await;
+            }
+        }
+    }
+
+    /// The links of a namespace. Why they cannot be listed is found, and told, by the look-up of each.
+    async fn list(&mut self, netns: &Option<Netns>) -> Option<BTreeMap<String, Link>> {
+        self.open_place(netns).ok()?;
+        self.places.get(netns)?.netlink.links().await.ok()
+    }
+
+    /// Settles one; `listed` are the links of its namespace, if they are known.
+    async fn settle(&mut self, eni: &EniId, listed: Option<&BTreeMap<String, Link>>, plane: &mut DataPlane) {
         let Some(wanted) = self.wanted.get(eni).cloned() else { return };
-        let (state, note) = match self.try_settle(eni, &wanted, plane).await {
+        let (state, note) = match self.try_settle(eni, &wanted, listed, plane).await {
             Ok(standing) => standing,
             // It cannot be told whether the interface is there: a namespace may outlive its name. What is on it stays on it.
             Err(error) => (BoundState::Absent, format!("{error:#}")),
@@ -208,10 +230,20 @@ impl Bindings {
         }
     }
 
-    async fn try_settle(&mut self, eni: &EniId, wanted: &Wanted, plane: &mut DataPlane) -> anyhow::Result<Standing> {
+    async fn try_settle(
+        &mut self,
+        eni: &EniId,
+        wanted: &Wanted,
+        listed: Option<&BTreeMap<String, Link>>,
+        plane: &mut DataPlane,
+    ) -> anyhow::Result<Standing> {
         let (interface, side) = (&wanted.binding.interface, wanted.binding.side);
         self.open_place(&wanted.binding.netns)?;
-        let (place, link) = self.find(&wanted.binding).await?;
+        let place = self.place(&wanted.binding)?;
+        let link = match listed {
+            Some(listed) => listed.get(interface).cloned(),
+            None => place.netlink.link(interface).await?,
+        };
         plane.prepare(place.cookie)?;
         let Some(link) = link else {
             plane.forget_bound(eni);
@@ -277,9 +309,13 @@ impl Bindings {
         Ok(())
     }
 
+    fn place(&self, binding: &Binding) -> anyhow::Result<&Place> {
+        self.places.get(&binding.netns).context("the network namespace is not open")
+    }
+
     /// The namespace of a binding, and the interface if it is there.
     async fn find(&self, binding: &Binding) -> anyhow::Result<(&Place, Option<Link>)> {
-        let place = self.places.get(&binding.netns).context("the network namespace is not open")?;
+        let place = self.place(binding)?;
         let link = place.netlink.link(&binding.interface).await?;
         Ok((place, link))
     }

@@ -9,6 +9,7 @@ pub mod setting;
 pub mod sysctl;
 
 use std::{
+    collections::BTreeMap,
     io,
     net::Ipv6Addr,
     os::fd::{AsFd, AsRawFd},
@@ -178,6 +179,20 @@ impl Netlink {
                 if error.errno == Some(Errno::ENODEV) { Ok(None) } else { Err(error) }
             }
         }
+    }
+
+    /// Every link, by name.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub async fn links(&self) -> Result<BTreeMap<String, Link>, NetlinkError> {
+        let mut found = Box::pin(self.handle.link().get().execute());
+        let mut links = BTreeMap::new();
+        while let Some(message) = found.next().await {
+            let link = describe(&message.map_err(|error| self.error("list links".to_owned(), &error))?);
+            links.insert(link.name.clone(), link);
+        }
+        Ok(links)
     }
 
     /// Sets a link down.
