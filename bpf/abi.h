@@ -20,14 +20,12 @@
 #define FRAGMENTS 16384
 #define POLICY_WORDS 16777216 /* a power of two: positions are masked */
 #define REASONS 32
-#define REASON_SLOTS (ENI_SLOTS * 2 * REASONS)
 #define ID_BYTES 32
 #define GROUPS_MAX 16
 #define SHADOW_PAIRS 32768
 #define SHADOW_WITNESSES 4096
 #define SHADOW_CELLS 8 /* (passed, would pass), and: */
 #define SHADOW_SKIPPED 4
-#define SHADOW_SLOTS (ENI_SLOTS * SHADOW_CELLS)
 
 #define ENI_VALID 1
 #define ENI_SOURCE_CHECK 2
@@ -162,6 +160,15 @@ struct fragment_key {
 struct counter {
 	__u64 packets;
 	__u64 bytes;
+};
+
+/* By direction, then by reason. */
+struct reason_counts {
+	__u64 packets[2][REASONS];
+};
+
+struct shadow_counts {
+	__u64 flows[SHADOW_CELLS];
 };
 
 struct id {

@@ -88,7 +88,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, REASON_SLOTS);
+	__uint(max_entries, ENI_SLOTS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct reason_counts);
 } reason_counters SEC(".maps");

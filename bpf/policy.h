@@ -53,11 +53,16 @@ static __always_inline __u64 bitmap_of(const __u64 *words, const struct query *q
 	return word(words, query->policy + first + __builtin_popcountll(bits & (bit - 1))) | query->any[field];
 }
 
-/* The rules of a bitmap word that are in the classes of all fields. Most policies ask about two fields only. */
-static __always_inline __u64 common(const __u64 *words, const struct query *query, __u32 summary, __u64 bit)
+/* The rules of a bitmap word that are in the classes of all fields. Most policies ask about two fields only. By itself: its branches, taken
+ * anew in each turn of a loop, would be half of what the verifier walks. */
+__noinline __u64 common(const struct policy_store *store, const struct query *query, __u32 summary, __u64 bit)
 {
-	__u64 rules = bitmap_of(words, query, 0, summary, bit) & bitmap_of(words, query, 1, summary, bit);
+	const __u64 *words = (const __u64 *)store;
+	__u64 rules;
 
+	if (!words || !query)
+		return 0;
+	rules = bitmap_of(words, query, 0, summary, bit) & bitmap_of(words, query, 1, summary, bit);
 	if (!rules || !(~query->any[2] | ~query->any[3]))
 		return rules;
 	return rules & bitmap_of(words, query, 2, summary, bit) & bitmap_of(words, query, 3, summary, bit);
@@ -79,7 +84,7 @@ __noinline __u32 first_rule(const struct policy_store *store, const struct query
 		       summary_of(words, query, 2, summary) & summary_of(words, query, 3, summary);
 		for (int i = 0; i < 64 && both; i++) {
 			__u64 bit = both & -both;
-			__u64 rules = common(words, query, summary, bit);
+			__u64 rules = common(store, query, summary, bit);
 
 			if (rules)
 				return (summary * 64 + __builtin_popcountll(bit - 1)) * 64 +

@@ -268,13 +268,12 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 
 static __always_inline void count(struct __sk_buff *skb, __u32 slot, __u8 direction, enum reason reason, __u32 rule)
 {
-	__u32 at = (slot * 2 + direction) * REASONS + reason;
+	struct reason_counts *counts = bpf_map_lookup_elem(&reason_counters, &slot);
 	__u32 segments = segments_of(skb);
-	__u64 *packets = bpf_map_lookup_elem(&reason_counters, &at);
 	struct counter *counter;
 
-	if (packets)
-		*packets += segments;
+	if (counts)
+		counts->packets[direction & 1][reason & (REASONS - 1)] += segments;
 	if (!rule)
 		return;
 	counter = bpf_map_lookup_elem(&rule_counters, &rule);

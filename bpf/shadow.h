@@ -12,9 +12,9 @@ SHARED_ARRAY(shadows, struct shadow, ENI_SLOTS);
 /* Flows by what became of them and what would have: all of them, also when the tables below are full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SHADOW_SLOTS);
+	__uint(max_entries, ENI_SLOTS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct shadow_counts);
 } shadow_cells SEC(".maps");
 
 /* Flows by who decided and who would have. */
@@ -50,11 +50,10 @@ struct {
 
 static __always_inline void count_cell(__u32 slot, __u32 cell)
 {
-	__u32 at = slot * SHADOW_CELLS + cell;
-	__u64 *flows = bpf_map_lookup_elem(&shadow_cells, &at);
+	struct shadow_counts *counts = bpf_map_lookup_elem(&shadow_cells, &slot);
 
-	if (flows)
-		*flows += 1;
+	if (counts)
+		counts->flows[cell & (SHADOW_CELLS - 1)] += 1;
 }
 
 static __always_inline void count_pair(struct comparison *work)

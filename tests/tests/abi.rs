@@ -12,8 +12,8 @@ use object::{Object as _, ObjectSection as _};
 use sekimori_agent::bpf::maps::object as program;
 use sekimori_compile::{
     abi::{
-        self, AddressKey, Budget, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, RuleName, Shadow,
-        ShadowPair, ShadowSeen, ShadowWitness,
+        self, AddressKey, Budget, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, ReasonCounts, RuleName,
+        Shadow, ShadowCounts, ShadowPair, ShadowSeen, ShadowWitness,
     },
     event::{self, Event, EventShare},
     layout,
@@ -166,6 +166,8 @@ fn structures_are_the_same_on_both_sides() {
     );
     btf.check("budget", size_of::<Budget>(), members!(Budget: flows, half_open, room));
     btf.check("counter", size_of::<Counter>(), members!(Counter: packets, bytes));
+    btf.check("reason_counts", size_of::<ReasonCounts>(), members!(ReasonCounts: packets));
+    btf.check("shadow_counts", size_of::<ShadowCounts>(), members!(ShadowCounts: flows));
     btf.check("rule_name", size_of::<RuleName>(), members!(RuleName: group, rule));
     btf.check(
         "event",
@@ -204,7 +206,7 @@ fn maps_hold_what_the_limits_promise() {
         abi::RULE_SLOTS,
         abi::MEMBER_SLOTS,
         abi::MEMBER_SLOTS,
-        abi::REASON_SLOTS,
+        abi::ENI_SLOTS,
         abi::PORT_HINTS,
         limits::HOST_FLOWS_MAX,
         limits::HOST_FLOWS_MAX,
@@ -213,7 +215,7 @@ fn maps_hold_what_the_limits_promise() {
         event::EVENT_BYTES,
         abi::ENI_SLOTS,
         abi::ENI_SLOTS,
-        abi::SHADOW_SLOTS,
+        abi::ENI_SLOTS,
         limits::HOST_SHADOW_PAIRS_MAX,
         limits::HOST_SHADOW_WITNESSES_MAX,
     ];

@@ -4,17 +4,23 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader},
+    os::fd::AsFd as _,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
-use sekimori_agent::{bpf::AttachMode, enforcer::Enforcer, netlink::netns};
-use sekimori_compile::abi::{Eni, FlowKey};
+use sekimori_agent::{
+    bpf::{AttachMode, maps::BPFFS, sys},
+    enforcer::Enforcer,
+    netlink::netns,
+};
+use sekimori_compile::abi::{ABI_VERSION, Eni, FlowKey};
 use sekimori_core::{
     address::{Cidr, Family},
     change::{Actor, Change, Commit},
@@ -87,6 +93,39 @@ fn a_restart_with_the_same_world_touches_nothing() {
         lab.keep_house();
         assert_eq!(KernelState::of(&mut lab), before);
     }
+    traffic.end(&mut lab);
+}
+
+/// The programs that links run, and the names of the programs.
+fn programs(lab: &Lab) -> (BTreeMap<OsString, u32>, BTreeSet<OsString>) {
+    let names = |kind: &str| {
+        let dir = lab.dir().join(BPFFS).join(format!("v{ABI_VERSION}")).join(kind);
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path())
+    };
+    let name = |path: &Path| path.file_name().unwrap().to_owned();
+    let run = |path: &Path| sys::link_info(sys::open_pinned(path).unwrap().as_fd()).unwrap().program;
+    let running = names("links").map(|path| (name(&path), run(&path))).collect();
+    (running, names("programs").map(|path| name(&path)).collect())
+}
+
+#[test]
+fn the_next_agent_finds_its_programs_verified() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let dir = lab.dir().join(BPFFS).join(format!("v{ABI_VERSION}")).join("programs");
+    let (running, names) = programs(&lab);
+    assert_eq!((running.len(), names.len()), (6, 4), "two of each interface; two of the namespace and two of none");
+    let traffic = Traffic::begin(&mut lab);
+    lab.close();
+    let own = dir.join(names.first().unwrap());
+    sys::pin(sys::open_pinned(&own).unwrap().as_fd(), &dir.join("to_decide_1_of_another_build")).unwrap();
+    lab.open();
+    assert_eq!(programs(&lab), (running.clone(), names.clone()), "the same run on, and nothing else is kept");
+    lab.close();
+    names.iter().for_each(|name| fs::remove_file(dir.join(name)).unwrap());
+    lab.open();
+    let (again, named) = programs(&lab);
+    assert_eq!(named, names, "what has lost its name is verified once more");
+    assert!(again.iter().all(|(link, program)| running.get(link).is_some_and(|old| old != program)));
     traffic.end(&mut lab);
 }
 

@@ -142,6 +142,9 @@ impl Enforcer {
         self.attach_adopted(&report);
         self.note_local(report);
         self.take_over();
+        if let Err(error) = self.plane.forget_programs() {
+            tracing::warn!(%error, "programs that nothing needs cannot be looked for");
+        }
         Ok(())
     }
 

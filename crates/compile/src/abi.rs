@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
 /// version is not adopted.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// No ENI of this host.
 pub const NO_ENI: u32 = u32::MAX;
@@ -371,8 +371,14 @@ reasons! {
 
 /// Room for reasons in the counters of one ENI and direction.
 pub const REASONS: u32 = 32;
-/// Entries of the per-CPU array `reason_counters`: ENI number, direction, reason.
-pub const REASON_SLOTS: u32 = ENI_SLOTS * 2 * REASONS;
+
+/// Value of the per-CPU array `reason_counters`, by ENI number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReasonCounts {
+    /// Packets by direction, ingress first, and by reason.
+    pub packets: [[u64; REASONS as usize]; 2],
+}
 
 /// What the policy of an ENI is compared with, in the array `shadows`.
 #[repr(C)]
@@ -440,8 +446,13 @@ pub struct ShadowSeen {
 pub const SHADOW_CELLS: u32 = 8;
 /// The cell of flows that were not compared.
 pub const SHADOW_SKIPPED: u32 = 4;
-/// Entries of the per-CPU array `shadow_cells`.
-pub const SHADOW_SLOTS: u32 = ENI_SLOTS * SHADOW_CELLS;
+/// Value of the per-CPU array `shadow_cells`, by ENI number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShadowCounts {
+    /// Flows by cell.
+    pub flows: [u64; SHADOW_CELLS as usize],
+}
 
 /// Bytes of an id in the arrays of names.
 pub const ID_BYTES: usize = 32;

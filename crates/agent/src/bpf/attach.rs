@@ -9,7 +9,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use aya::programs::{
     SchedClassifier, TcAttachType,
     tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact, qdisc_detach_program},
@@ -20,14 +20,12 @@ use sekimori_core::{binding, ids::EniId};
 use super::{
     earlier,
     links::{LinkFault, Links, SIDES, Side},
-    maps::{self, Home, Programs, Role},
+    maps::Home,
+    programs::{Library, PROGRAMS, Programs, Role},
     sys,
     takeover::Takeover,
 };
 use crate::netlink::netns::within;
-
-/// The programs: to the ENI, and from it.
-const PROGRAMS: [&str; 2] = ["to_eni", "from_eni"];
 
 /// How programs are put on an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +39,7 @@ pub enum AttachMode {
 
 /// Which programs are on which interface.
 pub(super) struct Attachments {
-    pub(super) home: Home,
+    pub(super) library: Library,
     pub(super) links: Links,
     /// What other versions have left.
     pub(super) takeover: Takeover,
@@ -49,11 +47,13 @@ pub(super) struct Attachments {
     filtered: BTreeSet<EniId>,
     /// ENIs whose workload is on the host's side of the interface.
     owned: BTreeSet<EniId>,
-    pub(super) shared: Programs,
-    pub(super) by_cookie: HashMap<u64, Programs>,
+    shared: Programs,
+    by_cookie: HashMap<u64, Programs>,
     /// Namespaces whose programs stay loaded without an interface: verifying them takes longer than an interface may be open.
     prepared: BTreeSet<u64>,
     ports: BTreeMap<EniId, PortKey>,
+    /// The same the other way round, by namespace and number.
+    enis: BTreeMap<(u64, u32), EniId>,
     /// ENIs whose interface is one end of a pair that the straight path may use.
     pairs: BTreeSet<EniId>,
     mode: AttachMode,
@@ -61,9 +61,10 @@ pub(super) struct Attachments {
 
 impl Attachments {
     /// Attachments of an image; nothing is attached yet.
-    pub(super) fn new(home: &Home, shared: Programs, mode: AttachMode) -> anyhow::Result<Self> {
+    pub(super) fn new(home: &Home, library: Library, mode: AttachMode) -> anyhow::Result<Self> {
+        let shared = library.shared()?;
         Ok(Self {
-            home: home.clone(),
+            library,
             links: Links::open(home)?,
             takeover: Takeover::of(earlier::find(home)?),
             filtered: BTreeSet::new(),
@@ -72,6 +73,7 @@ impl Attachments {
             by_cookie: HashMap::new(),
             prepared: BTreeSet::new(),
             ports: BTreeMap::new(),
+            enis: BTreeMap::new(),
             pairs: BTreeSet::new(),
             mode,
         })
@@ -94,8 +96,13 @@ impl Attachments {
     fn load(&mut self, cookie: u64) -> anyhow::Result<&mut Programs> {
         match self.by_cookie.entry(cookie) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(maps::load_for(&self.home, cookie, Role::Decide)?)),
+            Entry::Vacant(place) => Ok(place.insert(self.library.copy_for(cookie, Role::Decide)?)),
         }
+    }
+
+    /// The programs of a namespace, if they are loaded, or else those for runs without an interface.
+    pub(super) fn programs_of(&self, cookie: u64) -> &Programs {
+        self.by_cookie.get(&cookie).unwrap_or(&self.shared)
     }
 
     /// Puts both programs on an interface; returns the cookie of its namespace.
@@ -142,6 +149,9 @@ impl Attachments {
             }
             let programs = self.by_cookie.get(&cookie).unwrap_or(&self.shared);
             let Some(program) = programs.by_side().get(side).copied() else { continue };
+            if self.links.adopt(eni, side, ifindex, program)? {
+                continue;
+            }
             let link = within(netns, || sys::link_create(program, ifindex, attach_type))??;
             self.links.keep(eni, side, link)?;
         }
@@ -175,7 +185,7 @@ impl Attachments {
     }
 
     fn program_ids(&self, cookie: u64) -> io::Result<[u32; 2]> {
-        let [to_eni, from_eni] = self.by_cookie.get(&cookie).unwrap_or(&self.shared).by_side();
+        let [to_eni, from_eni] = self.programs_of(cookie).by_side();
         Ok([sys::object_id(to_eni)?, sys::object_id(from_eni)?])
     }
 
@@ -213,18 +223,15 @@ impl Attachments {
         if self.owned.contains(eni) {
             kinds.reverse();
         }
-        let programs = self.by_cookie.get_mut(&cookie).unwrap_or(&mut self.shared);
-        let ebpf = &mut programs.ebpf;
+        let classifiers = self.programs_of(cookie).classifiers()?;
         within(netns, move || {
             let name = nix::net::if_::if_indextoname(ifindex)?;
             let name = name.to_str().context("an interface name is not text")?;
             // It fails when the interface has one already, which is as good.
             drop(qdisc_add_clsact(name));
             let mut is_new = false;
-            for (program, kind) in PROGRAMS.into_iter().zip(kinds) {
-                let program = ebpf.program_mut(program).ok_or_else(|| anyhow!("no program `{program}`"))?;
-                let program: &mut SchedClassifier = program.try_into()?;
-                is_new |= attach_filter(program, name, kind)?;
+            for (mut program, kind) in classifiers.into_iter().zip(kinds) {
+                is_new |= attach_filter(&mut program, name, kind)?;
             }
             Ok(is_new)
         })?
@@ -250,6 +257,16 @@ impl Attachments {
             self.pairs.remove(eni);
         }
         if let Some(old) = old {
+            let at = (old.netns, old.ifindex);
+            // Another ENI may have the interface by now.
+            if self.enis.get(&at) == Some(eni) {
+                self.enis.remove(&at);
+            }
+        }
+        if let Some(port) = port {
+            self.enis.insert((port.netns, port.ifindex), eni.clone());
+        }
+        if let Some(old) = old {
             self.unload(old.netns);
         }
         old
@@ -268,9 +285,23 @@ impl Attachments {
     }
 
     fn unload(&mut self, cookie: u64) {
-        if !self.prepared.contains(&cookie) && self.ports.values().all(|port| port.netns != cookie) {
-            self.by_cookie.remove(&cookie);
+        let has_interface = self.enis.range((cookie, 0)..=(cookie, u32::MAX)).next().is_some();
+        if !self.prepared.contains(&cookie)
+            && !has_interface
+            && let Some(programs) = self.by_cookie.remove(&cookie)
+        {
+            self.library.remove(&programs);
         }
+    }
+
+    /// Lets go of the programs of namespaces that are gone, and of other builds.
+    pub(super) fn forget_programs(&self) -> io::Result<()> {
+        self.library.keep_only(self.by_cookie.values().chain([&self.shared]).chain(self.takeover.observers()))
+    }
+
+    /// The ENI that an interface is known as.
+    pub(super) fn eni_at(&self, cookie: u64, ifindex: u32) -> Option<&EniId> {
+        self.enis.get(&(cookie, ifindex))
     }
 
     /// The interface of an ENI.

@@ -79,9 +79,7 @@ impl DataPlane {
         let is_empty = abi::id_of(&name).is_none();
         if abi::id_of(&old).is_some() || self.maps.eni_lives.get(at) != 0 {
             let counters = self.maps.fd("reason_counters")?;
-            for cell in slot * 2 * abi::REASONS..(slot + 1) * 2 * abi::REASONS {
-                sys::update_per_cpu(counters, cell, 0_u64, self.cpus)?;
-            }
+            sys::update_per_cpu(counters, slot, abi::ReasonCounts::default(), self.cpus)?;
         }
         if is_empty {
             self.maps.eni_names.set(at, name);

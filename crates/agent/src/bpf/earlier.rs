@@ -322,24 +322,42 @@ impl EarlierCounters {
     fn read_enis(&self, counts: &mut Counts) -> io::Result<()> {
         let (known, map) = (&self.known, self.known.map("reason_counters")?);
         let shapes = Shapes::of(map)?;
-        // Two directions of so many reasons for each ENI.
-        let reasons = shapes.info.max_entries / (2 * sys::map_info(known.map("eni_names")?)?.max_entries).max(1);
+        // Two directions of so many reasons for each ENI: an element for each, or, since layout 6, for all of an ENI.
+        let together = (shapes.value.size / size_of::<u64>()).max(1);
+        let cells = shapes.info.max_entries as usize * together;
+        let reasons = (cells / (2 * sys::map_info(known.map("eni_names")?)?.max_entries as usize).max(1)).max(1);
         let mut found = Vec::new();
-        self.each_sum(map, &shapes, &[""], |cell, sums| found.push((cell, sums)))?;
-        for (cell, sums) in found {
-            let (reason, side, slot) = (cell % reasons, cell / reasons % 2, cell / reasons / 2);
+        self.each_cell(map, &shapes, |cell, packets| found.push((cell, packets)))?;
+        for (cell, packets) in found {
+            let (reason, side) = (cell % reasons, cell / reasons % 2);
+            let Ok(slot) = u32::try_from(cell / reasons / 2) else { continue };
             let reason = u8::try_from(reason).ok().and_then(Reason::of);
             let Some((eni, reason)) = known.enis.get(&slot).cloned().zip(reason) else { continue };
             let direction = if side == 0 { Direction::Ingress } else { Direction::Egress };
             let counter = Counter::Eni { eni, direction, passed: reason.passes(), reason: reason.name().to_owned() };
-            let count = Count { packets: sums.first().copied().unwrap_or(0), bytes: 0 };
-            self.add(counts, counter, known.life("eni_lives", slot)?, count);
+            self.add(counts, counter, known.life("eni_lives", slot)?, Count { packets, bytes: 0 });
         }
         Ok(())
     }
 
     fn add(&self, counts: &mut Counts, counter: Counter, life: u64, count: Count) {
         counts.tallies.push(Tally { counter, life, is_over: self.is_over, count });
+    }
+
+    /// Calls `each` for every word of a per-CPU array that is not zero, with its place among all of them and its sum over the CPUs.
+    fn each_cell(&self, map: BorrowedFd<'_>, shapes: &Shapes, mut each: impl FnMut(usize, u64)) -> io::Result<()> {
+        let word = size_of::<u64>();
+        let stride = shapes.value.size.next_multiple_of(word);
+        for_each_raw(map, (shapes.key.size, stride * self.cpus), |key, values| {
+            let Some(element) = number(key).and_then(|element| usize::try_from(element).ok()) else { return };
+            for place in 0..stride / word {
+                let cpus = values.chunks(stride).filter_map(|value| value.get(place * word..(place + 1) * word));
+                let sum = cpus.filter_map(number).fold(0, u64::wrapping_add);
+                if sum != 0 {
+                    each(element * (stride / word) + place, sum);
+                }
+            }
+        })
     }
 
     /// Calls `each` for every element of a per-CPU array that is not zero, with the sums of some fields.

@@ -68,8 +68,7 @@ impl DataPlane {
     /// The ENI that an interface is known as.
     #[must_use]
     pub fn eni_at(&self, cookie: u64, ifindex: u32) -> Option<&EniId> {
-        let mut found = self.attachments.ports().iter();
-        found.find(|(_, port)| (port.netns, port.ifindex) == (cookie, ifindex)).map(|(eni, _)| eni)
+        self.attachments.eni_at(cookie, ifindex)
     }
 
     /// Its programs are not believed to be there: they are put on again when it is looked at next.

@@ -75,6 +75,24 @@ impl Links {
         }
     }
 
+    /// Holds the link of an ENI if it runs this program at an interface of this number. The program is one namespace's, so the
+    /// interface is there; the kernel would refuse another link with it.
+    pub(super) fn adopt(
+        &mut self,
+        eni: &EniId,
+        side: Side,
+        ifindex: u32,
+        program: BorrowedFd<'_>,
+    ) -> io::Result<bool> {
+        let Some(link) = self.find(eni, side)? else { return Ok(false) };
+        let info = sys::link_info(link.as_fd())?;
+        if (info.ifindex, info.program) != (ifindex, sys::object_id(program)?) {
+            return Ok(false);
+        }
+        self.keep(eni, side, link)?;
+        Ok(true)
+    }
+
     /// Takes a new link in: pins it in place of an older one, and holds it.
     pub(super) fn keep(&mut self, eni: &EniId, side: Side, link: OwnedFd) -> io::Result<()> {
         pin_as(link.as_fd(), &self.path(eni, side))?;

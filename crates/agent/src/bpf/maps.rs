@@ -1,5 +1,4 @@
-//! The kernel's maps and programs: loaded once, pinned in the data directory's own bpffs, found again by
-//! the next process.
+//! The kernel's maps: made once, pinned in the data directory's own bpffs, found again by the next process.
 
 use std::{
     collections::HashMap,
@@ -12,7 +11,6 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     EbpfLoader,
     maps::{Map, MapData},
-    programs::SchedClassifier,
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -21,7 +19,10 @@ use nix::{
 use sekimori_compile::abi::{self, ABI_VERSION};
 use sekimori_core::limits::HOST_POLICY_WORDS;
 
-use super::{clock::Jiffies, links, sys::Shared};
+use super::{
+    links,
+    sys::{self, Shared},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
@@ -100,6 +101,17 @@ impl Home {
         self.image.version
     }
 
+    /// The object file.
+    pub(super) fn object(&self) -> &'static [u8] {
+        self.image.object
+    }
+
+    /// The directory of the programs' names.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.bpffs.join(format!("v{}", self.image.version)).join("programs")
+    }
+
     /// The directory of the maps' names.
     #[must_use]
     pub fn maps(&self) -> PathBuf {
@@ -152,26 +164,6 @@ pub struct Maps {
     hashes: HashMap<&'static str, OwnedFd>,
 }
 
-/// The two programs, in the copy for one network namespace or for all.
-pub struct Programs {
-    /// tc egress of the host side.
-    pub to_eni: OwnedFd,
-    /// tc ingress of the host side.
-    pub from_eni: OwnedFd,
-    /// Whether they find the namespace's cookie by themselves (Linux 6.15).
-    pub knows_cookies: bool,
-    /// What holds them.
-    pub ebpf: aya::Ebpf,
-}
-
-impl Programs {
-    /// Both programs: to the ENI, and from it.
-    #[must_use]
-    pub fn by_side(&self) -> [BorrowedFd<'_>; 2] {
-        [self.to_eni.as_fd(), self.from_eni.as_fd()]
-    }
-}
-
 impl Maps {
     /// Gives every map its name, where the name is not the map's; returns those that were not.
     ///
@@ -188,6 +180,14 @@ impl Maps {
             }
         }
         Ok(lost)
+    }
+
+    /// The kernel's numbers of all of them.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn ids(&self) -> std::io::Result<Vec<u32>> {
+        PINNED.into_iter().map(|name| sys::object_id(self.fd(name)?)).collect()
     }
 
     /// The descriptor of a map that is not in memory.
@@ -219,81 +219,28 @@ pub(super) fn is_bpffs(at: &Path) -> bool {
     statfs(at).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC)
 }
 
-/// Loads programs and maps. Maps that are pinned already are taken over with what is in them.
+/// Opens every map. Those that are pinned already are taken over with what is in them; the others are made, and pinned.
 ///
 /// # Errors
-/// When the kernel refuses; the message holds its verifier's words.
-pub fn load(home: &Home) -> anyhow::Result<(Maps, Programs)> {
-    let (pins, object) = (home.maps(), home.image.object);
+/// When the kernel refuses.
+pub(super) fn load(home: &Home) -> anyhow::Result<Maps> {
+    let pins = home.maps();
     fs::create_dir_all(&pins).with_context(|| format!("cannot create `{}`", pins.display()))?;
-    let jiffies = Jiffies::compare();
-    let programs = match programs(&mut loader(&pins, &jiffies), object, true) {
-        // The helper is unknown to this kernel. A cookie in its place makes the call unreachable; each
-        // namespace gets a copy with its own later.
-        Err(_) if !tells_cookies() => {
-            programs(loader(&pins, &jiffies).override_global("NETNS", &NO_COOKIE, true), object, false)?
-        }
-        other => other?,
-    };
+    let ebpf = pinned(&mut EbpfLoader::new(), &pins).load(home.object()).context("cannot load the BPF object")?;
     let mut hashes = HashMap::new();
     for name in PINNED {
-        let map = programs.ebpf.map(name).ok_or_else(|| anyhow!("the BPF object has no map `{name}`"))?;
+        let map = ebpf.map(name).ok_or_else(|| anyhow!("the BPF object has no map `{name}`"))?;
         hashes.insert(name, fd_of(map)?.try_clone_to_owned()?);
     }
-    Ok((open(hashes)?, programs))
+    open(hashes)
 }
 
-/// No namespace has this cookie.
-const NO_COOKIE: u64 = u64::MAX;
-
-/// Linux 6.15 lets tc programs ask for it.
-fn tells_cookies() -> bool {
-    aya::util::KernelVersion::current().is_ok_and(|version| version >= aya::util::KernelVersion::new(6, 15, 0))
-}
-
-fn loader<'a>(pins: &Path, jiffies: &'a Jiffies) -> EbpfLoader<'a> {
-    let mut loader = EbpfLoader::new();
-    loader.override_global("TICK_NS", &jiffies.tick_ns, true);
-    loader.override_global("JIFFIES_ZERO_NS", &jiffies.zero_ns, true);
+/// Has a loader find the maps by their names.
+pub(super) fn pinned<'a, 'b>(loader: &'a mut EbpfLoader<'b>, pins: &Path) -> &'a mut EbpfLoader<'b> {
     for name in PINNED {
         loader.map_pin_path(name, pins.join(name));
     }
     loader
-}
-
-/// What programs are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// They decide.
-    Decide,
-    /// They note the flows that another version's programs in front of them let begin.
-    LookOn,
-}
-
-/// Loads a copy of the programs for one network namespace, for kernels that do not tell its cookie.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_for(home: &Home, cookie: u64, role: Role) -> anyhow::Result<Programs> {
-    let looks_on = u32::from(role == Role::LookOn);
-    let jiffies = Jiffies::compare();
-    let (mut loader, object) = (loader(&home.maps(), &jiffies), home.image.object);
-    let loader = loader.override_global("NETNS", &cookie, true).override_global("LOOKS_ON", &looks_on, true);
-    programs(loader, object, false)
-}
-
-fn programs(loader: &mut EbpfLoader<'_>, object: &[u8], knows_cookies: bool) -> anyhow::Result<Programs> {
-    let mut ebpf = loader.load(object).context("cannot load the BPF object")?;
-    let to_eni = program(&mut ebpf, "to_eni")?;
-    let from_eni = program(&mut ebpf, "from_eni")?;
-    Ok(Programs { to_eni, from_eni, knows_cookies, ebpf })
-}
-
-fn program(ebpf: &mut aya::Ebpf, name: &str) -> anyhow::Result<OwnedFd> {
-    let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the BPF object has no program `{name}`"))?;
-    let program: &mut SchedClassifier = program.try_into()?;
-    program.load().with_context(|| format!("the kernel refuses the program `{name}`"))?;
-    Ok(program.fd()?.as_fd().try_clone_to_owned()?)
 }
 
 /// The descriptor of a map of a BPF object.

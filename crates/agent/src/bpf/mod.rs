@@ -23,6 +23,7 @@ mod grace;
 mod links;
 mod members;
 mod own;
+mod programs;
 mod repair;
 mod settle;
 mod shadow;
@@ -39,6 +40,7 @@ use std::{
     path::Path,
 };
 
+use anyhow::Context as _;
 use sekimori_compile::{
     abi,
     tables::{Adopted, Delta, PolicyId, Tables},
@@ -55,6 +57,7 @@ use budget::{Budgets, Drift};
 use flows::FlowTables;
 use maps::{Home, Image, Maps};
 use members::Members;
+use programs::Library;
 use read::Sweeper;
 use shadow::ShadowTables;
 use store::Space;
@@ -134,9 +137,10 @@ impl DataPlane {
     /// As [`DataPlane::open`].
     pub fn open_with(dir: &Path, mode: AttachMode, image: Image) -> anyhow::Result<(Self, Adopted)> {
         let home = Home::new(maps::mount_bpffs(dir)?, image);
-        let (maps, programs) = maps::load(&home)?;
+        let maps = maps::load(&home)?;
         let hashes = Box::new(KernelHashes::new(&maps)?);
-        let mut attachments = Attachments::new(&home, programs, mode)?;
+        let library = Library::open(&home, &maps).context("cannot look at the programs of an earlier process")?;
+        let mut attachments = Attachments::new(&home, library, mode)?;
         let cpus = maps::possible_cpus()?;
         let kernel = adopt::read(&maps)?;
         let named: BTreeSet<u32> = kernel.adopted.rules.iter().map(|(_, slot)| *slot).chain([0]).collect();
@@ -342,6 +346,15 @@ impl DataPlane {
         self.drift = collection.sweeper.drift;
         self.members.thaw(collection.cooling.members.into_iter());
         tables.thaw();
+    }
+
+    /// Lets go of the programs of namespaces that are gone, and of other builds. Before everything of this host is known to be
+    /// there, it is not known which those are.
+    ///
+    /// # Errors
+    /// When the bpffs cannot be read.
+    pub fn forget_programs(&self) -> io::Result<()> {
+        self.attachments.forget_programs()
     }
 
     /// The programs, for running them without a packet: (to the ENI, from the ENI).

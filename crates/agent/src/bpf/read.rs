@@ -124,12 +124,13 @@ fn rule_count(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<Count> 
 }
 
 fn reason_counts(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<Vec<(Direction, Reason, u64)>> {
+    let values: Vec<abi::ReasonCounts> = sys::lookup_per_cpu(map, slot, cpus)?;
     let mut counts = Vec::new();
     for (number, direction) in [(0, Direction::Ingress), (1, Direction::Egress)] {
+        let all: Vec<&[u64]> =
+            values.iter().filter_map(|value| Some(value.packets.get(number)?.as_slice())).collect();
         for reason in Reason::ALL {
-            let at = (slot * 2 + number) * abi::REASONS + *reason as u32;
-            let values: Vec<u64> = sys::lookup_per_cpu(map, at, cpus)?;
-            let packets = values.iter().sum();
+            let packets = all.iter().filter_map(|by_reason| by_reason.get(*reason as usize)).sum();
             if packets > 0 {
                 counts.push((direction, *reason, packets));
             }

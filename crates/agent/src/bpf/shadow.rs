@@ -13,7 +13,7 @@ use std::{
 };
 
 use sekimori_compile::{
-    abi::{self, Eni, Reason, ShadowPair, ShadowSeen, ShadowWitness, address_of},
+    abi::{self, Eni, Reason, ShadowCounts, ShadowPair, ShadowSeen, ShadowWitness, address_of},
     tables::{EniEntry, RuleKey},
 };
 use sekimori_core::{
@@ -54,24 +54,21 @@ impl ShadowTables {
     /// Forgets everything that was counted at some ENIs.
     fn forget(&self, slots: &BTreeSet<u32>) -> io::Result<()> {
         self.forget_where(|pair| slots.contains(&pair.eni))?;
-        for at in slots.iter().flat_map(|slot| slot * abi::SHADOW_CELLS..(slot + 1) * abi::SHADOW_CELLS) {
-            sys::update_per_cpu(self.cells.as_fd(), at, 0_u64, self.cpus)?;
+        for slot in slots {
+            sys::update_per_cpu(self.cells.as_fd(), *slot, ShadowCounts::default(), self.cpus)?;
         }
         Ok(())
     }
 
     fn cells_of(&self, slot: u32) -> io::Result<ShadowCells> {
-        let cell = |number: u32| -> io::Result<u64> {
-            let values: Vec<u64> =
-                sys::lookup_per_cpu(self.cells.as_fd(), slot * abi::SHADOW_CELLS + number, self.cpus)?;
-            Ok(values.iter().sum())
-        };
+        let values: Vec<ShadowCounts> = sys::lookup_per_cpu(self.cells.as_fd(), slot, self.cpus)?;
+        let cell = |number: u32| values.iter().filter_map(|value| value.flows.get(number as usize)).sum();
         Ok(ShadowCells {
-            denied: cell(0)?,
-            opened: cell(1)?,
-            closed: cell(2)?,
-            allowed: cell(3)?,
-            skipped: cell(abi::SHADOW_SKIPPED)?,
+            denied: cell(0),
+            opened: cell(1),
+            closed: cell(2),
+            allowed: cell(3),
+            skipped: cell(abi::SHADOW_SKIPPED),
         })
     }
 

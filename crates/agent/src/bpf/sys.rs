@@ -69,6 +69,10 @@ unsafe impl Plain for abi::Budget {}
 // SAFETY: as above.
 unsafe impl Plain for abi::Counter {}
 // SAFETY: as above.
+unsafe impl Plain for abi::ReasonCounts {}
+// SAFETY: as above.
+unsafe impl Plain for abi::ShadowCounts {}
+// SAFETY: as above.
 unsafe impl Plain for abi::RuleName {}
 // SAFETY: as above.
 unsafe impl Plain for EventShare {}

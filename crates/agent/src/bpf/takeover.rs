@@ -15,7 +15,7 @@ use super::{
     attach::Attachments,
     earlier::{Earlier, EarlierCounters},
     links::{SIDES, Side},
-    maps::{self, Programs, Role},
+    programs::{Programs, Role},
     sys,
 };
 use crate::netlink::netns::within;
@@ -36,6 +36,11 @@ impl Takeover {
     /// What these versions have left is to be taken over.
     pub(super) fn of(earlier: Vec<Earlier>) -> Self {
         Self { earlier, ..Self::default() }
+    }
+
+    /// The programs that look on.
+    pub(super) fn observers(&self) -> impl Iterator<Item = &Programs> {
+        self.observers.values()
     }
 
     /// Whether another version's program decides anywhere, and ours only looks on.
@@ -88,7 +93,7 @@ impl Attachments {
         let observers = match self.takeover.observers.entry(port.netns) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let loaded = maps::load_for(&self.home, port.netns, Role::LookOn);
+                let loaded = self.library.copy_for(port.netns, Role::LookOn);
                 place.insert(loaded.map_err(|error| io::Error::other(format!("{error:#}")))?)
             }
         };
@@ -106,7 +111,8 @@ impl Attachments {
             self.takeover.observing.remove(&(eni.clone(), side));
             self.takeover.forget_links(&eni, side);
         }
-        self.takeover.observers.clear();
+        let observers = std::mem::take(&mut self.takeover.observers);
+        observers.values().for_each(|programs| self.library.remove(programs));
         Ok(())
     }
 
@@ -115,7 +121,7 @@ impl Attachments {
         let Some(port) = self.port(eni) else { return Ok(()) };
         for earlier in &self.takeover.earlier {
             let Some(link) = earlier.link(eni, side, port)? else { continue };
-            let programs = self.by_cookie.get(&port.netns).unwrap_or(&self.shared);
+            let programs = self.programs_of(port.netns);
             let Some(program) = programs.by_side().get(side).copied() else { continue };
             match sys::link_update(link.as_fd(), program) {
                 Ok(()) => return self.links.keep(eni, side, link),

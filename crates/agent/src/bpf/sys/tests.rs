@@ -14,6 +14,8 @@ fn structures_have_no_padding() {
     assert_eq!(size_of::<abi::Flow>(), 16 + 4 + 4 + 32);
     assert_eq!(size_of::<abi::Budget>(), 4 * 4);
     assert_eq!(size_of::<abi::Counter>(), 16);
+    assert_eq!(size_of::<abi::ReasonCounts>(), 2 * 8 * abi::REASONS as usize);
+    assert_eq!(size_of::<abi::ShadowCounts>(), 8 * abi::SHADOW_CELLS as usize);
     assert_eq!(size_of::<abi::RuleName>(), 2 * abi::ID_BYTES);
     assert_eq!(size_of::<EventShare>(), 4 + 2 * 2 + 4 * 8);
     assert_eq!(size_of::<abi::Shadow>(), 2 * 8 + 2 * 4);
