@@ -102,6 +102,41 @@ def test_every_answer_is_there_as_json(server, sdk, vpc):
     sdk.call("DeleteInstances", InstanceId=[instance], Force=True)
 
 
+def test_history_tells_who_changed_what_and_how_it_was(server, sdk, vpc):
+    group = sdk.group(vpc)
+    [instance] = sdk.instances(sdk.vswitch(vpc, "10.1.1.0/24"), group)
+    before = json.loads(server.command("history", "--limit", "1", "--output", "json").stdout)["newest"]
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(443)])
+    [rule_id] = [one["SecurityGroupRuleId"] for one in sdk.rules(group)]
+    sdk.call("RevokeSecurityGroup", SecurityGroupId=group, SecurityGroupRuleId=[rule_id])
+    done = server.command("history", "--about", rule_id, "--output", "json")
+    assert done.returncode == 0, done.stderr
+    revoked, authorized = json.loads(done.stdout)["entries"]
+    assert [one["operation"] for one in (revoked, authorized)] == ["RevokeSecurityGroup", "AuthorizeSecurityGroup"]
+    assert authorized["who"] == revoked["who"] != "operator" and authorized["from"].startswith("127.0.0.1")
+    [added], [gone] = authorized["changes"], revoked["changes"]
+    assert added["about"] == gone["about"] == f"rule/{group}/{rule_id}" and (added["is_gone"], gone["is_gone"]) == (False, True)
+    assert added["words"].startswith("ingress: allow tcp 443 from 0.0.0.0/0")
+    table = server.command("history", "--about", group, "--operation", "authorizesecuritygroup")
+    assert f"+ rule/{group}/{rule_id} ingress: allow tcp 443" in table.stdout, table
+
+    def rules(*when):
+        shown = server.command("policy", "show", instance, *when, "--output", "json")
+        assert shown.returncode == 0, shown.stderr
+        return [line["rule"] for line in json.loads(shown.stdout)["ingress"] if line["rule"]]
+
+    assert rules("--at", str(authorized["revision"])) == [rule_id]
+    for when, code in ((("--at", str(authorized["revision"])), 0), ((), 2)):
+        assert server.command("why", "internet", instance, "tcp/443", *when).returncode == code
+        who = server.command("who", "--from", "internet", "--to", instance, *when)
+        assert who.returncode == 0 and ("443" in who.stdout) == (code == 0), who
+    assert rules("--at", str(before)) == rules() == []
+    for at, why in ((str(10**9), "is not there yet"), ("yesterday", "is not a date")):
+        refused = server.command("policy", "show", instance, "--at", at)
+        assert refused.returncode in (1, 64) and why in refused.stderr, refused
+    sdk.call("DeleteInstances", InstanceId=[instance], Force=True)
+
+
 def test_a_new_account_can_call_at_once(server):
     done = server.command("account", "create", "--dialect", "ecs", "--format", "env")
     assert done.returncode == 0, done.stderr

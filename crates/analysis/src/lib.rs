@@ -14,6 +14,7 @@ pub mod effective;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+pub mod history;
 pub mod insights;
 mod merge;
 pub mod nft;

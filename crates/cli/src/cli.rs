@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, interface,
-    man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait, who, why,
+    account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, history,
+    interface, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait,
+    who, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -125,6 +126,8 @@ pub(crate) enum Command {
     Counters(counters::CountersArgs),
     /// Show flows that began and packets that were dropped, with what decided
     Flows(flows::FlowsArgs),
+    /// Show what was changed, by whom, from where and when
+    History(history::HistoryArgs),
     /// Choose what a change does to live flows
     #[command(subcommand)]
     Treatment(treatment::TreatmentCommand),

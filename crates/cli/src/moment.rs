@@ -1,5 +1,6 @@
 //! Moments on the command line: dates as people write them, and as they are printed. Always UTC.
 
+use clap::Args;
 use jiff::{ToSpan as _, fmt::strtime};
 use sekimori_core::time::Timestamp;
 
@@ -22,6 +23,37 @@ fn before(now: jiff::Timestamp, text: &str) -> Result<Timestamp, String> {
     let text = if text.contains('T') { text } else { &midnight };
     let moment: jiff::Timestamp = text.parse().map_err(|_| bad())?;
     Ok(Timestamp(moment.as_second()))
+}
+
+/// When a question is about.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct When {
+    /// As it was at this revision, or at this time: 30s, 10m, 2h, 1d or a moment
+    #[arg(long, value_name = "REVISION|TIME", value_parser = parse_at)]
+    at: Option<At>,
+}
+
+/// A revision or a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Revision(u64),
+    Time(Timestamp),
+}
+
+impl When {
+    /// As the native API is asked.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        match self.at {
+            None => Vec::new(),
+            Some(At::Revision(revision)) => vec![("at", revision.to_string())],
+            Some(At::Time(moment)) => vec![("at_time", moment.0.to_string())],
+        }
+    }
+}
+
+fn parse_at(text: &str) -> Result<At, String> {
+    let revision = text.strip_prefix('r').unwrap_or(text).parse().map(At::Revision);
+    revision.or_else(|_| parse(text).map(At::Time)).map_err(|error| format!("{error}, or a revision"))
 }
 
 /// `2026-10-01T08:00:00Z`.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sekimori_analysis::{
     attach,
     diagnose::open,
+    history::Entry,
     planning, preset,
     transfer::{self, clone},
 };
@@ -51,6 +52,17 @@ pub struct Health {
     pub committed: Revision,
     /// The revision that every host enforces.
     pub applied: Option<Revision>,
+}
+
+/// The answer of `GET /v1/history`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The newest revision there is.
+    pub newest: Revision,
+    /// What was asked for, the newest first.
+    pub entries: Vec<Entry>,
+    /// There may be older ones: ask again for those `before` this revision.
+    pub next: Option<Revision>,
 }
 
 /// One word about the whole server.

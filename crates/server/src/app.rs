@@ -6,7 +6,7 @@ use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
 use tokio::sync::Semaphore;
 
 use crate::{
-    busy::Busy, commit::Committer, hosts::Hosts, metrics::Refusals, records::Records, replay::Replay,
+    busy::Busy, commit::Committer, hosts::Hosts, metrics::Refusals, past::Past, records::Records, replay::Replay,
     secrets::Secrets, usage::Usage,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct App {
     pub(crate) refusals: Refusals,
     /// When rules were last used.
     pub(crate) usage: Arc<Usage>,
+    /// What was before.
+    pub(crate) past: Past,
     /// Records of flow logs.
     pub(crate) records: Arc<Records>,
     /// The region that new credentials name.

@@ -29,6 +29,7 @@ pub mod local;
 pub mod metrics;
 mod native;
 mod outside;
+mod past;
 pub mod records;
 pub mod replay;
 mod run;
@@ -52,7 +53,7 @@ pub use self::{
         BODY_BYTES_MAX, BODY_TIMEOUT, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT,
         REQUEST_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
     },
-    native::{FLOWS_LISTED_MAX, NATIVE_BODY_BYTES_MAX, VERIFY_S_MAX, WAIT_S_MAX},
+    native::{FLOWS_LISTED_MAX, HISTORY_LISTED_MAX, NATIVE_BODY_BYTES_MAX, VERIFY_S_MAX, WAIT_S_MAX},
     run::{run, run_on},
     store::LockError,
 };

@@ -29,6 +29,7 @@ use crate::{
     http::{self, Tls},
     metrics::Refusals,
     native, outside,
+    past::Past,
     records::Records,
     replay::Replay,
     secrets::{self, Secrets},
@@ -185,6 +186,7 @@ impl Open {
         let (committer, writer) = commit::start(writing, state)?;
         let records = Arc::new(Records::new(dir));
         let (agent_uid, region, limits) = (config.agent_uid, config.region.clone(), config.limits);
+        let past = Past::of(Arc::clone(&store));
         let feed = Feed {
             store,
             committer: committer.clone(),
@@ -203,6 +205,7 @@ impl Open {
             diagnoses,
             refusals: Refusals::default(),
             usage,
+            past,
             records,
             region,
             limits,

@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod flows;
 pub(crate) mod group;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod interface;
 pub(crate) mod man;
 pub(crate) mod plan_check;
@@ -57,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
         Command::Flows(args) => flows::run(&common, args),
+        Command::History(args) => history::run(&common, args),
         Command::Shadow(command) => shadow::run(&common, command),
         Command::Treatment(command) => treatment::run(&common, command),
         Command::Bypass(command) => bypass::run(&common, command),

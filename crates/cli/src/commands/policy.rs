@@ -11,6 +11,7 @@ use crate::{
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Outcome},
+    moment::When,
     output::{self, NONE, Page, action, or_none},
 };
 
@@ -23,17 +24,21 @@ pub(crate) enum PolicyCommand {
 
 /// The arguments.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sekimori policy show i-db")]
+#[command(after_help = "Example:\n  sekimori policy show i-db\n  sekimori policy show i-db --at 2d")]
 pub(crate) struct ShowArgs {
     /// An interface, or an instance for its primary interface
     #[arg(value_name = "ENI|INSTANCE")]
     name: String,
+    #[command(flatten)]
+    when: When,
 }
 
 /// Shows a policy.
 pub(crate) fn run(common: &Common, command: PolicyCommand) -> Outcome {
-    let PolicyCommand::Show(ShowArgs { name }) = command;
-    let report: Report = Client::connect(common)?.get(&format!("/v1/policy/{}", path_part(&name)), &[])?;
+    let PolicyCommand::Show(ShowArgs { name, when }) = command;
+    let when = when.query();
+    let when: Vec<(&str, &str)> = when.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let report: Report = Client::connect(common)?.get(&format!("/v1/policy/{}", path_part(&name)), &when)?;
     output::show(common.output, &report, page)?;
     Ok(Answer::Yes)
 }

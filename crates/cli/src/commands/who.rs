@@ -12,6 +12,7 @@ use crate::{
     cli::Common,
     client::Client,
     exit::{Answer, Failure, Outcome},
+    moment::When,
     output::{self, Page},
 };
 
@@ -33,8 +34,10 @@ pub(crate) struct WhoArgs {
     #[arg(long, value_name = "VPC")]
     vpc: Option<String>,
     /// Count the pairs of policies that reach each other, over everything
-    #[arg(long, conflicts_with_all = ["from", "to", "vpc"])]
+    #[arg(long, conflicts_with_all = ["from", "to", "vpc", "at"])]
     all: bool,
+    #[command(flatten)]
+    when: When,
 }
 
 /// Asks who.
@@ -49,8 +52,10 @@ pub(crate) fn run(common: &Common, args: WhoArgs) -> Outcome {
         return Err(Failure::usage("about whom is not said; give --from or --to, or --all"));
     }
     let named = [("from", &args.from), ("to", &args.to), ("vpc", &args.vpc)];
-    let query: Vec<(&str, &str)> =
+    let when = args.when.query();
+    let mut query: Vec<(&str, &str)> =
         named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    query.extend(when.iter().map(|(name, value)| (*name, value.as_str())));
     let report: Report = client.get("/v1/who", &query)?;
     output::show(common.output, &report, page)?;
     Ok(Answer::Yes)

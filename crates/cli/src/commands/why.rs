@@ -12,14 +12,15 @@ use crate::{
     client::Client,
     commands::flows,
     exit::{Answer, Outcome},
-    moment,
+    moment::{self, When},
     output::{self, NONE, Page, action, or_none},
 };
 
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori why i-web i-db tcp/5432\n  sekimori why 203.0.113.10 i-web icmp\n  \
-                        sekimori why internet sg-web tcp/443\n  sekimori why sg-web sg-db tcp/5432 --stop\n\n\
+                        sekimori why internet sg-web tcp/443\n  sekimori why sg-web sg-db tcp/5432 --stop\n  \
+                        sekimori why i-web i-db tcp/5432 --at 2d\n\n\
                         A group is each of its members, `internet` every address outside. What would change the answer was tried \
                         before it is told. The exit code is 0 when the packet arrives, from every end to every end, and 2 when it \
                         does not.")]
@@ -42,6 +43,8 @@ pub(crate) struct WhyArgs {
     /// Ask about IPv6 where both ends have both
     #[arg(long)]
     ipv6: bool,
+    #[command(flatten)]
+    when: When,
 }
 
 /// Asks why.
@@ -52,6 +55,8 @@ pub(crate) fn run(common: &Common, args: WhyArgs) -> Outcome {
     query.extend(source_port.as_deref().map(|port| ("source_port", port)));
     query.extend(args.stop.then_some(("goal", "stop")));
     query.extend(args.ipv6.then_some(("family", "ipv6")));
+    let when = args.when.query();
+    query.extend(when.iter().map(|(name, value)| (*name, value.as_str())));
     let answer: WhyAnswer = Client::connect(common)?.get("/v1/why", &query)?;
     output::show(common.output, &answer, page)?;
     Ok(if answer.explanation.report.allowed { Answer::Yes } else { Answer::No })

@@ -11,6 +11,7 @@ mod console;
 mod error;
 mod flows;
 mod groups;
+mod history;
 mod metrics;
 mod questions;
 mod resource_groups;
@@ -45,7 +46,7 @@ use sekimori_core::{
 };
 
 use self::error::ApiError;
-pub use self::{flows::FLOWS_LISTED_MAX, status::WAIT_S_MAX, verify::VERIFY_S_MAX};
+pub use self::{flows::FLOWS_LISTED_MAX, history::HISTORY_LISTED_MAX, status::WAIT_S_MAX, verify::VERIFY_S_MAX};
 use crate::{
     api::ErrorCode,
     app::App,
@@ -72,6 +73,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))
+        .route("/v1/history", get(history::list))
         .route("/v1/why", get(why::why))
         .route("/v1/who", get(who::who))
         .route("/v1/who/all", get(who::all))

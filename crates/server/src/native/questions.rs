@@ -11,19 +11,30 @@ use serde::Deserialize;
 use sekimori_analysis::{effective, nft};
 use sekimori_core::ids::EniId;
 
-use super::{Answer, ApiError, json};
+use super::{Answer, ApiError, history::world_at, json};
 use crate::{api::ErrorCode, app::App};
 
-/// `GET /v1/policy/{eni-or-instance}`.
+/// When a question is asked about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AtQuery {
+    at: Option<u64>,
+    at_time: Option<i64>,
+}
+
+/// `GET /v1/policy/{eni-or-instance}?at=&at_time=`.
 pub(super) async fn policy(
     State(app): State<Arc<App>>,
     name: Result<Path<String>, PathRejection>,
+    query: Result<Query<AtQuery>, QueryRejection>,
 ) -> Answer<effective::Report> {
+    let Query(AtQuery { at, at_time }) =
+        query.map_err(|error| ApiError::new(ErrorCode::Invalid, error.body_text()))?;
     let Path(name) = name.map_err(|error| {
         let message = format!("the name cannot be read: {}; give an interface or instance", error.body_text());
         ApiError::new(ErrorCode::Invalid, message)
     })?;
-    json(effective::show(&app.committer.world(), &name)?)
+    json(effective::show(&world_at(&app, at, at_time).await?, &name)?)
 }
 
 /// The parameters of `GET /v1/nft/ID`.

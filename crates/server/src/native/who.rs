@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use sekimori_analysis::who::{self, Question, Report};
 
-use super::{Answer, ApiError, checks::unreadable, json};
+use super::{Answer, ApiError, checks::unreadable, history::world_at, json};
 use crate::{api::ErrorCode, app::App};
 
 /// The parameters of `GET /v1/who`.
@@ -16,15 +16,17 @@ pub(super) struct WhoQuery {
     from: Option<String>,
     to: Option<String>,
     vpc: Option<String>,
+    at: Option<u64>,
+    at_time: Option<i64>,
 }
 
-/// `GET /v1/who?from=&to=&vpc=`.
+/// `GET /v1/who?from=&to=&vpc=&at=&at_time=`.
 pub(super) async fn who(
     State(app): State<Arc<App>>,
     query: Result<Query<WhoQuery>, QueryRejection>,
 ) -> Answer<Report> {
-    let Query(WhoQuery { from, to, vpc }) = query.map_err(|error| unreadable(&error))?;
-    let (world, question) = (app.committer.world(), Question { from, to, vpc });
+    let Query(WhoQuery { from, to, vpc, at, at_time }) = query.map_err(|error| unreadable(&error))?;
+    let (world, question) = (world_at(&app, at, at_time).await?, Question { from, to, vpc });
     // A large estate takes seconds, and other requests must not wait for it.
     let report = tokio::task::spawn_blocking(move || who::ask(&world, &question)).await;
     json(report.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??)

@@ -15,7 +15,7 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, json};
+use super::{Answer, ApiError, history::world_at, json};
 use crate::{
     api::{Decided, EnforcedAt, ErrorCode, Evidence, FlowSight, WhyAnswer},
     app::App,
@@ -37,9 +37,11 @@ pub(super) struct WhyQuery {
     source_port: Option<u16>,
     goal: Option<String>,
     family: Option<String>,
+    at: Option<u64>,
+    at_time: Option<i64>,
 }
 
-/// `GET /v1/why?from=&to=&service=&vpc=&source_port=&goal=&family=`.
+/// `GET /v1/why?from=&to=&service=&vpc=&source_port=&goal=&family=&at=&at_time=`.
 pub(super) async fn why(
     State(app): State<Arc<App>>,
     query: Result<Query<WhyQuery>, QueryRejection>,
@@ -47,18 +49,20 @@ pub(super) async fn why(
     let Query(query) = query.map_err(|error| {
         invalid(format!("the question cannot be read: {}; give from, to and service", error.body_text()))
     })?;
+    let (at, at_time) = (query.at, query.at_time);
     let (question, goal) = read(query)?;
-    let world = app.committer.world();
+    let world = world_at(&app, at, at_time).await?;
     let (asked, limits) = (world.clone(), app.limits);
     // Groups have many members, and other requests must not wait for them.
     let explained = tokio::task::spawn_blocking(move || why::explain(&asked, &question, goal, limits)).await;
     let explanation = explained.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??;
-    let evidence = evidence(&app, &world, &explanation);
+    let is_past = at.is_some() || at_time.is_some();
+    let evidence = if is_past { nothing_seen(&app) } else { evidence(&app, &world, &explanation) };
     json(WhyAnswer { explanation, evidence })
 }
 
 fn read(query: WhyQuery) -> Result<(Question, Goal), ApiError> {
-    let WhyQuery { from, to, service, vpc, source_port, goal, family } = query;
+    let WhyQuery { from, to, service, vpc, source_port, goal, family, .. } = query;
     let goal = match goal.as_deref() {
         None | Some("allow") => Goal::Allow,
         Some("stop") => Goal::Stop,
@@ -75,6 +79,12 @@ fn read(query: WhyQuery) -> Result<(Question, Goal), ApiError> {
 
 fn invalid(message: String) -> ApiError {
     ApiError::new(ErrorCode::Invalid, message)
+}
+
+/// What is counted and seen now is no evidence of the past.
+fn nothing_seen(app: &App) -> Evidence {
+    let (hosts, counters, flows) = (Vec::new(), Vec::new(), Vec::new());
+    Evidence { hosts, counters, watched_since: app.usage.since(), flows, recorded_since: None }
 }
 
 fn evidence(app: &App, world: &World, explanation: &Explanation) -> Evidence {
