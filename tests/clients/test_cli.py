@@ -106,7 +106,7 @@ def test_history_tells_who_changed_what_and_how_it_was(server, sdk, vpc):
     group = sdk.group(vpc)
     [instance] = sdk.instances(sdk.vswitch(vpc, "10.1.1.0/24"), group)
     before = json.loads(server.command("history", "--limit", "1", "--output", "json").stdout)["newest"]
-    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(443)])
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(443, SourceCidrIp="0.0.0.0/0")])
     [rule_id] = [one["SecurityGroupRuleId"] for one in sdk.rules(group)]
     sdk.call("RevokeSecurityGroup", SecurityGroupId=group, SecurityGroupRuleId=[rule_id])
     done = server.command("history", "--about", rule_id, "--output", "json")
