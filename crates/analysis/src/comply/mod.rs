@@ -1,8 +1,8 @@
 //! Compliance: what the clouds' own services would say of groups, network ACLs and VPCs, and what is really open.
 //!
-//! Every control is a row of [`table`] and one pure function. It is asked in one of two modes: *literal* reads the rules as they are
+//! Every control is a row of `table` and one pure function. It is asked in one of two modes: *literal* reads the rules as they are
 //! written, as the cloud's service does, with its blind spots; *semantic* looks at the exact sets of packets that pass, in every policy that
-//! a group is part of. What is unrestricted then, is said in [`world`].
+//! a group is part of. What is unrestricted then, is said in `world`.
 
 mod control;
 mod exposure;
