@@ -149,7 +149,7 @@ impl Attachments {
             }
             let programs = self.by_cookie.get(&cookie).unwrap_or(&self.shared);
             let Some(program) = programs.by_side().get(side).copied() else { continue };
-            if self.links.adopt(eni, side, ifindex, program)? {
+            if self.links.adopt(eni, side, (ifindex, attach_type), program)? {
                 continue;
             }
             let link = within(netns, || sys::link_create(program, ifindex, attach_type))??;

@@ -75,18 +75,18 @@ impl Links {
         }
     }
 
-    /// Holds the link of an ENI if it runs this program at an interface of this number. The program is one namespace's, so the
-    /// interface is there; the kernel would refuse another link with it.
+    /// Holds the link of an ENI if it runs this program this way round at an interface of this number. The program is one namespace's,
+    /// so the interface is there; the kernel would refuse another link with it.
     pub(super) fn adopt(
         &mut self,
         eni: &EniId,
         side: Side,
-        ifindex: u32,
+        (ifindex, attach_type): (u32, u32),
         program: BorrowedFd<'_>,
     ) -> io::Result<bool> {
         let Some(link) = self.find(eni, side)? else { return Ok(false) };
         let info = sys::link_info(link.as_fd())?;
-        if (info.ifindex, info.program) != (ifindex, sys::object_id(program)?) {
+        if (info.ifindex, info.attach_type, info.program) != (ifindex, attach_type, sys::object_id(program)?) {
             return Ok(false);
         }
         self.keep(eni, side, link)?;

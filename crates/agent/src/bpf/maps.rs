@@ -106,22 +106,27 @@ impl Home {
         self.image.object
     }
 
+    /// The directory of a kind of names of this version.
+    fn names(&self, kind: &str) -> PathBuf {
+        self.bpffs.join(format!("v{}", self.image.version)).join(kind)
+    }
+
     /// The directory of the programs' names.
     #[must_use]
     pub fn programs(&self) -> PathBuf {
-        self.bpffs.join(format!("v{}", self.image.version)).join("programs")
+        self.names("programs")
     }
 
     /// The directory of the maps' names.
     #[must_use]
     pub fn maps(&self) -> PathBuf {
-        self.bpffs.join(format!("v{}", self.image.version)).join("maps")
+        self.names("maps")
     }
 
     /// The directory of the links' names.
     #[must_use]
     pub fn links(&self) -> PathBuf {
-        self.bpffs.join(format!("v{}", self.image.version)).join("links")
+        self.names("links")
     }
 }
 

@@ -404,6 +404,8 @@ pub struct LinkInfo {
     pub program: u32,
     /// Its interface; 0 when it is on none any more.
     pub ifindex: u32,
+    /// Which way round: [`TCX_INGRESS`] or [`TCX_EGRESS`].
+    pub attach_type: u32,
 }
 
 /// Looks at a tcx link.
@@ -413,7 +415,7 @@ pub struct LinkInfo {
 pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     // struct bpf_link_info: type, id, prog_id, and at 16 bytes what is told of a tcx link.
     let words = info(link)?;
-    Ok(LinkInfo { id: words[1], program: words[2], ifindex: words[4] })
+    Ok(LinkInfo { id: words[1], program: words[2], ifindex: words[4], attach_type: words[5] })
 }
 
 /// Lets this process hold this many descriptors, or as many as it may; returns how many that is.

@@ -21,7 +21,7 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, commit, json, read};
+use super::{Answer, ApiError, Origin, apart, commit, json, read};
 use crate::{
     api::{ErrorCode, FixHealth, FixedHealth, OpenAnswer},
     app::App,
@@ -64,17 +64,15 @@ pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer
     json(FixedHealth { revision: world.revision(), deleted: doomed.into_iter().map(|(_, rule)| rule).collect() })
 }
 
-/// Many rules take a while, and other requests must not wait for it.
 async fn judge(app: &Arc<App>, world: World, question: health::Question) -> Result<health::Report, ApiError> {
     let app = Arc::clone(app);
-    let work = move || {
+    let judged = apart(move || {
         let last = app.usage.last_uses();
         let last = |group: &GroupId, rule: &RuleId| last.get(&(group.clone(), rule.clone())).copied();
         let uses = health::Uses { watched_since: app.usage.since(), last: &last };
         health::check(&world, &question, &uses)
-    };
-    let report = tokio::task::spawn_blocking(work).await;
-    Ok(report.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??)
+    });
+    Ok(judged.await??)
 }
 
 /// The groups of rules that are named.

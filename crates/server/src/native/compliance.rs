@@ -11,7 +11,7 @@ use sekimori_analysis::comply::{
     fix::{self, FixError, Plan},
 };
 
-use super::{Answer, ApiError, Origin, console::carry_out, json, read};
+use super::{Answer, ApiError, Origin, apart, console::carry_out, json, read};
 use crate::{
     api::{ErrorCode, FixedCompliance},
     app::App,
@@ -48,12 +48,6 @@ pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer
     }
     let (_, world) = carry_out(&app, origin, &world, plan.commands.clone()).await?;
     json(FixedCompliance { plan, applied: true, revision: world.revision() })
-}
-
-/// Many groups take a while, and other requests must not wait for it.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
 }
 
 impl From<ComplyError> for ApiError {

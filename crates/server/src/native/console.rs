@@ -20,7 +20,7 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, commit, json, read};
+use super::{Answer, ApiError, Origin, apart, commit, json, read};
 use crate::{
     api::{AttachAnswer, CloneAnswer, ErrorCode, ImportAnswer, PlanCheck, PresetAnswer},
     app::App,
@@ -160,8 +160,6 @@ pub(super) async fn plan_check(State(app): State<Arc<App>>, request: Request) ->
         let message = format!("no security group `{group}`; list them with DescribeSecurityGroups");
         return Err(ApiError::new(ErrorCode::NotFound, message));
     }
-    let work = move || planning::check(&world, group.as_ref(), &advice);
-    let report = tokio::task::spawn_blocking(work).await;
-    let report = report.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let report = apart(move || planning::check(&world, group.as_ref(), &advice)).await?;
     json(report.map_err(|error| ApiError::new(ErrorCode::Refused, error.to_string()))?)
 }

@@ -152,6 +152,12 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
     serde_json::from_slice(&body.to_bytes()).map_err(|error| invalid(&format!("{error}; send JSON")))
 }
 
+/// Answers a question on a thread of its own: many rules or interfaces take a while, and other requests must not wait for it.
+async fn apart<T: Send + 'static>(answer: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(answer).await;
+    done.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+}
+
 /// Has a command of the operator carried out.
 async fn commit(app: &App, origin: Origin, command: Command) -> Result<(Outcome, World), ApiError> {
     let request_id = outside::request_id().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use sekimori_analysis::who::{self, Question, Report};
 
-use super::{Answer, ApiError, checks::unreadable, history::world_at, json};
-use crate::{api::ErrorCode, app::App};
+use super::{Answer, apart, checks::unreadable, history::world_at, json};
+use crate::app::App;
 
 /// The parameters of `GET /v1/who`.
 #[derive(Deserialize)]
@@ -27,14 +27,11 @@ pub(super) async fn who(
 ) -> Answer<Report> {
     let Query(WhoQuery { from, to, vpc, at, at_time }) = query.map_err(|error| unreadable(&error))?;
     let (world, question) = (world_at(&app, at, at_time).await?, Question { from, to, vpc });
-    // A large estate takes seconds, and other requests must not wait for it.
-    let report = tokio::task::spawn_blocking(move || who::ask(&world, &question)).await;
-    json(report.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??)
+    json(apart(move || who::ask(&world, &question)).await??)
 }
 
 /// `GET /v1/who/all`.
 pub(super) async fn all(State(app): State<Arc<App>>) -> Answer<who::Matrix> {
     let world = app.committer.world();
-    let matrix = tokio::task::spawn_blocking(move || who::all_pairs(&world)).await;
-    json(matrix.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??)
+    json(apart(move || who::all_pairs(&world)).await??)
 }

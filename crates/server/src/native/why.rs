@@ -9,13 +9,13 @@ use sekimori_analysis::why::{self, Explanation, Goal, Leg, Question};
 use sekimori_core::{
     address::{Cidr, Family},
     feed::{Count, Counter, reason_name},
-    ids::{EniId, GroupId, RuleId},
+    ids::EniId,
     packet::Why,
     rule::Direction,
     world::World,
 };
 
-use super::{Answer, ApiError, history::world_at, json};
+use super::{Answer, ApiError, apart, history::world_at, json};
 use crate::{
     api::{Decided, EnforcedAt, ErrorCode, Evidence, FlowSight, WhyAnswer},
     app::App,
@@ -53,9 +53,7 @@ pub(super) async fn why(
     let (question, goal) = read(query)?;
     let world = world_at(&app, at, at_time).await?;
     let (asked, limits) = (world.clone(), app.limits);
-    // Groups have many members, and other requests must not wait for them.
-    let explained = tokio::task::spawn_blocking(move || why::explain(&asked, &question, goal, limits)).await;
-    let explanation = explained.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??;
+    let explanation = apart(move || why::explain(&asked, &question, goal, limits)).await??;
     let is_past = at.is_some() || at_time.is_some();
     let evidence = if is_past { nothing_seen(&app) } else { evidence(&app, &world, &explanation) };
     json(WhyAnswer { explanation, evidence })
@@ -121,22 +119,7 @@ fn enforced(app: &App, world: &World, id: &EniId) -> EnforcedAt {
 
 fn decided(app: &App, world: &World, leg: &Leg) -> Decided {
     let (reason, direction) = (reason_name(&leg.decision.why).to_owned(), leg.direction);
-    let (group, rule): (Option<GroupId>, Option<RuleId>) = match &leg.decision.why {
-        Why::Rule { group, rule } => (Some(group.clone()), Some(rule.clone())),
-        Why::IntraGroup { group } => (Some(group.clone()), None),
-        Why::Bypass
-        | Why::KnownFlow
-        | Why::Platform { .. }
-        | Why::NetworkAcl { .. }
-        | Why::Default
-        | Why::Spoofed
-        | Why::MidStream
-        | Why::Fragment
-        | Why::Malformed
-        | Why::NoPolicy
-        | Why::TableFull
-        | Why::HalfOpen => (None, None),
-    };
+    let (group, rule) = (leg.group.as_ref().map(|group| group.id.clone()), leg.rule.clone());
     let count = match &group {
         Some(group) => app.hosts.counts.count_of(&Counter::Rule { group: group.clone(), rule: rule.clone() }),
         None => {
