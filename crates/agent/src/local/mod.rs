@@ -306,8 +306,8 @@ impl LocalCompute {
         let Plan { vpcs, instances, peerings, vpcs_gone, is_thorough, .. } = plan;
         let claims = claim::claim(&mut self.registry, &self.routers, vpcs, instances, report);
         let refused = self.ensure_routers(&claims.vpcs, is_thorough, report).await;
-        self.settle_peerings(peerings, is_thorough, report).await;
         let mut starting = Vec::new();
+        self.settle_peerings(peerings, is_thorough, report, &mut starting).await;
         for instance in &claims.instances {
             let made = match refused.get(&instance.vpc.id) {
                 Some(error) => Err(error.clone()),

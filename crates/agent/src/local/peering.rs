@@ -117,16 +117,17 @@ impl LocalCompute {
         }
     }
 
-    /// Makes, adopts and removes the links between routers.
+    /// Makes, adopts and removes the links between routers; the ends that were made are told as starting.
     pub(super) async fn settle_peerings(
         &mut self,
         peerings: BTreeMap<PeeringId, Option<WantedPeering>>,
         is_thorough: bool,
         report: &mut Report,
+        starting: &mut Vec<(VpcId, String)>,
     ) {
         for (id, wanted) in &peerings {
             let settled = match wanted {
-                Some(wanted) => self.join(wanted, is_thorough).await,
+                Some(wanted) => self.join(wanted, is_thorough, starting).await,
                 None => self.part(id).await,
             };
             report.others.extend(settled.err());
@@ -137,7 +138,12 @@ impl LocalCompute {
     }
 
     /// A connection whose other router is not here waits for it.
-    async fn join(&mut self, wanted: &WantedPeering, is_thorough: bool) -> Result<(), LocalError> {
+    async fn join(
+        &mut self,
+        wanted: &WantedPeering,
+        is_thorough: bool,
+        starting: &mut Vec<(VpcId, String)>,
+    ) -> Result<(), LocalError> {
         let [one, other] = wanted.ends.each_ref();
         let (Some(near), Some(far)) = (self.routers.get(&one.id), self.routers.get(&other.id)) else {
             return Ok(());
@@ -156,6 +162,11 @@ impl LocalCompute {
         let pair = pair::make(near_side, far_side, &far.ns, &found).await?;
         near.netlink.make(&WantedPeering::settings(pair.near.index, other)).await?;
         far.netlink.make(&WantedPeering::settings(pair.far.index, one)).await?;
+        for (vpc, link) in [(&one.id, pair.near), (&other.id, pair.far)] {
+            if !link.running {
+                starting.push((vpc.clone(), name.clone()));
+            }
+        }
         joined.is_complete = true;
         Ok(())
     }
