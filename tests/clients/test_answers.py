@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from probes import Listeners, reaches
+from server import until
 from test_ec2 import client_of
 from test_ec2_peering import clear, vpc_with_instance
 
@@ -154,3 +155,40 @@ def test_who_reaches_whom(server, pair):
     assert asked(server, "who", "--all")["pairs"] >= 1
     assert server.command("who").returncode == 64
     assert server.command("who", "--to", "i-nobody").returncode == 1
+
+
+def test_health_proposes_fewer_and_narrower_rules(server, pair):
+    ec2, client, web, service, db, address = pair
+    blocks = [("10.61.0.0/17", 7000, 7009), ("10.61.128.0/17", 7000, 7004), ("10.61.128.0/17", 7005, 7009)]
+    rules = [
+        {"IpProtocol": "tcp", "FromPort": first, "ToPort": last, "IpRanges": [{"CidrIp": block}]}
+        for block, first, last in blocks
+    ]
+    empty = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": lonely(ec2, db)}]}
+    ec2.authorize_security_group_ingress(GroupId=db, IpPermissions=[*rules, empty])
+    found = asked(server, "health", db, "--too-wide")
+    [absent] = found["empty_peers"]
+    assert absent["why"] == "no-member", found
+    [merge] = found["merges"]
+    assert len(merge["rules"]) == 3 and "tcp 7000-7009 from 10.61.0.0/16" in merge["into_text"], merge
+    replaced = server.command("health", db, "--merge", "--yes")
+    assert replaced.returncode == 0 and "tcp 7000-7009 from 10.61.0.0/16" in replaced.stdout, replaced
+    with Listeners(service, 7003, 7004):
+        assert asked(server, "health", db)["merges"] == []
+        assert reaches(client, address, 7003) and reaches(client, address, 7004)
+        # The hosts tell what they saw a moment later.
+        until("two flows that were seen", lambda: [one for one in too_wide(server, db) if one["seen"] >= 2])
+    [wide] = too_wide(server, db)
+    [narrower] = wide["narrower_texts"]
+    assert "tcp 7003-7004 from 10.61.1." in narrower, wide
+
+
+def too_wide(server, group):
+    return asked(server, "health", group, "--too-wide")["too_wide"]
+
+
+def lonely(ec2, group):
+    """A group that no interface carries, of the VPC of another."""
+    [other] = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    made = ec2.create_security_group(GroupName="answers-none", Description="none", VpcId=other["VpcId"])
+    return made["GroupId"]

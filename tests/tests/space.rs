@@ -54,7 +54,7 @@ fn a_rule_as_a_set_holds_the_packets_that_it_matches() {
 }
 
 fn findings(world: &World) -> Vec<Finding> {
-    let uses = Uses { watched_since: Timestamp(0), last: &|_, _| None };
+    let uses = Uses { watched_since: Timestamp(0), last: &|_, _| None, evidence: None };
     health::check(world, &Question::default(), &uses).unwrap().findings
 }
 

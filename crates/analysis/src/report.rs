@@ -83,8 +83,8 @@ fn idle_rules(world: &World, enis: &[&Arc<Eni>]) -> Result<Vec<Finding>, TooComp
     let groups: BTreeSet<&GroupId> = enis.iter().flat_map(|eni| &eni.groups).collect();
     let mut findings = Vec::new();
     for group in groups {
-        let question = health::Question { group: Some(group.clone()), unused_since: None };
-        let uses = health::Uses { watched_since: Timestamp(0), last: &|_, _| None };
+        let question = health::Question { group: Some(group.clone()), ..health::Question::default() };
+        let uses = health::Uses { watched_since: Timestamp(0), last: &|_, _| None, evidence: None };
         match health::check(world, &question, &uses) {
             Ok(report) => findings.extend(report.findings.iter().filter_map(of_rule)),
             Err(HealthError::TooComplex { source, .. }) => return Err(source),

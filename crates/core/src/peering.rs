@@ -10,10 +10,10 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{AccountId, PeeringId, VpcId},
+    ids::{AccountId, GroupId, PeeringId, VpcId},
     tags::Tags,
     time::Timestamp,
-    world::{Eni, Vpc, World},
+    world::{Eni, Group, Vpc, World},
 };
 
 /// How long a request waits to be accepted, in seconds (`spec/ec2.md` A4: 168 hours).
@@ -237,6 +237,14 @@ impl World {
     #[must_use]
     pub fn are_joined(&self, one: &VpcId, other: &VpcId) -> bool {
         one == other || self.peerings.between(one, other).is_some()
+    }
+
+    /// Whether a group that a rule names can be the peer of anybody who carries the rule's group: it is there, and may be carried in a
+    /// VPC of the group or in one that is joined with it. Rules that name others are stale.
+    #[must_use]
+    pub fn can_name(&self, group: &Group, peer: &GroupId) -> bool {
+        let meets = |peer: &Group| peer.meets(group) || self.are_joined(&group.vpc, &peer.vpc);
+        self.group(peer).is_some_and(|peer| meets(peer))
     }
 
     /// The ENI that a private address belongs to, as seen in a VPC: one of its own, else one of a VPC that it is

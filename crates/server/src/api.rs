@@ -345,6 +345,9 @@ pub struct FixHealth {
     /// Deletes these rules instead, whatever was found about them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<RuleId>>,
+    /// Puts fewer rules in the place of those that they say as well, instead.
+    #[serde(default)]
+    pub merge: bool,
 }
 
 /// The answer of `POST /v1/health/fix`.
@@ -354,6 +357,9 @@ pub struct FixedHealth {
     pub revision: Revision,
     /// The rules that are gone.
     pub deleted: Vec<RuleId>,
+    /// The rules that came in their place, a line each.
+    #[serde(default)]
+    pub added: Vec<String>,
 }
 
 /// The answer of `POST /v1/diagnose/open`.

@@ -1,4 +1,5 @@
-//! Health of rules: which ones decide nothing any more, which ones change nothing, and which ones nobody uses.
+//! Health of rules: which ones decide nothing any more, which ones change nothing, which ones nobody uses, which ones speak about
+//! nobody, which ones fewer would say as well, and which ones allow more than is used.
 //!
 //! A rule is judged exactly, as the set of packets that reach it, in every policy that it is part of: a group
 //! may be merged with others at an ENI, and what is redundant there need not be redundant in the group itself. Where
@@ -6,9 +7,13 @@
 //! The cloud's own check is weaker and is told beside it: it compares a rule with one other rule of the group
 //! and does not ask what becomes of the packets (`spec/ecs.md` E, health check).
 
+pub mod absent;
+pub mod fewer;
 mod judge;
+pub mod overlap;
 #[cfg(test)]
 mod tests;
+pub mod width;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +25,13 @@ use sekimori_core::{
     world::{Group, Revision, World},
 };
 
-use self::judge::{Covering, Judged};
+use self::{
+    absent::EmptyPeer,
+    fewer::Merge,
+    judge::{Covering, Judged},
+    overlap::{OVERLAPS_TOLD_MAX, Overlap},
+    width::{Evidence, TooWide},
+};
 use crate::{
     effective::{GroupName, group_name},
     text,
@@ -33,6 +44,8 @@ pub struct Question {
     pub group: Option<GroupId>,
     /// Rules that nothing has used since then are findings, too.
     pub unused_since: Option<Timestamp>,
+    /// Whether rules that share packets are told, too.
+    pub overlaps: bool,
 }
 
 /// What the hosts' counters tell about rules.
@@ -42,6 +55,8 @@ pub struct Uses<'a> {
     pub watched_since: Timestamp,
     /// When a rule last decided about a packet, if it ever has since then.
     pub last: &'a dyn Fn(&GroupId, &RuleId) -> Option<Timestamp>,
+    /// By what rules are called too wide, if that is asked.
+    pub evidence: Option<Evidence<'a>>,
 }
 
 /// The answer.
@@ -55,6 +70,37 @@ pub struct Report {
     pub rules: usize,
     /// What was found, by group, then in decision order.
     pub findings: Vec<Finding>,
+    /// Rules that speak about nobody.
+    #[serde(default)]
+    pub empty_peers: Vec<EmptyPeer>,
+    /// Rules that fewer would say as well.
+    #[serde(default)]
+    pub merges: Vec<Merge>,
+    /// Rules that share packets, if that was asked.
+    #[serde(default)]
+    pub overlaps: Vec<Overlap>,
+    /// Further ones, beyond [`OVERLAPS_TOLD_MAX`].
+    #[serde(default)]
+    pub more_overlaps: usize,
+    /// Rules that allow more than was used, if that was asked.
+    #[serde(default)]
+    pub too_wide: Vec<TooWide>,
+    /// Since when flows have been recorded, if what is too wide was asked and they were.
+    #[serde(default)]
+    pub recorded_since: Option<Timestamp>,
+}
+
+impl Report {
+    /// Whether there is anything to be mended.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let Self { findings, empty_peers, merges, overlaps, too_wide, .. } = self;
+        findings.is_empty()
+            && empty_peers.is_empty()
+            && merges.is_empty()
+            && overlaps.is_empty()
+            && too_wide.is_empty()
+    }
 }
 
 /// A rule that somebody should look at.
@@ -160,14 +206,44 @@ pub fn check(world: &World, question: &Question, uses: &Uses<'_>) -> Result<Repo
         Some(id) => vec![world.group(id).ok_or_else(|| HealthError::Unknown(id.to_string()))?],
         None => world.groups().map(|group| &**group).collect(),
     };
-    let mut findings = Vec::new();
+    let mut report = Report {
+        revision: world.revision(),
+        groups: groups.len(),
+        rules: groups.iter().map(|group| group.rules.len()).sum(),
+        findings: Vec::new(),
+        empty_peers: Vec::new(),
+        merges: Vec::new(),
+        overlaps: Vec::new(),
+        more_overlaps: 0,
+        too_wide: uses.evidence.map(|evidence| width::too_wide(world, &groups, &evidence)).unwrap_or_default(),
+        recorded_since: uses.evidence.and_then(|evidence| evidence.since),
+    };
     for group in &groups {
-        let of_group = findings_of(world, group, question, uses);
-        findings.extend(of_group.map_err(|source| HealthError::TooComplex { group: group.id.clone(), source })?);
+        let looked = look(world, group, question, uses, &mut report);
+        looked.map_err(|source| HealthError::TooComplex { group: group.id.clone(), source })?;
     }
-    judge::mark_removable(world, &mut findings);
-    let rules = groups.iter().map(|group| group.rules.len()).sum();
-    Ok(Report { revision: world.revision(), groups: groups.len(), rules, findings })
+    judge::mark_removable(world, &mut report.findings);
+    Ok(report)
+}
+
+/// Looks at one group.
+fn look(
+    world: &World,
+    group: &Group,
+    question: &Question,
+    uses: &Uses<'_>,
+    report: &mut Report,
+) -> Result<(), TooComplex> {
+    report.findings.extend(findings_of(world, group, question, uses)?);
+    report.empty_peers.extend(absent::peers(world, group));
+    report.merges.extend(fewer::merges(world, group)?);
+    if question.overlaps {
+        let room = OVERLAPS_TOLD_MAX.saturating_sub(report.overlaps.len());
+        let (told, more) = overlap::overlaps(world, group, room)?;
+        report.overlaps.extend(told);
+        report.more_overlaps += more;
+    }
+    Ok(())
 }
 
 fn findings_of(

@@ -1,12 +1,14 @@
 //! Rules of small groups, written as text, and what the check says about them.
 
+mod more;
+
 use expect_test::{Expect, expect};
 
 use super::*;
 use crate::fixture;
 
 fn ask(text: &str, question: &Question, last: &dyn Fn(&GroupId, &RuleId) -> Option<Timestamp>) -> String {
-    let uses = Uses { watched_since: Timestamp(100), last };
+    let uses = Uses { watched_since: Timestamp(100), last, evidence: None };
     match check(&fixture::world(text), question, &uses) {
         Ok(report) => report.findings.iter().map(shown).collect::<Vec<_>>().join("\n"),
         Err(error) => format!("error: {error}"),
@@ -146,7 +148,7 @@ fn unused_rules_are_told_with_what_is_known() {
         "r2" => Some(Timestamp(150)),
         _ => None,
     };
-    let since = |at| Question { group: Some("sg-web".into()), unused_since: Some(Timestamp(at)) };
+    let since = |at| Question { group: Some("sg-web".into()), unused_since: Some(Timestamp(at)), overlaps: false };
     expect![[r#"
         r2 of web: Decides
           unused: last Some(Timestamp(150)), certain true
@@ -161,7 +163,7 @@ fn unused_rules_are_told_with_what_is_known() {
 
 #[test]
 fn a_group_that_does_not_exist_is_named() {
-    let question = Question { group: Some("sg-0".into()), unused_since: None };
+    let question = Question { group: Some("sg-0".into()), ..Question::default() };
     assert!(ask("sg web", &question, &|_, _| None).contains("`sg-0`"));
 }
 
@@ -193,7 +195,7 @@ fn addresses_that_are_not_known_are_left_open() {
     check_text(&format!("{OWN_BLOCKS}\neni a 10.0.0.2 in web\neni c 10.9.0.1 in web"), expect![""]);
     let mut world = fixture::world(&format!("{OWN_BLOCKS}\neni a 10.0.0.2 in web"));
     let findings = |world: &World| {
-        let uses = Uses { watched_since: Timestamp(100), last: &|_, _| None };
+        let uses = Uses { watched_since: Timestamp(100), last: &|_, _| None, evidence: None };
         check(world, &Question::default(), &uses).unwrap().findings.len()
     };
     assert_eq!(findings(&world), 2);

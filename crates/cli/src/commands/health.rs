@@ -1,5 +1,7 @@
 //! `sekimori health`: rules that are of no use, why, and their deletion.
 
+mod more;
+
 use std::io::{self, Write as _};
 
 use anstream::eprint;
@@ -24,7 +26,7 @@ use crate::{
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori health\n  sekimori health sg-web --unused-since 2026-10-01\n  \
-                        sekimori health sg-web --fix --yes\n\n\
+                        sekimori health sg-web --fix --yes\n  sekimori health sg-web --merge --yes\n  sekimori health --overlaps --too-wide\n\n\
                         The exit code is 0 when nothing was found and 2 when something was. A rule counts as used when it \
                         decides about the first packet of a flow or drops one; the packets of a live flow are not counted.")]
 pub(crate) struct HealthArgs {
@@ -33,14 +35,23 @@ pub(crate) struct HealthArgs {
     /// Also tell rules that nothing has used since then: 2026-10-01, 2026-10-01T08:00:00Z or 30d
     #[arg(long, value_name = "DATE", value_parser = moment::parse)]
     unused_since: Option<Timestamp>,
+    /// Also tell rules of one group that share packets
+    #[arg(long)]
+    overlaps: bool,
+    /// Also tell rules that allow more than the flows that were recorded have used; begins to record if nobody has
+    #[arg(long)]
+    too_wide: bool,
+    /// Put fewer rules in the place of those that they say as well
+    #[arg(long, conflicts_with_all = ["fix", "rules"])]
+    merge: bool,
     /// Delete what is marked removable, or the rules of --rule
     #[arg(long)]
     fix: bool,
     /// Delete this rule, whatever was found about it; may be repeated
     #[arg(long = "rule", value_name = "RULE", requires = "fix")]
     rules: Vec<String>,
-    /// Do not ask before deleting
-    #[arg(long, requires = "fix")]
+    /// Do not ask before changing anything
+    #[arg(long)]
     yes: bool,
 }
 
@@ -51,12 +62,41 @@ pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
     let mut query: Vec<(&str, &str)> = Vec::new();
     query.extend(args.group.as_deref().map(|group| ("group", group)));
     query.extend(since.as_deref().map(|since| ("unused_since", since)));
+    query.extend(args.overlaps.then_some(("overlaps", "true")));
+    query.extend(args.too_wide.then_some(("too_wide", "true")));
     let report: Report = client.get("/v1/health", &query)?;
-    output::show(common.output, &report, page)?;
+    output::show(common.output, &report, |report| page(report, args.too_wide))?;
     if args.fix {
         return fix(common, &client, &report, args);
     }
-    Ok(if report.findings.is_empty() { Answer::Yes } else { Answer::No })
+    if args.merge {
+        return merge(common, &client, &report, args);
+    }
+    Ok(if report.is_clean() { Answer::Yes } else { Answer::No })
+}
+
+/// Replaces what was shown by fewer rules.
+fn merge(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> Outcome {
+    let doomed: Vec<RuleId> = report.merges.iter().flat_map(|merge| merge.doomed().cloned()).collect();
+    if doomed.is_empty() {
+        return Ok(Answer::Yes);
+    }
+    if !args.yes && !is_confirmed("replace", &doomed)? {
+        return Err(Failure::Failed(anyhow!("nothing was replaced")));
+    }
+    repair(common, client, &FixHealth { group: args.group.map(Into::into), rules: None, merge: true })
+}
+
+fn repair(common: &Common, client: &Client, request: &FixHealth) -> Outcome {
+    let fixed: FixedHealth = client.post("/v1/health/fix", request)?;
+    output::show(common.output, &fixed, |fixed| {
+        let FixedHealth { revision, deleted, added } = fixed;
+        let names = deleted.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
+        let page =
+            Page::default().line(format!("deleted {}, revision {revision}: {names}", count(deleted.len(), "rule")));
+        added.iter().fold(page, |page, text| page.line(format!("added: {text}")))
+    })?;
+    Ok(Answer::Yes)
 }
 
 /// Deletes what was chosen, after it has been shown.
@@ -67,47 +107,47 @@ fn fix(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> O
     if chosen.is_empty() {
         return Ok(Answer::Yes);
     }
-    if !args.yes && !is_confirmed(&chosen)? {
+    if !args.yes && !is_confirmed("delete", &chosen)? {
         return Err(Failure::Failed(anyhow!("nothing was deleted")));
     }
     // Without names, the server judges again: what it deletes is redundant then, too.
     let rules = (!args.rules.is_empty()).then_some(chosen);
-    let request = FixHealth { group: args.group.map(Into::into), rules };
-    let fixed: FixedHealth = client.post("/v1/health/fix", &request)?;
-    output::show(common.output, &fixed, |fixed| {
-        let FixedHealth { revision, deleted } = fixed;
-        let names = deleted.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
-        Page::default().line(format!("deleted {}, revision {revision}: {names}", count(deleted.len(), "rule")))
-    })?;
-    Ok(Answer::Yes)
+    repair(common, client, &FixHealth { group: args.group.map(Into::into), rules, merge: false })
 }
 
-fn is_confirmed(chosen: &[RuleId]) -> Result<bool, Failure> {
+fn is_confirmed(what: &str, chosen: &[RuleId]) -> Result<bool, Failure> {
     if !output::is_terminal() {
-        return Err(Failure::usage("--fix deletes rules; say --yes where nobody can be asked"));
+        return Err(Failure::usage("--fix and --merge change rules; say --yes where nobody can be asked"));
     }
     let names = chosen.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
-    eprint!("delete {}: {names}? [y/N] ", count(chosen.len(), "rule"));
+    eprint!("{what} {}: {names}? [y/N] ", count(chosen.len(), "rule"));
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "yes"))
 }
 
-fn page(report: &Report) -> Page {
-    let Report { revision, groups, rules, findings } = report;
-    let removable = findings.iter().filter(|finding| finding.removable).count();
+fn page(report: &Report, is_width_asked: bool) -> Page {
+    let Report { revision, groups, rules, findings, .. } = report;
     let looked = format!("{} of {}, revision {revision}", count(*rules, "rule"), count(*groups, "group"));
-    if findings.is_empty() {
-        return Page::default().line(format!("nothing found in {looked}"));
+    let mut page = Page::default();
+    if report.is_clean() {
+        page = page.line(format!("nothing found in {looked}"));
     }
-    let header = ["GROUP", "RULE", "SAYS", "FOUND", "BECAUSE OF", "REMOVABLE"];
-    Page::default()
-        .line(format!(
-            "{} in {looked}; {removable} can be deleted without any effect",
-            count(findings.len(), "finding")
-        ))
-        .table(&header, findings.iter().map(row), "")
+    if !findings.is_empty() {
+        let removable = findings.iter().filter(|finding| finding.removable).count();
+        let header = ["GROUP", "RULE", "SAYS", "FOUND", "BECAUSE OF", "REMOVABLE"];
+        let found = count(findings.len(), "finding");
+        page = page.line(format!("{found} in {looked}; {removable} can be deleted without any effect")).table(
+            &header,
+            findings.iter().map(row),
+            "",
+        );
+    }
+    page = more::absent(page, &report.empty_peers);
+    page = more::merges(page, &report.merges);
+    page = more::overlaps(page, &report.overlaps, report.more_overlaps);
+    if is_width_asked { more::too_wide(page, &report.too_wide, report.recorded_since) } else { page }
 }
 
 fn row(finding: &Finding) -> Row {
@@ -183,6 +223,22 @@ mod tests {
 
     use super::*;
 
+    fn report(rules: usize, findings: Vec<Finding>) -> Report {
+        let groups = if findings.is_empty() { 1 } else { 2 };
+        Report {
+            revision: Revision(7),
+            groups,
+            rules,
+            findings,
+            empty_peers: vec![],
+            merges: vec![],
+            overlaps: vec![],
+            more_overlaps: 0,
+            too_wide: vec![],
+            recorded_since: None,
+        }
+    }
+
     fn group(name: &str) -> GroupName {
         GroupName { id: format!("sg-{name}").into(), name: name.to_owned() }
     }
@@ -230,18 +286,18 @@ mod tests {
             rule: "sgr-2".into(),
             ..finding()
         };
-        let report = Report { revision: Revision(7), groups: 2, rules: 9, findings: vec![finding(), idle] };
+        let report = report(9, vec![finding(), idle]);
         expect![[r#"
             2 findings in 9 rules of 2 groups, revision 7; 1 can be deleted without any effect
             GROUP         RULE   SAYS                                               FOUND                                                                                         BECAUSE OF                                                                                                                     REMOVABLE
             sg-web (web)  sgr-1  ingress: allow tcp 22 from 10.0.0.0/8, priority 2  decides nothing                                                                               merged as sg-wall (wall) + sg-web (web) at 2 interfaces: rule sgr-9 of sg-wall (wall): deny tcp 22 from 0.0.0.0/0, priority 1  yes
             sg-web (web)  sgr-2  ingress: allow tcp 22 from 10.0.0.0/8, priority 2  unused since 2025-10-09T08:53:20Z (never seen used, watched only since 2025-12-06T05:46:40Z)  -                                                                                                                              no
-        "#]].assert_eq(&page(&report).plain());
+        "#]].assert_eq(&page(&report, false).plain());
     }
 
     #[test]
     fn nothing_found_is_a_line() {
-        let report = Report { revision: Revision(7), groups: 1, rules: 1, findings: vec![] };
-        assert_eq!(page(&report).plain(), "nothing found in 1 rule of 1 group, revision 7\n");
+        let report = report(1, vec![]);
+        assert_eq!(page(&report, false).plain(), "nothing found in 1 rule of 1 group, revision 7\n");
     }
 }

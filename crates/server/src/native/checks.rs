@@ -10,11 +10,17 @@ use serde::Deserialize;
 
 use sekimori_analysis::{
     diagnose::{self, open},
-    health,
+    health::{
+        self,
+        fewer::Merge,
+        width::{Evidence, Sight},
+    },
 };
 use sekimori_core::{
     address::Cidr,
     command::{Command, Outcome, Revocation},
+    feed::Counter,
+    flow_event::FlowEvent,
     ids::{GroupId, RuleId},
     rule::Direction,
     time::Timestamp,
@@ -25,54 +31,112 @@ use super::{Answer, ApiError, Origin, apart, commit, json, read};
 use crate::{
     api::{ErrorCode, FixHealth, FixedHealth, OpenAnswer},
     app::App,
+    flows::FlowFilter,
+    outside,
 };
+
+/// Flows by which rules are called too wide: the newest.
+const SIGHTS_MAX: usize = 262_144;
 
 /// The parameters of `GET /v1/health`.
 #[derive(Deserialize)]
 pub(super) struct HealthQuery {
     group: Option<String>,
     unused_since: Option<i64>,
+    #[serde(default)]
+    overlaps: bool,
+    #[serde(default)]
+    too_wide: bool,
 }
 
-/// `GET /v1/health?group=&unused_since=`.
+/// `GET /v1/health?group=&unused_since=&overlaps=&too_wide=`. Asking for what is too wide has flows recorded.
 pub(super) async fn health(
     State(app): State<Arc<App>>,
     query: Result<Query<HealthQuery>, QueryRejection>,
 ) -> Answer<health::Report> {
-    let Query(HealthQuery { group, unused_since }) = query.map_err(|error| unreadable(&error))?;
-    let question = health::Question { group: group.map(GroupId::from), unused_since: unused_since.map(Timestamp) };
+    let Query(HealthQuery { group, unused_since, overlaps, too_wide }) = query.map_err(|error| unreadable(&error))?;
+    let group = group.map(GroupId::from);
+    let question = health::Question { group, unused_since: unused_since.map(Timestamp), overlaps };
     let world = app.committer.world();
-    json(judge(&app, world, question).await?)
+    json(judge(&app, world, question, too_wide).await?)
 }
 
 /// `POST /v1/health/fix`.
 pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer<FixedHealth> {
     let origin = Origin::of(&request, "FixHealth");
-    let FixHealth { group, rules } = read(request).await?;
+    let FixHealth { group, rules, merge } = read(request).await?;
     let world = app.committer.world();
     let at = world.revision();
-    let doomed = match rules {
-        Some(rules) => named(&world, &rules)?,
+    let question = health::Question { group, ..health::Question::default() };
+    let (commands, deleted, added) = match rules {
+        Some(rules) => deletion(&world, named(&world, &rules)?),
         None => {
-            let question = health::Question { group, unused_since: None };
-            let findings = judge(&app, world.clone(), question).await?.findings;
-            findings.into_iter().filter(|finding| finding.removable).map(|it| (it.group.id, it.rule)).collect()
+            let report = judge(&app, world.clone(), question, false).await?;
+            if merge { replacement(&world, &report.merges) } else { deletion(&world, removable(report)) }
         }
     };
-    let commands = revocations(&world, &doomed);
     let (_, world) = commit(&app, origin, Command::Together { at: Some(at), commands }).await?;
-    json(FixedHealth { revision: world.revision(), deleted: doomed.into_iter().map(|(_, rule)| rule).collect() })
+    json(FixedHealth { revision: world.revision(), deleted, added })
 }
 
-async fn judge(app: &Arc<App>, world: World, question: health::Question) -> Result<health::Report, ApiError> {
+/// Commands, the rules that they delete, and those that they add, in words.
+type Repair = (Vec<Command>, Vec<RuleId>, Vec<String>);
+
+fn removable(report: health::Report) -> Vec<(GroupId, RuleId)> {
+    report.findings.into_iter().filter(|finding| finding.removable).map(|it| (it.group.id, it.rule)).collect()
+}
+
+fn deletion(world: &World, doomed: Vec<(GroupId, RuleId)>) -> Repair {
+    (revocations(world, &doomed), doomed.into_iter().map(|(_, rule)| rule).collect(), Vec::new())
+}
+
+/// The old rules go first: where both together were too many, the new ones alone are not.
+fn replacement(world: &World, merges: &[Merge]) -> Repair {
+    let doomed: Vec<_> =
+        merges.iter().flat_map(|merge| merge.doomed().map(|rule| (merge.group.id.clone(), rule.clone()))).collect();
+    let mut commands = revocations(world, &doomed);
+    let added: Vec<_> = merges.iter().filter(|merge| merge.kept.is_none()).collect();
+    commands.extend(added.iter().filter_map(|merge| merge.authorization(world)));
+    let texts = added.iter().map(|merge| merge.into_text.clone()).collect();
+    (commands, doomed.into_iter().map(|(_, rule)| rule).collect(), texts)
+}
+
+async fn judge(
+    app: &Arc<App>,
+    world: World,
+    question: health::Question,
+    too_wide: bool,
+) -> Result<health::Report, ApiError> {
+    let since = too_wide.then(|| {
+        let since = app.hosts.flows.recorded_since();
+        app.hosts.flows.ask(outside::now());
+        since
+    });
     let app = Arc::clone(app);
     let judged = apart(move || {
         let last = app.usage.last_uses();
         let last = |group: &GroupId, rule: &RuleId| last.get(&(group.clone(), rule.clone())).copied();
-        let uses = health::Uses { watched_since: app.usage.since(), last: &last };
+        let seen = if too_wide { sights(&app) } else { Vec::new() };
+        let decided = |group: &GroupId, rule: &RuleId| {
+            app.hosts.counts.count_of(&Counter::Rule { group: group.clone(), rule: Some(rule.clone()) }).packets
+        };
+        let evidence = since.map(|since| Evidence { since, seen: &seen, decided: &decided });
+        let uses = health::Uses { watched_since: app.usage.since(), last: &last, evidence };
         health::check(&world, &question, &uses)
     });
     Ok(judged.await??)
+}
+
+/// The flows that rules have let pass, as far as they are remembered.
+fn sights(app: &App) -> Vec<Sight> {
+    let filter = FlowFilter { passed: Some(true), ..FlowFilter::default() };
+    let (found, _, _) = app.hosts.flows.list(&filter, SIGHTS_MAX);
+    let sight = |event: &FlowEvent| {
+        let (group, rule, peer) = (event.group.clone()?, event.rule.clone()?, event.peer?);
+        let kind = event.icmp.map(|icmp| icmp.kind);
+        Some(Sight { group, rule, protocol: event.protocol, port: event.destination().1, kind, peer })
+    };
+    found.iter().filter_map(|sighted| sight(&sighted.event)).collect()
 }
 
 /// The groups of rules that are named.

@@ -80,11 +80,10 @@ pub(super) fn references(ids: &[GroupId], view: &View<'_>) -> Result<Fields, Fau
     Ok(vec![("securityGroupReferenceSet", list("item", items))])
 }
 
-/// A peer that is gone, or that no VPC has in common with the group, and no peering joins with it, any more.
+/// Whether the group that a rule names can be nobody's peer any more.
 fn is_stale(group: &Group, rule: &Rule, view: &View<'_>) -> bool {
-    let meets = |peer: &Group| peer.meets(group) || view.world.are_joined(&group.vpc, &peer.vpc);
     match &rule.spec.peer {
-        Peer::Group { group: peer, account: _ } => view.world.group(peer).is_none_or(|peer| !meets(peer)),
+        Peer::Group { group: peer, account: _ } => !view.world.can_name(group, peer),
         Peer::Cidr(_) | Peer::PrefixList(_) => false,
     }
 }

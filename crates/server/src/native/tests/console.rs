@@ -10,6 +10,7 @@ use sekimori_analysis::{
 };
 use sekimori_core::{
     feed::{Count, RuleCount},
+    flow_event::{FlowEvent, FlowReport},
     ids::GroupId,
     rule::{Action, Direction},
     world::Group,
@@ -54,6 +55,65 @@ async fn health_finds_and_fixes_what_is_redundant() {
     let (status, _, message) = lab.refused(Method::POST, "/v1/health/fix", r#"{"rules":["sgr-0"]}"#).await;
     assert!(status == 404 && message.contains("`sgr-0`"), "{message}");
     assert_eq!(lab.refused(Method::GET, "/v1/health?group=sg-0", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn fewer_rules_come_in_the_place_of_those_that_they_say_as_well() {
+    let lab = Lab::new();
+    let id = lab.group().id;
+    lab.add(
+        &id,
+        "in,tcp,8080/8084,10.1.0.0/17,5\nin,tcp,8085/8090,10.1.0.0/17,5\nin,tcp,8080/8090,10.1.128.0/17,5\n",
+    )
+    .await;
+    let found: health::Report = lab.get(&format!("/v1/health?group={id}&overlaps=true")).await;
+    let [merge] = found.merges.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((merge.rules.len(), &merge.kept, found.overlaps.len()), (3, &None, 0));
+    let before = lab.bench.committer.world().revision();
+    let fixed: FixedHealth = lab.post("/v1/health/fix", json!({ "group": id, "merge": true })).await;
+    assert_eq!((fixed.deleted.len(), fixed.revision), (3, before.next()));
+    assert!(fixed.added[0].contains("tcp 8080-8090 from 10.1.0.0/16"), "{:?}", fixed.added);
+    assert_eq!(lab.group().rules.len(), 2);
+    let healthy: health::Report = lab.get("/v1/health").await;
+    assert_eq!((healthy.merges, healthy.empty_peers), (vec![], vec![]));
+    assert_eq!(lab.refused(Method::GET, "/v1/health?overlaps=maybe", "").await.0, 400);
+}
+
+#[tokio::test]
+async fn what_is_too_wide_is_told_by_the_flows_that_were_seen() {
+    let lab = Lab::new();
+    let id = lab.group().id;
+    lab.add(&id, "in,tcp,9000/9999,10.1.0.0/16,5\n").await;
+    let group = lab.group();
+    let rule = group.rules.values().find(|rule| rule.spec.priority == 5).unwrap().id.clone();
+    let nothing: health::Report = lab.get("/v1/health?too_wide=true").await;
+    assert_eq!((nothing.too_wide, nothing.recorded_since), (vec![], None), "it begins now");
+    let event = FlowEvent {
+        at_ms: 1,
+        eni: "eni-1".into(),
+        direction: Direction::Ingress,
+        passed: true,
+        reason: "rule".to_owned(),
+        group: Some(id.clone()),
+        rule: Some(rule.clone()),
+        policy: 1,
+        revision: None,
+        protocol: 6,
+        local: "10.1.0.1".parse().ok(),
+        peer: "10.1.7.7".parse().ok(),
+        local_port: Some(9_001),
+        peer_port: Some(40_000),
+        icmp: None,
+        tcp_flags: 2,
+        bytes: 60,
+        packets: 1,
+    };
+    let report = FlowReport { events: vec![event], ..FlowReport::default() };
+    lab.bench.hosts.flows.note(&"rack-1".into(), report, &lab.bench.committer.world());
+    let found: health::Report = lab.get("/v1/health?too_wide=true").await;
+    let [wide] = found.too_wide.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((&wide.rule, wide.seen), (&rule, 1));
+    assert!(wide.narrower_texts[0].contains("tcp 9001 from 10.1.7.7/32"), "{:?}", wide.narrower_texts);
 }
 
 #[tokio::test]
