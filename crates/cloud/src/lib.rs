@@ -30,6 +30,7 @@ pub mod records;
 pub mod sign;
 mod time;
 pub mod token;
+pub mod unsigned;
 pub mod wildcard;
 
 /// A request as it came over the wire, nothing decoded.

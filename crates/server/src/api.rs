@@ -5,6 +5,7 @@
 mod compliance;
 mod flows;
 mod interfaces;
+mod request;
 mod shadow;
 mod snapshots;
 mod verification;
@@ -34,6 +35,7 @@ pub use self::{
     compliance::FixedCompliance,
     flows::{FlowList, FlowNews, FlowSight},
     interfaces::{Interface, Interfaces, SetBinding},
+    request::{CloudFailure, CloudParameters, CloudRequest},
     shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
     verification::{HostVerification, Verification, Verify},
@@ -443,6 +445,9 @@ pub struct ErrorDetail {
     pub code: ErrorCode,
     /// For people: what is wrong, with the input in backticks, and what to do.
     pub message: String,
+    /// What the cloud itself answers, of a request in a cloud's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<CloudFailure>,
 }
 
 /// The kinds of errors.
@@ -557,7 +562,8 @@ mod tests {
         let health =
             Health { status: HealthStatus::Ok, reason: None, committed: Revision(7), applied: Some(Revision(7)) };
         assert_eq!(serde_json::to_string(&health).unwrap(), r#"{"status":"ok","committed":7,"applied":7}"#);
-        let error = ErrorBody { error: ErrorDetail { code: ErrorCode::NotFound, message: "no `x`".to_owned() } };
+        let error =
+            ErrorBody { error: ErrorDetail { code: ErrorCode::NotFound, message: "no `x`".to_owned(), cloud: None } };
         assert_eq!(serde_json::to_string(&error).unwrap(), r#"{"error":{"code":"not-found","message":"no `x`"}}"#);
         let set: SetTreatment = serde_json::from_str(r#"{"eni":"eni-1","treatment":null}"#).unwrap();
         assert_eq!(set, SetTreatment { account: None, eni: Some("eni-1".into()), treatment: None });

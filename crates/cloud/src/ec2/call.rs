@@ -29,7 +29,8 @@ const LOOKED_AT_MAX: usize = 64;
 pub struct Call {
     request_id: String,
     params: Params,
-    signed: aws::Signed,
+    /// Nothing of a request whose caller is known otherwise.
+    signed: Option<aws::Signed>,
     key: KeyId,
     entry: &'static Entry,
     version: Version,
@@ -63,12 +64,32 @@ impl Call {
         }
         let action = params.filled("Action").ok_or(Fault::NoAction)?;
         let date = params.filled("Version").ok_or_else(|| Fault::Missing { name: "Version".to_owned() })?;
-        let version = Version::find(date).ok_or_else(|| Fault::Version { text: date.to_owned() })?;
-        let entry = Entry::find(action, version).ok_or_else(|| Fault::Action { name: action.to_owned() })?;
+        let (entry, version) = find(action, dated(date)?)?;
         let signed = signed.ok_or(Fault::NotSigned)?.map_err(|error| incomplete(&error))?;
         let region = region_of(&signed, raw, version)?;
         let key = KeyId::from(&signed.key_id);
-        Ok(Self { request_id: request_id.to_owned(), params, signed, key, entry, version, region })
+        Ok(Self { request_id: request_id.to_owned(), params, signed: Some(signed), key, entry, version, region })
+    }
+
+    /// Reads a request about a region that nobody has signed, of a caller that is known otherwise: what it asks for, and no more. It
+    /// cannot be verified. Without a version it is the first that has the operation.
+    ///
+    /// # Errors
+    /// The fault when it cannot be read or names no operation.
+    pub fn unsigned(query: &str, region: &str, request_id: &str) -> Result<Self, Fault> {
+        let raw = RawRequest { method: "GET", path: "/", query, headers: &[], body: &[] };
+        let params = params_of(&raw)?;
+        let action = params.filled("Action").ok_or(Fault::NoAction)?;
+        let (entry, version) = match params.filled("Version") {
+            Some(date) => find(action, dated(date)?)?,
+            None => {
+                let found = Version::ALL.iter().find_map(|version| find(action, *version).ok());
+                found.ok_or_else(|| Fault::Action { name: action.to_owned() })?
+            }
+        };
+        let region = Region::find(region).ok_or_else(|| Fault::Scope { text: region.to_owned() })?;
+        let (request_id, key) = (request_id.to_owned(), KeyId::from(""));
+        Ok(Self { request_id, params, signed: None, key, entry, version, region })
     }
 
     /// Checks that every parameter is one that the operation has, and that none asks for what cannot be kept.
@@ -99,11 +120,12 @@ impl Call {
     /// # Errors
     /// The fault to answer: a signature that does not hold now, or a wrong one.
     pub fn verify(&self, secret: &[u8], now: Timestamp) -> Result<(), Fault> {
-        if !self.signed.validity.holds(now) {
+        let signed = self.signed.as_ref().ok_or(Fault::NotSigned)?;
+        if !signed.validity.holds(now) {
             return Err(Fault::Expired);
         }
         // Keys here are permanent, and a permanent key has no token.
-        if !self.signed.verify(secret) || self.signed.security_token.is_some() {
+        if !signed.verify(secret) || signed.security_token.is_some() {
             return Err(Fault::SignatureMismatch);
         }
         Ok(())
@@ -196,6 +218,15 @@ fn shape_of(raw: &RawRequest<'_>, fault: &Fault) -> Shape {
 
 fn told(shape: Shape, request_id: &str, fault: &Fault, action: Option<Action>, version: Version) -> Reply {
     reply::error(shape, request_id, fault.failure(action, version))
+}
+
+fn dated(date: &str) -> Result<Version, Fault> {
+    Version::find(date).ok_or_else(|| Fault::Version { text: date.to_owned() })
+}
+
+fn find(action: &str, version: Version) -> Result<(&'static Entry, Version), Fault> {
+    let found = Entry::find(action, version).map(|entry| (entry, version));
+    found.ok_or_else(|| Fault::Action { name: action.to_owned() })
 }
 
 /// EC2 is at `/`, and is called with GET or POST. What is elsewhere is another service.

@@ -17,6 +17,9 @@ pub enum Version {
 }
 
 impl Version {
+    /// Every version there is.
+    pub const ALL: [Self; 2] = [Self::Ec2, Self::Sts];
+
     /// The date that names it.
     #[must_use]
     pub fn date(self) -> &'static str {
@@ -38,7 +41,7 @@ impl Version {
     /// The version of a date.
     #[must_use]
     pub fn find(date: &str) -> Option<Self> {
-        [Self::Ec2, Self::Sts].into_iter().find(|version| version.date() == date)
+        Self::ALL.into_iter().find(|version| version.date() == date)
     }
 }
 

@@ -42,7 +42,8 @@ const HOST_MAX: usize = 255;
 pub struct Call {
     envelope: Envelope,
     params: Params,
-    signed: Signed,
+    /// Nothing of a request whose caller is known otherwise.
+    signed: Option<Signed>,
     key: KeyId,
     entry: &'static Entry,
     version: Version,
@@ -71,10 +72,27 @@ impl Call {
         match Self::read(raw, &params) {
             Ok((entry, version, signed)) => {
                 let key = KeyId::from(&signed.key_id);
-                Ok(Self { envelope, params, signed, key, entry, version })
+                Ok(Self { envelope, params, signed: Some(signed), key, entry, version })
             }
             Err(fault) => Err(Box::new(envelope.fault(None, &fault))),
         }
+    }
+
+    /// Reads a request that nobody has signed, of a caller that is known otherwise: what it asks for, and no more. It cannot be
+    /// verified. Without a version it is the first that has the operation.
+    ///
+    /// # Errors
+    /// The fault when it cannot be read or names no operation.
+    pub fn unsigned(query: &str, request_id: &str) -> Result<Self, Fault> {
+        let raw = RawRequest { method: "GET", path: "/", query, headers: &[], body: &[] };
+        let params = params_of(&raw)?;
+        let action = params.filled("Action").ok_or_else(|| Fault::Missing { name: "Action".to_owned() })?;
+        let (entry, version) = match params.filled("Version") {
+            Some(date) => find(action, Version::find(date).ok_or(Fault::Version)?)?,
+            None => Version::ALL.iter().find_map(|version| find(action, *version).ok()).ok_or(Fault::Action)?,
+        };
+        let envelope = Envelope::of(&raw, request_id.to_owned());
+        Ok(Self { envelope, params, signed: None, key: KeyId::from(""), entry, version })
     }
 
     fn read(raw: &RawRequest<'_>, params: &Params) -> Result<(&'static Entry, Version, Signed), Fault> {
@@ -87,8 +105,7 @@ impl Call {
         };
         let action = named("Action", "x-acs-action")?;
         let date = named("Version", "x-acs-version")?;
-        let version = Version::find(&date).ok_or(Fault::Version)?;
-        let entry = Entry::find(&action, version).ok_or(Fault::Action)?;
+        let (entry, version) = find(&action, Version::find(&date).ok_or(Fault::Version)?)?;
         let signed = sign::read(raw, params).map_err(|error| sign_fault(&error))?;
         Ok((entry, version, signed))
     }
@@ -99,10 +116,10 @@ impl Call {
         &self.key
     }
 
-    /// The nonce. Together with the key it must be new; at most [`sign::NONCE_MAX`] bytes.
+    /// The nonce. Together with the key it must be new; at most [`sign::NONCE_MAX`] bytes. None of what is not signed.
     #[must_use]
-    pub fn nonce(&self) -> &str {
-        &self.signed.nonce
+    pub fn nonce(&self) -> Option<&str> {
+        self.signed.as_ref().map(|signed| signed.nonce.as_str())
     }
 
     /// Whether the request was signed with this secret, near this moment.
@@ -110,15 +127,16 @@ impl Call {
     /// # Errors
     /// The fault to answer: a bad or old time stamp, or a wrong signature.
     pub fn verify(&self, secret: &[u8], now: Timestamp) -> Result<(), Fault> {
-        let moment = time::parse(&self.signed.timestamp).ok_or(Fault::TimestampFormat)?;
+        let signed = self.signed.as_ref().ok_or(Fault::Incomplete)?;
+        let moment = time::parse(&signed.timestamp).ok_or(Fault::TimestampFormat)?;
         if moment.0.abs_diff(now.0) > CLOCK_SKEW_MAX_S {
             return Err(Fault::TimestampExpired);
         }
-        if !self.signed.verify(secret) {
-            return Err(Fault::SignatureMismatch { string_to_sign: self.signed.string_to_sign.clone() });
+        if !signed.verify(secret) {
+            return Err(Fault::SignatureMismatch { string_to_sign: signed.string_to_sign.clone() });
         }
         // Keys here are permanent, and a permanent key has no token.
-        if self.signed.security_token.is_some() {
+        if signed.security_token.is_some() {
             return Err(Fault::SecurityToken);
         }
         Ok(())
@@ -200,6 +218,10 @@ impl Envelope {
     fn fault(&self, action: Option<Action>, fault: &Fault) -> Reply {
         encode::error(self.format, &self.request_id, &self.host, fault.failure(action))
     }
+}
+
+fn find(action: &str, version: Version) -> Result<(&'static Entry, Version), Fault> {
+    Entry::find(action, version).map(|entry| (entry, version)).ok_or(Fault::Action)
 }
 
 fn params_of(raw: &RawRequest<'_>) -> Result<Params, Fault> {

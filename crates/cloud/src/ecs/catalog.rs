@@ -21,6 +21,9 @@ pub enum Version {
 }
 
 impl Version {
+    /// Every version there is.
+    pub const ALL: [Self; 4] = [Self::Ecs, Self::Vpc, Self::Sts, Self::Location];
+
     /// The date that names it.
     #[must_use]
     pub fn date(self) -> &'static str {
@@ -35,7 +38,7 @@ impl Version {
     /// The version of a date.
     #[must_use]
     pub fn find(date: &str) -> Option<Self> {
-        [Self::Ecs, Self::Vpc, Self::Sts, Self::Location].into_iter().find(|version| version.date() == date)
+        Self::ALL.into_iter().find(|version| version.date() == date)
     }
 }
 

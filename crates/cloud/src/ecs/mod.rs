@@ -76,7 +76,7 @@ impl Api for Call {
     }
 
     fn nonce(&self) -> Option<&str> {
-        Some(self.nonce())
+        self.nonce()
     }
 
     fn verify(&self, secret: &[u8], now: Timestamp) -> Result<(), Fault> {

@@ -17,10 +17,11 @@ use sekimori_analysis::{
     who::WhoError,
     why::WhyError,
 };
+use sekimori_cloud::failure::Failure;
 use sekimori_core::refusal::Refusal;
 
 use crate::{
-    api::{ErrorBody, ErrorCode, ErrorDetail},
+    api::{CloudFailure, ErrorBody, ErrorCode, ErrorDetail},
     commit::CommitError,
 };
 
@@ -29,11 +30,32 @@ use crate::{
 pub(super) struct ApiError {
     code: ErrorCode,
     message: String,
+    cloud: Option<CloudFailure>,
 }
 
 impl ApiError {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), cloud: None }
+    }
+
+    /// What a cloud answers to a request in its own words.
+    pub(super) fn of_cloud(operation: &str, failure: Failure) -> Self {
+        let Failure { status, code, message } = failure;
+        let text = format!("{operation} is refused with {code} ({status}): {message}");
+        let kind = match status {
+            404 => ErrorCode::NotFound,
+            409 => ErrorCode::Refused,
+            _ => ErrorCode::Invalid,
+        };
+        Self { code: kind, message: text, cloud: Some(CloudFailure { status, code: code.to_owned(), message }) }
+    }
+
+    /// The status and what the body says of the error, for tests.
+    #[cfg(test)]
+    pub(super) fn told(self) -> (u16, serde_json::Value) {
+        let status = self.status().as_u16();
+        let detail = ErrorDetail { code: self.code, message: self.message, cloud: self.cloud };
+        (status, serde_json::to_value(detail).unwrap_or_default())
     }
 
     fn status(&self) -> StatusCode {
@@ -65,9 +87,9 @@ pub(super) fn word(code: ErrorCode) -> &'static str {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let Self { code, message } = self;
+        let Self { code, message, cloud } = self;
         tracing::info!(status = status.as_u16(), ?code, "a native request was refused");
-        let mut response = (status, Json(ErrorBody { error: ErrorDetail { code, message } })).into_response();
+        let mut response = (status, Json(ErrorBody { error: ErrorDetail { code, message, cloud } })).into_response();
         // For who counts refusals.
         response.extensions_mut().insert(code);
         response
