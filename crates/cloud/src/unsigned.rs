@@ -33,7 +33,7 @@ pub enum Asked {
     /// A change.
     Change {
         /// The command for the writer.
-        command: Command,
+        command: Box<Command>,
         /// Whether the request itself says that the change is only to be judged (`DryRun`).
         is_dry_run: bool,
     },
@@ -107,8 +107,8 @@ impl Unsigned {
 
 fn decode<C: Api>(call: &C, world: &World, account: &AccountId) -> Result<Asked, Failure> {
     match call.decode(world, account).map_err(|fault| call.failure(&fault))? {
-        Operation::Command(command) => Ok(Asked::Change { command, is_dry_run: false }),
-        Operation::DryRun(command) => Ok(Asked::Change { command, is_dry_run: true }),
+        Operation::Command(command) => Ok(Asked::Change { command: Box::new(command), is_dry_run: false }),
+        Operation::DryRun(command) => Ok(Asked::Change { command: Box::new(command), is_dry_run: true }),
         Operation::Query(_) => Ok(Asked::Question),
     }
 }

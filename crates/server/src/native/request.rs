@@ -54,7 +54,7 @@ pub(super) fn wanted(world: &World, request: &CloudRequest, region: &str) -> Res
     let refused = |failure| ApiError::of_cloud("the request", failure);
     let call = Unsigned::read(account.dialect, &query, region, &request_id).map_err(refused)?;
     match call.decode(world, &account.id).map_err(|failure| ApiError::of_cloud(call.operation(), failure))? {
-        Asked::Change { command, is_dry_run } => Ok(Wanted { command, is_dry_run, call }),
+        Asked::Change { command, is_dry_run } => Ok(Wanted { command: *command, is_dry_run, call }),
         Asked::Question => {
             let message =
                 format!("`{}` is a question and changes nothing; give a request that does", call.operation());
