@@ -7,3 +7,4 @@ pub mod generate;
 pub mod lab;
 pub mod plane;
 pub mod shrink;
+pub mod told;

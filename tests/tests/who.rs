@@ -8,7 +8,6 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 use sekimori_analysis::who::{self, Exposure, Question, Reach, Report, Side};
 use sekimori_core::{
-    address::Family,
     change::Change,
     ids::GroupId,
     packet::{Packet, Transport},
@@ -16,70 +15,16 @@ use sekimori_core::{
     verdict,
     world::{Eni, Flavor, Group, World},
 };
-use sekimori_tests::generate::Universe;
+use sekimori_tests::{
+    generate::Universe,
+    told::{is_told, lies_in},
+};
 
 const WORLDS: u64 = 200;
 const PACKETS: usize = 150;
 
-/// Whether a set of services as it is told holds a packet.
-fn is_told(services: &[String], transport: Transport) -> bool {
-    services.iter().any(|said| {
-        let (service, sources) =
-            said.split_once(" from port").map_or((said.as_str(), None), |(one, two)| (one, Some(two)));
-        let run = |text: &str| -> (u32, u32) {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            (first.parse().unwrap(), last.parse().unwrap())
-        };
-        let within = |text: &str, at: u32| (run(text).0..=run(text).1).contains(&at);
-        let protocol = u32::from(transport.protocol());
-        let names = [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58)];
-        let words: Vec<&str> = service.split('/').collect();
-        let is_service = match words.as_slice() {
-            ["all"] => true,
-            [name] if name.starts_with("protocol") => within(name.split_once(' ').unwrap().1, protocol),
-            [name, rest @ ..] => {
-                let number = names.iter().find(|(known, _)| known == name).unwrap().1;
-                let is_rest = match (transport, rest) {
-                    (_, []) => true,
-                    (Transport::Tcp { destination, .. } | Transport::Udp { destination, .. }, [ports]) => {
-                        within(ports, u32::from(destination))
-                    }
-                    (Transport::Icmp { kind, .. }, [kinds]) => within(kinds, u32::from(kind)),
-                    (Transport::Icmp { kind, code, .. }, [kinds, codes]) => {
-                        within(kinds, u32::from(kind)) && within(codes, u32::from(code))
-                    }
-                    (
-                        Transport::Other { .. }
-                        | Transport::Tcp { .. }
-                        | Transport::Udp { .. }
-                        | Transport::Icmp { .. },
-                        _,
-                    ) => false,
-                };
-                number == protocol && is_rest
-            }
-            [] => false,
-        };
-        let is_source = sources.is_none_or(|ports| {
-            transport.source_port().is_some_and(|port| within(ports.trim_start_matches('s').trim(), u32::from(port)))
-        });
-        is_service && is_source
-    })
-}
-
 fn holds(side: &Side, address: IpAddr) -> bool {
     side.addresses.contains(&address.to_string())
-}
-
-fn lies_in(ranges: &[String], address: IpAddr) -> bool {
-    ranges.iter().any(|range| match (range.split_once('-'), range.parse::<IpNet>()) {
-        (Some((first, last)), _) => {
-            let (first, last): (IpAddr, IpAddr) = (first.parse().unwrap(), last.parse().unwrap());
-            Family::of(first) == Family::of(address) && first <= address && address <= last
-        }
-        (None, Ok(block)) => block.contains(&address),
-        (None, Err(_)) => range.parse::<IpAddr>().unwrap() == address,
-    })
 }
 
 fn passes(world: &World, eni: &Eni, packet: Packet) -> bool {

@@ -10,6 +10,7 @@ pub mod attach;
 mod bearers;
 pub mod comply;
 pub mod diagnose;
+pub mod diff;
 pub mod effective;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -46,9 +46,9 @@ impl Bearing {
         self.passing(world, packets, direction)?.union(&unjudged)
     }
 
-    /// What the lines let pass, but the first, which is that of discovery.
-    fn passing(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
-        let portions = Portions::of(world, (&self.groups, &self.vpc), direction)?;
+    /// Those of some packets that lines let pass, but the first, which is that of discovery.
+    pub(crate) fn passing(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
+        let portions = Portions::about(world, (&self.groups, &self.vpc), direction, packets)?;
         let mut allowed = match portions.default {
             Action::Allow => packets.clone(),
             Action::Deny => Set::empty(),

@@ -48,13 +48,34 @@ impl Portions {
         (groups, vpc): (&[GroupId], &VpcId),
         direction: Direction,
     ) -> Result<Self, TooComplex> {
+        Self::read(world, (groups, vpc), direction, |_, _| true)
+    }
+
+    /// The same without rules that cannot speak about any of some packets. For others the lines say nothing.
+    pub(crate) fn about(
+        world: &World,
+        of: (&[GroupId], &VpcId),
+        direction: Direction,
+        packets: &Set,
+    ) -> Result<Self, TooComplex> {
+        Self::read(world, of, direction, |reader, spec| reader.may_meet(spec, packets))
+    }
+
+    fn read(
+        world: &World,
+        (groups, vpc): (&[GroupId], &VpcId),
+        direction: Direction,
+        is_wanted: impl Fn(&Reader<'_>, &RuleSpec) -> bool,
+    ) -> Result<Self, TooComplex> {
         let groups: Vec<&Group> = groups.iter().filter_map(|id| world.group(id)).map(|group| &**group).collect();
         let default = verdict::default_action(groups.first().map(|group| group.flavor), direction);
         let specs: Vec<&RuleSpec> =
             groups.iter().flat_map(|group| group.rules.values()).map(|rule| &rule.spec).collect();
         let reader = Reader::new(world, vpc, specs);
         let mut lines = hidden(world, &groups, direction, &reader)?;
-        for (group, rule) in in_order(&groups, direction) {
+        for (group, rule) in
+            in_order(&groups, direction).into_iter().filter(|(_, rule)| is_wanted(&reader, &rule.spec))
+        {
             let decider = Decider::Rule(group.id.clone(), rule.id.clone());
             lines.push(Portion { decider, action: rule.spec.action, matched: reader.rule(&rule.spec)? });
         }

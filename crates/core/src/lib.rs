@@ -19,6 +19,7 @@ pub mod capacity;
 pub mod change;
 pub mod command;
 pub mod diagnosis;
+pub mod difference;
 pub mod entity;
 pub mod feed;
 pub mod flow;

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc};
 
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +197,19 @@ impl Peerings {
     #[must_use]
     pub fn between(&self, one: &VpcId, other: &VpcId) -> Option<&PeeringId> {
         self.active.get(one)?.get(other)
+    }
+
+    /// The VPCs of connections that are not the same.
+    pub(crate) fn differing(&self, other: &Self) -> BTreeSet<VpcId> {
+        let mut vpcs = BTreeSet::new();
+        for item in self.all.diff(&other.all) {
+            let connections: Vec<&Arc<Peering>> = match item {
+                DiffItem::Add(_, one) | DiffItem::Remove(_, one) => vec![one],
+                DiffItem::Update { old: (_, old), new: (_, new) } => vec![old, new],
+            };
+            vpcs.extend(connections.into_iter().flat_map(|connection| ends(connection)).map(|(vpc, _)| vpc.clone()));
+        }
+        vpcs
     }
 
     pub(crate) fn put(&mut self, peering: &Arc<Peering>) {

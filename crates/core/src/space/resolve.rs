@@ -63,6 +63,22 @@ impl<'a> Reader<'a> {
         Ok(set)
     }
 
+    /// Whether a rule may speak about a packet of a set, as far as direction, service, source port and own address tell: a look
+    /// that asks for no peer.
+    #[must_use]
+    pub fn may_meet(&self, spec: &RuleSpec, packets: &Set) -> bool {
+        let (services, sources) = (self.services(spec), source_span(spec.source_ports));
+        let overlap = |one: &Span, other: &Span| one.0 <= other.1 && other.0 <= one.1;
+        packets.pieces.iter().any(|piece| {
+            let [service, source, _, own] = &piece.spans;
+            let local = local_span(spec.local.as_ref(), piece.realm.family());
+            piece.direction == spec.direction
+                && overlap(source, &sources)
+                && local.is_some_and(|local| overlap(own, &local))
+                && services.iter().any(|of_rule| overlap(service, of_rule))
+        })
+    }
+
     /// The packets that an entry of the bypass set lets pass.
     ///
     /// # Errors

@@ -1,0 +1,233 @@
+//! What a change changes: the exact set of packets that two states of the world decide otherwise, at each interface and merged.
+//!
+//! `gained` is what passes after and not before, `lost` the other way round, of packets as rules tell them apart and from their
+//! sender. Work is proportional to what differs (`sekimori_core::difference`): an interface is looked at only if something that it
+//! is judged by is not the same, and of its policy only the packets that a changed line speaks about.
+
+mod flows;
+mod places;
+mod suspects;
+#[cfg(test)]
+mod tests;
+mod told;
+
+use serde::{Deserialize, Serialize};
+
+use sekimori_core::{
+    ids::{EniId, GroupId, InstanceId},
+    packet::{Decision, Packet},
+    rule::Direction,
+    space::TooComplex,
+    world::World,
+};
+
+pub use self::flows::{DIFF_FLOWS_MAX, Ending, FlowChange, FlowsChanged, flows};
+use self::places::{Judged, Place, Places};
+use crate::{
+    effective::{GroupName, group_name},
+    permits::Bearing,
+    resolve,
+};
+
+/// Merged changes of one report; the rest is counted.
+pub const DIFF_CHANGES_MAX: usize = 1_000;
+/// Interfaces that one report tells by themselves; the rest is counted.
+pub const DIFF_INTERFACES_MAX: usize = 1_000;
+/// Lines of services and peers that are told of one change; the rest is counted.
+pub const DIFF_ROWS_MAX: usize = 64;
+/// Interfaces, addresses and policies that are named in one change; the rest is counted.
+pub const DIFF_NAMES_MAX: usize = 50;
+
+/// What two states decide otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The state before, in words.
+    pub before: String,
+    /// The state after.
+    pub after: String,
+    /// What is gained and lost, told once for all interfaces of which the same is true.
+    pub changes: Vec<Change>,
+    /// Changes that are not told.
+    pub changes_untold: usize,
+    /// The interfaces that decide otherwise.
+    pub interfaces: Vec<InterfaceChange>,
+    /// Those that are not told.
+    pub interfaces_untold: usize,
+    /// Interfaces that are there only after.
+    pub new: Vec<Interface>,
+    /// Those of them that are not told.
+    pub new_untold: usize,
+    /// Interfaces that are there only before.
+    pub gone: Vec<Interface>,
+    /// Those of them that are not told.
+    pub gone_untold: usize,
+    /// What becomes of entries of the bypass set, which pass at every interface whatever its own address.
+    pub bypass: Vec<String>,
+}
+
+/// Whether packets are let through, or not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// They pass only after.
+    Gained,
+    /// They passed only before.
+    Lost,
+}
+
+/// The same packets gained, or lost, at some interfaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Gained or lost.
+    pub effect: Effect,
+    /// Towards the interfaces, or away.
+    pub direction: Direction,
+    /// The interfaces.
+    pub interfaces: Interfaces,
+    /// Which services, from or to whom. Each line is about packets of its own.
+    pub rows: Vec<Row>,
+    /// Lines that are not told.
+    pub rows_untold: usize,
+    /// One of the packets.
+    pub witness: Option<Witness>,
+}
+
+/// Services and the peers that reach them, or are reached by them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The services.
+    pub services: Vec<String>,
+    /// The peers: blocks, runs of addresses, and addresses of interfaces with their instances.
+    pub peers: Vec<String>,
+}
+
+/// Interfaces of which the same is true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interfaces {
+    /// How many they are.
+    pub count: usize,
+    /// Their instances; interfaces for those that have none.
+    pub names: Vec<String>,
+    /// The own addresses that it is true of.
+    pub addresses: Vec<String>,
+    /// The sets of groups that they have after.
+    pub policies: Vec<Vec<GroupName>>,
+}
+
+/// A packet that the two states decide otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// The interface where it is judged; none where only groups were compared.
+    pub eni: Option<EniId>,
+    /// The packet.
+    pub packet: Packet,
+    /// The packet in words.
+    pub text: String,
+    /// What becomes of it before, and why.
+    pub before: Option<Decision>,
+    /// What becomes of it after, and why.
+    pub after: Option<Decision>,
+}
+
+/// An interface that decides otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceChange {
+    /// The interface.
+    pub eni: EniId,
+    /// Its instance.
+    pub instance: Option<InstanceId>,
+    /// The changes that are true of it.
+    pub changes: Vec<AtInterface>,
+    /// Packets that it gains at its own addresses; the highest number there is stands for more.
+    pub gained: u64,
+    /// Packets that it loses.
+    pub lost: u64,
+    /// One that it gains.
+    pub gained_witness: Option<Witness>,
+    /// One that it loses.
+    pub lost_witness: Option<Witness>,
+}
+
+/// A change at an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtInterface {
+    /// Which, by its place in the report, from 0.
+    pub change: usize,
+    /// At which own addresses.
+    pub addresses: Vec<String>,
+}
+
+/// An interface that comes or goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The interface.
+    pub eni: EniId,
+    /// Its instance.
+    pub instance: Option<InstanceId>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Its groups.
+    pub groups: Vec<GroupName>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiffError {
+    /// Nothing has this name.
+    #[error("no interface, instance or security group `{0}`; list instances with DescribeInstances")]
+    Unknown(String),
+    /// The rules are too many for an exact answer.
+    #[error("policy {groups}: {error}")]
+    TooComplex {
+        /// The groups whose rules they are.
+        groups: String,
+        /// In words.
+        #[source]
+        error: TooComplex,
+    },
+}
+
+/// Compares two worlds, which the words are for.
+///
+/// # Errors
+/// When a policy is cut into too many pieces.
+pub fn worlds(before: (&World, &str), after: (&World, &str)) -> Result<Report, DiffError> {
+    let places = Places::between(before.0, after.0)?;
+    Ok(told::report((before.0, after.0), places, (before.1, after.1)))
+}
+
+/// Compares the policies of two interfaces or groups in one world: what the second lets pass and the first does not is gained. A
+/// group is compared as the only one of an interface in its VPC.
+///
+/// # Errors
+/// When something has no policy, or is cut into too many pieces.
+pub fn policies(world: &World, one: &str, other: &str) -> Result<Report, DiffError> {
+    let (before, after) = (policy(world, one)?, policy(world, other)?);
+    let place = Place::of_policies(world, &before.1, &after.1, before.0.clone())?;
+    let words = |name: &str, (_, bearing): &(Option<_>, Bearing)| match name {
+        name if bearing.groups.iter().any(|group| group.as_str() == name) => format!("rules of {name}"),
+        name => format!("policy of {name}"),
+    };
+    let titles = (words(one, &before), words(other, &after));
+    let places = Places { places: place.into_iter().collect(), ..Places::default() };
+    Ok(told::report((world, world), places, (&titles.0, &titles.1)))
+}
+
+type Policy = (Option<std::sync::Arc<sekimori_core::world::Eni>>, Bearing);
+
+fn policy(world: &World, name: &str) -> Result<Policy, DiffError> {
+    if let Some(group) = world.group(&GroupId::from(name)) {
+        let groups = sekimori_core::world::group_set(std::slice::from_ref(&group.id));
+        return Ok((None, Bearing { groups, vpc: group.vpc.clone(), guarded: None }));
+    }
+    let eni = resolve::eni(world, name).ok_or_else(|| DiffError::Unknown(name.to_owned()))?;
+    Ok((Some(std::sync::Arc::clone(eni)), Bearing::of(world, eni)))
+}
+
+fn named(world: &World, judged: &Judged<'_>) -> String {
+    let name = |id: &GroupId| {
+        let GroupName { id, name } = group_name(world, id);
+        crate::text::named(id.as_str(), &name)
+    };
+    judged.bearing.groups.iter().map(name).collect::<Vec<_>>().join(" + ")
+}

@@ -1,0 +1,337 @@
+//! Exact sets in words: the same said once for all interfaces of which it is true, and each interface with a packet of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use sekimori_core::{
+    address::{Family, from_number, number},
+    ids::EniId,
+    packet::Packet,
+    rule::Direction,
+    space::{
+        Set,
+        view::{Bounds, at_own},
+    },
+    verdict,
+    world::{Eni, GroupSet, World, group_set},
+};
+
+use super::{
+    AtInterface, Change, DIFF_CHANGES_MAX, DIFF_INTERFACES_MAX, DIFF_NAMES_MAX, DIFF_ROWS_MAX, Effect, Interface,
+    InterfaceChange, Interfaces, Report, Row, Witness,
+    places::{BOTH, Place, Places},
+};
+use crate::{
+    effective::group_name,
+    services::{Services, joined, range, ranges, rows, shortened},
+    text,
+};
+
+type Ends = (IpAddr, IpAddr);
+
+/// What is said of interfaces: equal for those of which the same is true.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
+    effect: Effect,
+    direction: Direction,
+    rows: Vec<(Services, Vec<Ends>)>,
+}
+
+/// Own addresses of an interface that something is said of.
+struct Member {
+    eni: Option<Arc<Eni>>,
+    own: Ends,
+    groups: GroupSet,
+}
+
+/// Members of which the same was said, and the packets at the first of them.
+struct Merged {
+    members: Vec<Member>,
+    first: Set,
+}
+
+/// What was put together about an interface.
+#[derive(Default)]
+struct Own {
+    said: BTreeMap<usize, Vec<Ends>>,
+    gained: u64,
+    lost: u64,
+    witnesses: [Option<Packet>; 2],
+}
+
+pub(super) fn report(worlds: (&World, &World), places: Places, (before, after): (&str, &str)) -> Report {
+    let Places { places, new, gone, bypass } = places;
+    let mut teller = Teller { worlds, merged: BTreeMap::new() };
+    places.iter().for_each(|place| teller.place(place));
+    let (changes, by_eni) = teller.told();
+    let interfaces = by_eni.iter().take(DIFF_INTERFACES_MAX);
+    let interface = |(id, own): (&EniId, &Own)| teller_interface(worlds, id, own);
+    Report {
+        before: before.to_owned(),
+        after: after.to_owned(),
+        interfaces: interfaces.map(interface).collect(),
+        interfaces_untold: by_eni.len().saturating_sub(DIFF_INTERFACES_MAX),
+        changes_untold: changes.len().saturating_sub(DIFF_CHANGES_MAX),
+        changes: changes.into_iter().take(DIFF_CHANGES_MAX).collect(),
+        new_untold: new.len().saturating_sub(DIFF_INTERFACES_MAX),
+        new: new.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.1, eni)).collect(),
+        gone_untold: gone.len().saturating_sub(DIFF_INTERFACES_MAX),
+        gone: gone.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.0, eni)).collect(),
+        bypass,
+    }
+}
+
+struct Teller<'a> {
+    worlds: (&'a World, &'a World),
+    merged: BTreeMap<Said, Merged>,
+}
+
+impl Teller<'_> {
+    fn place(&mut self, place: &Place) {
+        for (direction, sets) in BOTH.into_iter().zip(&place.sets) {
+            for (effect, set) in [(Effect::Gained, &sets.gained), (Effect::Lost, &sets.lost)] {
+                if set.is_empty() {
+                    continue;
+                }
+                if place.enis.is_empty() || place.is_exact {
+                    self.by_rows(place, (effect, direction), set);
+                } else {
+                    self.by_addresses(place, (effect, direction), set);
+                }
+            }
+        }
+    }
+
+    /// A set that tells own addresses by itself.
+    fn by_rows(&mut self, place: &Place, (effect, direction): (Effect, Direction), set: &Set) {
+        let mut by_own: BTreeMap<Ends, Vec<(Services, Vec<Ends>)>> = BTreeMap::new();
+        for row in rows(set) {
+            by_own.entry(row.own).or_default().push((row.services, row.peers));
+        }
+        for (own, rows) in by_own {
+            let here = || Set::of_boxes(set.boxes().filter(|bounds| bounds.own == own)).unwrap_or_default();
+            let eni = place.enis.first().cloned();
+            self.note(
+                Said { effect, direction, rows },
+                Member { eni, own, groups: place.bearing.groups.clone() },
+                here,
+            );
+        }
+    }
+
+    /// A set that holds at the own addresses of some interfaces: addresses that nothing tells apart share what is said.
+    fn by_addresses(&mut self, place: &Place, (effect, direction): (Effect, Direction), set: &Set) {
+        let boxes: Vec<Bounds> = set.boxes().collect();
+        let cuts: BTreeSet<Ends> = boxes.iter().map(|bounds| bounds.own).collect();
+        let signature = |own: &IpAddr| {
+            let holds = |(first, last): &Ends| Family::of(*first) == Family::of(*own) && first <= own && own <= last;
+            cuts.iter().map(holds).collect::<Vec<bool>>()
+        };
+        let mut alike: BTreeMap<Vec<bool>, Vec<(&Arc<Eni>, IpAddr)>> = BTreeMap::new();
+        for (eni, own) in place.enis.iter().flat_map(|eni| eni.addresses.iter().map(move |own| (eni, *own))) {
+            alike.entry(signature(&own)).or_default().push((eni, own));
+        }
+        for members in alike.into_values() {
+            let Some((_, first)) = members.first() else { continue };
+            let here = at(set, direction, *first);
+            if here.is_empty() {
+                continue;
+            }
+            let rows: Vec<_> = rows(&here).into_iter().map(|row| (row.services, row.peers)).collect();
+            for (eni, own) in members {
+                let said = Said { effect, direction, rows: rows.clone() };
+                let member =
+                    Member { eni: Some(Arc::clone(eni)), own: (own, own), groups: place.bearing.groups.clone() };
+                self.note(said, member, || here.clone());
+            }
+        }
+    }
+
+    fn note(&mut self, said: Said, member: Member, first: impl FnOnce() -> Set) {
+        match self.merged.get_mut(&said) {
+            Some(merged) => merged.members.push(member),
+            None => drop(self.merged.insert(said, Merged { members: vec![member], first: first() })),
+        }
+    }
+
+    fn told(&self) -> (Vec<Change>, BTreeMap<EniId, Own>) {
+        let (mut changes, mut by_eni): (Vec<Change>, BTreeMap<EniId, Own>) = (Vec::new(), BTreeMap::new());
+        for (place, (said, merged)) in self.merged.iter().enumerate() {
+            let packet = witness(&merged.first);
+            let count = u64::try_from(count(&merged.first)).unwrap_or(u64::MAX);
+            for member in &merged.members {
+                let Some(eni) = &member.eni else { continue };
+                let own = by_eni.entry(eni.id.clone()).or_default();
+                own.said.entry(place).or_default().push(member.own);
+                let (sum, seen) = match said.effect {
+                    Effect::Gained => (&mut own.gained, 0),
+                    Effect::Lost => (&mut own.lost, 1),
+                };
+                *sum = sum.saturating_add(count);
+                if let Some(slot) = own.witnesses.get_mut(seen).filter(|slot| slot.is_none()) {
+                    *slot = packet.map(|packet| Packet { local: member.own.0, ..packet });
+                }
+            }
+            if place < DIFF_CHANGES_MAX {
+                changes.push(self.change(said, merged, packet));
+            } else {
+                // Only their number is told.
+                changes.push(self.change(said, &Merged { members: Vec::new(), first: Set::empty() }, None));
+            }
+        }
+        (changes, by_eni)
+    }
+
+    fn change(&self, said: &Said, merged: &Merged, packet: Option<Packet>) -> Change {
+        let Said { effect, direction, rows } = said;
+        let members = &merged.members;
+        let vpc = members.iter().find_map(|member| member.eni.as_ref()).map(|eni| &eni.vpc);
+        let peer = |ends: &Ends| {
+            let known = vpc.filter(|_| ends.0 == ends.1).and_then(|vpc| {
+                let of = |world: &World| world.eni_seen_from(vpc, ends.0).map(|eni| name(eni));
+                of(self.worlds.1).or_else(|| of(self.worlds.0))
+            });
+            known.map(|name| format!("{} ({name})", ends.0))
+        };
+        let row = |(services, peers): &(Services, Vec<Ends>)| Row {
+            services: services.words(),
+            peers: match peers.iter().map(peer).collect::<Option<Vec<_>>>() {
+                Some(named) => shortened(named, DIFF_NAMES_MAX),
+                None => ranges(peers),
+            },
+        };
+        let eni = members.iter().find_map(|member| member.eni.as_ref());
+        Change {
+            effect: *effect,
+            direction: *direction,
+            interfaces: self.interfaces(members),
+            rows: rows.iter().take(DIFF_ROWS_MAX).map(row).collect(),
+            rows_untold: rows.len().saturating_sub(DIFF_ROWS_MAX),
+            witness: packet.map(|packet| judged(self.worlds, eni, packet)),
+        }
+    }
+
+    fn interfaces(&self, members: &[Member]) -> Interfaces {
+        let enis: BTreeMap<&EniId, &Arc<Eni>> =
+            members.iter().filter_map(|member| member.eni.as_ref()).map(|eni| (&eni.id, eni)).collect();
+        let names: BTreeSet<String> = enis.values().map(|eni| name(eni)).collect();
+        let addresses = joined(members.iter().map(|member| member.own).collect());
+        let addresses = match members.iter().all(|member| member.own.0 == member.own.1) {
+            true => members
+                .iter()
+                .map(|member| member.own.0)
+                .collect::<BTreeSet<_>>()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            false => addresses.into_iter().map(range).collect(),
+        };
+        let policies: BTreeSet<&GroupSet> = members.iter().map(|member| &member.groups).collect();
+        let groups = |set: &&GroupSet| set.iter().map(|id| group_name(self.worlds.1, id)).collect();
+        Interfaces {
+            count: enis.len(),
+            names: shortened(names.into_iter().collect(), DIFF_NAMES_MAX),
+            addresses: shortened(addresses, DIFF_NAMES_MAX),
+            policies: policies.iter().take(DIFF_NAMES_MAX).map(groups).collect(),
+        }
+    }
+}
+
+fn teller_interface(worlds: (&World, &World), id: &EniId, own: &Own) -> InterfaceChange {
+    let eni = worlds.1.eni(id);
+    let witness = |packet: &Option<Packet>| packet.map(|packet| judged(worlds, eni, packet));
+    let at = |(change, own): (&usize, &Vec<Ends>)| AtInterface {
+        change: *change,
+        addresses: shortened(own.iter().map(|ends| range(*ends)).collect(), DIFF_NAMES_MAX),
+    };
+    let [gained, lost] = &own.witnesses;
+    InterfaceChange {
+        eni: id.clone(),
+        instance: eni.and_then(|eni| eni.instance.clone()),
+        changes: own.said.iter().map(at).collect(),
+        gained: own.gained,
+        lost: own.lost,
+        gained_witness: witness(gained),
+        lost_witness: witness(lost),
+    }
+}
+
+fn comes_or_goes(world: &World, eni: &Eni) -> Interface {
+    Interface {
+        eni: eni.id.clone(),
+        instance: eni.instance.clone(),
+        addresses: eni.addresses.iter().map(ToString::to_string).collect(),
+        groups: group_set(&eni.groups).iter().map(|id| group_name(world, id)).collect(),
+    }
+}
+
+fn name(eni: &Eni) -> String {
+    eni.instance.as_ref().map_or_else(|| eni.id.to_string(), ToString::to_string)
+}
+
+fn at(set: &Set, direction: Direction, own: IpAddr) -> Set {
+    // One address cuts no piece in two.
+    let here = at_own(direction, &BTreeSet::from([own])).and_then(|here| set.intersection(&here));
+    here.unwrap_or_default()
+}
+
+/// How many packets there are, of one own address for each piece.
+fn count(set: &Set) -> u128 {
+    let owns: BTreeSet<IpAddr> = set.boxes().map(|bounds| bounds.own.0).collect();
+    set.count_at(&owns)
+}
+
+/// A packet of a set, as people would try one.
+fn witness(set: &Set) -> Option<Packet> {
+    set.boxes().find_map(|bounds| Set::of_boxes([near(&bounds)]).ok()?.witness())
+}
+
+/// Addresses and ports that a packet is told with, if the set lets choose: those that RFC 5737 and 3849 keep for examples.
+fn near(bounds: &Bounds) -> Bounds {
+    const SERVICES: [u32; 4] = [6 << 16 | 443, 17 << 16 | 443, 1 << 16 | 8 << 8, 58 << 16 | 128 << 8];
+    const SOURCE: u16 = 50_000;
+    let within = |service: &u32| (bounds.services.0..=bounds.services.1).contains(service);
+    let service = SERVICES.into_iter().find(within).unwrap_or(bounds.services.0);
+    let services = if matches!(service >> 16, 1 | 6 | 17 | 58) {
+        (service, service)
+    } else {
+        (service & !0xffff, service | 0xffff)
+    };
+    let has_ports = matches!(service >> 16, 6 | 17);
+    let source = SOURCE.clamp(bounds.sources.0, bounds.sources.1);
+    let example = match bounds.family {
+        Family::V4 => IpAddr::from([198, 51, 100, 1]),
+        Family::V6 => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+    };
+    let peer = number(example).clamp(number(bounds.peers.0), number(bounds.peers.1));
+    let peer = from_number(bounds.family, peer);
+    let sources = if has_ports { (source, source) } else { bounds.sources };
+    Bounds { services, sources, peers: (peer, peer), own: (bounds.own.0, bounds.own.0), ..*bounds }
+}
+
+fn judged((before, after): (&World, &World), eni: Option<&Arc<Eni>>, packet: Packet) -> Witness {
+    let decide = |world: &World| {
+        let eni = world.eni(&eni?.id)?;
+        Some(verdict::decide(world, eni, &packet))
+    };
+    Witness {
+        eni: eni.map(|eni| eni.id.clone()),
+        text: packet_words(&packet),
+        before: decide(before),
+        after: decide(after),
+        packet,
+    }
+}
+
+/// `tcp/443 from 198.51.100.1 port 50000 to 10.0.0.1`.
+pub(super) fn packet_words(packet: &Packet) -> String {
+    let (from, to) = match packet.direction {
+        Direction::Ingress => (packet.peer, packet.local),
+        Direction::Egress => (packet.local, packet.peer),
+    };
+    let port = packet.transport.source_port().map(|port| format!(" port {port}")).unwrap_or_default();
+    format!("{} from {from}{port} to {to}", text::transport(packet.transport))
+}
