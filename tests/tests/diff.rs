@@ -14,6 +14,7 @@ use sekimori_analysis::diff::{self, Effect, Report, Witness};
 use sekimori_core::{
     bypass::BypassSet,
     change::Change,
+    ids::RuleId,
     packet::{Packet, Transport},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     verdict,
@@ -24,7 +25,7 @@ use sekimori_tests::{
     told::{is_told, lies_in},
 };
 
-const WORLDS: u64 = 250;
+const WORLDS: u64 = 600;
 /// Packets whose ends and services are combined with each other.
 const SAMPLES: usize = 24;
 
@@ -219,7 +220,7 @@ fn a_large_policy_is_compared_as_exactly() {
             let mut peers = BTreeSet::new();
             for world in [&before, &after] {
                 let group = world.group(&"sg-large".into()).unwrap();
-                let spec = &group.rules.get(&format!("sgr-{index}").as_str().into()).unwrap().spec;
+                let spec = &group.rules.get(&RuleId::from(format!("sgr-{index}").as_str())).unwrap().spec;
                 if let (Service::Ports(range), Peer::Cidr(cidr)) = (&spec.service, &spec.peer) {
                     ports.extend(range.first().saturating_sub(1)..=range.last() + 1);
                     let net = cidr.network();

@@ -22,9 +22,10 @@ use sekimori_core::{
 
 use super::places::Judged;
 
-/// Messages of multicast listeners, and the addresses that they pass from unjudged (`core::verdict`).
+/// Messages of discovery, and of multicast listeners with the addresses that they pass from unjudged (`core::verdict`).
+const DISCOVERY_KINDS: std::ops::RangeInclusive<u8> = 133..=137;
 const LISTENER_KINDS: [u8; 4] = [130, 131, 132, 143];
-const LINK: [&str; 2] = ["fe80::/10", "::/128"];
+const LINK: [&str; 3] = ["fe80::/10", "::/128", "0.0.0.0/32"];
 
 /// What differs about the rules of a group.
 #[derive(Default)]
@@ -337,19 +338,26 @@ fn flavor(judged: &Judged<'_>) -> Option<Flavor> {
     judged.bearing.groups.first().and_then(|id| judged.world.group(id)).map(|group| group.flavor)
 }
 
-/// The discovery of neighbours and routers, and the listeners of multicast from addresses of the link: they pass in every world.
+/// The discovery of neighbours and routers, and the listeners of multicast from addresses of the link: they pass in every world. As
+/// `core::verdict` has it, whatever the family: ICMPv6 over IPv4 is nothing that anybody sends.
 fn unjudged(judged: &Judged<'_>, direction: Direction) -> Result<Set, TooComplex> {
     let reader = Reader::new(judged.world, &judged.bearing.vpc, []);
+    let message = |kind: u8, peer: Cidr, local: Option<Cidr>| {
+        let what = (Protocol::ICMPV6, Service::Icmp { kind, code: None });
+        let spec = RuleSpec { local, ..RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(peer)) };
+        reader.rule(&spec)
+    };
     let mut passing = reader.discovery(direction);
+    for kind in DISCOVERY_KINDS {
+        passing = passing.union(&message(kind, Cidr::WORLD_V4, None)?)?;
+    }
     for link in LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
+        let (peer, local) = match direction {
+            Direction::Ingress => (link, None),
+            Direction::Egress => (Cidr::world(link.family()), Some(link)),
+        };
         for kind in LISTENER_KINDS {
-            let (peer, local) = match direction {
-                Direction::Ingress => (link, None),
-                Direction::Egress => (Cidr::WORLD_V6, Some(link)),
-            };
-            let what = (Protocol::ICMPV6, Service::Icmp { kind, code: None });
-            let spec = RuleSpec { local, ..RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(peer)) };
-            passing = passing.union(&reader.rule(&spec)?)?;
+            passing = passing.union(&message(kind, peer, local)?)?;
         }
     }
     Ok(passing)

@@ -1,1 +1,245 @@
-//! Tests of comparisons.
+//! Comparisons of small worlds, as reports tell them.
+
+use expect_test::{Expect, expect};
+
+use sekimori_core::{
+    change,
+    flow_event::FlowEvent,
+    rule::Direction,
+    world::{Account, Eni, Treatment, World},
+};
+
+use super::*;
+use crate::fixture;
+
+fn lines(report: &Report) -> String {
+    let mut text = String::new();
+    for (place, change) in report.changes.iter().enumerate() {
+        let Change { effect, direction, interfaces, rows, witness, .. } = change;
+        text += &format!("{place} {effect:?} {direction} at {}\n", interfaces.addresses.join(" "));
+        for Row { services, peers } in rows {
+            text += &format!("  {} with {}\n", services.join(", "), peers.join(", "));
+        }
+        let witness = witness.as_ref().unwrap();
+        let why = |decision: &Option<Decision>| decision.as_ref().map(|decision| decision.why.to_string());
+        text += &format!("  {}: {:?} then {:?}\n", witness.text, why(&witness.before), why(&witness.after));
+    }
+    for one in &report.interfaces {
+        let places: Vec<usize> = one.changes.iter().map(|at| at.change).collect();
+        text += &format!("{} {places:?} {} gained, {} lost\n", one.eni, one.gained, one.lost);
+    }
+    let names = |all: &[Interface]| all.iter().map(|one| one.eni.to_string()).collect::<Vec<_>>().join(" ");
+    text + &format!("new: {}; gone: {}\n", names(&report.new), names(&report.gone))
+}
+
+fn check(before: &str, after: &str, expected: &Expect) {
+    let (before, after) = (fixture::world(before), fixture::world(after));
+    let report = worlds((&before, "before"), (&after, "after")).unwrap();
+    expected.assert_eq(&lines(&report));
+}
+
+const BASE: &str = "
+    sg web
+    sg db
+    web: in allow tcp 443 from 0.0.0.0/0
+    db: in allow tcp 5432 from sg-web
+    eni a 10.0.0.1 in web
+    eni b 10.0.0.2 fd00::2 in web
+    eni c 10.0.1.1 in db";
+
+fn with(more: &str) -> String {
+    format!("{BASE}\n{more}")
+}
+
+#[test]
+fn a_rule_is_told_once_for_all_that_carry_its_group() {
+    check(
+        BASE,
+        &with("web: in allow tcp 22-23 from 192.0.2.0/24"),
+        &expect![[r#"
+            0 Gained ingress at 10.0.0.1 10.0.0.2
+              tcp/22-23 with 192.0.2.0/24
+              tcp/22 from 192.0.2.255 port 50000 to 10.0.0.1: Some("default") then Some("rule r3 of sg-web")
+            eni-a [0] 33554432 gained, 0 lost
+            eni-b [0] 33554432 gained, 0 lost
+            new: ; gone: 
+        "#]],
+    );
+}
+
+#[test]
+fn a_new_member_is_told_and_what_its_group_gives_it_elsewhere() {
+    check(
+        BASE,
+        &with("eni d 10.0.0.4 in web"),
+        &expect![[r#"
+            0 Gained ingress at 10.0.0.1 10.0.0.2
+              protocols 0-5, tcp/0-442, tcp/444-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.0.4 (i-d)
+              icmp/8/0 from 10.0.0.4 to 10.0.0.1: Some("default") then Some("intra-group accept of sg-web")
+            1 Gained ingress at 10.0.1.1
+              tcp/5432 with 10.0.0.4 (i-d)
+              tcp/5432 from 10.0.0.4 port 50000 to 10.0.1.1: Some("default") then Some("rule r2 of sg-db")
+            eni-a [0] 8589999099 gained, 0 lost
+            eni-b [0] 8589999099 gained, 0 lost
+            eni-c [1] 65536 gained, 0 lost
+            new: eni-d; gone: 
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_said_again_in_other_words_changes_nothing() {
+    check(
+        BASE,
+        &with("web: in allow tcp 443 from 10.0.0.0/8"),
+        &expect![[r#"
+            new: ; gone: 
+        "#]],
+    );
+}
+
+#[test]
+fn a_denied_part_is_lost_by_those_whom_it_names() {
+    check(
+        "sg web\nweb: in allow tcp 1-100 from 0.0.0.0/0 priority 2\neni a 10.0.0.1 in web\neni b 10.0.0.2 in web",
+        "sg web\nweb: in allow tcp 1-100 from 0.0.0.0/0 priority 2\neni a 10.0.0.1 in web\neni b 10.0.0.2 in web
+         web: in deny tcp 50 from 192.0.2.0/24 at 10.0.0.1/32",
+        &expect![[r#"
+            0 Lost ingress at 10.0.0.1
+              tcp/50 with 192.0.2.0/24
+              tcp/50 from 192.0.2.255 port 50000 to 10.0.0.1: Some("rule r1 of sg-web") then Some("rule r2 of sg-web")
+            eni-a [0] 0 gained, 16777216 lost
+            new: ; gone: 
+        "#]],
+    );
+}
+
+#[test]
+fn two_policies_are_compared_in_one_world() {
+    let world = fixture::world(&with("db: in allow tcp 443 from 0.0.0.0/1"));
+    let report = policies(&world, "i-c", "sg-web").unwrap();
+    assert_eq!((report.before.as_str(), report.after.as_str()), ("policy of i-c", "rules of sg-web"));
+    expect![[r#"
+        0 Gained ingress at 10.0.1.1
+          protocols 0-5, tcp/0-442, tcp/444-5431, tcp/5433-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.0.1-10.0.0.2
+          tcp/443 with 128.0.0.0/1
+          tcp/443 from 198.51.100.1 port 50000 to 10.0.1.1: Some("default") then Some("default")
+        1 Lost ingress at 10.0.1.1
+          protocols 0-5, tcp/0-442, tcp/444-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.1.1 (i-c)
+          icmp/8/0 from 10.0.1.1 to 10.0.1.1: Some("intra-group accept of sg-db") then Some("intra-group accept of sg-db")
+        eni-c [0, 1] 140754668222454 gained, 8589999099 lost
+        new: ; gone: 
+    "#]].assert_eq(&lines(&report));
+    assert_eq!(policies(&world, "sg-web", "nobody"), Err(DiffError::Unknown("nobody".to_owned())));
+}
+
+/// Denials that cut what is behind them along three axes.
+fn scattered(each: u16) -> String {
+    let mut text = "sg web enterprise\neni a 10.0.0.1 in web\n".to_owned();
+    for index in 0..each {
+        let at = index * 2 + 1;
+        text += &format!("web: in deny tcp {at} from 0.0.0.0/0 priority 1\n");
+        text += &format!("web: in deny tcp from 192.0.2.{at} priority 1\n");
+        text += &format!("web: in deny tcp from 0.0.0.0/0 source {at} priority 1\n");
+    }
+    text
+}
+
+#[test]
+fn what_cuts_packets_into_too_many_pieces_is_refused_in_words() {
+    let (few, many) = (scattered(4), scattered(40));
+    let opened = |text: &str| format!("{text}web: in allow all from 0.0.0.0/0 priority 100");
+    let compare = |text: &str| {
+        let (before, after) = (fixture::world(text), fixture::world(&opened(text)));
+        worlds((&before, "before"), (&after, "after"))
+    };
+    assert_eq!(compare(&few).unwrap().interfaces.len(), 1);
+    let error = compare(&many).unwrap_err();
+    assert!(
+        error.to_string().starts_with("policy sg-web (web): the rules cut the packets into more than"),
+        "{error}"
+    );
+}
+
+fn event(eni: &str, port: u16, at_ms: u64, passed: bool) -> FlowEvent {
+    FlowEvent {
+        at_ms,
+        eni: eni.into(),
+        direction: Direction::Ingress,
+        passed,
+        reason: "rule".to_owned(),
+        group: None,
+        rule: None,
+        policy: 1,
+        revision: None,
+        protocol: 6,
+        local: Some("10.0.0.1".parse().unwrap()),
+        peer: Some("192.0.2.1".parse().unwrap()),
+        local_port: Some(port),
+        peer_port: Some(40_000 + (at_ms % 100) as u16),
+        icmp: None,
+        tcp_flags: 2,
+        bytes: 60,
+        packets: 1,
+    }
+}
+
+fn treated(mut world: World, treatment: Treatment) -> World {
+    let account = Account::clone(world.accounts().next().unwrap());
+    world.apply(&change::Change::PutAccount(std::sync::Arc::new(Account { treatment: Some(treatment), ..account })));
+    world
+}
+
+#[test]
+fn live_flows_end_as_the_treatment_says_and_others_are_decided_otherwise() {
+    let before = fixture::world(BASE);
+    let closed = fixture::world(&with("web: in deny tcp 443 from 192.0.2.0/24\nweb: in allow tcp 80 from 192.0.2.1"));
+    let now_ms = 10_000_000;
+    let events = [
+        event("eni-a", 443, 1_000, true),
+        event("eni-a", 443, now_ms - 2_000, true),
+        event("eni-a", 443, now_ms - 1_001, true),
+        event("eni-a", 80, now_ms, false),
+        event("eni-a", 22, now_ms, false),
+        event("eni-gone", 22, now_ms, false),
+    ];
+    for (treatment, ending) in [
+        (Treatment::Reevaluate, Some(Ending::Ends)),
+        (Treatment::Reset, Some(Ending::Reset)),
+        (Treatment::Keep, None),
+    ] {
+        let (before, after) = (treated(before.clone(), treatment), treated(closed.clone(), treatment));
+        let changed = flows(&before, &after, &events, now_ms);
+        assert_eq!((changed.looked_at, changed.unjudged), (6, 1));
+        // The first is too old to be live.
+        let ends: Vec<_> = changed.ending.iter().map(|flow| (flow.ending, flow.seen)).collect();
+        assert_eq!(ends, ending.map(|ending| (Some(ending), 2)).into_iter().collect::<Vec<_>>());
+        let otherwise: Vec<_> = changed.otherwise.iter().map(|flow| (flow.text.as_str(), flow.seen)).collect();
+        assert_eq!(
+            otherwise,
+            [
+                ("tcp/80 from 192.0.2.1 port 40000 to 10.0.0.1", 1),
+                ("tcp/443 from 192.0.2.1 port 40099 to 10.0.0.1", 3)
+            ]
+        );
+    }
+    let mut without = before.clone();
+    without.apply(&change::Change::DeleteEni("eni-a".into()));
+    let changed = flows(&before, &without, &events, now_ms);
+    assert_eq!(changed.ending.iter().map(|flow| flow.ending).collect::<Vec<_>>(), [Some(Ending::Gone)]);
+}
+
+#[test]
+fn an_interface_with_another_address_tells_what_that_brings() {
+    let before = fixture::world(BASE);
+    let mut after = before.clone();
+    let eni = Eni::clone(before.eni(&"eni-a".into()).unwrap());
+    let addresses = vec!["10.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap()];
+    after.apply(&change::Change::PutEni(std::sync::Arc::new(Eni { addresses, ..eni })));
+    let report = worlds((&before, "before"), (&after, "after")).unwrap();
+    let own = report.interfaces.iter().find(|one| one.eni.as_str() == "eni-a").unwrap();
+    // It is a member of its own group, so its old address accepts the new one as well.
+    assert!(own.gained > 0 && own.lost == 0 && own.changes.iter().any(|at| at.addresses == ["10.0.0.9"]));
+    let others: Vec<&str> = report.interfaces.iter().map(|one| one.eni.as_str()).collect();
+    assert_eq!(others, ["eni-a", "eni-b", "eni-c"]);
+}
