@@ -6,6 +6,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod account;
 pub mod attach;
 mod bearers;
 pub mod comply;

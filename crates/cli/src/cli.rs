@@ -55,6 +55,10 @@ pub(crate) struct ConnectionArgs {
     /// The data directory; endpoint and token come from its credentials.env [env: SEKIMORI_DATA_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Ask files in place of a server: what `aws ec2 describe-…` or `aliyun ecs Describe…` printed, or a directory of such
+    /// files; may be repeated
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Server", conflicts_with_all = ["endpoint", "token_file", "ca_file", "data_dir"])]
+    pub(crate) account_files: Vec<PathBuf>,
 }
 
 /// How to print.

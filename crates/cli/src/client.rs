@@ -5,16 +5,21 @@
 use std::{fs, io::Read, path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
-use sekimori_server::api::{ErrorBody, ErrorCode};
+use sekimori_server::{
+    api::{ErrorBody, ErrorCode},
+    offline::Offline,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{
     Agent,
-    http::Response,
+    http::{self, Response},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::{cli::Common, connection, connection::Target, exit::Failure};
+use crate::{account_files, cli::Common, connection, connection::Target, exit::Failure};
 
+/// What is asked where no server is.
+const FILES: &str = "files of an account";
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How long it may take to be let in.
@@ -22,25 +27,38 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take, beyond the time that the request itself asks the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server that can be asked.
-pub(crate) struct Client {
-    agent: Agent,
-    target: Target,
+/// What can be asked.
+pub(crate) enum Client {
+    /// A server.
+    Server {
+        /// What speaks to it.
+        agent: Agent,
+        /// Where it is, and what lets us in.
+        target: Target,
+    },
+    /// Files that describe an account.
+    Files(Box<Offline>),
 }
 
 impl Client {
-    /// The server that the options and the environment mean.
+    /// The server that the options and the environment mean, or the files that are to be asked in its stead.
     ///
     /// # Errors
-    /// When none is named, or its certificate cannot be read.
+    /// When none is named, its certificate cannot be read, or the files describe no account.
     pub(crate) fn connect(common: &Common) -> Result<Self, Failure> {
+        if !common.connection.account_files.is_empty() {
+            return Ok(Self::Files(Box::new(account_files::open(&common.connection.account_files)?)));
+        }
         let target = connection::resolve(&common.connection, connection::environment)?;
-        Ok(Self { agent: agent(&target)?, target })
+        Ok(Self::Server { agent: agent(&target)?, target })
     }
 
     /// Where the server is: a URL.
     pub(crate) fn endpoint(&self) -> &str {
-        &self.target.endpoint
+        match self {
+            Self::Server { target, .. } => &target.endpoint,
+            Self::Files(_) => FILES,
+        }
     }
 
     /// Asks for something.
@@ -61,9 +79,7 @@ impl Client {
         query: &[(&str, &str)],
         wait: Duration,
     ) -> anyhow::Result<T> {
-        let request = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT + wait)).build();
-        let request = request.header("authorization", self.bearer()).query_pairs(query.iter().copied());
-        self.read(request.call())
+        self.send("GET", path, query, None::<&()>, wait)
     }
 
     /// Asks for something that has no end: what is read comes as it happens.
@@ -71,13 +87,20 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(crate) fn follow(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<impl Read + use<>> {
-        let request = self.agent.get(self.url(path)).config().timeout_global(None).build();
-        let request = request.header("authorization", self.bearer()).query_pairs(query.iter().copied());
+        let Self::Server { agent, target } = self else {
+            bail!("{FILES} tell nothing that happens; ask a server for it");
+        };
+        let request = agent.get(url(target, path)).config().timeout_global(None).build();
+        let request = request.header("authorization", bearer(target)).query_pairs(query.iter().copied());
         let answer = request.call();
         let is_taken = answer.as_ref().is_ok_and(|response| response.status().is_success());
         match answer {
             Ok(response) if is_taken => Ok(response.into_body().into_reader()),
-            other => Err(self.read::<serde::de::IgnoredAny>(other).err().unwrap_or_else(|| anyhow!("no answer"))),
+            other => {
+                let refused = received(&target.endpoint, other)
+                    .and_then(|(status, body)| understood::<serde::de::IgnoredAny>(&target.endpoint, status, &body));
+                Err(refused.err().unwrap_or_else(|| anyhow!("no answer")))
+            }
         }
     }
 
@@ -86,7 +109,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.read(self.agent.put(self.url(path)).header("authorization", self.bearer()).send_json(body))
+        self.send("PUT", path, &[], Some(body), Duration::ZERO)
     }
 
     /// Takes something away.
@@ -94,8 +117,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(crate) fn delete<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
-        let request = self.agent.delete(self.url(path)).header("authorization", self.bearer());
-        self.read(request.query_pairs(query.iter().copied()).call())
+        self.send("DELETE", path, query, None::<&()>, Duration::ZERO)
     }
 
     /// Makes something.
@@ -116,33 +138,70 @@ impl Client {
         body: &impl Serialize,
         wait: Duration,
     ) -> anyhow::Result<T> {
-        let request = self.agent.post(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT + wait)).build();
-        self.read(request.header("authorization", self.bearer()).send_json(body))
+        self.send("POST", path, &[], Some(body), wait)
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.target.endpoint)
-    }
-
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.target.token)
-    }
-
-    fn read<T: DeserializeOwned>(&self, answer: Result<Response<ureq::Body>, ureq::Error>) -> anyhow::Result<T> {
-        let endpoint = &self.target.endpoint;
-        let mut response = answer.map_err(|error| unreachable(endpoint, &error))?;
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body = body.with_context(|| format!("the answer of `{endpoint}` broke off; ask again"))?;
-        if !response.status().is_success() {
-            return Err(refused(endpoint, response.status().as_u16(), &body));
+    fn send<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&impl Serialize>,
+        wait: Duration,
+    ) -> anyhow::Result<T> {
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        match self {
+            Self::Files(files) => {
+                let (status, body) = files.ask(method, &with_query(path, query), body)?;
+                understood(FILES, status, &body)
+            }
+            Self::Server { agent, target } => {
+                let request = http::Request::builder()
+                    .method(method)
+                    .uri(with_query(&url(target, path), query))
+                    .header("authorization", bearer(target))
+                    .header("content-type", "application/json");
+                let request =
+                    agent.configure_request(request.body(body)?).timeout_global(Some(ANSWER_TIMEOUT + wait));
+                let (status, body) = received(&target.endpoint, agent.run(request.build()))?;
+                understood(&target.endpoint, status, &body)
+            }
         }
-        serde_json::from_slice(&body).with_context(|| {
-            format!(
-                "the answer of `{endpoint}` is not ours; is it a sekimori server of release {}?",
-                env!("CARGO_PKG_VERSION")
-            )
-        })
     }
+}
+
+fn url(target: &Target, path: &str) -> String {
+    format!("{}{path}", target.endpoint)
+}
+
+fn bearer(target: &Target) -> String {
+    format!("Bearer {}", target.token)
+}
+
+fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let pairs = query.iter().map(|(name, value)| format!("{}={}", path_part(name), path_part(value)));
+    let pairs = pairs.collect::<Vec<_>>().join("&");
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{pairs}") }
+}
+
+/// What was answered: status and body.
+fn received(endpoint: &str, answer: Result<Response<ureq::Body>, ureq::Error>) -> anyhow::Result<(u16, Vec<u8>)> {
+    let mut response = answer.map_err(|error| unreachable(endpoint, &error))?;
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+    let body = body.with_context(|| format!("the answer of `{endpoint}` broke off; ask again"))?;
+    Ok((response.status().as_u16(), body))
+}
+
+fn understood<T: DeserializeOwned>(endpoint: &str, status: u16, body: &[u8]) -> anyhow::Result<T> {
+    if !(200..300).contains(&status) {
+        return Err(refused(endpoint, status, body));
+    }
+    serde_json::from_slice(body).with_context(|| {
+        format!(
+            "the answer of `{endpoint}` is not ours; is it a sekimori server of release {}?",
+            env!("CARGO_PKG_VERSION")
+        )
+    })
 }
 
 /// A name as a part of a path.

@@ -157,7 +157,7 @@ mod tests {
             endpoint: Some("https://other:2/".to_owned()),
             token_file: Some(token),
             data_dir: Some(dir.path().into()),
-            ca_file: None,
+            ..ConnectionArgs::default()
         };
         assert_eq!(found(&args, &[]), pair("https://other:2", "of-option"));
     }

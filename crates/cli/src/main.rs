@@ -12,6 +12,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod account_files;
 mod cli;
 mod client;
 mod commands;

@@ -28,6 +28,7 @@ mod http;
 pub mod local;
 pub mod metrics;
 mod native;
+pub mod offline;
 mod outside;
 mod past;
 pub mod records;

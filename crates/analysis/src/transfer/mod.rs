@@ -12,15 +12,17 @@ mod record;
 mod tests;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use sekimori_core::{
-    ids::GroupId,
+    command::NewRule,
+    ids::{AccountId, GroupId},
     rule::{Direction, Rule},
     world::{Flavor, Group, World},
 };
 
 pub use self::import::{Preview, Request, Row, Verdict, preview};
-pub(crate) use self::record::columns;
+pub(crate) use self::record::{Problem, columns};
 use crate::portions::in_order;
 
 /// Rules of one file that are imported; the rest of the file fails.
@@ -69,6 +71,27 @@ pub enum TransferError {
     /// The file is neither form.
     #[error("the file is not a list of rules: {0}; export a group to see one")]
     Unreadable(String),
+}
+
+/// A rule of a file, or why it is none; with its name where the file tells it.
+pub(crate) struct ReadRule {
+    pub(crate) name: Option<String>,
+    pub(crate) rule: Result<NewRule, Problem>,
+}
+
+/// The rules of a reply of `DescribeSecurityGroupAttribute`, or of an array of rules.
+pub(crate) fn rules_of_json(value: &Value, account: &AccountId) -> Result<Vec<ReadRule>, TransferError> {
+    Ok(named(record::from_json(value)?.0, account))
+}
+
+/// The rules of a file, of either form.
+pub(crate) fn rules_of_text(text: &str, account: &AccountId) -> Result<Vec<ReadRule>, TransferError> {
+    Ok(named(record::read(text)?.0, account))
+}
+
+fn named(records: Vec<record::Record>, account: &AccountId) -> Vec<ReadRule> {
+    let read = |record: &record::Record| ReadRule { name: record.name(), rule: record.rule(account) };
+    records.iter().map(read).collect()
 }
 
 /// Writes a group's rules in decision order, inbound before outbound.

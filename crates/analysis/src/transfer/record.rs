@@ -43,7 +43,7 @@ const DESCRIPTION_CHARS_MAX: usize = 512;
 pub(super) struct Record(BTreeMap<String, String>);
 
 /// A priority that is no priority of a rule.
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// Rules of the system, which have more than 100: nothing is made of them.
     SystemPriority(u64),
     /// What is wrong, and what would be right.
@@ -173,7 +173,7 @@ fn unreadable(reason: &impl ToString) -> TransferError {
 }
 
 /// The array, alone or inside the reply of `DescribeSecurityGroupAttribute`.
-fn from_json(value: &Value) -> Result<(Vec<Record>, Option<String>), TransferError> {
+pub(super) fn from_json(value: &Value) -> Result<(Vec<Record>, Option<String>), TransferError> {
     let region = value.get("RegionId").and_then(Value::as_str).map(str::to_owned);
     let mut found = value;
     for name in ["Permissions", "permissions", "Permission", "permission", "rules", "Rules"] {
@@ -218,6 +218,11 @@ fn column(name: &str) -> String {
 impl Record {
     fn text(&self, column: &str) -> Option<&str> {
         self.0.get(column).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// What the rule is called, if the record tells it.
+    pub(super) fn name(&self) -> Option<String> {
+        self.text("securitygroupruleid").map(str::to_owned)
     }
 
     /// The rule that the record says, in a group of an account.

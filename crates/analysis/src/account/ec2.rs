@@ -1,0 +1,382 @@
+//! What `aws ec2 describe-… --output json` prints, and what the SDKs of Amazon call the same.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use sekimori_core::{
+    address::Cidr,
+    ids::{AccountId, EniId, GroupId, SubnetId, VpcId},
+    network_acl::AclEntry,
+    peering::{Peering, PeeringSide, PeeringStatus},
+    rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    time::Timestamp,
+    world::{Dialect, Eni, Flavor, InstanceState, PrefixEntry},
+};
+
+use super::{AccountError, Described, SeenAcl, SeenList, SeenSubnet, SeenVpc, build, doc::Doc};
+
+const OWNER: &str = "OwnerId";
+
+/// Takes in a reply. Whether it is one of these.
+pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, AccountError> {
+    let mut is_known = false;
+    for (name, read) in READERS {
+        if doc.has_array(name) {
+            is_known = true;
+            doc.items(name, "").into_iter().try_for_each(|item| read(described, item))?;
+        }
+    }
+    // `get-managed-prefix-list-entries` does not say of which list.
+    let entries = doc.items("Entries", "");
+    if doc.has_array("Entries") && entries.iter().all(|entry| entry.has("Cidr")) {
+        is_known = true;
+        let id = doc.about("PrefixListId", "prefix list", "pl-0123456789abcdef0")?;
+        let entries = entries.into_iter().map(prefix_entry).collect::<Result<Vec<_>, _>>()?;
+        let account = described.owner(None, Dialect::Ec2);
+        let empty = || SeenList { account, region: String::new(), name: String::new(), entries: None };
+        described.prefix_lists.entry(id.into()).or_insert_with(empty).entries = Some(entries);
+    }
+    if is_known && doc.text("NextToken").is_some() {
+        described.note(format!("`{}` is one page of several: it ends with a NextToken", doc.file));
+    }
+    Ok(is_known)
+}
+
+type Reader = fn(&mut Described, Doc<'_>) -> Result<(), AccountError>;
+
+/// The lists of replies, and what an item of each is.
+const READERS: [(&str, Reader); 9] = [
+    ("Vpcs", vpc),
+    ("Subnets", subnet),
+    ("SecurityGroups", group),
+    ("SecurityGroupRules", named_rule),
+    ("NetworkInterfaces", interface),
+    ("Reservations", reservation),
+    ("PrefixLists", prefix_list),
+    ("VpcPeeringConnections", peering),
+    ("NetworkAcls", network_acl),
+];
+
+fn vpc(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let id = doc.required("VpcId")?;
+    let cidr = doc.parsed("CidrBlock")?.ok_or_else(|| doc.wrong(format!("`{id}` has no CidrBlock")))?;
+    let more: Vec<&str> =
+        doc.items("CidrBlockAssociationSet", "").iter().filter_map(|block| block.text("CidrBlock")).collect();
+    if more.len() > 1 {
+        let note = format!("`{id}` has the blocks {}; only {cidr} counts as inside", more.join(", "));
+        described.note(note);
+    }
+    let mut ipv6 = None;
+    for block in doc.items("Ipv6CidrBlockAssociationSet", "") {
+        ipv6 = ipv6.or(block.parsed("Ipv6CidrBlock")?);
+    }
+    let account = described.owner(doc.text(OWNER), Dialect::Ec2);
+    let tags = doc.tags();
+    let seen = SeenVpc { account, region: String::new(), name: name_of(&doc), cidr, ipv6, tags };
+    described.vpcs.insert(id.into(), seen);
+    Ok(())
+}
+
+fn subnet(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let id = doc.required("SubnetId")?;
+    let cidr = doc.parsed("CidrBlock")?.ok_or_else(|| doc.wrong(format!("`{id}` has no CidrBlock")))?;
+    let mut ipv6 = None;
+    for block in doc.items("Ipv6CidrBlockAssociationSet", "") {
+        ipv6 = ipv6.or(block.parsed("Ipv6CidrBlock")?);
+    }
+    let account = described.owner(doc.text(OWNER), Dialect::Ec2);
+    let zone = doc.text("AvailabilityZone").unwrap_or_default().to_owned();
+    let vpc = doc.required("VpcId")?.into();
+    let seen = SeenSubnet { account, vpc, zone, name: name_of(&doc), cidr, ipv6, tags: doc.tags() };
+    described.subnets.insert(id.into(), seen);
+    Ok(())
+}
+
+/// EC2 keeps names in a tag.
+fn name_of(doc: &Doc<'_>) -> String {
+    let tag = doc.items("Tags", "").into_iter().find(|tag| tag.text("Key") == Some("Name"));
+    tag.and_then(|tag| tag.text("Value")).unwrap_or_default().to_owned()
+}
+
+fn group(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let id: GroupId = doc.required("GroupId")?.into();
+    let account = described.owner(doc.text(OWNER), Dialect::Ec2);
+    let name = doc.text("GroupName").unwrap_or_default().to_owned();
+    let mut group = build::group(id.clone(), account.clone(), doc.required("VpcId")?.into(), Flavor::Ec2);
+    group.is_default = name == "default";
+    group.name = name;
+    group.description = doc.text("Description").unwrap_or_default().to_owned();
+    group.tags = doc.tags();
+    described.groups.insert(id.clone(), group);
+    let mut rules = BTreeMap::new();
+    for (direction, list) in [(Direction::Ingress, "IpPermissions"), (Direction::Egress, "IpPermissionsEgress")] {
+        if !doc.has_array(list) {
+            let note = format!("`{id}`: `{list}` is not described, so no {direction} rule is known");
+            described.note(note);
+        }
+        let mut all = Vec::new();
+        for permission in doc.items(list, "") {
+            for (peer, description) in peers(&permission, &account)? {
+                let (protocol, service) = what(&permission)?;
+                let spec = RuleSpec::plain(direction, Action::Allow, (protocol, service), peer);
+                let name = format!("{id}/{direction}/{}", all.len() + 1);
+                all.push(Rule {
+                    id: name.as_str().into(),
+                    spec,
+                    description,
+                    tags: Default::default(),
+                    created_at: Timestamp(0),
+                });
+            }
+        }
+        rules.insert(direction, all);
+    }
+    described.add_rules(&id, false, rules);
+    Ok(())
+}
+
+/// The sources or destinations of a permission, each with its description.
+fn peers(permission: &Doc<'_>, account: &AccountId) -> Result<Vec<(Peer, String)>, AccountError> {
+    let mut peers = Vec::new();
+    for (list, field) in [("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6")] {
+        for range in permission.items(list, "") {
+            peers.push((Peer::Cidr(block(&range, range.required(field)?)?), description(&range)));
+        }
+    }
+    for list in permission.items("PrefixListIds", "") {
+        peers.push((Peer::PrefixList(list.required("PrefixListId")?.into()), description(&list)));
+    }
+    for pair in permission.items("UserIdGroupPairs", "") {
+        let owner = pair.text("UserId").map_or_else(|| account.clone(), AccountId::from);
+        peers.push((Peer::Group { group: pair.required("GroupId")?.into(), account: owner }, description(&pair)));
+    }
+    Ok(peers)
+}
+
+fn description(doc: &Doc<'_>) -> String {
+    doc.text("Description").unwrap_or_default().to_owned()
+}
+
+fn block(doc: &Doc<'_>, text: &str) -> Result<Cidr, AccountError> {
+    text.parse::<Cidr>().map(|block| block.canonical()).map_err(|error| doc.wrong(error))
+}
+
+/// Protocol and ports, or type and code.
+fn what(doc: &Doc<'_>) -> Result<(Protocol, Service), AccountError> {
+    let text = doc.required("IpProtocol")?;
+    let protocol = protocol(doc, text)?;
+    let service = match (protocol, doc.number("FromPort"), doc.number("ToPort")) {
+        (Protocol::TCP | Protocol::UDP, Some(from), Some(to)) if from >= 0 => Service::Ports(range(doc, from, to)?),
+        (Protocol::ICMP | Protocol::ICMPV6, Some(kind), code) if kind >= 0 => {
+            let byte = |number: i64| {
+                u8::try_from(number).map_err(|_| doc.wrong(format!("`{number}` is no ICMP type or code")))
+            };
+            let code = code.filter(|code| *code >= 0).map(byte).transpose()?;
+            Service::Icmp { kind: byte(kind)?, code }
+        }
+        (Protocol::Any | Protocol::Number(_), _, _) => Service::Any,
+    };
+    Ok((protocol, service))
+}
+
+fn protocol(doc: &Doc<'_>, text: &str) -> Result<Protocol, AccountError> {
+    Ok(match text {
+        "-1" => Protocol::Any,
+        "tcp" => Protocol::TCP,
+        "udp" => Protocol::UDP,
+        "icmp" => Protocol::ICMP,
+        "icmpv6" => Protocol::ICMPV6,
+        number => Protocol::Number(number.parse().map_err(|_| doc.wrong(format!("`{number}` is no protocol")))?),
+    })
+}
+
+fn range(doc: &Doc<'_>, from: i64, to: i64) -> Result<PortRange, AccountError> {
+    let ports = u16::try_from(from).ok().zip(u16::try_from(to).ok()).and_then(|(from, to)| PortRange::new(from, to));
+    ports.ok_or_else(|| doc.wrong(format!("`{from}` to `{to}` is no range of ports")))
+}
+
+/// A rule of `describe-security-group-rules`, which has a name.
+fn named_rule(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let group: GroupId = doc.required("GroupId")?.into();
+    let account = described.owner(doc.text("GroupOwnerId"), Dialect::Ec2);
+    let direction = if doc.is("IsEgress") == Some(true) { Direction::Egress } else { Direction::Ingress };
+    let peer = match (doc.text("CidrIpv4").or_else(|| doc.text("CidrIpv6")), doc.text("PrefixListId")) {
+        (Some(text), _) => Peer::Cidr(block(&doc, text)?),
+        (None, Some(list)) => Peer::PrefixList(list.into()),
+        (None, None) => {
+            let named = doc.part("ReferencedGroupInfo");
+            let named = named.ok_or_else(|| doc.wrong("a rule names no block, prefix list or group"))?;
+            let owner = named.text("UserId").map_or(account, AccountId::from);
+            Peer::Group { group: named.required("GroupId")?.into(), account: owner }
+        }
+    };
+    let rule = Rule {
+        id: doc.required("SecurityGroupRuleId")?.into(),
+        spec: RuleSpec::plain(direction, Action::Allow, what(&doc)?, peer),
+        description: description(&doc),
+        tags: doc.tags(),
+        created_at: Timestamp(0),
+    };
+    described.add_rules(&group, true, BTreeMap::from([(direction, vec![rule])]));
+    Ok(())
+}
+
+fn interface(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let account = described.owner(doc.text(OWNER), Dialect::Ec2);
+    let attachment = doc.part("Attachment").filter(|attachment| attachment.text("Status") != Some("detached"));
+    let mut eni = eni(&doc, account)?;
+    eni.instance = attachment.and_then(|attachment| attachment.text("InstanceId")).map(Into::into);
+    described.enis.insert(eni.id.clone(), eni);
+    Ok(())
+}
+
+/// What an interface and an instance's description of it have in common.
+fn eni(doc: &Doc<'_>, account: AccountId) -> Result<Eni, AccountError> {
+    let id: EniId = doc.required("NetworkInterfaceId")?.into();
+    let (vpc, subnet): (VpcId, SubnetId) = (doc.required("VpcId")?.into(), doc.required("SubnetId")?.into());
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    addresses.extend(doc.text("PrivateIpAddress").map(|text| doc.address(text)).transpose()?);
+    for private in doc.items("PrivateIpAddresses", "") {
+        addresses.push(private.address(private.required("PrivateIpAddress")?)?);
+    }
+    for public in doc.items("Ipv6Addresses", "") {
+        addresses.push(public.address(public.required("Ipv6Address")?)?);
+    }
+    let mut eni = build::eni(id, (account, Dialect::Ec2), vpc, subnet);
+    eni.addresses = build::once(addresses);
+    eni.groups = doc.items("Groups", "").iter().filter_map(|group| group.text("GroupId")).map(Into::into).collect();
+    eni.mac = doc.parsed("MacAddress")?.unwrap_or(eni.mac);
+    eni.source_check = doc.is("SourceDestCheck").unwrap_or(true);
+    eni.description = doc.text("Description").unwrap_or_default().to_owned();
+    eni.tags = doc.tags();
+    let index = doc.part("Attachment").and_then(|attachment| attachment.number("DeviceIndex")).unwrap_or_default();
+    eni.device_index = u8::try_from(index).unwrap_or(u8::MAX);
+    Ok(eni)
+}
+
+fn reservation(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let account = described.owner(doc.text(OWNER), Dialect::Ec2);
+    for item in doc.items("Instances", "") {
+        let id = item.required("InstanceId")?;
+        let state = match item.part("State").and_then(|state| state.text("Name")) {
+            Some("terminated" | "shutting-down") => continue,
+            Some("stopped" | "stopping") => InstanceState::Stopped,
+            Some(_) | None => InstanceState::Running,
+        };
+        let place = item.text("VpcId").zip(item.text("SubnetId"));
+        let Some((vpc, subnet)) = place else {
+            described.note(format!("`{id}` is in no VPC, and left out"));
+            continue;
+        };
+        let mut instance = build::instance(id.into(), account.clone(), vpc.into(), subnet.into());
+        instance.name = name_of(&item);
+        instance.tags = item.tags();
+        instance.state = state;
+        instance.image = item.text("ImageId").unwrap_or_default().to_owned();
+        instance.instance_type = item.text("InstanceType").unwrap_or_default().to_owned();
+        for interface in item.items("NetworkInterfaces", "") {
+            let mut eni = eni(&interface, account.clone())?;
+            eni.instance = Some(instance.id.clone());
+            described.enis_of_instances.insert(eni.id.clone(), eni);
+        }
+        described.instances.insert(instance.id.clone(), instance);
+    }
+    Ok(())
+}
+
+/// Of `describe-managed-prefix-lists`, or of `describe-prefix-lists`, which tells the blocks at once.
+fn prefix_list(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let id = doc.required("PrefixListId")?;
+    let account = described.owner(doc.text(OWNER).filter(|owner| *owner != "AWS"), Dialect::Ec2);
+    let name = doc.text("PrefixListName").unwrap_or_default().to_owned();
+    let blocks: Vec<PrefixEntry> = doc
+        .texts("Cidrs", "")
+        .into_iter()
+        .map(|text| Ok(PrefixEntry { cidr: block(&doc, text)?, description: String::new() }))
+        .collect::<Result<_, AccountError>>()?;
+    let known = described.prefix_lists.remove(id).and_then(|list| list.entries);
+    let entries = known.or_else(|| doc.has_array("Cidrs").then_some(blocks));
+    described.prefix_lists.insert(id.into(), SeenList { account, region: String::new(), name, entries });
+    Ok(())
+}
+
+fn prefix_entry(doc: Doc<'_>) -> Result<PrefixEntry, AccountError> {
+    Ok(PrefixEntry { cidr: block(&doc, doc.required("Cidr")?)?, description: description(&doc) })
+}
+
+fn peering(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let id = doc.required("VpcPeeringConnectionId")?;
+    let status = doc.part("Status");
+    let code = status.and_then(|status| status.text("Code")).unwrap_or_default();
+    if code != "active" {
+        return Ok(());
+    }
+    let mut side = |name: &str| {
+        let missing = || doc.wrong(format!("`{id}` has no {name}"));
+        let info = doc.part(name).ok_or_else(missing)?;
+        let account = described.owner(info.text(OWNER), Dialect::Ec2);
+        let vpc = info.required("VpcId")?.into();
+        Ok::<_, AccountError>(PeeringSide { vpc, account, cidr: info.parsed("CidrBlock")?, ipv6: None })
+    };
+    let (requester, accepter) = (side("RequesterVpcInfo")?, side("AccepterVpcInfo")?);
+    let region = doc.part("RequesterVpcInfo").and_then(|info| info.text("Region")).unwrap_or_default().to_owned();
+    let peering = Peering {
+        id: id.into(),
+        region,
+        requester,
+        accepter,
+        status: PeeringStatus::Active,
+        ended_by: None,
+        why_failed: String::new(),
+        tags: doc.tags(),
+        created_at: Timestamp(0),
+        changed_at: Timestamp(0),
+    };
+    described.peerings.insert(peering.id.clone(), peering);
+    Ok(())
+}
+
+fn network_acl(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
+    let id = doc.required("NetworkAclId")?;
+    let account = described.owner(doc.text(OWNER), Dialect::Ec2);
+    let mut entries = Vec::new();
+    for entry in doc.items("Entries", "") {
+        let number = entry.number("RuleNumber").unwrap_or_default();
+        // The last one, `*`, is what comes after all of them.
+        let Some(number) = u16::try_from(number).ok().filter(|number| *number <= LAST_ENTRY) else { continue };
+        entries.push(AclEntry { number, spec: acl_spec(&entry)? });
+    }
+    entries.sort_by_key(AclEntry::place);
+    let subnets =
+        doc.items("Associations", "").iter().filter_map(|one| one.text("SubnetId")).map(Into::into).collect();
+    let vpc = doc.required("VpcId")?.into();
+    let is_default = doc.is("IsDefault").unwrap_or(false);
+    described.acls.insert(id.into(), SeenAcl { account, vpc, is_default, entries, subnets });
+    Ok(())
+}
+
+/// The highest number that an entry of one's own may have.
+const LAST_ENTRY: u16 = 32_766;
+
+fn acl_spec(entry: &Doc<'_>) -> Result<RuleSpec, AccountError> {
+    let direction = if entry.is("Egress") == Some(true) { Direction::Egress } else { Direction::Ingress };
+    let action = if entry.text("RuleAction") == Some("allow") { Action::Allow } else { Action::Deny };
+    let text = entry.text("CidrBlock").or_else(|| entry.text("Ipv6CidrBlock"));
+    let peer =
+        Peer::Cidr(block(entry, text.ok_or_else(|| entry.wrong("an entry of a network ACL names no block"))?)?);
+    let protocol = match entry.required("Protocol")? {
+        "-1" => Protocol::Any,
+        text => Protocol::Number(text.parse().map_err(|_| entry.wrong(format!("`{text}` is no protocol")))?),
+    };
+    let service = match (entry.part("PortRange"), entry.part("IcmpTypeCode")) {
+        (Some(ports), _) if protocol.has_ports() => {
+            let end = |name| ports.number(name).unwrap_or_default();
+            Service::Ports(range(entry, end("From"), end("To"))?)
+        }
+        (_, Some(icmp)) if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) => {
+            let byte = |name| icmp.number(name).and_then(|number| u8::try_from(number).ok());
+            byte("Type").map_or(Service::Any, |kind| Service::Icmp { kind, code: byte("Code") })
+        }
+        (Some(_) | None, _) => Service::Any,
+    };
+    Ok(RuleSpec::plain(direction, action, (protocol, service), peer))
+}

@@ -1,0 +1,77 @@
+//! Files that describe a real account, asked in place of a server.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anstream::eprintln;
+use anyhow::{Context as _, anyhow};
+use sekimori_analysis::account::{self, ACCOUNT_BYTES_MAX, ACCOUNT_FILES_MAX, File};
+use sekimori_server::offline::Offline;
+
+use crate::exit::Failure;
+
+/// What is read of a directory.
+const EXTENSIONS: [&str; 2] = ["json", "csv"];
+/// Notes that are told; the rest is counted.
+const NOTES_TOLD_MAX: usize = 40;
+
+/// Reads files, tells what they do not say, and answers from them.
+///
+/// # Errors
+/// When one cannot be read, or together they describe no account.
+pub(crate) fn open(paths: &[PathBuf]) -> Result<Offline, Failure> {
+    let mut files = Vec::new();
+    let mut bytes = 0;
+    for path in listed(paths)? {
+        let size = fs::metadata(&path).with_context(|| format!("cannot read `{}`", path.display()))?.len();
+        bytes += usize::try_from(size).unwrap_or(usize::MAX).min(ACCOUNT_BYTES_MAX + 1);
+        if bytes > ACCOUNT_BYTES_MAX {
+            return Err(anyhow!("the files have more than {ACCOUNT_BYTES_MAX} bytes; describe fewer regions").into());
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        files.push(File { name: path.display().to_string(), text });
+    }
+    let account = account::read(&files).map_err(|error| anyhow!(error))?;
+    for note in account.notes.iter().take(NOTES_TOLD_MAX) {
+        eprintln!("note: {note}");
+    }
+    let more = account.notes.len().saturating_sub(NOTES_TOLD_MAX);
+    if more > 0 {
+        eprintln!("note: and {more} more that are not told");
+    }
+    Ok(Offline::of(account.changes).map_err(|error| anyhow!(error))?)
+}
+
+/// The files that are meant, those of directories in the order of their names.
+fn listed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let within = of_directory(path).with_context(|| format!("cannot list `{}`", path.display()))?;
+        if within.is_empty() {
+            return Err(anyhow!("`{}` holds no file that ends in .json or .csv", path.display()).into());
+        }
+        all.extend(within);
+    }
+    if all.len() > ACCOUNT_FILES_MAX {
+        return Err(anyhow!("{} files are more than the {ACCOUNT_FILES_MAX} that are read", all.len()).into());
+    }
+    Ok(all)
+}
+
+fn of_directory(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_wanted = |path: &PathBuf| {
+        path.is_file() && path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known))
+    };
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        all.extend(Some(entry?.path()).filter(is_wanted));
+    }
+    all.sort();
+    Ok(all)
+}
