@@ -43,6 +43,10 @@ const BY_ID_P99_MS_MAX: f64 = 2.0;
 const START_S_MAX: f64 = 2.0;
 /// How many times as fast as moto.
 const MOTO_TIMES_MIN: f64 = 10.0;
+/// Milliseconds of a `diff` of a change to a policy of 1,000 rules, at most.
+const DIFF_MS_MAX: f64 = 10.0;
+/// Milliseconds of all pairs of 10,000 ENIs in 2,000 policies, at most.
+const PAIRS_MS_MAX: f64 = 5_000.0;
 
 /// One line.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -71,8 +75,20 @@ impl Figure {
 /// Every figure of a report.
 #[must_use]
 pub fn of(report: &Report) -> Vec<Figure> {
-    let parts = [traffic(report), packets(report), changes(report), starts(report), control(report)];
+    let parts = [traffic(report), packets(report), changes(report), starts(report), control(report), answers(report)];
     parts.into_iter().flatten().collect()
+}
+
+fn answers(report: &Report) -> Vec<Figure> {
+    let Some(cost) = &report.answers else { return Vec::new() };
+    let most = |what: &str, ms: f64, most: f64| {
+        Figure::new(what, format!("{ms:.1} ms")).goal(format!("≤ {most:.0} ms"), ms <= most)
+    };
+    vec![
+        most("diff of a change to a policy of 1,000 rules", cost.diff_ms.median, DIFF_MS_MAX),
+        most("all pairs of an estate", cost.pairs_ms, PAIRS_MS_MAX),
+        most("all pairs, with a group that all carry", cost.pairs_shared_ms, PAIRS_MS_MAX),
+    ]
 }
 
 /// As a table.

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod moto;
 pub mod plane;
 pub mod program;
+pub mod questions;
 pub mod report;
 pub mod rivals;
 pub mod scale;

@@ -18,7 +18,7 @@ use sekimori_bench::{
     figures,
     lab::Firewall,
     machine::Machine,
-    program,
+    program, questions,
     report::Report,
     rivals, scale, search, start,
     stop::Stop,
@@ -94,6 +94,8 @@ enum Part {
     Start,
     /// The control plane on a large estate, and beside moto's.
     Control,
+    /// Questions about large estates.
+    Questions,
 }
 
 fn main() -> ExitCode {
@@ -156,6 +158,7 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
         many: None,
         rivals: None,
         start: None,
+        answers: None,
         figures: Vec::new(),
     };
     let has = |part| options.only.is_empty() || options.only.contains(&part);
@@ -200,6 +203,11 @@ fn measure(options: &Options, runtime: &Arc<Runtime>, stop: &Stop) -> anyhow::Re
         report.control = Some(control::measure(&dir("control"), size, stop)?);
         eprintln!("the control plane beside moto …");
         report.beside = Some(beside::measure(&dir("beside"), &options.moto, size.groups, stop)?);
+    }
+    if has(Part::Questions) {
+        eprintln!("questions …");
+        let size = if options.quick { questions::Size::QUICK } else { questions::Size::FULL };
+        report.answers = Some(questions::measure(size, stop)?);
     }
     if has(Part::Traffic) {
         eprintln!("firewalls against each other …");

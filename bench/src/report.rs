@@ -18,6 +18,7 @@ use crate::{
     lab::Firewall,
     machine::Machine,
     program::{PathCost, ProgramCost},
+    questions::AnswerCost,
     scale::{self, ChangeCost, CurvePoint, ManyCost},
     search::SearchCost,
     start::StartCost,
@@ -61,6 +62,8 @@ pub struct Report {
     pub rivals: Option<(Stats, Stats)>,
     /// Starts on a large store.
     pub start: Option<StartCost>,
+    /// Questions about large estates.
+    pub answers: Option<AnswerCost>,
     /// The one table.
     pub figures: Vec<Figure>,
 }
@@ -81,6 +84,7 @@ impl Report {
         let _ = self.write_scale(&mut text);
         let _ = self.write_control(&mut text);
         let _ = self.write_beside(&mut text);
+        let _ = self.write_answers(&mut text);
         text
     }
 
@@ -271,6 +275,27 @@ impl Report {
         writeln!(text, "| calls that the server failed at, made again | {ours} | {theirs} | |")?;
         let (server, agent) = cost.sekimori_mib;
         writeln!(text, "| memory: server, agent | {server:.0} MiB, {agent:.0} MiB | {:.0} MiB | |", cost.moto_mib)
+    }
+
+    fn write_answers(&self, text: &mut String) -> std::fmt::Result {
+        let Some(cost) = &self.answers else { return Ok(()) };
+        let size = cost.size;
+        let (groups, rules) = (count(size.groups), count(size.groups * size.rules));
+        writeln!(text, "\n## Questions, {rules} rules in {groups} groups\n")?;
+        writeln!(text, "Milliseconds in one thread, without HTTP; p99 in brackets.\n\n| | |\n|---|---:|")?;
+        let times = |what: &str, ms: &Stats| format!("| {what} | {:.2} ({:.2}) |", ms.median, ms.p99);
+        writeln!(text, "{}", times("`why`, with the smallest change", &cost.why_ms))?;
+        writeln!(text, "{}", times("`who --to` one interface", &cost.who_ms))?;
+        writeln!(text, "{}", times("`diff` of a rule more in a policy of 1,000", &cost.diff_ms))?;
+        writeln!(text, "{}", times("`health` of a group of 1,000 rules", &cost.health_ms))?;
+        let once = |what: &str, ms: f64| format!("| {what} | {ms:.0} |");
+        writeln!(text, "{}", once("`health` of all groups", cost.health_all_ms))?;
+        writeln!(text, "{}", once("`comply`, all controls, literal", cost.comply_literal_ms))?;
+        writeln!(text, "{}", once("`comply`, all controls, semantic", cost.comply_semantic_ms))?;
+        let (enis, policies) = (count(size.policies * size.sharers as usize), count(size.policies));
+        let pairs = format!("`who --all`, {enis} ENIs in {policies} policies");
+        writeln!(text, "{}", once(&pairs, cost.pairs_ms))?;
+        writeln!(text, "{}", once("the same, all with one more group that names itself", cost.pairs_shared_ms))
     }
 
     /// Writes the report into a directory; returns the file for people.

@@ -17,7 +17,7 @@ use sekimori_core::{
     },
 };
 
-use super::{Account, Described, SeenAcl, SeenList, SeenRules, SeenSubnet, SeenVpc};
+use super::{Account, Described, SeenAcl, SeenList, SeenRules, SeenSubnet, SeenVpc, UNNAMED_EC2, UNNAMED_ECS};
 
 /// Where instances of an account run, as far as anybody here is concerned.
 const ELSEWHERE: &str = "elsewhere";
@@ -97,11 +97,40 @@ pub(super) fn once(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     addresses.into_iter().filter(|address| seen.insert(*address)).collect()
 }
 
+/// What no reply says the owner of belongs to the one owner of the dialect that is named, if there is just one.
+fn name_owners(described: &mut Described) {
+    for (dialect, unnamed) in [(Dialect::Ec2, UNNAMED_EC2), (Dialect::Ecs, UNNAMED_ECS)] {
+        let unnamed = AccountId::from(unnamed);
+        let mut named = described.dialects.iter().filter(|(id, own)| **own == dialect && **id != unnamed);
+        let (Some((owner, _)), None) = (named.next(), named.next()) else { continue };
+        let owner = owner.clone();
+        let Described { vpcs, subnets, groups, rules, prefix_lists, port_lists, instances, enis, acls, .. } =
+            described;
+        let mut all: Vec<&mut AccountId> = Vec::new();
+        all.extend(vpcs.values_mut().map(|vpc| &mut vpc.account));
+        all.extend(subnets.values_mut().map(|subnet| &mut subnet.account));
+        all.extend(groups.values_mut().map(|group| &mut group.account));
+        all.extend(prefix_lists.values_mut().map(|list| &mut list.account));
+        all.extend(port_lists.values_mut().map(|list| &mut list.account));
+        all.extend(instances.values_mut().map(|instance| &mut instance.account));
+        all.extend(enis.values_mut().map(|eni| &mut eni.account));
+        all.extend(acls.values_mut().map(|acl| &mut acl.account));
+        let rules = rules.values_mut().flat_map(|seen| seen.directions.values_mut().flatten());
+        all.extend(rules.filter_map(|rule| match &mut rule.spec.peer {
+            Peer::Group { account, .. } => Some(account),
+            Peer::Cidr(_) | Peer::PrefixList(_) => None,
+        }));
+        all.into_iter().filter(|account| **account == unnamed).for_each(|account| *account = owner.clone());
+        described.dialects.remove(&unnamed);
+    }
+}
+
 /// Puts an account together.
 pub(super) fn account(mut described: Described) -> Account {
     for (id, eni) in std::mem::take(&mut described.enis_of_instances) {
         described.enis.entry(id).or_insert(eni);
     }
+    name_owners(&mut described);
     let mut changes = Vec::new();
     let enis = enis(&mut described);
     let groups = groups(&mut described, &enis);

@@ -135,7 +135,7 @@ fn what_alibaba_clouds_tools_print_is_read_and_gaps_are_told() {
         &files,
         expect![[r#"
             vpc-1 10.0.0.0/8 None of 1234567890123456
-            sg-1 EcsBasic "web" in vpc-1 of 0000000000000000
+            sg-1 EcsBasic "web" in vpc-1 of 1234567890123456
               sgr-1 ingress: allow tcp 80 from 0.0.0.0/0, priority 1
               sgr-2 egress: deny all to group sg-1 (web), priority 2
             eni-1 of i-1: 10.0.0.1 2408::1 in sg-1
