@@ -83,7 +83,7 @@ pub fn measure(size: Size, stop: &Stop) -> anyhow::Result<AnswerCost> {
     let why_ms = many(&|| estate.why(world))?;
     let who_ms = many(&|| estate.who(world))?;
     let after = estate.changed()?;
-    let diff_ms = many(&|| Ok(drop(diff::worlds((world, "before"), (&after, "after"))?)))?;
+    let diff_ms = many(&|| check_difference(world, &after))?;
     let health_ms = many(&|| check_health(world, Some(&estate.changed)))?;
     let once = |ask: &dyn Fn() -> anyhow::Result<()>| Ok::<_, anyhow::Error>(timed(1, ask, stop)?.median);
     let health_all_ms = once(&|| check_health(world, None))?;
@@ -91,7 +91,7 @@ pub fn measure(size: Size, stop: &Stop) -> anyhow::Result<AnswerCost> {
     let comply_semantic_ms = once(&|| check_compliance(world, comply::Mode::Semantic))?;
     let pairs = |is_shared| {
         let world = pairs_estate(size, is_shared)?;
-        once(&|| Ok(drop(who::all_pairs(&world)?)))
+        once(&|| check_pairs(&world))
     };
     let (pairs_ms, pairs_shared_ms) = (pairs(false)?, pairs(true)?);
     Ok(AnswerCost {
@@ -171,6 +171,18 @@ fn check_health(world: &World, group: Option<&GroupId>) -> anyhow::Result<()> {
     let question = health::Question { group: group.cloned(), ..health::Question::default() };
     let uses = health::Uses { watched_since: Timestamp(0), last: &|_, _| None, evidence: None };
     health::check(world, &question, &uses)?;
+    Ok(())
+}
+
+fn check_difference(before: &World, after: &World) -> anyhow::Result<()> {
+    let report = diff::worlds((before, "before"), (after, "after"))?;
+    anyhow::ensure!(!report.changes.is_empty(), "a rule more makes no difference");
+    Ok(())
+}
+
+fn check_pairs(world: &World) -> anyhow::Result<()> {
+    let matrix = who::all_pairs(world)?;
+    anyhow::ensure!(matrix.pairs > 0, "nobody reaches anybody");
     Ok(())
 }
 

@@ -53,6 +53,14 @@ impl Client {
         Ok(Self::Server { agent: agent(&target)?, target })
     }
 
+    /// Whether it is a server, which knows what its hosts have seen.
+    pub(crate) fn is_server(&self) -> bool {
+        match self {
+            Self::Server { .. } => true,
+            Self::Files(_) => false,
+        }
+    }
+
     /// Where the server is: a URL.
     pub(crate) fn endpoint(&self) -> &str {
         match self {

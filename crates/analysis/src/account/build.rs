@@ -151,8 +151,10 @@ pub(super) fn account(mut described: Described) -> Account {
     changes.extend(described.peerings.values().cloned().map(|peering| Change::PutPeering(Arc::new(peering))));
     changes.extend(acls(&described));
     changes.extend(subnets.into_iter().map(|subnet| Change::PutSubnet(Arc::new(subnet))));
+    let prefix_lists = described.prefix_lists.keys().map(ToString::to_string);
+    let listed = prefix_lists.chain(described.port_lists.keys().map(ToString::to_string)).collect();
     changes.extend(lists(&mut described));
-    note_absent(&mut described, &groups, &changes);
+    note_absent(&mut described, &groups, &listed);
     for mut group in groups {
         let rules = std::mem::take(&mut group.rules);
         let id = group.id.clone();
@@ -309,7 +311,7 @@ fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &
     let vpc = |(id, seen): (&VpcId, &SeenVpc)| Vpc {
         id: id.clone(),
         account: seen.account.clone(),
-        region: seen.region.clone(),
+        region: region(seen, subnets.iter().filter(|subnet| subnet.vpc == *id)),
         name: seen.name.clone(),
         description: String::new(),
         cidr: seen.cidr,
@@ -328,6 +330,18 @@ fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &
         created_at: Timestamp(0),
     };
     described.vpcs.iter().map(vpc).collect()
+}
+
+/// The region, if it is told, or the one whose zones the subnets are in: Amazon calls a zone after its region, with a letter more.
+fn region<'a>(seen: &SeenVpc, mut subnets: impl Iterator<Item = &'a Subnet>) -> String {
+    if !seen.region.is_empty() {
+        return seen.region.clone();
+    }
+    let of_zone = |subnet: &Subnet| {
+        let region = subnet.zone.strip_suffix(|letter: char| letter.is_ascii_lowercase())?;
+        region.ends_with(|digit: char| digit.is_ascii_digit()).then(|| region.to_owned())
+    };
+    subnets.find_map(of_zone).unwrap_or_default()
 }
 
 /// The smallest IPv4 block that holds some addresses.
@@ -412,16 +426,8 @@ fn prefix_list(
 }
 
 /// Notes what rules name and nothing describes: such a rule matches nobody.
-fn note_absent(described: &mut Described, groups: &[Group], lists: &[Change]) {
+fn note_absent(described: &mut Described, groups: &[Group], listed: &BTreeSet<String>) {
     let known: BTreeSet<&str> = groups.iter().map(|group| group.id.as_str()).collect();
-    let listed: BTreeSet<&str> = lists
-        .iter()
-        .filter_map(|change| match change {
-            Change::PutPrefixList(list) => Some(list.id.as_str()),
-            Change::PutPortList(list) => Some(list.id.as_str()),
-            _ => None,
-        })
-        .collect();
     let mut absent = BTreeSet::new();
     for rule in groups.iter().flat_map(|group| group.rules.values()) {
         match &rule.spec.peer {

@@ -57,20 +57,25 @@ pub(crate) fn run(common: &Common, args: WhyArgs) -> Outcome {
     query.extend(args.ipv6.then_some(("family", "ipv6")));
     let when = args.when.query();
     query.extend(when.iter().map(|(name, value)| (*name, value.as_str())));
-    let answer: WhyAnswer = Client::connect(common)?.get("/v1/why", &query)?;
-    output::show(common.output, &answer, page)?;
+    let client = Client::connect(common)?;
+    let answer: WhyAnswer = client.get("/v1/why", &query)?;
+    // Where no kernel is watched there is nothing to be seen.
+    let is_watched = client.is_server();
+    output::show(common.output, &answer, |answer| if is_watched { page(answer) } else { told(&answer.explanation) })?;
     Ok(if answer.explanation.report.allowed { Answer::Yes } else { Answer::No })
 }
 
 fn page(answer: &WhyAnswer) -> Page {
-    let WhyAnswer { explanation, evidence } = answer;
+    seen(told(&answer.explanation), &answer.evidence)
+}
+
+fn told(explanation: &why::Explanation) -> Page {
     let page = verdict(explanation);
     let page = answers(page, explanation);
     let page = lines(page, "everything that drops it:", &explanation.blockers, &explanation.report);
     let page = lines(page, "everything that lets it pass:", &explanation.openers, &explanation.report);
     let page = explanation.notes.iter().fold(page, |page, note| page.line(note));
-    let page = change(page, explanation);
-    seen(page, evidence)
+    change(page, explanation)
 }
 
 fn verdict(explanation: &why::Explanation) -> Page {
