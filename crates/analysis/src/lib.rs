@@ -18,6 +18,7 @@ pub(crate) mod fixture;
 pub mod health;
 pub mod history;
 pub mod insights;
+pub mod invariant;
 mod merge;
 pub mod nft;
 mod outside;

@@ -1,19 +1,67 @@
 //! What is inside of a VPC: its own blocks, those of the VPCs that it is peered with, and the addresses that interfaces have beside
 //! them. Everything else is outside, which questions call `internet`.
 
-use sekimori_core::{address::Cidr, ids::VpcId, platform, world::World};
+use std::net::IpAddr;
+
+use sekimori_core::{
+    address::{Cidr, Family, from_number, number},
+    ids::VpcId,
+    platform,
+    world::World,
+};
+
+use crate::services::joined;
 
 /// The blocks, in no order.
 pub(crate) fn inside(world: &World, vpc: &VpcId) -> Vec<Cidr> {
-    let mut inside: Vec<Cidr> = Vec::new();
-    let joined = world.joined_with(vpc);
-    for vpc in &joined {
-        inside.extend(platform::blocks(world.vpc(vpc).map(|vpc| &**vpc)).map(Cidr::from));
-    }
+    let mut inside = blocks(world, vpc);
     let blocks = inside.clone();
-    for eni in joined.iter().flat_map(|vpc| world.enis_in(vpc)) {
+    for eni in world.joined_with(vpc).iter().flat_map(|vpc| world.enis_in(vpc)) {
         let beside = eni.addresses.iter().filter(|own| !blocks.iter().any(|block| block.contains(**own)));
         inside.extend(beside.map(|own| Cidr::from(ipnet::IpNet::from(*own))));
     }
     inside
+}
+
+/// The blocks of a VPC and of those that it is peered with.
+pub(crate) fn blocks(world: &World, vpc: &VpcId) -> Vec<Cidr> {
+    let of = |vpc: &VpcId| platform::blocks(world.vpc(vpc).map(|vpc| &**vpc)).map(Cidr::from);
+    world.joined_with(vpc).iter().flat_map(of).collect()
+}
+
+/// What is inside of a VPC as runs of addresses in order.
+pub(crate) fn runs_inside(world: &World, vpc: &VpcId) -> Vec<(IpAddr, IpAddr)> {
+    runs(&inside(world, vpc))
+}
+
+/// Blocks as runs of addresses in order.
+pub(crate) fn runs(blocks: &[Cidr]) -> Vec<(IpAddr, IpAddr)> {
+    let run = |block: &Cidr| {
+        let net = block.network();
+        (net.network(), net.broadcast())
+    };
+    joined(blocks.iter().map(run).collect())
+}
+
+/// A run of addresses without those that are inside.
+pub(crate) fn without(
+    (mut first, last): (u128, u128),
+    family: Family,
+    inside: &[(IpAddr, IpAddr)],
+) -> Vec<(IpAddr, IpAddr)> {
+    let ends = |from: u128, to: u128| (from_number(family, from), from_number(family, to));
+    let mut left = Vec::new();
+    for hidden in inside.iter().filter(|(from, _)| Family::of(*from) == family) {
+        let (from, to) = (number(hidden.0), number(hidden.1));
+        if to < first || last < from {
+            continue;
+        }
+        if first < from {
+            left.push(ends(first, from - 1));
+        }
+        let Some(next) = to.checked_add(1).filter(|next| *next <= last) else { return left };
+        first = next;
+    }
+    left.push(ends(first, last));
+    left
 }

@@ -74,6 +74,26 @@ impl Services {
         both
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first number of a run that is not among the services, from whatever source port.
+    pub(crate) fn gap(&self, (first, last): Span) -> Option<u32> {
+        let mut next = first;
+        for ((from, to), _) in &self.0 {
+            if *to < next {
+                continue;
+            }
+            if *from > next || next > last {
+                break;
+            }
+            next = to + 1;
+        }
+        (next <= last).then_some(next)
+    }
+
     /// `tcp/22`, `udp/67 from port 68`, `icmp/8/0`, `all`.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();

@@ -7,7 +7,7 @@ use sekimori_core::{
     bypass::BypassEntry,
     ids::{GroupId, RuleId},
     packet::Transport,
-    rule::{Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    rule::{Direction, Peer, PortRange, Rule, RuleSpec, Service},
     world::{Flavor, Treatment, World},
 };
 
@@ -119,12 +119,7 @@ pub fn bypass(entry: &BypassEntry) -> String {
 /// `tcp/443`, `icmp/8/0`, `47`: the form in which a question names a service.
 #[must_use]
 pub fn transport(transport: Transport) -> String {
-    let name = Protocol::Number(transport.protocol());
-    match transport {
-        Transport::Tcp { destination, .. } | Transport::Udp { destination, .. } => format!("{name}/{destination}"),
-        Transport::Icmp { kind, code, .. } => format!("{name}/{kind}/{code}"),
-        Transport::Other { .. } => name.to_string(),
-    }
+    transport.to_string()
 }
 
 /// The name of a kind of group, in the clouds' words.
@@ -150,7 +145,7 @@ pub fn treatment(treatment: Treatment) -> &'static str {
 #[cfg(test)]
 mod tests {
     use sekimori_core::{
-        rule::{Action, RuleSpec},
+        rule::{Action, Protocol, RuleSpec},
         time::Timestamp,
     };
 

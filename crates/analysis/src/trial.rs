@@ -9,16 +9,19 @@ use sekimori_core::{
     world::World,
 };
 
+use crate::invariant::Checker;
+
 /// A copy of the world that follows what is tried.
 #[derive(Clone)]
 pub(crate) struct Trial {
     state: State,
     limits: LimitMode,
+    checker: Checker,
 }
 
 impl Trial {
     pub(crate) fn of(world: &World, limits: LimitMode) -> Self {
-        Self { state: State::new(world.clone()), limits }
+        Self { state: State::new(world.clone()), limits, checker: Checker::default() }
     }
 
     pub(crate) fn world(&self) -> &World {
@@ -31,7 +34,9 @@ impl Trial {
         let mut context =
             Context { now: Timestamp(0), ids: IdSource::new(0), limits: self.limits, host: HostId::from("") };
         let applied = apply(&self.state, command, &mut context).map_err(|refusal| refusal.to_string())?;
-        self.state = applied.state;
+        let held = self.checker.hold(self.state.world(), applied).map_err(|refusal| refusal.to_string())?;
+        let (applied, checker, _) = held;
+        (self.state, self.checker) = (applied.state, checker);
         Ok(!applied.changes.is_empty())
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, history,
-    interface, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait,
+    interface, invariant, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait,
     who, why,
 };
 
@@ -124,6 +124,9 @@ pub(crate) enum Command {
     Health(health::HealthArgs),
     /// Judge groups by the controls of Security Hub and Cloud Config, as they are written or by what passes; mend findings
     Comply(comply::ComplyArgs),
+    /// Assert who must not, and who may, reach whom; changes that violate it are refused or told
+    #[command(subcommand)]
+    Invariant(invariant::InvariantCommand),
     /// Check what is open at an interface and which rule decides; open a port narrowly
     Diagnose(diagnose::DiagnoseArgs),
     /// Show what was passed and dropped, by rule and by interface

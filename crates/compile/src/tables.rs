@@ -398,6 +398,8 @@ impl Tables {
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
+            | Change::PutInvariant(_)
+            | Change::DeleteInvariant(_)
             | Change::PutFlowLog(_)
             | Change::DeleteFlowLog(_)
             | Change::PutInsightsPath(_)

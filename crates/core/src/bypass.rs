@@ -111,6 +111,12 @@ impl BypassEntry {
         self.peer.family()
     }
 
+    /// Whether it is one of the four for DHCP, which every set begins with.
+    #[must_use]
+    pub fn is_dhcp(&self) -> bool {
+        dhcp().contains(self)
+    }
+
     /// The entry as a rule that speaks about the same packets.
     #[must_use]
     pub fn as_rule(&self) -> RuleSpec {

@@ -255,6 +255,8 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::DeleteSnapshot(_)
         | Change::PutReport(_)
         | Change::DeleteReport { .. }
+        | Change::PutInvariant(_)
+        | Change::DeleteInvariant(_)
         | Change::PutFlowLog(_)
         | Change::DeleteFlowLog(_)
         | Change::PutInsightsPath(_)

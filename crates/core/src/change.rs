@@ -17,6 +17,7 @@ use crate::{
         PeeringId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
     insights::{InsightsAnalysis, InsightsPath},
+    invariant::Invariant,
     network_acl::NetworkAcl,
     peering::Peering,
     platform::Platform,
@@ -150,6 +151,10 @@ pub enum Change {
     PutShadow(Arc<Shadow>),
     /// The group has no candidate any more.
     DeleteShadow(GroupId),
+    /// The invariant is this, and holds or does not.
+    PutInvariant(Arc<Invariant>),
+    /// The invariant of this name is gone.
+    DeleteInvariant(String),
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -204,6 +209,8 @@ pub enum Row {
     InsightsPath(InsightsPathId),
     /// An analysis of a path.
     InsightsAnalysis(InsightsAnalysisId),
+    /// An invariant, by name.
+    Invariant(String),
 }
 
 impl Row {
@@ -232,6 +239,7 @@ impl Row {
             Self::FlowLog(id) => Change::DeleteFlowLog(id),
             Self::InsightsPath(id) => Change::DeleteInsightsPath(id),
             Self::InsightsAnalysis(id) => Change::DeleteInsightsAnalysis(id),
+            Self::Invariant(name) => Change::DeleteInvariant(name),
         })
     }
 
@@ -263,6 +271,7 @@ impl Row {
             Self::FlowLog(id) => format!("q/flow-log/{id}"),
             Self::InsightsPath(id) => format!("r/insights-path/{id}"),
             Self::InsightsAnalysis(id) => format!("s/insights-analysis/{id}"),
+            Self::Invariant(name) => format!("t/invariant/{name}"),
         }
     }
 }
@@ -317,6 +326,8 @@ impl Change {
             Self::DeleteNetworkAcl(id) => Row::NetworkAcl(id.clone()),
             Self::PutShadow(shadow) => Row::Shadow(shadow.group.clone()),
             Self::DeleteShadow(group) => Row::Shadow(group.clone()),
+            Self::PutInvariant(invariant) => Row::Invariant(invariant.name.clone()),
+            Self::DeleteInvariant(name) => Row::Invariant(name.clone()),
         }
     }
 
@@ -342,6 +353,7 @@ impl Change {
             | Self::DeletePeering(_)
             | Self::DeleteNetworkAcl(_)
             | Self::DeleteShadow(_)
+            | Self::DeleteInvariant(_)
             | Self::DeleteFlowLog(_)
             | Self::DeleteInsightsPath(_)
             | Self::DeleteInsightsAnalysis(_) => true,
@@ -366,6 +378,7 @@ impl Change {
             | Self::PutPeering(_)
             | Self::PutNetworkAcl(_)
             | Self::PutShadow(_)
+            | Self::PutInvariant(_)
             | Self::PutFlowLog(_)
             | Self::PutInsightsPath(_)
             | Self::PutInsightsAnalysis(_) => false,
@@ -435,6 +448,7 @@ impl World {
         all.extend(self.flow_logs.values().cloned().map(Change::PutFlowLog));
         all.extend(self.insights_paths.values().cloned().map(Change::PutInsightsPath));
         all.extend(self.insights_analyses.values().cloned().map(Change::PutInsightsAnalysis));
+        all.extend(self.invariants.iter().cloned().map(Change::PutInvariant));
         all
     }
 
@@ -470,6 +484,7 @@ impl World {
             Row::FlowLog(id) => self.flow_logs.contains_key(id),
             Row::InsightsPath(id) => self.insights_paths.contains_key(id),
             Row::InsightsAnalysis(id) => self.insights_analyses.contains_key(id),
+            Row::Invariant(name) => self.invariants.get(name).is_some(),
             Row::PrefixListVersion(list, version) => self.prefix_list_version(list, *version).is_some(),
         }
     }

@@ -4,16 +4,18 @@ mod binding;
 mod flow_logs;
 mod insights;
 mod interface;
+mod invariant;
 mod lists;
 mod network;
 mod network_acl;
 mod new;
+mod outcome;
 mod peering;
 mod rules;
 mod shadow;
 mod snapshots;
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +23,12 @@ pub use self::{
     binding::BindingCommand,
     flow_logs::{FlowLogCommand, FlowLogEdit, NewFlowLogs},
     insights::{NewInsightsAnalysis, NewInsightsPath},
+    invariant::InvariantCommand,
     lists::{NewPortList, NewPrefixList, PortListEdit, PrefixListEdit},
     network::{NewSubnet, NewVpc, VpcIpv6},
     network_acl::AclCommand,
     new::{NewAccount, NewGroup, NewInstances, NewReport},
+    outcome::Outcome,
     peering::NewPeering,
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
     shadow::ShadowCommand,
@@ -33,19 +37,17 @@ pub use self::{
 use crate::{
     bypass::BypassSet,
     ids::{
-        AccountId, AclAssociationId, EniId, FlowLogId, GroupId, HostId, IdSource, InsightsAnalysisId, InsightsPathId,
-        InstanceId, NetworkAclId, PeeringId, PortListId, PrefixListId, ReportId, RuleId, SnapshotId,
-        SnapshotPolicyId, SubnetId, VpcId,
+        AccountId, EniId, GroupId, HostId, IdSource, InsightsAnalysisId, InsightsPathId, InstanceId, PeeringId,
+        PortListId, PrefixListId, RuleId, SnapshotId, SnapshotPolicyId, SubnetId, VpcId,
     },
     limits::LimitMode,
     platform::PlatformPolicy,
-    refusal::Refusal,
     resource::Resource,
-    rule::{Direction, Rule, RuleSpec},
+    rule::{Direction, RuleSpec},
     tags::{TagKeys, Tags},
     time::Timestamp,
     token::Ticket,
-    world::{InnerAccess, InstanceState, PrefixList, Revision, Treatment, VpcAttribute},
+    world::{InnerAccess, Revision, Treatment, VpcAttribute},
 };
 
 pub use self::interface::{EniPatch, EniSpec, InstancePatch, NetworkPatch, NewAddresses, Power, PowerChange};
@@ -606,6 +608,8 @@ pub enum Command {
     Shadow(ShadowCommand),
     /// Binds an ENI to an interface that this program did not make, or lets it go.
     Binding(BindingCommand),
+    /// Sets or removes an invariant.
+    Invariant(InvariantCommand),
 }
 
 impl Command {
@@ -624,74 +628,4 @@ impl Command {
         }
         if let Self::CreateInsightsAnalysis(new) = self { Some(new) } else { None }
     }
-}
-
-/// What a client is told about a command that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// Nothing more than that.
-    Done,
-    /// The new account.
-    Account(AccountId),
-    /// The new VPC.
-    Vpc(VpcId),
-    /// The new subnet.
-    Subnet(SubnetId),
-    /// The new instances.
-    Instances(Vec<InstanceId>),
-    /// The new group.
-    Group(GroupId),
-    /// The new resource group.
-    ResourceGroup(String),
-    /// The rules that the request named, new or there already, in the request's order.
-    Rules(Vec<RuleId>),
-    /// The new prefix list.
-    PrefixList(PrefixListId),
-    /// The new port list.
-    PortList(PortListId),
-    /// What was taken away so that a group could be deleted.
-    Removed {
-        /// Rules of other groups that named it.
-        rules: Vec<(GroupId, RuleId)>,
-        /// Interfaces that carried it.
-        enis: Vec<EniId>,
-    },
-    /// The new ENI.
-    Eni(EniId),
-    /// The addresses that an ENI got.
-    Addresses {
-        /// The ENI.
-        eni: EniId,
-        /// The addresses.
-        addresses: Vec<IpAddr>,
-    },
-    /// What became of each instance, in the request's order.
-    Power(Vec<PowerChange>),
-    /// The rules that were revoked, as they were.
-    Revoked(Vec<Arc<Rule>>),
-    /// The instances that were deleted, with the state that each had.
-    Deleted(Vec<(InstanceId, InstanceState)>),
-    /// The new snapshot policy.
-    SnapshotPolicy(SnapshotPolicyId),
-    /// The new diagnostic report.
-    Report(ReportId),
-    /// The new flow logs, and the resources that got none, each with the reason.
-    FlowLogs {
-        /// Those that were made.
-        made: Vec<FlowLogId>,
-        /// Ids of resources.
-        failed: Vec<(String, Refusal)>,
-    },
-    /// The new path.
-    InsightsPath(InsightsPathId),
-    /// The new analysis.
-    InsightsAnalysis(InsightsAnalysisId),
-    /// The prefix list that was deleted, as it was.
-    DeletedPrefixList(Arc<PrefixList>),
-    /// The peering connection that was asked for or accepted.
-    Peering(PeeringId),
-    /// The new network ACL.
-    NetworkAcl(NetworkAclId),
-    /// The new association of a subnet with its network ACL.
-    AclAssociation(AclAssociationId),
 }

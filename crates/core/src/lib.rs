@@ -29,6 +29,7 @@ pub mod flow_record;
 pub mod flow_room;
 pub mod ids;
 pub mod insights;
+pub mod invariant;
 pub mod limits;
 pub mod network_acl;
 pub mod packet;

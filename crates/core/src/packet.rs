@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{GroupId, NetworkAclId, RuleId},
     platform::PlatformPolicy,
-    rule::{Action, Direction},
+    rule::{Action, Direction, Protocol},
     world::Revision,
 };
 
@@ -157,6 +157,18 @@ impl Decision {
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.action == Action::Allow
+    }
+}
+
+impl fmt::Display for Transport {
+    /// `tcp/443`, `icmp/8/0`, `gre`: the form in which a question names a service.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Protocol::Number(self.protocol()))?;
+        match self {
+            Self::Tcp { destination, .. } | Self::Udp { destination, .. } => write!(f, "/{destination}"),
+            Self::Icmp { kind, code, .. } => write!(f, "/{kind}/{code}"),
+            Self::Other { .. } => Ok(()),
+        }
     }
 }
 

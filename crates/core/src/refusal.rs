@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     binding::BindingRefusal,
+    invariant::{INVARIANT_NAME_CHARACTERS_MAX, Statement, Witness},
     ids::{AccountId, EniId, GroupId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
     rule::{Direction, Protocol, RuleSpec},
+    shadow::ShadowProblem,
     world::{InstanceState, Revision},
 };
 
@@ -50,6 +52,8 @@ pub enum Kind {
     NetworkAcl,
     /// The association of a network ACL with a subnet.
     AclAssociation,
+    /// An invariant.
+    Invariant,
 }
 
 impl std::fmt::Display for Kind {
@@ -74,6 +78,7 @@ impl std::fmt::Display for Kind {
             Self::InsightsAnalysis => "analysis of a path",
             Self::NetworkAcl => "network ACL",
             Self::AclAssociation => "network ACL association",
+            Self::Invariant => "invariant",
         })
     }
 }
@@ -169,6 +174,8 @@ pub enum Counted {
     InsightsPaths,
     /// Rules of all candidates, with those beside which they were set.
     ShadowRules,
+    /// Invariants on the server.
+    Invariants,
 }
 
 impl std::fmt::Display for Counted {
@@ -217,6 +224,7 @@ impl std::fmt::Display for Counted {
             Self::InsightsPaths => "paths of one account",
             Self::ShadowRules => "rules of all shadows and of the groups beside them",
             Self::VpcsOfGroup => "VPCs that one security group is associated with",
+            Self::Invariants => "invariants on this server",
         })
     }
 }
@@ -651,25 +659,36 @@ pub enum Refusal {
         /// What is wrong.
         problem: ShadowProblem,
     },
-}
-
-/// What is wrong with the candidate of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ShadowProblem {
-    /// There is none.
-    Absent,
-    /// The group says something else than when it was set.
-    Outdated,
-}
-
-impl ShadowProblem {
-    fn of(self, group: &GroupId) -> String {
-        match self {
-            Self::Absent => format!("`{group}` has no shadow; set one with `sekimori shadow set`"),
-            Self::Outdated => format!(
-                "the rules of `{group}` have changed since its shadow was set, and promoting it would undo that; set \
-                 the shadow again, or force it"
-            ),
-        }
-    }
+    /// A name that no invariant may have.
+    #[error("`{name}` cannot be the name of an invariant; use 1 to {INVARIANT_NAME_CHARACTERS_MAX} letters, digits, -, _ and .")]
+    InvariantName {
+        /// The name.
+        name: String,
+    },
+    /// The change would violate an invariant that holds.
+    #[error(
+        "invariant `{name}` ({statement}) forbids this: {witness}; change something else, or ask the operator to \
+         change the invariant"
+    )]
+    Invariant {
+        /// Its name.
+        name: String,
+        /// What it says.
+        statement: Box<Statement>,
+        /// What shows it.
+        witness: Box<Witness>,
+    },
+    /// An invariant is to be enforced that does not hold.
+    #[error(
+        "invariant `{name}` ({statement}) does not hold now: {witness}; mend that first, or let it warn only (`sekimori \
+         invariant add --warn`)"
+    )]
+    InvariantBroken {
+        /// Its name.
+        name: String,
+        /// What it says.
+        statement: Box<Statement>,
+        /// What shows it.
+        witness: Box<Witness>,
+    },
 }

@@ -51,6 +51,27 @@ impl Shadow {
     }
 }
 
+/// What is wrong with the candidate of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShadowProblem {
+    /// There is none.
+    Absent,
+    /// The group says something else than when it was set.
+    Outdated,
+}
+
+impl ShadowProblem {
+    pub(crate) fn of(self, group: &GroupId) -> String {
+        match self {
+            Self::Absent => format!("`{group}` has no shadow; set one with `sekimori shadow set`"),
+            Self::Outdated => format!(
+                "the rules of `{group}` have changed since its shadow was set, and promoting it would undo that; set \
+                 the shadow again, or force it"
+            ),
+        }
+    }
+}
+
 /// Every candidate.
 #[derive(Clone, Debug, Default)]
 pub struct Shadows {

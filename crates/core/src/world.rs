@@ -29,6 +29,7 @@ use crate::{
         NetworkAclId, PeeringId, PortListId, PrefixListId, ReportId, RuleId, SubnetId, VpcId,
     },
     insights::{InsightsAnalysis, InsightsPath},
+    invariant::Invariants,
     network_acl::NetworkAcl,
     peering::{Peering, Peerings},
     platform::Platform,
@@ -67,6 +68,7 @@ pub struct World {
     pub(crate) insights_paths: OrdMap<InsightsPathId, Arc<InsightsPath>>,
     pub(crate) insights_analyses: OrdMap<InsightsAnalysisId, Arc<InsightsAnalysis>>,
     pub(crate) shadows: Shadows,
+    pub(crate) invariants: Invariants,
     pub(crate) prefix_list_versions: OrdMap<(PrefixListId, u64), Arc<PrefixListVersion>>,
     index: Index,
 }
@@ -478,6 +480,8 @@ impl World {
             Change::DeleteNetworkAcl(id) => drop(self.network_acls.remove(id)),
             Change::PutShadow(shadow) => self.shadows.put(shadow),
             Change::DeleteShadow(group) => self.shadows.delete(group),
+            Change::PutInvariant(invariant) => self.invariants.put(invariant),
+            Change::DeleteInvariant(name) => self.invariants.delete(name),
         }
     }
 

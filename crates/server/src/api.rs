@@ -5,6 +5,7 @@
 mod compliance;
 mod flows;
 mod interfaces;
+mod invariants;
 mod request;
 mod shadow;
 mod snapshots;
@@ -35,6 +36,7 @@ pub use self::{
     compliance::FixedCompliance,
     flows::{FlowList, FlowNews, FlowSight},
     interfaces::{Interface, Interfaces, SetBinding},
+    invariants::{InvariantAnswer, SetInvariant},
     request::{CloudFailure, CloudParameters, CloudRequest},
     shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},

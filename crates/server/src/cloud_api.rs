@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use sekimori_analysis::{insights, report};
+use sekimori_analysis::{insights, invariant::Checker, report};
 use sekimori_cloud::{
     RawRequest, Reply,
     api::{self, Api, Operation, Trouble},
@@ -108,7 +108,8 @@ fn rehearse(app: &App, command: &Command) -> Trouble {
     let Ok(ids) = outside::id_source() else { return Trouble::Internal };
     let host = app.hosts.placement(state.world());
     let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
-    match apply(&state, command, &mut context) {
+    let applied = apply(&state, command, &mut context);
+    match applied.and_then(|applied| Checker::default().hold(state.world(), applied)) {
         Ok(_) => Trouble::DryRun,
         Err(refusal) => Trouble::Refused(refusal),
     }

@@ -5,6 +5,8 @@
 //! state, and only then answers. A command that changes nothing makes no revision. When an append fails,
 //! nothing is published or acknowledged and the thread ends: what the disk holds is not known any more, so
 //! nothing may be written until a restart has read it back.
+//!
+//! Every command is held to the invariants before it is part of a batch; what is known of them follows the batch.
 
 use std::{
     sync::Arc,
@@ -13,13 +15,14 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use sekimori_analysis::invariant::{Checker, Turn};
 use sekimori_core::{
     apply::{Applied, State, apply},
     change::{Actor, Commit},
     command::{Command, Context, Outcome},
     limits::LimitMode,
     refusal::Refusal,
-    world::World,
+    world::{Revision, World},
 };
 
 use crate::{
@@ -104,7 +107,7 @@ struct Job {
 pub fn start(writing: Writing, state: State) -> std::io::Result<(Committer, Writer)> {
     let (queue, jobs) = mpsc::channel(COMMIT_QUEUE_MAX);
     let (published, states) = watch::channel(state.clone());
-    let desk = Desk { writing, state, published };
+    let desk = Desk { writing, state, checker: Checker::default(), published };
     let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || desk.run(jobs))?;
     Ok((Committer { queue: queue.clone(), states }, Writer { queue, thread }))
 }
@@ -167,6 +170,8 @@ impl Writer {
 struct Desk {
     writing: Writing,
     state: State,
+    /// What is known of the invariants in that state.
+    checker: Checker,
     published: watch::Sender<State>,
 }
 
@@ -189,11 +194,11 @@ impl Desk {
 
     /// Carries out a batch. False when the store failed.
     fn carry_out(&mut self, batch: Vec<Job>) -> bool {
-        let mut state = self.state.clone();
-        let mut commits = Vec::new();
+        let mut now = (self.state.clone(), self.checker.clone());
+        let (mut commits, mut turns) = (Vec::new(), Vec::new());
         let mut answers = Vec::with_capacity(batch.len());
         for job in batch {
-            let (answer, committed) = self.judge(&mut state, job);
+            let (answer, committed) = self.judge(&mut now, &mut turns, job);
             commits.extend(committed);
             answers.push(answer);
         }
@@ -204,7 +209,8 @@ impl Desk {
             return false;
         }
         if !commits.is_empty() {
-            self.state = state;
+            (self.state, self.checker) = now;
+            turns.iter().for_each(|(revision, turn)| tell(*revision, turn));
             commits.iter().for_each(|commit| self.writing.hosts.latency.committed(commit.revision));
             self.published.send_replace(self.state.clone());
         }
@@ -213,17 +219,27 @@ impl Desk {
     }
 
     /// Applies one command to the state of the batch.
-    fn judge(&self, state: &mut State, job: Job) -> ((oneshot::Sender<Committed>, Committed), Option<Commit>) {
+    fn judge(
+        &self,
+        (state, checker): &mut (State, Checker),
+        turns: &mut Vec<(Revision, Turn)>,
+        job: Job,
+    ) -> ((oneshot::Sender<Committed>, Committed), Option<Commit>) {
         let Job { actor, command, answer } = job;
-        let (Applied { state: after, changes, outcome }, at) = match self.apply(state, &command) {
-            Ok(applied) => applied,
+        let held = self.apply(state, &command).and_then(|(applied, at)| {
+            let (applied, next, turned) = checker.hold(state.world(), applied)?;
+            Ok((applied, next, turned, at))
+        });
+        let (Applied { state: after, changes, outcome }, next, turned, at) = match held {
+            Ok(held) => held,
             Err(error) => return ((answer, Err(error)), None),
         };
         if changes.is_empty() {
             return ((answer, Ok((outcome, state.world().clone()))), None);
         }
         let revision = state.world().revision().next();
-        *state = after.at(revision);
+        (*state, *checker) = (after.at(revision), next);
+        turns.extend(turned.into_iter().map(|turn| (revision, turn)));
         let commit = Commit { revision, at, actor, changes };
         ((answer, Ok((outcome, state.world().clone()))), Some(commit))
     }
@@ -247,6 +263,17 @@ impl Desk {
         self.writing.replay.flush().map_err(|error| error.to_string())?;
         let expected = self.state.world().revision();
         self.writing.store.append(expected, commits).map_err(|error| error.to_string())
+    }
+}
+
+/// Tells that an invariant holds no longer, or again.
+fn tell(revision: Revision, Turn { name, statement, witness }: &Turn) {
+    match witness {
+        Some(witness) => {
+            tracing::warn!(%name, %statement, %revision, "an invariant does not hold any more");
+            tracing::debug!(%name, %witness, "why it does not");
+        }
+        None => tracing::info!(%name, %statement, %revision, "an invariant holds again"),
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
-    address::{Cidr, Family, from_number, number},
+    address::{Cidr, Family, number},
     ids::{EniId, VpcId},
     rule::Direction,
     space::TooComplex,
@@ -26,7 +26,7 @@ use sekimori_core::{
 use self::units::{Estate, Facing, ServicesId, Unit};
 use crate::{
     effective::{GroupName, group_name},
-    outside::inside,
+    outside::{runs_inside, without},
     permits::Bearing,
     services::{joined, ranges, shortened},
     why::INTERNET,
@@ -284,7 +284,7 @@ impl Asked<'_> {
             let Some(meant) = theirs.run(unit.family).filter(|_| !members.is_empty()) else { continue };
             let vpc = &unit.bearing.vpc;
             let world = self.world;
-            let hidden = self.blocks.entry(vpc.clone()).or_insert_with(|| inside_of(world, vpc));
+            let hidden = self.blocks.entry(vpc.clone()).or_insert_with(|| runs_inside(world, vpc));
             let facing = match direction {
                 Direction::Ingress => &unit.ingress,
                 Direction::Egress => &unit.egress,
@@ -346,34 +346,6 @@ fn side(world: &World, bearing: &Bearing, members: &Members) -> Side {
         instances: shortened(names.into_iter().collect(), WHO_NAMES_MAX),
         addresses: shortened(addresses.iter().map(ToString::to_string).collect(), WHO_NAMES_MAX),
     }
-}
-
-/// What is inside of a VPC as runs of addresses in order.
-fn inside_of(world: &World, vpc: &VpcId) -> Vec<(IpAddr, IpAddr)> {
-    let runs = inside(world, vpc).into_iter().map(|block| {
-        let net = block.network();
-        (net.network(), net.broadcast())
-    });
-    joined(runs.collect())
-}
-
-/// A run of addresses without those that are inside.
-fn without((mut first, last): (u128, u128), family: Family, inside: &[(IpAddr, IpAddr)]) -> Vec<(IpAddr, IpAddr)> {
-    let ends = |from: u128, to: u128| (from_number(family, from), from_number(family, to));
-    let mut left = Vec::new();
-    for hidden in inside.iter().filter(|(from, _)| Family::of(*from) == family) {
-        let (from, to) = (number(hidden.0), number(hidden.1));
-        if to < first || last < from {
-            continue;
-        }
-        if first < from {
-            left.push(ends(first, from - 1));
-        }
-        let Some(next) = to.checked_add(1).filter(|next| *next <= last) else { return left };
-        first = next;
-    }
-    left.push(ends(first, last));
-    left
 }
 
 /// Everything inside at once: which policies reach which, by how many different sets of services.

@@ -15,6 +15,7 @@ pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod interface;
+pub(crate) mod invariant;
 pub(crate) mod man;
 pub(crate) mod plan_check;
 pub(crate) mod platform;
@@ -55,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Policy(command) => policy::run(&common, command),
         Command::Health(args) => health::run(&common, args),
         Command::Comply(args) => comply::run(&common, args),
+        Command::Invariant(command) => invariant::run(&common, command),
         Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
         Command::Flows(args) => flows::run(&common, args),

@@ -17,6 +17,11 @@ use super::{
 #[must_use]
 pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
     match refusal {
+        Refusal::Invariant { .. } => failure(
+            403,
+            "UnauthorizedOperation",
+            format!("You are not authorized to perform this operation. {refusal}"),
+        ),
         Refusal::Missing { kind, id } => missing(*kind, id),
         Refusal::InUse { kind, id, by: _ } => in_use(*kind, id),
         Refusal::Limit { counted, limit, wanted: _ } => limited(*counted, *limit, refusal),
@@ -170,6 +175,8 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         | Refusal::InnerAccessFixed { .. }
         | Refusal::OtherDialect { .. }
         | Refusal::Shadow { .. }
+        | Refusal::InvariantName { .. }
+        | Refusal::InvariantBroken { .. }
         | Refusal::Outdated { .. } => failure(400, "OperationNotPermitted", format!("{refusal}.")),
     }
 }
@@ -190,7 +197,7 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::NetworkAcl => ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
         Kind::AclAssociation => ("InvalidAssociationID.NotFound", "association ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
-        Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot => ("InvalidID", "ID"),
+        Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot | Kind::Invariant => ("InvalidID", "ID"),
     };
     failure(400, code, format!("The {what} '{id}' does not exist"))
 }
@@ -214,6 +221,7 @@ fn in_use(kind: Kind, id: &str) -> Failure {
         | Kind::InsightsPath
         | Kind::NetworkAcl
         | Kind::AclAssociation
+        | Kind::Invariant
         | Kind::InsightsAnalysis => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
     };
     if kind == Kind::InsightsPath {
@@ -295,6 +303,7 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::VpcsOfGroup
         | Counted::InsightsPaths
         | Counted::ShadowRules
+        | Counted::Invariants
         | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };

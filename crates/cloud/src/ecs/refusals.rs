@@ -17,6 +17,11 @@ use super::{
 #[must_use]
 pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
     match refusal {
+        Refusal::Invariant { .. } => failure(
+            403,
+            "Forbidden.RAM",
+            format!("User not authorized to operate on the specified resource: {refusal}."),
+        ),
         Refusal::Missing { kind, .. } if is_about_resources(action) && *kind != Kind::ResourceGroup => {
             Fault::Tag(TagFault::Resource).failure(action)
         }
@@ -174,6 +179,8 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         | Refusal::DefaultAcl { .. }
         | Refusal::AclVpc { .. }
         // Nor shadows, which are the operator's.
+        | Refusal::InvariantName { .. }
+        | Refusal::InvariantBroken { .. }
         | Refusal::Shadow { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
     }
 }
@@ -217,6 +224,7 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         | Kind::NetworkAcl
         | Kind::AclAssociation
         | Kind::InsightsPath
+        | Kind::Invariant
         | Kind::InsightsAnalysis => failure(404, "InvalidParameter", format!("The specified {kind} does not exist.")),
     }
 }
@@ -260,6 +268,7 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         | Kind::NetworkAcl
         | Kind::AclAssociation
         | Kind::InsightsPath
+        | Kind::Invariant
         | Kind::InsightsAnalysis => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
 }
@@ -315,6 +324,7 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         | Counted::VpcsOfGroup
         | Counted::InsightsPaths
         | Counted::ShadowRules
+        | Counted::Invariants
         | Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis

@@ -71,6 +71,8 @@ impl Touched {
             | Change::DeleteSnapshot(_)
             | Change::PutReport(_)
             | Change::DeleteReport { .. }
+            | Change::PutInvariant(_)
+            | Change::DeleteInvariant(_)
             | Change::PutFlowLog(_)
             | Change::DeleteFlowLog(_)
             | Change::PutInsightsPath(_)

@@ -111,6 +111,7 @@ impl Draft<'_> {
             Command::DeletePeering { account, peering } => self.delete_peering(account, peering),
             Command::NetworkAcl { account, command } => self.run_acl(account, command),
             Command::Shadow(command) => self.run_shadow(command),
+            Command::Invariant(command) => self.run_invariant(command),
             Command::Binding(command) => self.run_binding(command),
         }
     }

@@ -14,6 +14,7 @@ mod group;
 mod insights;
 mod instance;
 mod interface;
+mod invariant;
 mod lists;
 mod network;
 mod network_acl;
@@ -86,6 +87,21 @@ pub struct Applied {
     pub changes: Vec<Change>,
     /// What the client is told.
     pub outcome: Outcome,
+}
+
+impl Applied {
+    /// The same with further changes behind.
+    ///
+    /// # Errors
+    /// When the data plane cannot hold what they make.
+    pub fn and(self, further: Vec<Change>) -> Result<Self, Refusal> {
+        let Self { state, mut changes, outcome } = self;
+        let mut world = state.world.clone();
+        further.iter().for_each(|change| world.apply(change));
+        let ledger = state.ledger.after(&state.world, &world, &further)?;
+        changes.extend(further);
+        Ok(Self { state: State { world, ledger }, changes, outcome })
+    }
 }
 
 /// Carries a command out on a copy of the state.

@@ -10,9 +10,9 @@ use crate::{
     change::Change,
     command::{NewRule, Outcome, ShadowCommand},
     ids::{GroupId, RuleId},
-    refusal::{Counted, Refusal, ShadowProblem},
+    refusal::{Counted, Refusal},
     rule::{Rule, RuleSpec},
-    shadow::{SHADOW_RULES_MAX, Shadow},
+    shadow::{SHADOW_RULES_MAX, Shadow, ShadowProblem},
     snapshot::steps,
     world::{Group, group_set},
 };

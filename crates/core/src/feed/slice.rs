@@ -118,6 +118,8 @@ impl Slice {
             | Change::DeleteInsightsPath(_)
             | Change::PutInsightsAnalysis(_)
             | Change::DeleteInsightsAnalysis(_)
+            | Change::PutInvariant(_)
+            | Change::DeleteInvariant(_)
             | Change::DeletePrefixListVersion { .. } => false,
             Change::PutBypass(_)
             | Change::PutPlatform(_)

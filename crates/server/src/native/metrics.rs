@@ -67,6 +67,12 @@ fn registry(app: &App) -> Registry {
     out.counter("read_back_entries", "Entries of the maps that were compared", totals(|totals| totals.checked));
     out.counter("read_back_differences", "Differences that were found and repaired", totals(|totals| totals.found));
     out.flow_events(app, &hosts);
+    let invariants = state.world().invariants();
+    let violated = invariants.iter().filter(|invariant| invariant.violation.is_some()).count() as u64;
+    let holding = invariants.len() as u64 - violated;
+    let by_state = [("holding", holding), ("violated", violated)];
+    let by_state = by_state.map(|(state, count)| (vec![("state", state.to_owned())], count));
+    out.gauge("invariants", "Invariants that hold, and that do not", by_state);
     let (written, failed) = app.records.counted();
     out.counter("flow_log_files", "Files of flow-log records that were written", [(Labels::new(), written)]);
     out.counter("flow_log_errors", "Times that records of flow logs could not be written", [(Labels::new(), failed)]);

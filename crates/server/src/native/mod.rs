@@ -12,6 +12,7 @@ mod error;
 mod flows;
 mod groups;
 mod history;
+mod invariants;
 mod metrics;
 mod questions;
 #[cfg_attr(not(test), expect(dead_code, reason = "the answers about requests that use it follow"))]
@@ -76,6 +77,9 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))
         .route("/v1/history", get(history::list))
+        .route("/v1/invariants", get(invariants::list))
+        .route("/v1/invariants/check", post(invariants::check))
+        .route("/v1/invariants/{name}", put(invariants::set).delete(invariants::remove))
         .route("/v1/why", get(why::why))
         .route("/v1/who", get(who::who))
         .route("/v1/who/all", get(who::all))

@@ -24,7 +24,10 @@ use sekimori_core::{
 pub use self::{mem::MemStore, redb::RedbStore};
 
 /// The version of the stored format. A change to what a row or a log entry means raises it.
-pub const FORMAT_VERSION: u64 = 7;
+pub const FORMAT_VERSION: u64 = 8;
+
+/// The oldest version that is read, and raised when it is opened: its rows and log entries mean the same in the newest.
+const FORMAT_READ_MIN: u64 = 7;
 
 /// Commits that the log keeps; older ones are dropped. An agent that is further behind gets a snapshot.
 pub const LOG_COMMITS_MAX: u64 = 1_000_000;

@@ -25,7 +25,7 @@ use sekimori_core::{
     world::{Revision, World},
 };
 
-use super::{FORMAT_VERSION, LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, read_row, replay};
+use super::{FORMAT_READ_MIN, FORMAT_VERSION, LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, read_row, replay};
 use crate::files;
 
 const STATE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("state");
@@ -65,7 +65,8 @@ impl RedbStore {
     /// When the file is missing, damaged, of another version, or in use.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let (file, marker) = (file_in(dir), marker_in(dir));
-        let is_marked = read_marker(&marker)?;
+        let marked = read_marker(&marker)?;
+        let is_marked = marked.is_some();
         match fs::metadata(&file) {
             Ok(metadata) if metadata.len() == 0 => return Err(damaged(&file, "it is empty")),
             Ok(_) => {}
@@ -76,7 +77,8 @@ impl RedbStore {
             Err(error) => return Err(failed(&file, "open", error)),
         }
         let database = open_database(&file)?;
-        let store = Self { database, file, marker, is_marked: AtomicBool::new(is_marked) };
+        let is_newest = marked == Some(FORMAT_VERSION);
+        let store = Self { database, file, marker, is_marked: AtomicBool::new(is_newest) };
         let newest = store.check_meta()?;
         if is_marked && newest == Revision(0) {
             return Err(damaged(
@@ -84,10 +86,28 @@ impl RedbStore {
                 format!("it is empty, but `{}` says otherwise", store.marker.display()),
             ));
         }
+        store.raise()?;
         if newest != Revision(0) {
             store.mark()?;
         }
         Ok(store)
+    }
+
+    /// Takes a store of an earlier version over: from here on that release reads it no more. What it holds means the same.
+    fn raise(&self) -> Result<(), StoreError> {
+        let mut write = self.database.begin_write().map_err(|error| self.failed("write", error))?;
+        write.set_two_phase_commit(true);
+        let mut meta = write.open_table(META).map_err(|error| self.failed("write", error))?;
+        let found = meta.get(VERSION).map_err(|error| self.failed("read", error))?.map(|found| found.value());
+        if found == Some(FORMAT_VERSION) {
+            drop(meta);
+            return write.abort().map_err(|error| self.failed("write", error));
+        }
+        meta.insert(VERSION, FORMAT_VERSION).map_err(|error| self.failed("write", error))?;
+        drop(meta);
+        write.commit().map_err(|error| self.failed("write", error))?;
+        tracing::info!(from = found, to = FORMAT_VERSION, "the store was written by an earlier release; it is raised");
+        Ok(())
     }
 
     /// Checks the format version, and that state and log end at the same revision.
@@ -96,7 +116,7 @@ impl RedbStore {
         let meta = read.open_table(META).map_err(|error| damaged(&self.file, error))?;
         let value = |key| meta.get(key).map_err(|error| self.failed("read", error));
         let version = value(VERSION)?.map(|found| found.value());
-        if version != Some(FORMAT_VERSION) {
+        if !version.is_some_and(is_read) {
             let found = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
             return Err(StoreError::OtherVersion { file: self.file.clone(), found });
         }
@@ -238,14 +258,19 @@ fn marker_in(dir: &Path) -> PathBuf {
     dir.join("format")
 }
 
-fn read_marker(marker: &Path) -> Result<bool, StoreError> {
+fn is_read(version: u64) -> bool {
+    (FORMAT_READ_MIN..=FORMAT_VERSION).contains(&version)
+}
+
+/// The version that the marker names, if there is one.
+fn read_marker(marker: &Path) -> Result<Option<u64>, StoreError> {
     match fs::read_to_string(marker) {
-        Ok(text) if text.trim() == FORMAT_VERSION.to_string() => Ok(true),
-        Ok(text) if text.trim().parse::<u64>().is_ok() => {
-            Err(StoreError::OtherVersion { file: marker.to_owned(), found: text.trim().to_owned() })
-        }
-        Ok(_) => Err(damaged(marker, "it does not hold a version number")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(text) => match text.trim().parse::<u64>() {
+            Ok(version) if is_read(version) => Ok(Some(version)),
+            Ok(_) => Err(StoreError::OtherVersion { file: marker.to_owned(), found: text.trim().to_owned() }),
+            Err(_) => Err(damaged(marker, "it does not hold a version number")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(damaged(marker, error)),
         Err(error) => Err(failed(marker, "read", error)),
     }

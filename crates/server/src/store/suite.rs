@@ -134,6 +134,34 @@ fn another_format_version_is_refused() {
     );
 }
 
+/// Writes another format version into a store and beside it.
+fn set_version(dir: &Path, version: u64) {
+    fs::write(dir.join("format"), format!("{version}\n")).unwrap();
+    let database = ::redb::Database::open(dir.join("store.redb")).unwrap();
+    let write = database.begin_write().unwrap();
+    let meta: ::redb::TableDefinition<'_, &str, u64> = ::redb::TableDefinition::new("meta");
+    write.open_table(meta).unwrap().insert("format", version).unwrap();
+    write.commit().unwrap();
+}
+
+#[test]
+fn a_store_of_the_release_before_is_raised_and_an_older_one_refused() {
+    let (dir, _) = filled();
+    set_version(dir.path(), 7);
+    let store = redb(dir.path());
+    assert_same(&store.read().unwrap(), &small_world().1);
+    let next = account_commit(store.read().unwrap().revision().next().0);
+    store.append(store.read().unwrap().revision(), &[next]).unwrap();
+    drop(store);
+    assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), format!("{FORMAT_VERSION}\n"));
+    // A crash between the store and the marker is made good at the next start.
+    fs::write(dir.path().join("format"), "7\n").unwrap();
+    assert_eq!(redb(dir.path()).read().unwrap().revision(), small_world().1.revision().next());
+    assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), format!("{FORMAT_VERSION}\n"));
+    set_version(dir.path(), 6);
+    assert!(refused(dir.path(), "format").contains("has format version 6"));
+}
+
 #[test]
 fn a_lost_emptied_or_cut_store_never_starts_empty() {
     let (dir, file) = filled();

@@ -1,0 +1,197 @@
+//! `must-not reach`: a packet that leaves one end and is let in by the other, if there is one.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use imbl::OrdSet;
+
+use sekimori_core::{
+    address::{Family, number},
+    ids::VpcId,
+    invariant::{Sight, Witness},
+    packet::Transport,
+    rule::Direction,
+    space::{Set, TooComplex, view::Bounds},
+    world::World,
+};
+
+use super::{
+    Asked, Trouble, bounded,
+    sides::{Member, Members, Outside, within},
+};
+use crate::outside::{blocks, runs, runs_inside, without};
+
+type Span = (u32, u32);
+type Run = (IpAddr, IpAddr);
+
+/// Services that a packet to be shown has rather than others: SSH, then TLS.
+const SHOWN: [u32; 2] = [6 << 16 | 22, 6 << 16 | 443];
+/// Addresses outside that it has rather than others (RFC 5737, RFC 3849).
+const OUTSIDE: [&str; 2] = ["203.0.113.1", "2001:db8::1"];
+/// The run of TCP, whose ports people know best.
+const TCP: Span = (6 << 16, 6 << 16 | 0xffff);
+
+/// A packet between interfaces.
+pub(super) fn between(asked: &mut Asked<'_>, from: &Members, to: &Members) -> Result<Option<Witness>, Trouble> {
+    bounded(from, to)?;
+    let world = asked.world;
+    for (receiver, targets) in to.iter() {
+        let ingress = asked.passing.of(world, receiver, Direction::Ingress)?;
+        let wanted = |bounds: &&Bounds| asked.has(bounds.services) && within(targets, bounds.own).next().is_some();
+        let ingress: Vec<&Bounds> = ingress.iter().filter(wanted).collect();
+        for (sender, sources) in from.iter().filter(|_| !ingress.is_empty()) {
+            if !world.are_joined(&sender.vpc, &receiver.vpc) {
+                continue;
+            }
+            let let_in = ingress.iter().copied().filter(|bounds| within(sources, bounds.peers).next().is_some());
+            let let_in: Vec<&Bounds> = let_in.collect();
+            if let_in.is_empty() {
+                continue;
+            }
+            let egress = asked.passing.of(world, sender, Direction::Egress)?;
+            let sent = egress.iter().filter(|bounds| asked.has(bounds.services));
+            for leaves in sent.filter(|bounds| within(targets, bounds.peers).next().is_some()) {
+                let vpcs = (&sender.vpc, &receiver.vpc);
+                let met = let_in.iter().find_map(|enters| meeting(asked, (leaves, sources), (enters, targets), vpcs));
+                if let Some(sight) = met {
+                    return Ok(Some(Witness::Passes(sight)));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A packet that lies in a box that leaves and in one that enters.
+fn meeting(
+    asked: &Asked<'_>,
+    (leaves, sources): (&Bounds, &OrdSet<Member>),
+    (enters, targets): (&Bounds, &OrdSet<Member>),
+    (ours, theirs): (&VpcId, &VpcId),
+) -> Option<Sight> {
+    let ports = (leaves.sources.0.max(enters.sources.0), leaves.sources.1.min(enters.sources.1));
+    let services = (leaves.services.0.max(enters.services.0), leaves.services.1.min(enters.services.1));
+    if leaves.family != enters.family || ports.0 > ports.1 || services.0 > services.1 || !asked.has(services) {
+        return None;
+    }
+    let (from, to) = (common(leaves.own, enters.peers)?, common(leaves.peers, enters.own)?);
+    let world = asked.world;
+    let knows = |vpc: &VpcId, (own, eni): &Member| world.eni_seen_from(vpc, *own).is_some_and(|seen| seen.id == *eni);
+    for sender in within(sources, from).filter(|sender| knows(theirs, sender)) {
+        let other = within(targets, to).find(|target| target.1 != sender.1 && knows(ours, target));
+        let Some(target) = other else { continue };
+        let transport = shown(asked, services, ports)?;
+        let (from_eni, to_eni) = (Some(sender.1.clone()), Some(target.1.clone()));
+        return Some(Sight { from: sender.0, from_eni, to: target.0, to_eni, transport });
+    }
+    None
+}
+
+/// A packet between interfaces and addresses outside; `Ingress` is towards the interfaces.
+pub(super) fn outside(
+    asked: &mut Asked<'_>,
+    meant: Outside,
+    inner: &Members,
+    direction: Direction,
+) -> Result<Option<Witness>, Trouble> {
+    let world = asked.world;
+    let mut inside = Insides::default();
+    for (bearing, members) in inner.iter() {
+        let boxes = asked.passing.of(world, bearing, direction)?;
+        for bounds in boxes.iter().filter(|bounds| asked.has(bounds.services)) {
+            let Some(member) = within(members, bounds.own).next() else { continue };
+            let Some(run) = meant.within(bounds.family, bounds.peers) else { continue };
+            let Some(peer) = inside.outside(world, &bearing.vpc, bounds.family, run).and_then(|runs| named(&runs)) else {
+                continue;
+            };
+            let Some(transport) = shown(asked, bounds.services, bounds.sources) else { continue };
+            return Ok(Some(Witness::Passes(sight(member, peer, direction, transport))));
+        }
+    }
+    Ok(None)
+}
+
+/// A packet between a member and an address outside.
+pub(super) fn sight(member: &Member, peer: IpAddr, direction: Direction, transport: Transport) -> Sight {
+    let (own, eni) = (member.0, Some(member.1.clone()));
+    match direction {
+        Direction::Ingress => Sight { from: peer, from_eni: None, to: own, to_eni: eni, transport },
+        Direction::Egress => Sight { from: own, from_eni: eni, to: peer, to_eni: None, transport },
+    }
+}
+
+/// What is inside of VPCs, as far as it was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Insides {
+    blocks: BTreeMap<VpcId, Vec<Run>>,
+    all: BTreeMap<VpcId, Vec<Run>>,
+}
+
+impl Insides {
+    /// The part of a run that is outside of a VPC. Addresses beside all blocks are looked for only where something is left.
+    pub(super) fn outside(&mut self, world: &World, vpc: &VpcId, family: Family, run: (u128, u128)) -> Option<Vec<Run>> {
+        let of_blocks = self.blocks.entry(vpc.clone()).or_insert_with(|| runs(&blocks(world, vpc)));
+        if without(run, family, of_blocks).is_empty() {
+            return None;
+        }
+        let all = self.all.entry(vpc.clone()).or_insert_with(|| runs_inside(world, vpc));
+        Some(without(run, family, all)).filter(|left| !left.is_empty())
+    }
+}
+
+impl Outside {
+    /// The part of a run of addresses that is meant.
+    pub(super) fn within(self, family: Family, (first, last): Run) -> Option<(u128, u128)> {
+        let run = (number(first), number(last));
+        match self {
+            Self::All => Some(run),
+            Self::Block(block) if block.family() != family => None,
+            Self::Block(block) => {
+                let net = block.network();
+                let run = (run.0.max(number(net.network())), run.1.min(number(net.broadcast())));
+                (run.0 <= run.1).then_some(run)
+            }
+        }
+    }
+}
+
+/// One address of some runs.
+fn named(runs: &[Run]) -> Option<IpAddr> {
+    let known = OUTSIDE.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+    let is_there = |address: &IpAddr| runs.iter().any(|(first, last)| first <= address && address <= last);
+    known.filter(is_there).chain(runs.first().map(|(first, _)| *first)).next()
+}
+
+fn common(one: Run, other: Run) -> Option<Run> {
+    let both = (one.0.max(other.0), one.1.min(other.1));
+    (both.0 <= both.1).then_some(both)
+}
+
+/// One packet of some services that is asked about.
+fn shown(asked: &Asked<'_>, services: Span, ports: (u16, u16)) -> Option<Transport> {
+    let both = |one: Span, other: Span| Some((one.0.max(other.0), one.1.min(other.1))).filter(|(first, last)| first <= last);
+    let wanted: Vec<Span> = asked.services.iter().filter_map(|span| both(*span, services)).collect();
+    let rather = SHOWN.into_iter().find(|shown| wanted.iter().any(|(first, last)| first <= shown && shown <= last));
+    let of_tcp = || wanted.iter().find_map(|span| both(*span, TCP)).map(|(first, _)| first);
+    let service = rather.or_else(of_tcp).or_else(|| wanted.first().map(|(first, _)| *first))?;
+    let port = if ports.0 <= crate::why::SOURCE_PORT && crate::why::SOURCE_PORT <= ports.1 {
+        crate::why::SOURCE_PORT
+    } else {
+        ports.0
+    };
+    transport(service, port)
+}
+
+/// The transport header of a service.
+pub(super) fn transport(service: u32, port: u16) -> Option<Transport> {
+    let any: IpAddr = "0.0.0.0".parse().ok()?;
+    let point = Bounds {
+        direction: Direction::Ingress,
+        family: Family::V4,
+        services: (service, service),
+        sources: (port, port),
+        peers: (any, any),
+        own: (any, any),
+    };
+    let set: Result<Set, TooComplex> = Set::of_boxes([point]);
+    set.ok()?.witness().map(|packet| packet.transport)
+}

@@ -1,0 +1,59 @@
+//! Invariants: set, listed as they were judged when something last touched them, looked at now, and removed.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+
+use sekimori_analysis::invariant::{self, Judged, Report};
+use sekimori_core::{
+    command::{Command, InvariantCommand},
+    invariant::{Statement, StatementError},
+};
+
+use super::{
+    Answer, ApiError, Origin, apart, commit,
+    groups::{Name, text_of},
+    json, read,
+};
+use crate::{
+    api::{ErrorCode, InvariantAnswer, Revised, SetInvariant},
+    app::App,
+};
+
+/// `GET /v1/invariants`.
+pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Report> {
+    let world = app.committer.world();
+    let invariants = world.invariants().iter().map(|invariant| Judged::known(invariant)).collect();
+    json(Report { invariants, revision: world.revision() })
+}
+
+/// `POST /v1/invariants/check`.
+pub(super) async fn check(State(app): State<Arc<App>>) -> Answer<Report> {
+    let world = app.committer.world();
+    json(apart(move || invariant::check(&world)).await?)
+}
+
+/// `PUT /v1/invariants/{name}`.
+pub(super) async fn set(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<InvariantAnswer> {
+    let (name, origin) = (text_of(name)?, Origin::of(&request, "SetInvariant"));
+    let SetInvariant { statement, mode } = read(request).await?;
+    let statement: Statement = statement.parse()?;
+    let command = Command::Invariant(InvariantCommand::Set { name: name.clone(), statement, mode });
+    let (_, world) = commit(&app, origin, command).await?;
+    let gone = || ApiError::new(ErrorCode::Internal, format!("invariant `{name}` was set and is not there"));
+    let invariant = world.invariants().get(&name).map(|invariant| Judged::known(invariant)).ok_or_else(gone)?;
+    json(InvariantAnswer { invariant, revision: world.revision() })
+}
+
+/// `DELETE /v1/invariants/{name}`.
+pub(super) async fn remove(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+    let (name, origin) = (text_of(name)?, Origin::of(&request, "RemoveInvariant"));
+    let (_, world) = commit(&app, origin, Command::Invariant(InvariantCommand::Remove { name })).await?;
+    json(Revised { revision: world.revision() })
+}
+
+impl From<StatementError> for ApiError {
+    fn from(error: StatementError) -> Self {
+        Self::new(ErrorCode::Invalid, error.to_string())
+    }
+}
