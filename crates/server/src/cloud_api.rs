@@ -182,13 +182,24 @@ async fn carry_out<C: Api>(
 
 #[cfg(test)]
 mod tests {
-    use sekimori_core::{command::NewReport, diagnosis::Metric};
+    use sekimori_core::{command::NewReport, diagnosis::Metric, refusal::Refusal};
 
     use super::*;
     use crate::{
         app::DIAGNOSES_MAX,
-        testing::{ACCOUNT, Bench},
+        testing::{ACCOUNT, Bench, authorize, set_invariant},
     };
+
+    #[tokio::test]
+    async fn a_rehearsal_is_held_to_the_invariants() {
+        let bench = Bench::on_small_world();
+        let group = bench.committer.world().groups().next().unwrap().id.clone();
+        bench.commit(set_invariant("no-ssh", &format!("internet must-not reach {group} tcp/22"))).await;
+        let app = bench.app();
+        assert_eq!(rehearse(&app, &authorize(&group, 80)), Trouble::DryRun);
+        let refused = rehearse(&app, &authorize(&group, 22));
+        assert!(matches!(&refused, Trouble::Refused(Refusal::Invariant { name, .. }) if name == "no-ssh"), "{refused:?}");
+    }
 
     #[tokio::test]
     async fn a_report_is_filled_in_for_its_owner_and_few_are_made_at_a_time() {

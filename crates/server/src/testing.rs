@@ -8,11 +8,12 @@ use sekimori_core::{
     apply::{State, apply},
     change::{Change, Commit},
     command::{
-        Command, Context, EniSpec, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
+        Command, Context, EniSpec, InvariantCommand, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
         Revocation, VpcIpv6,
     },
     flow_log::{FlowLog, FlowLogConfig, LogDestinationKind, LoggedAddresses, LoggedTraffic},
     ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},
+    invariant::Mode,
     limits::LimitMode,
     resource::Resource,
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
@@ -207,6 +208,12 @@ fn spec(port: u16) -> RuleSpec {
 pub(crate) fn authorize(group: &GroupId, port: u16) -> Command {
     let rules = vec![NewRule::new(spec(port), "")];
     Command::Authorize { account: ACCOUNT.into(), group: group.clone(), rules }
+}
+
+/// Enforces an invariant.
+pub(crate) fn set_invariant(name: &str, statement: &str) -> Command {
+    let (name, statement, mode) = (name.to_owned(), statement.parse().unwrap(), Mode::Enforce);
+    Command::Invariant(InvariantCommand::Set { name, statement, mode })
 }
 
 /// Takes that back.

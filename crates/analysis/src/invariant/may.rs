@@ -20,10 +20,10 @@ use sekimori_core::{
 
 use super::{
     Asked, Trouble, bounded,
-    must_not::{Insides, sight, transport},
+    must_not::{sight, transport},
     sides::{Member, Members, Outside},
 };
-use crate::{outside::{blocks, runs, without}, permits::Bearing, services::Services, why::SOURCE_PORT};
+use crate::{outside::{blocks, runs, runs_inside, without}, permits::Bearing, services::Services, why::SOURCE_PORT};
 
 /// A service that is asked about; `None` is any.
 type Wanted = Option<Served>;
@@ -219,7 +219,6 @@ pub(super) fn outside(
     direction: Direction,
 ) -> Result<Option<Witness>, Trouble> {
     let world = asked.world;
-    let mut insides = Insides::default();
     for (bearing, members) in inner.iter() {
         let boxes = asked.passing.of(world, bearing, direction)?;
         let boxes: Vec<&Bounds> = boxes.iter().filter(|bounds| asked.has(bounds.services)).collect();
@@ -242,7 +241,8 @@ pub(super) fn outside(
                 if is_closed(&without(run, family, &of_blocks)).is_none() {
                     continue;
                 }
-                let left = insides.outside(world, &bearing.vpc, family, run).unwrap_or_default();
+                // What interfaces have beside the blocks is inside as well.
+                let left = without(run, family, &runs_inside(world, &bearing.vpc));
                 let Some((peer, service)) = is_closed(&left) else { continue };
                 let Some(transport) = transport(service, SOURCE_PORT) else { continue };
                 return Ok(Some(Witness::Dropped(sight(member, peer, direction, transport))));

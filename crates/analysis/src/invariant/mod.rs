@@ -272,7 +272,7 @@ impl<'a> Asked<'a> {
         (senders, receivers): (&Members, &Members),
     ) -> Result<Option<Witness>, Trouble> {
         let Statement { from, to, verb, .. } = &self.invariant.statement;
-        for (from, to) in pairs {
+        for (from, to) in pairs.iter().filter(|(from, to)| from.len() > 0 && to.len() > 0) {
             let found = match verb {
                 Verb::MustNotReach => must_not::between(self, from, to)?,
                 Verb::MayReach => may::between(self, from, to)?,

@@ -1,11 +1,11 @@
 //! `must-not reach`: a packet that leaves one end and is let in by the other, if there is one.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use imbl::OrdSet;
 
 use sekimori_core::{
-    address::{Family, number},
+    address::{Family, from_number, number},
     ids::VpcId,
     invariant::{Sight, Witness},
     packet::Transport,
@@ -18,7 +18,7 @@ use super::{
     Asked, Trouble, bounded,
     sides::{Member, Members, Outside, within},
 };
-use crate::outside::{blocks, runs, runs_inside, without};
+use crate::outside::{blocks, runs, without};
 
 type Span = (u32, u32);
 type Run = (IpAddr, IpAddr);
@@ -94,15 +94,14 @@ pub(super) fn outside(
     direction: Direction,
 ) -> Result<Option<Witness>, Trouble> {
     let world = asked.world;
-    let mut inside = Insides::default();
     for (bearing, members) in inner.iter() {
+        let of_blocks = runs(&blocks(world, &bearing.vpc));
         let boxes = asked.passing.of(world, bearing, direction)?;
         for bounds in boxes.iter().filter(|bounds| asked.has(bounds.services)) {
             let Some(member) = within(members, bounds.own).next() else { continue };
             let Some(run) = meant.within(bounds.family, bounds.peers) else { continue };
-            let Some(peer) = inside.outside(world, &bearing.vpc, bounds.family, run).and_then(|runs| named(&runs)) else {
-                continue;
-            };
+            let left = without(run, bounds.family, &of_blocks);
+            let Some(peer) = stranger(world, &bearing.vpc, &left) else { continue };
             let Some(transport) = shown(asked, bounds.services, bounds.sources) else { continue };
             return Ok(Some(Witness::Passes(sight(member, peer, direction, transport))));
         }
@@ -116,25 +115,6 @@ pub(super) fn sight(member: &Member, peer: IpAddr, direction: Direction, transpo
     match direction {
         Direction::Ingress => Sight { from: peer, from_eni: None, to: own, to_eni: eni, transport },
         Direction::Egress => Sight { from: own, from_eni: eni, to: peer, to_eni: None, transport },
-    }
-}
-
-/// What is inside of VPCs, as far as it was asked for.
-#[derive(Debug, Default)]
-pub(super) struct Insides {
-    blocks: BTreeMap<VpcId, Vec<Run>>,
-    all: BTreeMap<VpcId, Vec<Run>>,
-}
-
-impl Insides {
-    /// The part of a run that is outside of a VPC. Addresses beside all blocks are looked for only where something is left.
-    pub(super) fn outside(&mut self, world: &World, vpc: &VpcId, family: Family, run: (u128, u128)) -> Option<Vec<Run>> {
-        let of_blocks = self.blocks.entry(vpc.clone()).or_insert_with(|| runs(&blocks(world, vpc)));
-        if without(run, family, of_blocks).is_empty() {
-            return None;
-        }
-        let all = self.all.entry(vpc.clone()).or_insert_with(|| runs_inside(world, vpc));
-        Some(without(run, family, all)).filter(|left| !left.is_empty())
     }
 }
 
@@ -154,11 +134,15 @@ impl Outside {
     }
 }
 
-/// One address of some runs.
-fn named(runs: &[Run]) -> Option<IpAddr> {
+/// An address of some runs that is no interface's: there are more addresses than interfaces, or few of both.
+fn stranger(world: &World, vpc: &VpcId, runs: &[Run]) -> Option<IpAddr> {
     let known = OUTSIDE.iter().filter_map(|text| text.parse::<IpAddr>().ok());
-    let is_there = |address: &IpAddr| runs.iter().any(|(first, last)| first <= address && address <= last);
-    known.filter(is_there).chain(runs.first().map(|(first, _)| *first)).next()
+    let known = known.filter(|address| runs.iter().any(|(first, last)| first <= address && address <= last));
+    let all = runs.iter().flat_map(|(first, last)| {
+        let family = Family::of(*first);
+        (number(*first)..=number(*last)).map(move |at| from_number(family, at))
+    });
+    known.chain(all).find(|address| world.eni_seen_from(vpc, *address).is_none())
 }
 
 fn common(one: Run, other: Run) -> Option<Run> {

@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use sekimori_core::{
+    command::InvariantCommand,
     ids::GroupId,
+    invariant::Mode,
     refusal::Kind,
     world::{Revision, World},
 };
@@ -15,7 +17,7 @@ use super::*;
 use crate::{
     app::system,
     store::{MemStore, StoreError},
-    testing::{Bench, authorize, new_account, new_group, new_vpc},
+    testing::{Bench, authorize, new_account, new_group, new_vpc, revoke, set_invariant, small_world},
 };
 
 /// A store that notes how many commits came at once, waits for a permit, and fails from the n-th append on.
@@ -196,4 +198,58 @@ async fn instances_are_placed_on_the_host_that_is_connected() {
     let world = bench.committer.world();
     assert!(world.instances().all(|instance| instance.host.as_str() == "rack-7"));
     assert_eq!(world.instances().count(), 2);
+}
+
+#[tokio::test]
+async fn commands_of_one_batch_are_held_to_the_invariants_that_were_set_before_them() {
+    let (store, permits) = Gated::new(usize::MAX);
+    store.inner.append(Revision(0), &small_world().0).unwrap();
+    let bench = Bench::on(Arc::clone(&store) as Arc<dyn Store>);
+    let group = bench.committer.world().groups().next().unwrap().id.clone();
+    let no_ssh = set_invariant("no-ssh", &format!("internet must-not reach {group} tcp/22"));
+    // The first one is on its way to the disk while the others gather.
+    let commands = [authorize(&group, 80), no_ssh, authorize(&group, 22), authorize(&group, 81), revoke(&group, 443)];
+    let mut answers = Vec::new();
+    for command in commands {
+        let committer = bench.committer.clone();
+        answers.push(tokio::spawn(async move { committer.commit(system("Test"), command).await }));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    (0..3).for_each(|_| permits.send(()).unwrap());
+    let mut told = Vec::new();
+    for answer in answers {
+        told.push(answer.await.unwrap().map(|(_, world)| world.revision().0).map_err(|error| error.to_string()));
+    }
+    let refused = told.remove(2).unwrap_err();
+    assert!(refused.contains("invariant `no-ssh`") && refused.contains("tcp/22"), "{refused}");
+    assert_eq!(told, [Ok(9), Ok(10), Ok(11), Ok(12)]);
+    let world = store.read().unwrap();
+    assert_eq!(world.to_changes(), bench.committer.world().to_changes());
+    assert_eq!(world.group(&group).unwrap().rules.len(), 2, "ports 80 and 81");
+}
+
+#[tokio::test]
+async fn invariants_and_how_they_are_violated_outlive_the_server() {
+    let bench = Bench::on_small_world();
+    let group = bench.committer.world().groups().next().unwrap().id.clone();
+    let statement = format!("internet must-not reach {group} tcp/22");
+    let Command::Invariant(InvariantCommand::Set { name, statement, .. }) = set_invariant("no-ssh", &statement) else {
+        panic!("no invariant");
+    };
+    bench.commit(Command::Invariant(InvariantCommand::Set { name, statement, mode: Mode::Warn })).await;
+    bench.commit(set_invariant("no-rdp", &format!("internet must-not reach {group} tcp/3389"))).await;
+    bench.commit(authorize(&group, 22)).await;
+    let since = bench.committer.world().revision();
+    let again = Bench::on(Arc::clone(&bench.store));
+    let world = again.committer.world();
+    let violation = world.invariants().get("no-ssh").unwrap().violation.clone().unwrap();
+    assert_eq!((violation.since, world.revision()), (since, since));
+    let refused = again.committer.commit(system("Test"), authorize(&group, 3389)).await;
+    assert!(matches!(refused, Err(CommitError::Refused(Refusal::Invariant { .. }))), "{refused:?}");
+    again.commit(revoke(&group, 22)).await;
+    assert!(again.committer.world().invariants().iter().all(|invariant| invariant.violation.is_none()));
+    let log = again.store.log(since, 1).unwrap().remove(0);
+    assert!(log.changes.iter().any(|change| matches!(change, sekimori_core::change::Change::PutInvariant(_))));
 }
