@@ -24,6 +24,7 @@ NOT_PROVOKED = {
     "QuotaExceed.ElasticQuota": "takes a full data plane; tests of core",
     "QuotaExceed.ResourceGroup": "this API does not make resource groups",
     "IdempotentProcessing": "takes two requests at the same moment; tests of the server's tokens in use",
+    "Forbidden.RAM": "takes an invariant; `test_invariants`",
     "QuotaExceed": "takes a full data plane, and an operation that frees it",
     "SecurityGroupInstanceLimitExceed": "takes 6,000 addresses; tests of core",
     "LimitExceed.PrefixListAssociationResource": "takes 1,000 groups; tests of core",

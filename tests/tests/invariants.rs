@@ -1,7 +1,7 @@
 //! Invariants on generated worlds: what is told of them is what `core::verdict` says of packets, and what is followed from change to change
 //! is what a look at everything finds.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::{
     collections::BTreeSet,
@@ -41,7 +41,9 @@ fn end(chooser: &mut Chooser, world: &World) -> String {
         0 | 1 if !groups.is_empty() => chooser.pick(&groups),
         2 if !enis.is_empty() => format!("eni:{}", chooser.pick(&enis).id),
         3 if !vpcs.is_empty() => chooser.pick(&vpcs),
-        4 => chooser.pick(&["10.0.0.0/8", "10.0.0.0/30", "198.51.100.0/24", "fd00::/64", "2001:db8::/32", "0.0.0.0/1"]).to_owned(),
+        4 => chooser
+            .pick(&["10.0.0.0/8", "10.0.0.0/30", "198.51.100.0/24", "fd00::/64", "2001:db8::/32", "0.0.0.0/1"])
+            .to_owned(),
         5 => chooser.pick(&["10.0.0.2", "192.0.2.1", "fd00::1"]).to_owned(),
         _ => "internet".to_owned(),
     }
@@ -53,7 +55,8 @@ fn statement(chooser: &mut Chooser, world: &World) -> String {
         to = end(chooser, world);
     }
     let verb = chooser.pick(&["must-not reach", "must-not reach", "may reach"]);
-    let services = chooser.pick(&["", "tcp", "tcp/80", "tcp/79-81 udp/53", "udp", "icmp/8", "icmpv6", "47", "tcp/443"]);
+    let services =
+        chooser.pick(&["", "tcp", "tcp/80", "tcp/79-81 udp/53", "udp", "icmp/8", "icmpv6", "47", "tcp/443"]);
     format!("{from} {verb} {to} {services}")
 }
 
@@ -85,7 +88,12 @@ fn at(direction: Direction, local: IpAddr, peer: IpAddr, transport: Transport) -
 }
 
 /// Whether a packet gets from one address to another, each an interface's or outside.
-fn arrives(world: &World, from: (IpAddr, Option<&Eni>), to: (IpAddr, Option<&Eni>), transport: Transport) -> Option<bool> {
+fn arrives(
+    world: &World,
+    from: (IpAddr, Option<&Eni>),
+    to: (IpAddr, Option<&Eni>),
+    transport: Transport,
+) -> Option<bool> {
     let leaves = from.1.map(|eni| passes(world, eni, &at(Direction::Egress, from.0, to.0, transport)));
     let enters = to.1.map(|eni| passes(world, eni, &at(Direction::Ingress, to.0, from.0, transport)));
     Some(leaves.unwrap_or(Some(true))? && enters.unwrap_or(Some(true))?)
@@ -192,7 +200,9 @@ fn confirm(world: &World, judged: &Judged, witness: &Witness) {
 fn is_required(judged: &Judged, family: Family, ((from, sender), (to, receiver)): &Ends) -> bool {
     let only = judged.statement.services.iter().all(|served| served.family().is_none());
     let has_v4 = |end: &End, address: IpAddr, eni: &Option<Arc<Eni>>| match (end, eni) {
-        (End::Block(block), _) => block.family() == Family::V4 && block.contains(address) || Family::of(address) == Family::V4,
+        (End::Block(block), _) => {
+            block.family() == Family::V4 && block.contains(address) || Family::of(address) == Family::V4
+        }
         (_, Some(eni)) => eni.addresses.iter().any(|own| Family::of(*own) == Family::V4),
         (_, None) => true,
     };
@@ -226,7 +236,8 @@ fn what_is_told_is_what_the_verdict_says() {
             let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
             let Some(two) = ends(&world, &eni, &packet) else { continue };
             let ((from, sender), (to, receiver)) = &two;
-            for judged in report.invariants.iter().filter(|judged| judged.holds && is_asked(judged, packet.transport)) {
+            for judged in report.invariants.iter().filter(|judged| judged.holds && is_asked(judged, packet.transport))
+            {
                 let statement = &judged.statement;
                 if !means(&world, &statement.from, *from, sender.as_deref())
                     || !means(&world, &statement.to, *to, receiver.as_deref())
@@ -253,7 +264,10 @@ fn what_is_told_is_what_the_verdict_says() {
             }
         }
     }
-    assert!(violated.iter().all(|count| *count > 100) && held.iter().all(|count| *count > 50), "{violated:?} {held:?}");
+    assert!(
+        violated.iter().all(|count| *count > 100) && held.iter().all(|count| *count > 50),
+        "{violated:?} {held:?}"
+    );
     assert!(tried[0] > 300 && tried[1] > 20, "{tried:?}");
 }
 
@@ -368,7 +382,8 @@ fn measured(world: &World, invariants: usize) -> [Duration; 3] {
         rounds.min_by_key(|(took, _)| *took).unwrap()
     };
     // The first change finds out everything, and one that changes nothing of this world leaves that known.
-    let same = world.groups().find(|group| group.id.as_str() == "sg-of-9").unwrap().rules.values().next().unwrap().clone();
+    let same =
+        world.groups().find(|group| group.id.as_str() == "sg-of-9").unwrap().rules.values().next().unwrap().clone();
     let (first, known) = hold(&Checker::default(), &Change::PutRule { group: "sg-of-9".into(), rule: same });
     [first, hold(&known, &opens).0, hold(&known, &joins).0]
 }

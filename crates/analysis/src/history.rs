@@ -109,6 +109,11 @@ fn words(world: &World, change: &Change) -> Option<String> {
             Some(format!("in {}", groups.join(", ")))
         }
         Change::PutPrefixList(list) => Some(format!("{}, {} entries", list.name, list.entries.len())),
+        Change::PutInvariant(invariant) => {
+            let violation = invariant.violation.as_ref();
+            let violated = violation.map(|violation| format!("; violated: {}", violation.witness));
+            Some(format!("{}{}", invariant.statement, violated.unwrap_or_default()))
+        }
         _ => None,
     }
 }

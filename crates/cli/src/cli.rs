@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, history,
-    interface, invariant, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify, vpc, wait,
-    who, why,
+    interface, invariant, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify,
+    vpc, wait, who, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     binding::BindingRefusal,
-    invariant::{INVARIANT_NAME_CHARACTERS_MAX, Statement, Witness},
     ids::{AccountId, EniId, GroupId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
+    invariant::{INVARIANT_NAME_CHARACTERS_MAX, Statement, Witness},
     rule::{Direction, Protocol, RuleSpec},
     shadow::ShadowProblem,
     world::{InstanceState, Revision},
@@ -660,7 +660,9 @@ pub enum Refusal {
         problem: ShadowProblem,
     },
     /// A name that no invariant may have.
-    #[error("`{name}` cannot be the name of an invariant; use 1 to {INVARIANT_NAME_CHARACTERS_MAX} letters, digits, -, _ and .")]
+    #[error(
+        "`{name}` cannot be the name of an invariant; use 1 to {INVARIANT_NAME_CHARACTERS_MAX} letters, digits, -, _ and ."
+    )]
     InvariantName {
         /// The name.
         name: String,

@@ -198,7 +198,10 @@ mod tests {
         let app = bench.app();
         assert_eq!(rehearse(&app, &authorize(&group, 80)), Trouble::DryRun);
         let refused = rehearse(&app, &authorize(&group, 22));
-        assert!(matches!(&refused, Trouble::Refused(Refusal::Invariant { name, .. }) if name == "no-ssh"), "{refused:?}");
+        assert!(
+            matches!(&refused, Trouble::Refused(Refusal::Invariant { name, .. }) if name == "no-ssh"),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@ use sekimori_core::{
     apply::{State, apply},
     change::{Change, Commit},
     command::{
-        Command, Context, EniSpec, InvariantCommand, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc, Outcome,
-        Revocation, VpcIpv6,
+        Command, Context, EniSpec, InvariantCommand, NewAccount, NewGroup, NewInstances, NewRule, NewSubnet, NewVpc,
+        Outcome, Revocation, VpcIpv6,
     },
     flow_log::{FlowLog, FlowLogConfig, LogDestinationKind, LoggedAddresses, LoggedTraffic},
     ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},

@@ -23,7 +23,12 @@ use super::{
     must_not::{sight, transport},
     sides::{Member, Members, Outside},
 };
-use crate::{outside::{blocks, runs, runs_inside, without}, permits::Bearing, services::Services, why::SOURCE_PORT};
+use crate::{
+    outside::{blocks, runs, runs_inside, without},
+    permits::Bearing,
+    services::Services,
+    why::SOURCE_PORT,
+};
 
 /// A service that is asked about; `None` is any.
 type Wanted = Option<Served>;
@@ -79,9 +84,8 @@ fn pair(
     }
     let egress = asked.passing.of(world, sender, Direction::Egress)?;
     let ingress = asked.passing.of(world, receiver, Direction::Ingress)?;
-    let [egress, ingress] = [&egress, &ingress].map(|boxes| {
-        boxes.iter().filter(|bounds| asked.has(bounds.services)).collect::<Vec<&Bounds>>()
-    });
+    let [egress, ingress] = [&egress, &ingress]
+        .map(|boxes| boxes.iter().filter(|bounds| asked.has(bounds.services)).collect::<Vec<&Bounds>>());
     let sets = Sets::of(sources, targets);
     for wanted in wanted(asked) {
         if let Some((from, to)) = sets.strangers(wanted) {
@@ -123,8 +127,10 @@ impl<'a> Sets<'a> {
             Some(Family::V4) => lacking((from_v4, from_v6), (to_v4, to_v6)),
             Some(Family::V6) => lacking((from_v6, from_v4), (to_v6, to_v4)),
             None => {
-                let [only_v4, only_v6] = [(from_v4, from_v6), (from_v6, from_v4)].map(|(one, other)| first_of(one, other));
-                let [to_only_v4, to_only_v6] = [(to_v4, to_v6), (to_v6, to_v4)].map(|(one, other)| first_of(one, other));
+                let [only_v4, only_v6] =
+                    [(from_v4, from_v6), (from_v6, from_v4)].map(|(one, other)| first_of(one, other));
+                let [to_only_v4, to_only_v6] =
+                    [(to_v4, to_v6), (to_v6, to_v4)].map(|(one, other)| first_of(one, other));
                 only_v4.zip(to_only_v6).or_else(|| only_v6.zip(to_only_v4))
             }
         }
@@ -235,8 +241,11 @@ pub(super) fn outside(
                 if Family::of(member.0) != family {
                     continue;
                 }
-                let held: Vec<&Bounds> =
-                    boxes.iter().copied().filter(|bounds| bounds.own.0 <= member.0 && member.0 <= bounds.own.1).collect();
+                let held: Vec<&Bounds> = boxes
+                    .iter()
+                    .copied()
+                    .filter(|bounds| bounds.own.0 <= member.0 && member.0 <= bounds.own.1)
+                    .collect();
                 let is_closed = |runs: &[(IpAddr, IpAddr)]| runs.iter().find_map(|run| closed(&held, *run, wanted));
                 if is_closed(&without(run, family, &of_blocks)).is_none() {
                     continue;

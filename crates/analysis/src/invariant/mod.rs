@@ -151,7 +151,8 @@ impl Checker {
         }
         let mut next = self.clone();
         next.passing.forget(touched);
-        let used = |end: &End| after.invariants().iter().any(|it| it.statement.from == *end || it.statement.to == *end);
+        let used =
+            |end: &End| after.invariants().iter().any(|it| it.statement.from == *end || it.statement.to == *end);
         let ends: Vec<End> = self.sides.keys().cloned().collect();
         for end in ends {
             if !used(&end) {
@@ -281,10 +282,8 @@ impl<'a> Asked<'a> {
                 return Ok(found);
             }
         }
-        let outer = [
-            (Outside::of(from), receivers, Direction::Ingress),
-            (Outside::of(to), senders, Direction::Egress),
-        ];
+        let outer =
+            [(Outside::of(from), receivers, Direction::Ingress), (Outside::of(to), senders, Direction::Egress)];
         for (meant, inner, direction) in outer {
             let Some(meant) = meant else { continue };
             let found = match verb {

@@ -152,7 +152,8 @@ fn common(one: Run, other: Run) -> Option<Run> {
 
 /// One packet of some services that is asked about.
 fn shown(asked: &Asked<'_>, services: Span, ports: (u16, u16)) -> Option<Transport> {
-    let both = |one: Span, other: Span| Some((one.0.max(other.0), one.1.min(other.1))).filter(|(first, last)| first <= last);
+    let both =
+        |one: Span, other: Span| Some((one.0.max(other.0), one.1.min(other.1))).filter(|(first, last)| first <= last);
     let wanted: Vec<Span> = asked.services.iter().filter_map(|span| both(*span, services)).collect();
     let rather = SHOWN.into_iter().find(|shown| wanted.iter().any(|(first, last)| first <= shown && shown <= last));
     let of_tcp = || wanted.iter().find_map(|span| both(*span, TCP)).map(|(first, _)| first);

@@ -92,8 +92,12 @@ impl Members {
     }
 
     fn add(&mut self, world: &World, end: &End, eni: &Eni) {
-        let meant: Vec<Member> =
-            eni.addresses.iter().filter(|own| holds(world, end, eni, **own)).map(|own| (*own, eni.id.clone())).collect();
+        let meant: Vec<Member> = eni
+            .addresses
+            .iter()
+            .filter(|own| holds(world, end, eni, **own))
+            .map(|own| (*own, eni.id.clone()))
+            .collect();
         if !meant.is_empty() {
             self.0.entry(Bearing::of(world, eni)).or_default().extend(meant);
         }

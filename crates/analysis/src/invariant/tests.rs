@@ -296,7 +296,8 @@ fn what_sets_removes_and_names_is_judged_before() {
 fn rules_that_are_too_many_for_an_exact_answer_fail_closed() {
     // Each port is open to everyone but each of a hundred addresses: as many pieces as both together, multiplied.
     let mut text = "sg wild enterprise\neni a 10.0.0.1 in wild\n".to_owned();
-    (0..100).for_each(|block| text.push_str(&format!("wild: in deny all from 198.51.100.{} priority 1\n", block * 2)));
+    (0..100)
+        .for_each(|block| text.push_str(&format!("wild: in deny all from 198.51.100.{} priority 1\n", block * 2)));
     (0..160).for_each(|port| text.push_str(&format!("wild: in allow tcp {} from 0.0.0.0/0 priority 2\n", port * 2)));
     let mut writer = Writer::of(&text);
     writer.set("odd", "internet must-not reach sg-wild tcp/21", Mode::Enforce).unwrap();

@@ -35,13 +35,11 @@ pub(crate) enum InvariantCommand {
 
 /// The arguments of `add`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example:\n  sekimori invariant add db-closed internet must-not reach tag:role=db\n  \
+#[command(after_help = "Example:\n  sekimori invariant add db-closed internet must-not reach tag:role=db\n  \
                   sekimori invariant add no-ssh --warn internet must-not reach tag:role=db tcp/22\n  \
                   sekimori invariant add web-db tag:role=web may reach tag:role=db tcp/5432\n\n\
                   An end is internet, an address or block, tag:KEY=VALUE[,KEY=VALUE…], or an instance, interface, group, VPC or subnet by its \
-                  id. Services are tcp/443, tcp/8000-8010, udp, icmp/8, gre, 47 …; none is any."
-)]
+                  id. Services are tcp/443, tcp/8000-8010, udp, icmp/8, gre, 47 …; none is any.")]
 pub(crate) struct AddArgs {
     /// Its name
     #[arg(value_name = "NAME")]
@@ -96,13 +94,13 @@ fn path_of(name: &str) -> Result<String, Failure> {
 
 fn add(common: &Common, AddArgs { name, warn, statement }: AddArgs) -> Outcome {
     // What cannot be read is told before anything is asked.
-    let statement: Statement =
-        statement.join(" ").parse().map_err(|error| Failure::usage(format!("{error}")))?;
+    let statement: Statement = statement.join(" ").parse().map_err(|error| Failure::usage(format!("{error}")))?;
     let mode = if warn { Mode::Warn } else { Mode::Enforce };
     let wanted = SetInvariant { statement: statement.to_string(), mode };
     let answer: InvariantAnswer = Client::connect(common)?.put(&path_of(&name)?, &wanted)?;
     output::show(common.output, &answer, |InvariantAnswer { invariant, revision }| {
-        let page = Page::default().line(format!("set `{}`: {}, revision {revision}", invariant.name, invariant.statement));
+        let page =
+            Page::default().line(format!("set `{}`: {}, revision {revision}", invariant.name, invariant.statement));
         match &invariant.shown {
             Some(shown) => page.line(format!("it does not hold now: {shown}")),
             None => page.line("it holds"),
@@ -163,6 +161,11 @@ mod tests {
             ],
             revision: Revision(9),
         };
-        expect![[""]].assert_eq(&page(&report).plain());
+        expect![[r#"
+            revision 9
+            NAME    INVARIANT                                    MODE     HOLDS  SINCE       WITNESS
+            no-ssh  internet must-not reach sg-1 tcp/22          warn     no     revision 7  tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) passes
+            web-db  tag:role=web may reach tag:role=db tcp/5432  enforce  yes    -           -
+        "#]].assert_eq(&page(&report).plain());
     }
 }

@@ -197,7 +197,9 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::NetworkAcl => ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
         Kind::AclAssociation => ("InvalidAssociationID.NotFound", "association ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
-        Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot | Kind::Invariant => ("InvalidID", "ID"),
+        Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot | Kind::Invariant => {
+            ("InvalidID", "ID")
+        }
     };
     failure(400, code, format!("The {what} '{id}' does not exist"))
 }

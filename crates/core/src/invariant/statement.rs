@@ -90,7 +90,9 @@ pub enum StatementError {
     #[error("`{0}` is not a whole invariant; {WHOLE}")]
     Unfinished(String),
     /// Too long.
-    #[error("the invariant has {0} bytes, more than the {INVARIANT_BYTES_MAX} that are kept; name a group or a tag instead of many ends")]
+    #[error(
+        "the invariant has {0} bytes, more than the {INVARIANT_BYTES_MAX} that are kept; name a group or a tag instead of many ends"
+    )]
     Long(usize),
     /// The verb.
     #[error("`{0}` is not what an invariant can say; write `must-not reach` or `may reach`")]
@@ -102,7 +104,9 @@ pub enum StatementError {
     )]
     End(String),
     /// A tag.
-    #[error("`{0}` is not a tag selector; write tag:KEY=VALUE or tag:KEY, and several with commas: tag:role=db,env=prod")]
+    #[error(
+        "`{0}` is not a tag selector; write tag:KEY=VALUE or tag:KEY, and several with commas: tag:role=db,env=prod"
+    )]
     Tag(String),
     /// Too many tags.
     #[error("`{0}` asks for more than {INVARIANT_TAGS_MAX} tags; give the instances one tag for what is meant")]
@@ -114,7 +118,9 @@ pub enum StatementError {
     )]
     Service(String),
     /// Too many services.
-    #[error("an invariant names at most {INVARIANT_SERVICES_MAX} services, not {0}; use ranges of ports, or a second invariant")]
+    #[error(
+        "an invariant names at most {INVARIANT_SERVICES_MAX} services, not {0}; use ranges of ports, or a second invariant"
+    )]
     Services(usize),
     /// Nothing judges what passes outside.
     #[error("what goes from the internet to the internet passes no interface; name an end inside")]

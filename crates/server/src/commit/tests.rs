@@ -235,7 +235,8 @@ async fn invariants_and_how_they_are_violated_outlive_the_server() {
     let bench = Bench::on_small_world();
     let group = bench.committer.world().groups().next().unwrap().id.clone();
     let statement = format!("internet must-not reach {group} tcp/22");
-    let Command::Invariant(InvariantCommand::Set { name, statement, .. }) = set_invariant("no-ssh", &statement) else {
+    let Command::Invariant(InvariantCommand::Set { name, statement, .. }) = set_invariant("no-ssh", &statement)
+    else {
         panic!("no invariant");
     };
     bench.commit(Command::Invariant(InvariantCommand::Set { name, statement, mode: Mode::Warn })).await;

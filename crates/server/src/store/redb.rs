@@ -25,7 +25,9 @@ use sekimori_core::{
     world::{Revision, World},
 };
 
-use super::{FORMAT_READ_MIN, FORMAT_VERSION, LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, read_row, replay};
+use super::{
+    FORMAT_READ_MIN, FORMAT_VERSION, LOG_COMMITS_MAX, Store, StoreError, check_sequence, damaged, read_row, replay,
+};
 use crate::files;
 
 const STATE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("state");
@@ -106,7 +108,11 @@ impl RedbStore {
         meta.insert(VERSION, FORMAT_VERSION).map_err(|error| self.failed("write", error))?;
         drop(meta);
         write.commit().map_err(|error| self.failed("write", error))?;
-        tracing::info!(from = found, to = FORMAT_VERSION, "the store was written by an earlier release; it is raised");
+        tracing::info!(
+            from = found,
+            to = FORMAT_VERSION,
+            "the store was written by an earlier release; it is raised"
+        );
         Ok(())
     }
 
