@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use sekimori_core::{
     change::Change,
     ids::{EniId, GroupId, SubnetId, VpcId},
-    world::{Eni, GroupSet, Referent, Subnet, World},
+    network_acl::NetworkAcl,
+    world::{Eni, GroupSet, Instance, Referent, Subnet, Vpc, World},
 };
 
 use crate::{outside, permits::Bearing};
@@ -59,12 +60,7 @@ impl Looking<'_> {
             Change::PutBypass(_) | Change::PutPlatform(_) => self.touched.all = true,
             Change::PutEni(eni) => self.interface(&eni.id),
             Change::DeleteEni(id) => self.interface(id),
-            Change::PutInstance(instance) => {
-                let old = self.before.instance(&instance.id);
-                if old.is_none_or(|old| old.tags != instance.tags) {
-                    self.touched.enis.extend(self.after.enis_of(&instance.id).map(|eni| eni.id.clone()));
-                }
-            }
+            Change::PutInstance(instance) => self.instance(instance),
             Change::PutGroup(group) => {
                 let says = |world: &World| world.group(&group.id).map(|group| (group.flavor, group.inner_access));
                 if says(self.before) != says(self.after) {
@@ -76,23 +72,14 @@ impl Looking<'_> {
             Change::DeletePrefixList(id) => self.policies_naming(&Referent::PrefixList(id.clone())),
             Change::PutPortList(list) => self.policies_naming(&Referent::PortList(list.id.clone())),
             Change::DeletePortList(id) => self.policies_naming(&Referent::PortList(id.clone())),
-            Change::PutVpc(vpc) => {
-                let blocks = |world: &World| world.vpc(&vpc.id).map(|vpc| (vpc.cidr, vpc.ipv6));
-                if self.before.vpc(&vpc.id).is_some() && blocks(self.before) != blocks(self.after) {
-                    self.around(&vpc.id);
-                }
-            }
+            Change::PutVpc(vpc) => self.vpc(vpc),
             Change::PutPeering(peering) => self.peered(&peering.requester.vpc, &peering.accepter.vpc),
             Change::DeletePeering(id) => {
                 let ends = self.before.peerings().get(id).map(|old| (old.requester.vpc.clone(), old.accepter.vpc.clone()));
                 ends.iter().for_each(|(one, other)| self.peered(one, other));
             }
             Change::PutSubnet(subnet) => self.behind_subnet(&subnet.id),
-            Change::PutNetworkAcl(acl) => {
-                let subnets = self.after.subnets().filter(|subnet| subnet.has_acl(&acl.id));
-                let subnets: Vec<Arc<Subnet>> = subnets.cloned().collect();
-                subnets.iter().for_each(|subnet| self.guarded(subnet));
-            }
+            Change::PutNetworkAcl(acl) => self.acl(acl),
             // No ENI carries a group that is deleted, and no subnet has an ACL that is.
             Change::DeleteGroup(_)
             | Change::DeleteNetworkAcl(_)
@@ -126,6 +113,26 @@ impl Looking<'_> {
             | Change::PutInvariant(_)
             | Change::DeleteInvariant(_) => {}
         }
+    }
+
+    fn instance(&mut self, instance: &Instance) {
+        let old = self.before.instance(&instance.id);
+        if old.is_none_or(|old| old.tags != instance.tags) {
+            self.touched.enis.extend(self.after.enis_of(&instance.id).map(|eni| eni.id.clone()));
+        }
+    }
+
+    fn vpc(&mut self, vpc: &Vpc) {
+        let blocks = |world: &World| world.vpc(&vpc.id).map(|vpc| (vpc.cidr, vpc.ipv6));
+        if self.before.vpc(&vpc.id).is_some() && blocks(self.before) != blocks(self.after) {
+            self.around(&vpc.id);
+        }
+    }
+
+    fn acl(&mut self, acl: &NetworkAcl) {
+        let subnets = self.after.subnets().filter(|subnet| subnet.has_acl(&acl.id));
+        let subnets: Vec<Arc<Subnet>> = subnets.cloned().collect();
+        subnets.iter().for_each(|subnet| self.guarded(subnet));
     }
 
     fn interface(&mut self, id: &EniId) {
