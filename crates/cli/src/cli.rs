@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, comply, counters, diagnose, down, eni, export, flows, group, health, history,
+    account, bypass, completions, comply, counters, diagnose, diff, down, eni, export, flows, group, health, history,
     interface, invariant, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify,
     vpc, wait, who, why,
 };
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Why(why::WhyArgs),
     /// Tell who can reach a target, whom it can reach, and what is open to the internet
     Who(who::WhoArgs),
+    /// Tell what two states let pass and drop otherwise: two moments, a request not yet made, other rules of a group, two policies
+    Diff(diff::DiffArgs),
     /// Show what decides at an interface
     #[command(subcommand)]
     Policy(policy::PolicyCommand),

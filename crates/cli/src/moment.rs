@@ -35,8 +35,10 @@ pub(crate) struct When {
 
 /// A revision or a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
+pub(crate) enum At {
+    /// This was the newest revision.
     Revision(u64),
+    /// At this time.
     Time(Timestamp),
 }
 
@@ -51,7 +53,8 @@ impl When {
     }
 }
 
-fn parse_at(text: &str) -> Result<At, String> {
+/// Reads a revision, with or without an `r`, or what [`parse`] reads.
+pub(crate) fn parse_at(text: &str) -> Result<At, String> {
     let revision = text.strip_prefix('r').unwrap_or(text).parse().map(At::Revision);
     revision.or_else(|_| parse(text).map(At::Time)).map_err(|error| format!("{error}, or a revision"))
 }

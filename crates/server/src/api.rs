@@ -3,6 +3,7 @@
 //! Paths and codes are in the crate's documentation. Nothing here does anything.
 
 mod compliance;
+mod diff;
 mod flows;
 mod interfaces;
 mod invariants;
@@ -34,6 +35,7 @@ use sekimori_core::{
 
 pub use self::{
     compliance::FixedCompliance,
+    diff::{DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules, Moment},
     flows::{FlowList, FlowNews, FlowSight},
     interfaces::{Interface, Interfaces, SetBinding},
     invariants::{InvariantAnswer, SetInvariant},

@@ -11,14 +11,18 @@ mod suspects;
 mod tests;
 mod told;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
-    ids::{EniId, GroupId, InstanceId},
+    change,
+    command::NewRule,
+    ids::{EniId, GroupId, InstanceId, RuleId},
     packet::{Decision, Packet},
-    rule::Direction,
+    rule::{Direction, Rule},
     space::TooComplex,
-    world::World,
+    world::{Eni, Group, World, group_set},
 };
 
 pub use self::flows::{DIFF_FLOWS_MAX, Ending, FlowChange, FlowsChanged, flows};
@@ -27,6 +31,7 @@ use crate::{
     effective::{GroupName, group_name},
     permits::Bearing,
     resolve,
+    shadow::ShadowError,
 };
 
 /// Merged changes of one report; the rest is counted.
@@ -193,7 +198,7 @@ pub enum DiffError {
 /// When a policy is cut into too many pieces.
 pub fn worlds(before: (&World, &str), after: (&World, &str)) -> Result<Report, DiffError> {
     let places = Places::between(before.0, after.0)?;
-    Ok(told::report((before.0, after.0), places, (before.1, after.1)))
+    Ok(told::report((before.0, after.0), places, (before.1, after.1), None))
 }
 
 /// Compares the policies of two interfaces or groups in one world: what the second lets pass and the first does not is gained. A
@@ -210,18 +215,69 @@ pub fn policies(world: &World, one: &str, other: &str) -> Result<Report, DiffErr
     };
     let titles = (words(one, &before), words(other, &after));
     let places = Places { places: place.into_iter().collect(), ..Places::default() };
-    Ok(told::report((world, world), places, (&titles.0, &titles.1)))
+    let judges = judges(world, &before, &after);
+    Ok(told::report((world, world), places, (&titles.0, &titles.1), judges.as_ref()))
 }
 
-type Policy = (Option<std::sync::Arc<sekimori_core::world::Eni>>, Bearing);
+/// Interfaces that have the two policies: those that were named, and for groups some member, with its groups exchanged.
+fn judges(world: &World, before: &Policy, after: &Policy) -> Option<(Eni, Eni)> {
+    let of_member = |(_, bearing): &Policy| {
+        let mut members = bearing.groups.iter().flat_map(|group| world.members(group));
+        members.next().cloned()
+    };
+    let known =
+        before.0.clone().or_else(|| after.0.clone()).or_else(|| of_member(before)).or_else(|| of_member(after))?;
+    let judge = |(eni, bearing): &Policy| Eni {
+        groups: bearing.groups.to_vec(),
+        vpc: bearing.vpc.clone(),
+        // What is told is true at whatever own address.
+        source_check: false,
+        ..Eni::clone(eni.as_ref().unwrap_or(&known))
+    };
+    Some((judge(before), judge(after)))
+}
+
+/// The world if a group had these rules; and, of rules of another group, its policy among members.
+#[must_use]
+pub fn with_rules(world: &World, group: &GroupId, rules: &[NewRule], like: Option<&GroupId>) -> World {
+    let mut other = world.clone();
+    let Some(known) = world.group(group) else { return other };
+    for rule in known.rules.keys() {
+        other.apply(&change::Change::DeleteRule { group: group.clone(), rule: rule.clone() });
+    }
+    for (number, rule) in rules.iter().enumerate() {
+        let same = known.rules.values().find(|known| known.spec == rule.spec);
+        let id = same.map_or_else(|| RuleId::from(format!("new-{}", number + 1)), |known| known.id.clone());
+        let NewRule { spec, description, tags } = rule.clone();
+        let rule = Arc::new(Rule { id, spec, description, tags, created_at: known.created_at });
+        other.apply(&change::Change::PutRule { group: group.clone(), rule });
+    }
+    if let (Some(like), Some(now)) = (like.and_then(|like| world.group(like)), other.group(group).cloned()) {
+        let now = Group { inner_access: like.inner_access, ..Group::clone(&now) };
+        other.apply(&change::Change::PutGroup(Arc::new(now)));
+    }
+    other
+}
+
+/// The world if the shadow of a group were its rules.
+///
+/// # Errors
+/// When there is no such group, or it has no shadow.
+pub fn with_shadow(world: &World, group: &GroupId) -> Result<World, ShadowError> {
+    let known = world.group(group).ok_or_else(|| ShadowError::Unknown(group.to_string()))?;
+    world.shadows().get(&known.id).ok_or_else(|| ShadowError::Absent(group.clone()))?;
+    Ok(world.with_candidates(&group_set(std::slice::from_ref(group))))
+}
+
+type Policy = (Option<Arc<Eni>>, Bearing);
 
 fn policy(world: &World, name: &str) -> Result<Policy, DiffError> {
     if let Some(group) = world.group(&GroupId::from(name)) {
-        let groups = sekimori_core::world::group_set(std::slice::from_ref(&group.id));
+        let groups = group_set(std::slice::from_ref(&group.id));
         return Ok((None, Bearing { groups, vpc: group.vpc.clone(), guarded: None }));
     }
     let eni = resolve::eni(world, name).ok_or_else(|| DiffError::Unknown(name.to_owned()))?;
-    Ok((Some(std::sync::Arc::clone(eni)), Bearing::of(world, eni)))
+    Ok((Some(Arc::clone(eni)), Bearing::of(world, eni)))
 }
 
 fn named(world: &World, judged: &Judged<'_>) -> String {

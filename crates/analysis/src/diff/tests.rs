@@ -123,10 +123,10 @@ fn two_policies_are_compared_in_one_world() {
         0 Gained ingress at 10.0.1.1
           protocols 0-5, tcp/0-442, tcp/444-5431, tcp/5433-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.0.1-10.0.0.2
           tcp/443 with 128.0.0.0/1
-          tcp/443 from 198.51.100.1 port 50000 to 10.0.1.1: Some("default") then Some("default")
+          tcp/443 from 198.51.100.1 port 50000 to 10.0.1.1: Some("default") then Some("rule r1 of sg-web")
         1 Lost ingress at 10.0.1.1
           protocols 0-5, tcp/0-442, tcp/444-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.1.1 (i-c)
-          icmp/8/0 from 10.0.1.1 to 10.0.1.1: Some("intra-group accept of sg-db") then Some("intra-group accept of sg-db")
+          icmp/8/0 from 10.0.1.1 to 10.0.1.1: Some("intra-group accept of sg-db") then Some("default")
         eni-c [0, 1] 140754668222454 gained, 8589999099 lost
         new: ; gone: 
     "#]].assert_eq(&lines(&report));
@@ -186,7 +186,7 @@ fn event(eni: &str, port: u16, at_ms: u64, passed: bool) -> FlowEvent {
 
 fn treated(mut world: World, treatment: Treatment) -> World {
     let account = Account::clone(world.accounts().next().unwrap());
-    world.apply(&change::Change::PutAccount(std::sync::Arc::new(Account { treatment: Some(treatment), ..account })));
+    world.apply(&change::Change::PutAccount(Arc::new(Account { treatment: Some(treatment), ..account })));
     world
 }
 
@@ -235,7 +235,7 @@ fn an_interface_with_another_address_tells_what_that_brings() {
     let mut after = before.clone();
     let eni = Eni::clone(before.eni(&"eni-a".into()).unwrap());
     let addresses = vec!["10.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap()];
-    after.apply(&change::Change::PutEni(std::sync::Arc::new(Eni { addresses, ..eni })));
+    after.apply(&change::Change::PutEni(Arc::new(Eni { addresses, ..eni })));
     let report = worlds((&before, "before"), (&after, "after")).unwrap();
     let own = report.interfaces.iter().find(|one| one.eni.as_str() == "eni-a").unwrap();
     // It is a member of its own group, so its old address accepts the new one as well.

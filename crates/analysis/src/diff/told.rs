@@ -62,13 +62,19 @@ struct Own {
     witnesses: [Option<Packet>; 2],
 }
 
-pub(super) fn report(worlds: (&World, &World), places: Places, (before, after): (&str, &str)) -> Report {
+pub(super) fn report(
+    worlds: (&World, &World),
+    places: Places,
+    (before, after): (&str, &str),
+    judges: Option<&(Eni, Eni)>,
+) -> Report {
+    let worlds = Judging { before: worlds.0, after: worlds.1, judges };
     let Places { places, new, gone, bypass } = places;
-    let mut teller = Teller { worlds, merged: BTreeMap::new() };
+    let mut teller = Teller { worlds: &worlds, merged: BTreeMap::new() };
     places.iter().for_each(|place| teller.place(place));
     let (changes, by_eni) = teller.told();
     let interfaces = by_eni.iter().take(DIFF_INTERFACES_MAX);
-    let interface = |(id, own): (&EniId, &Own)| teller_interface(worlds, id, own);
+    let interface = |(id, own): (&EniId, &Own)| interface_change(&worlds, id, own);
     Report {
         before: before.to_owned(),
         after: after.to_owned(),
@@ -77,15 +83,22 @@ pub(super) fn report(worlds: (&World, &World), places: Places, (before, after): 
         changes_untold: changes.len().saturating_sub(DIFF_CHANGES_MAX),
         changes: changes.into_iter().take(DIFF_CHANGES_MAX).collect(),
         new_untold: new.len().saturating_sub(DIFF_INTERFACES_MAX),
-        new: new.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.1, eni)).collect(),
+        new: new.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.after, eni)).collect(),
         gone_untold: gone.len().saturating_sub(DIFF_INTERFACES_MAX),
-        gone: gone.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.0, eni)).collect(),
+        gone: gone.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.before, eni)).collect(),
         bypass,
     }
 }
 
+/// The two worlds; and, where policies are compared in one, interfaces that have them.
+struct Judging<'a> {
+    before: &'a World,
+    after: &'a World,
+    judges: Option<&'a (Eni, Eni)>,
+}
+
 struct Teller<'a> {
-    worlds: (&'a World, &'a World),
+    worlds: &'a Judging<'a>,
     merged: BTreeMap<Said, Merged>,
 }
 
@@ -192,7 +205,7 @@ impl Teller<'_> {
         let peer = |ends: &Ends| {
             let known = vpc.filter(|_| ends.0 == ends.1).and_then(|vpc| {
                 let of = |world: &World| world.eni_seen_from(vpc, ends.0).map(|eni| name(eni));
-                of(self.worlds.1).or_else(|| of(self.worlds.0))
+                of(self.worlds.after).or_else(|| of(self.worlds.before))
             });
             known.map(|name| format!("{} ({name})", ends.0))
         };
@@ -230,7 +243,7 @@ impl Teller<'_> {
             false => addresses.into_iter().map(range).collect(),
         };
         let policies: BTreeSet<&GroupSet> = members.iter().map(|member| &member.groups).collect();
-        let groups = |set: &&GroupSet| set.iter().map(|id| group_name(self.worlds.1, id)).collect();
+        let groups = |set: &&GroupSet| set.iter().map(|id| group_name(self.worlds.after, id)).collect();
         Interfaces {
             count: enis.len(),
             names: shortened(names.into_iter().collect(), DIFF_NAMES_MAX),
@@ -240,8 +253,8 @@ impl Teller<'_> {
     }
 }
 
-fn teller_interface(worlds: (&World, &World), id: &EniId, own: &Own) -> InterfaceChange {
-    let eni = worlds.1.eni(id);
+fn interface_change(worlds: &Judging<'_>, id: &EniId, own: &Own) -> InterfaceChange {
+    let eni = worlds.after.eni(id);
     let witness = |packet: &Option<Packet>| packet.map(|packet| judged(worlds, eni, packet));
     let at = |(change, own): (&usize, &Vec<Ends>)| AtInterface {
         change: *change,
@@ -312,16 +325,17 @@ fn near(bounds: &Bounds) -> Bounds {
     Bounds { services, sources, peers: (peer, peer), own: (bounds.own.0, bounds.own.0), ..*bounds }
 }
 
-fn judged((before, after): (&World, &World), eni: Option<&Arc<Eni>>, packet: Packet) -> Witness {
-    let decide = |world: &World| {
-        let eni = world.eni(&eni?.id)?;
+fn judged(worlds: &Judging<'_>, eni: Option<&Arc<Eni>>, packet: Packet) -> Witness {
+    let Judging { before, after, judges } = worlds;
+    let decide = |world: &World, judge: Option<&Eni>| {
+        let eni = judge.or_else(|| world.eni(&eni?.id).map(|eni| &**eni))?;
         Some(verdict::decide(world, eni, &packet))
     };
     Witness {
         eni: eni.map(|eni| eni.id.clone()),
         text: packet_words(&packet),
-        before: decide(before),
-        after: decide(after),
+        before: decide(before, judges.map(|(one, _)| one)),
+        after: decide(after, judges.map(|(_, other)| other)),
         packet,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct CreateArgs {
 
 /// The dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DialectName {
+pub(crate) enum DialectName {
     /// Alibaba Cloud ECS.
     Ecs,
     /// Amazon EC2.
@@ -59,6 +59,15 @@ enum CreatedFormat {
     Env,
     /// JSON.
     Json,
+}
+
+impl From<DialectName> for Dialect {
+    fn from(name: DialectName) -> Self {
+        match name {
+            DialectName::Ecs => Self::Ecs,
+            DialectName::Ec2 => Self::Ec2,
+        }
+    }
 }
 
 /// Makes or lists.
@@ -74,10 +83,7 @@ pub(crate) fn run(common: &Common, command: AccountCommand) -> Outcome {
 }
 
 fn create(common: &Common, args: CreateArgs) -> Outcome {
-    let dialect = match args.dialect {
-        DialectName::Ecs => Dialect::Ecs,
-        DialectName::Ec2 => Dialect::Ec2,
-    };
+    let dialect = args.dialect.into();
     let client = Client::connect(common)?;
     let new = NewAccount { dialect, name: args.name, id: args.id.map(Into::into) };
     let created: CreatedAccount = client.post("/v1/accounts", &new)?;

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod comply;
 pub(crate) mod counters;
 pub(crate) mod diagnose;
+pub(crate) mod diff;
 pub(crate) mod down;
 pub(crate) mod eni;
 pub(crate) mod export;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Verify(args) => verify::run(&common, args),
         Command::Why(args) => why::run(&common, args),
         Command::Who(args) => who::run(&common, args),
+        Command::Diff(args) => diff::run(&common, args),
         Command::Policy(command) => policy::run(&common, command),
         Command::Health(args) => health::run(&common, args),
         Command::Comply(args) => comply::run(&common, args),

@@ -8,6 +8,7 @@ mod bindings;
 mod checks;
 mod compliance;
 mod console;
+mod diff;
 mod error;
 mod flows;
 mod groups;
@@ -15,7 +16,6 @@ mod history;
 mod invariants;
 mod metrics;
 mod questions;
-#[cfg_attr(not(test), expect(dead_code, reason = "the answers about requests that use it follow"))]
 mod request;
 mod resource_groups;
 mod settings;
@@ -49,7 +49,10 @@ use sekimori_core::{
 };
 
 use self::error::ApiError;
-pub use self::{flows::FLOWS_LISTED_MAX, history::HISTORY_LISTED_MAX, status::WAIT_S_MAX, verify::VERIFY_S_MAX};
+pub use self::{
+    diff::DIFF_EVENTS_MAX, flows::FLOWS_LISTED_MAX, history::HISTORY_LISTED_MAX, status::WAIT_S_MAX,
+    verify::VERIFY_S_MAX,
+};
 use crate::{
     api::ErrorCode,
     app::App,
@@ -80,6 +83,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/invariants", get(invariants::list))
         .route("/v1/invariants/check", post(invariants::check))
         .route("/v1/invariants/{name}", put(invariants::set).delete(invariants::remove))
+        .route("/v1/diff", post(diff::diff))
         .route("/v1/why", get(why::why))
         .route("/v1/who", get(who::who))
         .route("/v1/who/all", get(who::all))

@@ -1,6 +1,7 @@
 //! The native API as a client sees it, without a socket.
 
 mod console;
+mod diff;
 mod flows;
 mod metrics;
 

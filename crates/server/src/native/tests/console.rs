@@ -25,7 +25,7 @@ impl Lab {
         Group::clone(world.groups().next().unwrap())
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: serde_json::Value) -> T {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: serde_json::Value) -> T {
         let (status, body) = self.call(Method::POST, path, &body.to_string()).await;
         assert_eq!(status, StatusCode::OK, "{body}");
         serde_json::from_str(&body).unwrap()

@@ -1,0 +1,99 @@
+//! What a change changes, as the native API is asked and tells it.
+
+use serde::{Deserialize, Serialize};
+
+use sekimori_analysis::diff::{FlowsChanged, Report};
+use sekimori_core::{ids::GroupId, time::Timestamp, world::Revision};
+
+use super::CloudRequest;
+
+/// The request of `POST /v1/diff`: which two states are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiffQuestion {
+    /// Two moments.
+    Moments(DiffMoments),
+    /// Now, and what a request would make of it. Nothing is changed.
+    Request(CloudRequest),
+    /// Now, and the same with other rules of a group.
+    Group(GroupRules),
+    /// The policies of two interfaces, instances or groups, as they are now.
+    Policies(DiffPolicies),
+}
+
+/// Two moments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffMoments {
+    /// The earlier one, or whichever is to count as before.
+    pub from: Moment,
+    /// The later one; absent is now.
+    #[serde(default)]
+    pub to: Moment,
+}
+
+/// A moment: a revision or a time; without either it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moment {
+    /// The revision that was the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+    /// Seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_time: Option<i64>,
+}
+
+/// Other rules of a group: those of another one, of a file, or of its shadow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRules {
+    /// The group whose members are looked at.
+    pub group: GroupId,
+    /// The group that has the rules, and the policy among members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_group: Option<GroupId>,
+    /// The file that has them, as an export has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The region that the file comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_region: Option<String>,
+    /// The group's own shadow has them.
+    #[serde(default)]
+    pub shadow: bool,
+}
+
+/// Two policies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffPolicies {
+    /// What counts as before.
+    pub one: String,
+    /// What counts as after.
+    pub other: String,
+}
+
+/// The answer of `POST /v1/diff`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffAnswer {
+    /// What is gained and lost.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What it makes of flows that were seen; absent where two policies were compared, of which no flow is judged by both.
+    pub flows: Option<FlowsSeen>,
+    /// The newest revision when it was answered.
+    pub revision: Revision,
+}
+
+/// Flows that were seen, in both states.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowsSeen {
+    /// What of them would be otherwise.
+    #[serde(flatten)]
+    pub changed: FlowsChanged,
+    /// Since when events are recorded; absent while they are not.
+    pub recorded_since: Option<Timestamp>,
+    /// Events that hosts have not told.
+    pub lost: u64,
+}

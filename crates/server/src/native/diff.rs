@@ -1,0 +1,137 @@
+//! `POST /v1/diff`: two states of the world compared, of which one may be made up. Nothing is changed.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+
+use sekimori_analysis::{
+    diff::{self, DiffError},
+    shadow,
+};
+use sekimori_core::{
+    apply::apply,
+    command::{Command, Context},
+    flow_event::FlowEvent,
+    refusal::Refusal,
+    world::World,
+};
+
+use super::{
+    Answer, ApiError, apart,
+    history::world_at,
+    json, read,
+    request::{Wanted, wanted},
+};
+use crate::{
+    api::{DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, Moment},
+    app::App,
+    flows::FlowFilter,
+    outside,
+};
+
+/// The newest events that are judged in both states.
+pub const DIFF_EVENTS_MAX: usize = 16_384;
+
+/// A world, and what it is called.
+struct Stated {
+    world: World,
+    words: String,
+}
+
+/// `POST /v1/diff`.
+pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answer<DiffAnswer> {
+    let question: DiffQuestion = read(request).await?;
+    let now = app.committer.world();
+    let revision = now.revision();
+    let (before, after) = match question {
+        DiffQuestion::Policies(two) => {
+            let report = apart(move || diff::policies(&now, &two.one, &two.other)).await??;
+            return json(DiffAnswer { report, flows: None, revision });
+        }
+        DiffQuestion::Moments(DiffMoments { from, to }) => (moment(&app, from).await?, moment(&app, to).await?),
+        DiffQuestion::Request(request) => {
+            let wanted = wanted(&now, &request, &app.region)?;
+            let after = rehearsed(&app, &wanted)?;
+            let words = format!("revision {revision} with {}", wanted.operation());
+            (stated(now), Stated { world: after, words })
+        }
+        DiffQuestion::Group(rules) => {
+            let after = with_rules(&app, &now, &rules)?;
+            (stated(now), after)
+        }
+    };
+    let (seen, recorded_since, lost) = seen(&app);
+    let now_ms = outside::now().0.max(0).unsigned_abs().saturating_mul(1_000);
+    let compared = apart(move || {
+        let report = diff::worlds((&before.world, &before.words), (&after.world, &after.words))?;
+        Ok::<_, DiffError>((report, diff::flows(&before.world, &after.world, &seen, now_ms)))
+    });
+    let (report, changed) = compared.await??;
+    json(DiffAnswer { report, flows: Some(FlowsSeen { changed, recorded_since, lost }), revision })
+}
+
+fn stated(world: World) -> Stated {
+    let words = format!("revision {}", world.revision());
+    Stated { world, words }
+}
+
+async fn moment(app: &App, Moment { at, at_time }: Moment) -> Result<Stated, ApiError> {
+    Ok(stated(world_at(app, at, at_time).await?))
+}
+
+/// The world if a request were carried out, or what the cloud would answer if it were refused.
+fn rehearsed(app: &App, wanted: &Wanted) -> Result<World, ApiError> {
+    let tried = tried(app, &wanted.command)?;
+    tried.map_err(|refusal| wanted.refused(refusal))
+}
+
+fn tried(app: &App, command: &Command) -> Result<Result<World, Refusal>, ApiError> {
+    let state = app.committer.state();
+    let ids = outside::id_source().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+    let host = app.hosts.placement(state.world());
+    let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
+    Ok(apply(&state, command, &mut context).map(|applied| applied.state.world().clone()))
+}
+
+/// The world if a group had other rules.
+fn with_rules(app: &App, now: &World, asked: &GroupRules) -> Result<Stated, ApiError> {
+    let GroupRules { group, with_group, file, from_region, shadow } = asked;
+    let sources = usize::from(with_group.is_some()) + usize::from(file.is_some()) + usize::from(*shadow);
+    if sources != 1 {
+        let message =
+            "which rules the group is to have is not said; give one of another group, a file and its shadow";
+        return Err(ApiError::new(ErrorCode::Invalid, message));
+    }
+    let revision = now.revision();
+    if *shadow {
+        let world = diff::with_shadow(now, group)?;
+        return Ok(Stated { world, words: format!("revision {revision} with the shadow of {group}") });
+    }
+    let request = shadow::Request {
+        from_group: with_group.clone(),
+        file: file.clone(),
+        from_region: from_region.clone(),
+        ..shadow::Request::default()
+    };
+    let plan = shadow::plan(now, app.limits, group, &request)?;
+    let source = with_group.as_ref().map_or_else(|| "the file".to_owned(), ToString::to_string);
+    let words = format!("revision {revision} with the rules of {source} in {group}");
+    Ok(Stated { world: diff::with_rules(now, group, &plan.rules, with_group.as_ref()), words })
+}
+
+/// The newest events of all hosts, since when they are recorded, and how many were not told.
+fn seen(app: &App) -> (Vec<FlowEvent>, Option<sekimori_core::time::Timestamp>, u64) {
+    let flows = &app.hosts.flows;
+    let (sights, _, lost) = flows.list(&FlowFilter::default(), DIFF_EVENTS_MAX);
+    (sights.iter().map(|sight| sight.event.clone()).collect(), flows.recorded_since(), lost.total())
+}
+
+impl From<DiffError> for ApiError {
+    fn from(error: DiffError) -> Self {
+        let code = match &error {
+            DiffError::Unknown(_) => ErrorCode::NotFound,
+            DiffError::TooComplex { .. } => ErrorCode::Refused,
+        };
+        Self::new(code, error.to_string())
+    }
+}
