@@ -260,12 +260,10 @@ fn seen(page: Page, seen: &FlowsSeen) -> Page {
     if changed.unjudged > 0 {
         page = page.line(format!("{} of them cannot be judged again", changed.unjudged));
     }
-    let header = ["SEEN", "LAST", "INTERFACE", "INSTANCE", "PACKET", "BEFORE", "AFTER", "LIVE FLOW"];
-    page = page.line("").line("live flows that end:").table(
-        &header,
-        changed.ending.iter().map(flow),
-        "none that was seen",
-    );
+    let header = ["SEEN", "LAST", "INTERFACE", "INSTANCE", "PACKET", "BEFORE", "AFTER"];
+    let with_ending: Vec<&str> = header.into_iter().chain(["THE LIVE FLOW"]).collect();
+    page = page.line("").line("live flows that end:");
+    page = page.table(&with_ending, changed.ending.iter().map(flow), "none that was seen");
     page = more(page, changed.ending_untold, "flows");
     page = page.line("").line("flows that would be decided otherwise if they began again:");
     page = page.table(&header, changed.otherwise.iter().map(flow), "none that was seen");
@@ -281,7 +279,7 @@ fn flow(flow: &FlowChange) -> TableRow {
         Ending::Gone => "its interface is gone",
     });
     let decided = |decision: &Option<Decision>| or_none(decision.as_ref().map(|decision| decision.action));
-    TableRow::from(vec![
+    let cells = [
         flow.seen.to_string(),
         moment::show_ms(flow.at_ms),
         flow.eni.to_string(),
@@ -289,8 +287,8 @@ fn flow(flow: &FlowChange) -> TableRow {
         flow.text.clone(),
         decided(&flow.before),
         decided(&flow.after),
-        or_none(ending),
-    ])
+    ];
+    TableRow::from(cells.into_iter().chain(ending.map(str::to_owned)).collect::<Vec<String>>())
 }
 
 #[cfg(test)]
@@ -436,8 +434,8 @@ mod tests {
             none that was seen
 
             flows that would be decided otherwise if they began again:
-            SEEN  LAST                      INTERFACE  INSTANCE  PACKET                                           BEFORE  AFTER  LIVE FLOW
-            4     2026-09-21T14:13:20.120Z  eni-1      i-1       tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1  deny    allow  -
+            SEEN  LAST                      INTERFACE  INSTANCE  PACKET                                           BEFORE  AFTER
+            4     2026-09-21T14:13:20.120Z  eni-1      i-1       tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1  deny    allow
         "#]].assert_eq(&page(&answer()).plain());
     }
 
