@@ -84,6 +84,7 @@ def test_an_ecs_change_does_to_packets_and_live_flows_what_was_told(server, sdk,
             assert otherwise == {5001, 5002, 5005}, answer["flows"]
             sdk.call("AuthorizeSecurityGroup", SecurityGroupId=services, Permissions=permissions)
             past = asked(server, "diff", "--from", str(revision))
+            assert not past["flows"]["is_ahead"] and past["flows"]["ending"] == [], past["flows"]
             assert [past["changes"], past["interfaces"]] != [[], []] and told(past) == (gained, lost)
             assert not talk.is_alive()
         after = open_ports(client, address)
@@ -141,6 +142,7 @@ def test_ec2_changes_of_groups_and_network_acls(server, pair):  # noqa: F811
         **pairs,
         **{"IpPermissions.1.FromPort": 5005, "IpPermissions.1.ToPort": 5006},
     )
+    assert server.command("wait", "--timeout-s", "30").returncode == 0
     with Listeners(service, *PORTS):
         before = open_ports(client, address)
         assert before == {5000, 5001, 5002, 5003}

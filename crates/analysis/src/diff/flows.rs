@@ -61,6 +61,8 @@ pub struct FlowChange {
 /// What was seen, and what of it would be otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowsChanged {
+    /// Whether the change is still to be made, so that live flows may end by it.
+    pub is_ahead: bool,
     /// Packets that were looked at: each began a flow, or was dropped.
     pub looked_at: usize,
     /// Those of them that cannot be judged again: they were not read so far, or their interface is in neither state.
@@ -75,14 +77,14 @@ pub struct FlowsChanged {
     pub otherwise_untold: usize,
 }
 
-/// Judges what was seen in both states, the oldest first.
+/// Judges what was seen in both states, the oldest first. The time is that of now, if before is now and live flows may end.
 pub fn flows<'a>(
     before: &World,
     after: &World,
     events: impl IntoIterator<Item = &'a FlowEvent>,
-    now_ms: u64,
+    now_ms: Option<u64>,
 ) -> FlowsChanged {
-    let mut changed = FlowsChanged::default();
+    let mut changed = FlowsChanged { is_ahead: now_ms.is_some(), ..FlowsChanged::default() };
     let (mut ending, mut otherwise) = (Merged::default(), Merged::default());
     for event in events {
         changed.looked_at += 1;
@@ -99,7 +101,9 @@ pub fn flows<'a>(
             after: new.map(|eni| decide(after, eni)),
             eni: new.or(old).map(|eni| &**eni),
         };
-        if let Some(ends) = old.filter(|eni| event.passed && is_live(eni, event, now_ms)).and_then(|old| {
+        let may_live =
+            |eni: &&std::sync::Arc<Eni>| event.passed && now_ms.is_some_and(|now_ms| is_live(eni, event, now_ms));
+        if let Some(ends) = old.filter(may_live).and_then(|old| {
             let was = flow.before.as_ref().filter(|was| was.is_allowed())?;
             ending_of((before, old, was), (after, new.map(|eni| &**eni)), &packet)
         }) {

@@ -261,10 +261,12 @@ fn seen(page: Page, seen: &FlowsSeen) -> Page {
         page = page.line(format!("{} of them cannot be judged again", changed.unjudged));
     }
     let header = ["SEEN", "LAST", "INTERFACE", "INSTANCE", "PACKET", "BEFORE", "AFTER"];
-    let with_ending: Vec<&str> = header.into_iter().chain(["THE LIVE FLOW"]).collect();
-    page = page.line("").line("live flows that end:");
-    page = page.table(&with_ending, changed.ending.iter().map(flow), "none that was seen");
-    page = more(page, changed.ending_untold, "flows");
+    if changed.is_ahead {
+        let with_ending: Vec<&str> = header.into_iter().chain(["THE LIVE FLOW"]).collect();
+        page = page.line("").line("flows that may be live, and end:");
+        page = page.table(&with_ending, changed.ending.iter().map(flow), "none that was seen");
+        page = more(page, changed.ending_untold, "flows");
+    }
     page = page.line("").line("flows that would be decided otherwise if they began again:");
     page = page.table(&header, changed.otherwise.iter().map(flow), "none that was seen");
     more(page, changed.otherwise_untold, "flows")
@@ -397,7 +399,13 @@ mod tests {
             after: decided(Action::Allow, Why::Default),
             ending: None,
         };
-        let changed = FlowsChanged { looked_at: 9, unjudged: 1, otherwise: vec![flow], ..FlowsChanged::default() };
+        let changed = FlowsChanged {
+            is_ahead: true,
+            looked_at: 9,
+            unjudged: 1,
+            otherwise: vec![flow],
+            ..FlowsChanged::default()
+        };
         let flows = Some(FlowsSeen { changed, recorded_since: None, lost: 2 });
         DiffAnswer { report, flows, revision: Revision(7) }
     }
@@ -430,7 +438,7 @@ mod tests {
             2 more were not told by the hosts (`sekimori flows` says why)
             1 of them cannot be judged again
 
-            live flows that end:
+            flows that may be live, and end:
             none that was seen
 
             flows that would be decided otherwise if they began again:

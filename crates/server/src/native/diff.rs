@@ -43,6 +43,8 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     let question: DiffQuestion = read(request).await?;
     let now = app.committer.world();
     let revision = now.revision();
+    // What was changed already has ended what it ends.
+    let is_ahead = !matches!(question, DiffQuestion::Moments(_));
     let (before, after) = match question {
         DiffQuestion::Policies(two) => {
             let report = apart(move || diff::policies(&now, &two.one, &two.other)).await??;
@@ -64,7 +66,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     let now_ms = outside::now().0.max(0).unsigned_abs().saturating_mul(1_000);
     let compared = apart(move || {
         let report = diff::worlds((&before.world, &before.words), (&after.world, &after.words))?;
-        Ok::<_, DiffError>((report, diff::flows(&before.world, &after.world, &seen, now_ms)))
+        Ok::<_, DiffError>((report, diff::flows(&before.world, &after.world, &seen, is_ahead.then_some(now_ms))))
     });
     let (report, changed) = compared.await??;
     json(DiffAnswer { report, flows: Some(FlowsSeen { changed, recorded_since, lost }), revision })
