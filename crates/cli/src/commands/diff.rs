@@ -331,27 +331,39 @@ mod tests {
         }
     }
 
-    fn answer() -> DiffAnswer {
-        let packet = Packet {
+    fn packet() -> Packet {
+        Packet {
             direction: Direction::Ingress,
             local: "10.0.0.1".parse().unwrap(),
             peer: "198.51.100.1".parse().unwrap(),
             transport: Transport::Tcp { source: 50_000, destination: 22 },
             is_forwarded: false,
-        };
-        let decided = |action, why| Some(Decision { action, why, revision: Revision(7) });
+        }
+    }
+
+    fn decided(action: Action, why: Why) -> Option<Decision> {
+        Some(Decision { action, why, revision: Revision(7) })
+    }
+
+    fn texts(all: &[&str]) -> Vec<String> {
+        all.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn witness() -> Witness {
         let rule = Why::Rule { group: "sg-web".into(), rule: "sgr-1".into() };
-        let witness = Witness {
+        Witness {
             eni: Some("eni-1".into()),
-            packet,
+            packet: packet(),
             text: "tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1".to_owned(),
             before: decided(Action::Deny, Why::Default),
             after: decided(Action::Allow, rule),
-        };
-        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        }
+    }
+
+    fn change() -> Change {
         let row = |services: &[&str], peers: &[&str]| Row { services: texts(services), peers: texts(peers) };
         let group = sekimori_analysis::effective::GroupName { id: "sg-web".into(), name: "web".to_owned() };
-        let change = Change {
+        Change {
             effect: Effect::Gained,
             direction: Direction::Ingress,
             interfaces: Interfaces {
@@ -362,23 +374,26 @@ mod tests {
             },
             rows: vec![row(&["tcp/22"], &["0.0.0.0/0"]), row(&["udp"], &["10.0.0.3 (i-3)"])],
             rows_untold: 3,
-            witness: Some(witness.clone()),
-        };
+            witness: Some(witness()),
+        }
+    }
+
+    fn report() -> Report {
         let interface = InterfaceChange {
             eni: "eni-1".into(),
             instance: Some("i-1".into()),
             changes: vec![AtInterface { change: 0, addresses: texts(&["10.0.0.1"]) }],
             gained: u64::MAX,
             lost: 0,
-            gained_witness: Some(witness),
+            gained_witness: Some(witness()),
             lost_witness: None,
         };
         let gone =
             Interface { eni: "eni-9".into(), instance: None, addresses: texts(&["10.0.0.9"]), groups: Vec::new() };
-        let report = Report {
+        Report {
             before: "revision 7".to_owned(),
             after: "revision 7 with AuthorizeSecurityGroup".to_owned(),
-            changes: vec![change],
+            changes: vec![change()],
             changes_untold: 0,
             interfaces: vec![interface],
             interfaces_untold: 1,
@@ -387,27 +402,26 @@ mod tests {
             gone: vec![gone],
             gone_untold: 0,
             bypass: Vec::new(),
-        };
+        }
+    }
+
+    fn answer() -> DiffAnswer {
         let flow = FlowChange {
             eni: "eni-1".into(),
             instance: Some("i-1".into()),
-            packet,
-            text: "tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1".to_owned(),
+            packet: packet(),
+            text: witness().text,
             at_ms: 1_790_000_000_120,
             seen: 4,
             before: decided(Action::Deny, Why::Default),
             after: decided(Action::Allow, Why::Default),
             ending: None,
         };
-        let changed = FlowsChanged {
-            is_ahead: true,
-            looked_at: 9,
-            unjudged: 1,
-            otherwise: vec![flow],
-            ..FlowsChanged::default()
-        };
+        let otherwise = vec![flow];
+        let changed =
+            FlowsChanged { is_ahead: true, looked_at: 9, unjudged: 1, otherwise, ..FlowsChanged::default() };
         let flows = Some(FlowsSeen { changed, recorded_since: None, lost: 2 });
-        DiffAnswer { report, flows, revision: Revision(7) }
+        DiffAnswer { report: report(), flows, revision: Revision(7) }
     }
 
     #[test]
