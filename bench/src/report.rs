@@ -295,7 +295,11 @@ impl Report {
         let (enis, policies) = (count(size.policies * size.sharers as usize), count(size.policies));
         let pairs = format!("`who --all`, {enis} ENIs in {policies} policies");
         writeln!(text, "{}", once(&pairs, cost.pairs_ms))?;
-        writeln!(text, "{}", once("the same, all with one more group that names itself", cost.pairs_shared_ms))
+        writeln!(
+            text,
+            "{}",
+            once("the same, all with one more group whose members reach each other", cost.pairs_shared_ms)
+        )
     }
 
     /// Writes the report into a directory; returns the file for people.

@@ -8,7 +8,10 @@ use sekimori_core::{
     ids::{SubnetId, VpcId},
     network_acl::neighbours,
     rule::{Action, Direction, Peer, Protocol, RuleSpec, Service},
-    space::{Set, TooComplex, resolve::Reader},
+    space::{
+        Set, TooComplex,
+        resolve::{ReadMembers, Reader},
+    },
     world::{Eni, GroupSet, World, group_set},
 };
 
@@ -39,6 +42,16 @@ impl Bearing {
         self.passing(world, &Set::everything(direction), direction)
     }
 
+    /// The same of one policy of many: groups that have been read already are not read again.
+    pub(crate) fn judged_knowing(
+        &self,
+        world: &World,
+        direction: Direction,
+        known: &ReadMembers,
+    ) -> Result<Set, TooComplex> {
+        self.passing_knowing(world, &Set::everything(direction), direction, Some(known))
+    }
+
     /// Those of some packets that pass in a direction, at whatever own address.
     pub(crate) fn allowed_of(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
         let unjudged = Reader::new(world, &self.vpc, []).discovery(direction);
@@ -48,7 +61,17 @@ impl Bearing {
 
     /// Those of some packets that lines let pass, but the first, which is that of discovery.
     pub(crate) fn passing(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
-        let portions = Portions::about(world, (&self.groups, &self.vpc), direction, packets)?;
+        self.passing_knowing(world, packets, direction, None)
+    }
+
+    fn passing_knowing(
+        &self,
+        world: &World,
+        packets: &Set,
+        direction: Direction,
+        known: Option<&ReadMembers>,
+    ) -> Result<Set, TooComplex> {
+        let portions = Portions::about(world, (&self.groups, &self.vpc), direction, packets, known)?;
         let mut allowed = match portions.default {
             Action::Allow => packets.clone(),
             Action::Deny => Set::empty(),

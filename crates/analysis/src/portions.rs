@@ -7,7 +7,10 @@ use sekimori_core::{
     ids::{GroupId, RuleId, VpcId},
     platform::PlatformPolicy,
     rule::{self, Action, Direction, RuleSpec},
-    space::{Set, TooComplex, resolve::Reader},
+    space::{
+        Set, TooComplex,
+        resolve::{ReadMembers, Reader},
+    },
     verdict,
     world::{Group, World},
 };
@@ -48,30 +51,36 @@ impl Portions {
         (groups, vpc): (&[GroupId], &VpcId),
         direction: Direction,
     ) -> Result<Self, TooComplex> {
-        Self::read(world, (groups, vpc), direction, |_, _| true)
+        Self::read(world, (groups, vpc), direction, None, |_, _| true)
     }
 
-    /// The same without rules that cannot speak about any of some packets. For others the lines say nothing.
+    /// The same without rules that cannot speak about any of some packets. For others the lines say nothing. Groups that
+    /// have been read already are not read again.
     pub(crate) fn about(
         world: &World,
         of: (&[GroupId], &VpcId),
         direction: Direction,
         packets: &Set,
+        known: Option<&ReadMembers>,
     ) -> Result<Self, TooComplex> {
-        Self::read(world, of, direction, |reader, spec| reader.may_meet(spec, packets))
+        Self::read(world, of, direction, known, |reader, spec| reader.may_meet(spec, packets))
     }
 
     fn read(
         world: &World,
         (groups, vpc): (&[GroupId], &VpcId),
         direction: Direction,
+        known: Option<&ReadMembers>,
         is_wanted: impl Fn(&Reader<'_>, &RuleSpec) -> bool,
     ) -> Result<Self, TooComplex> {
         let groups: Vec<&Group> = groups.iter().filter_map(|id| world.group(id)).map(|group| &**group).collect();
         let default = verdict::default_action(groups.first().map(|group| group.flavor), direction);
         let specs: Vec<&RuleSpec> =
             groups.iter().flat_map(|group| group.rules.values()).map(|rule| &rule.spec).collect();
-        let reader = Reader::new(world, vpc, specs);
+        let mut reader = Reader::new(world, vpc, specs);
+        if let Some(known) = known {
+            reader = reader.sharing(known);
+        }
         let mut lines = hidden(world, &groups, direction, &reader)?;
         for (group, rule) in
             in_order(&groups, direction).into_iter().filter(|(_, rule)| is_wanted(&reader, &rule.spec))

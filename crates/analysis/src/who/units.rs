@@ -11,7 +11,7 @@ use sekimori_core::{
     address::{Family, number},
     ids::VpcId,
     rule::Direction,
-    space::{TooComplex, view::Bounds},
+    space::{TooComplex, resolve::ReadMembers, view::Bounds},
     world::{Eni, World},
 };
 
@@ -133,9 +133,9 @@ impl Estate {
         for eni in world.enis() {
             policies.entry(Bearing::of(world, eni)).or_default().push(eni);
         }
-        let (mut units, mut known) = (Vec::new(), Known::new());
+        let (mut units, mut known, read) = (Vec::new(), Known::new(), ReadMembers::default());
         for (bearing, enis) in policies {
-            units.extend(units_of(world, Arc::new(bearing), &enis, &mut known)?);
+            units.extend(units_of(world, Arc::new(bearing), &enis, &mut known, &read)?);
         }
         let seen = seen(world, &units);
         Ok(Self { units, known, seen })
@@ -147,9 +147,10 @@ fn units_of(
     bearing: Arc<Bearing>,
     enis: &[&Arc<Eni>],
     known: &mut Known,
+    read: &ReadMembers,
 ) -> Result<Vec<Unit>, TooComplex> {
-    let ingress: Vec<Bounds> = bearing.judged(world, Direction::Ingress)?.boxes().collect();
-    let egress: Vec<Bounds> = bearing.judged(world, Direction::Egress)?.boxes().collect();
+    let ingress: Vec<Bounds> = bearing.judged_knowing(world, Direction::Ingress, read)?.boxes().collect();
+    let egress: Vec<Bounds> = bearing.judged_knowing(world, Direction::Egress, read)?.boxes().collect();
     let boxes: Vec<&Bounds> = ingress.iter().chain(&egress).collect();
     let holds = |bounds: &Bounds, own: &IpAddr| bounds.own.0 <= *own && *own <= bounds.own.1;
     let cuts: BTreeSet<IpAddr> = boxes.iter().map(|bounds| bounds.own.0).collect();

@@ -4,7 +4,11 @@
 //! not nothing: it is kept as a symbol that only the group itself and the whole of a family hold, so that a rule
 //! which waits for its first member is not taken for one that says nothing.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 
@@ -28,7 +32,12 @@ pub struct Reader<'a> {
     world: &'a World,
     vpc: &'a VpcId,
     absent: Vec<&'a GroupId>,
+    read: Option<&'a ReadMembers>,
 }
+
+/// The addresses of groups as they were read, for readers of many policies of one world: a group that many of them name is read once.
+#[derive(Debug, Default)]
+pub struct ReadMembers(RefCell<BTreeMap<(VpcId, GroupId), Vec<(Realm, Span)>>>);
 
 /// The protocols whose packets have ports.
 const WITH_PORTS: [u8; 2] = [6, 17];
@@ -42,7 +51,13 @@ impl<'a> Reader<'a> {
         let named: BTreeSet<&GroupId> = rules.into_iter().filter_map(|spec| peer_group(&spec.peer)).collect();
         let has_members = |group: &GroupId| world.members(group).any(|eni| world.are_joined(vpc, &eni.vpc));
         let absent = named.into_iter().filter(|group| !has_members(group)).collect();
-        Self { world, vpc, absent }
+        Self { world, vpc, absent, read: None }
+    }
+
+    /// A reader that reads no group twice; all who share what was read must be of the same world.
+    #[must_use]
+    pub fn sharing(self, read: &'a ReadMembers) -> Self {
+        Self { read: Some(read), ..self }
     }
 
     /// The packets that a rule speaks about.
@@ -201,6 +216,12 @@ impl<'a> Reader<'a> {
             let point = (symbol as u128, symbol as u128);
             return [Family::V4, Family::V6].map(|family| (Realm::Absent(family), point)).to_vec();
         }
+        let Some(ReadMembers(read)) = self.read else { return self.read_members(group) };
+        let key = (self.vpc.clone(), group.clone());
+        read.borrow_mut().entry(key).or_insert_with(|| self.read_members(group)).clone()
+    }
+
+    fn read_members(&self, group: &GroupId) -> Vec<(Realm, Span)> {
         let members = self.world.members(group).filter(|eni| self.world.are_joined(self.vpc, &eni.vpc));
         let addresses: BTreeSet<IpAddr> = members.flat_map(|eni| eni.addresses.iter().copied()).collect();
         let mut spans: Vec<(Realm, Span)> = Vec::new();
