@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    account, bypass, completions, comply, counters, diagnose, diff, down, eni, export, flows, group, health, history,
-    interface, invariant, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up, verify,
-    vpc, wait, who, why,
+    account, apply, bypass, completions, comply, counters, diagnose, diff, down, eni, export, flows, group, health,
+    history, interface, invariant, man, plan_check, platform, policy, resource_group, server, shadow, treatment, up,
+    verify, vpc, wait, who, why,
 };
 
 /// Security groups for your own hosts: through the cloud's API, enforced in the kernel, explained.
@@ -129,6 +129,15 @@ pub(crate) enum Command {
     /// Assert who must not, and who may, reach whom; changes that violate it are refused or told
     #[command(subcommand)]
     Invariant(invariant::InvariantCommand),
+    /// Apply requests of the clouds' APIs as one change, which rolls back by itself unless it is confirmed in time
+    Apply(apply::ApplyArgs),
+    /// Keep a change that waits to be confirmed
+    Confirm(apply::ConfirmArgs),
+    /// Undo a change that waits to be confirmed, now
+    Rollback(apply::RollbackArgs),
+    /// List the changes that wait to be confirmed
+    #[command(after_help = "Example:\n  sekimori pending")]
+    Pending,
     /// Check what is open at an interface and which rule decides; open a port narrowly
     Diagnose(diagnose::DiagnoseArgs),
     /// Show what was passed and dropped, by rule and by interface

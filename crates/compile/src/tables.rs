@@ -400,6 +400,8 @@ impl Tables {
             | Change::DeleteReport { .. }
             | Change::PutInvariant(_)
             | Change::DeleteInvariant(_)
+            | Change::PutTrial(_)
+            | Change::DeleteTrial(_)
             | Change::PutFlowLog(_)
             | Change::DeleteFlowLog(_)
             | Change::PutInsightsPath(_)

@@ -257,6 +257,8 @@ fn touched_sets(before: &World, world: &World, change: &Change) -> Vec<GroupSet>
         | Change::DeleteReport { .. }
         | Change::PutInvariant(_)
         | Change::DeleteInvariant(_)
+        | Change::PutTrial(_)
+        | Change::DeleteTrial(_)
         | Change::PutFlowLog(_)
         | Change::DeleteFlowLog(_)
         | Change::PutInsightsPath(_)

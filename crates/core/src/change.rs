@@ -27,6 +27,7 @@ use crate::{
     terminated::Terminated,
     time::Timestamp,
     token::Token,
+    trial::Trial,
     world::{
         AccessKey, Account, Eni, Group, Instance, PortList, PrefixList, PrefixListVersion, Revision, Subnet, Vpc,
         World,
@@ -155,6 +156,10 @@ pub enum Change {
     PutInvariant(Arc<Invariant>),
     /// The invariant of this name is gone.
     DeleteInvariant(String),
+    /// A change waits to be confirmed.
+    PutTrial(Arc<Trial>),
+    /// It waits no more.
+    DeleteTrial(String),
 }
 
 /// The row of a change. The order of the variants is the order in which a snapshot is read back: what is
@@ -211,11 +216,13 @@ pub enum Row {
     InsightsAnalysis(InsightsAnalysisId),
     /// An invariant, by name.
     Invariant(String),
+    /// A change on trial.
+    Trial(String),
 }
 
 impl Row {
     /// The change that deletes the row. The bypass set, the platform policies and accounts are never deleted.
-    fn into_delete(self) -> Option<Change> {
+    pub(crate) fn into_delete(self) -> Option<Change> {
         Some(match self {
             Self::Bypass | Self::Platform | Self::Account(_) => return None,
             Self::Key(id) => Change::DeleteKey(id),
@@ -240,6 +247,7 @@ impl Row {
             Self::InsightsPath(id) => Change::DeleteInsightsPath(id),
             Self::InsightsAnalysis(id) => Change::DeleteInsightsAnalysis(id),
             Self::Invariant(name) => Change::DeleteInvariant(name),
+            Self::Trial(id) => Change::DeleteTrial(id),
         })
     }
 
@@ -272,6 +280,7 @@ impl Row {
             Self::InsightsPath(id) => format!("r/insights-path/{id}"),
             Self::InsightsAnalysis(id) => format!("s/insights-analysis/{id}"),
             Self::Invariant(name) => format!("t/invariant/{name}"),
+            Self::Trial(id) => format!("u/trial/{id}"),
         }
     }
 }
@@ -328,6 +337,8 @@ impl Change {
             Self::DeleteShadow(group) => Row::Shadow(group.clone()),
             Self::PutInvariant(invariant) => Row::Invariant(invariant.name.clone()),
             Self::DeleteInvariant(name) => Row::Invariant(name.clone()),
+            Self::PutTrial(trial) => Row::Trial(trial.id.clone()),
+            Self::DeleteTrial(id) => Row::Trial(id.clone()),
         }
     }
 
@@ -354,6 +365,7 @@ impl Change {
             | Self::DeleteNetworkAcl(_)
             | Self::DeleteShadow(_)
             | Self::DeleteInvariant(_)
+            | Self::DeleteTrial(_)
             | Self::DeleteFlowLog(_)
             | Self::DeleteInsightsPath(_)
             | Self::DeleteInsightsAnalysis(_) => true,
@@ -379,6 +391,7 @@ impl Change {
             | Self::PutNetworkAcl(_)
             | Self::PutShadow(_)
             | Self::PutInvariant(_)
+            | Self::PutTrial(_)
             | Self::PutFlowLog(_)
             | Self::PutInsightsPath(_)
             | Self::PutInsightsAnalysis(_) => false,
@@ -449,6 +462,7 @@ impl World {
         all.extend(self.insights_paths.values().cloned().map(Change::PutInsightsPath));
         all.extend(self.insights_analyses.values().cloned().map(Change::PutInsightsAnalysis));
         all.extend(self.invariants.iter().cloned().map(Change::PutInvariant));
+        all.extend(self.trials.iter().cloned().map(Change::PutTrial));
         all
     }
 
@@ -485,8 +499,51 @@ impl World {
             Row::InsightsPath(id) => self.insights_paths.contains_key(id),
             Row::InsightsAnalysis(id) => self.insights_analyses.contains_key(id),
             Row::Invariant(name) => self.invariants.get(name).is_some(),
+            Row::Trial(id) => self.trials.get(id).is_some(),
             Row::PrefixListVersion(list, version) => self.prefix_list_version(list, *version).is_some(),
         }
+    }
+
+    /// What a row says now; a group without its rules, which are rows of their own.
+    pub(crate) fn fact(&self, row: &Row) -> Option<Change> {
+        Some(match row {
+            Row::Bypass => Change::PutBypass(Arc::clone(&self.bypass)),
+            Row::Platform => Change::PutPlatform(self.platform),
+            Row::Account(id) => Change::PutAccount(Arc::clone(self.accounts.get(id)?)),
+            Row::Key(id) => Change::PutKey(Arc::clone(self.keys.get(id)?)),
+            Row::Vpc(id) => Change::PutVpc(Arc::clone(self.vpcs.get(id)?)),
+            Row::Peering(id) => Change::PutPeering(Arc::clone(self.peerings.get(id)?)),
+            Row::NetworkAcl(id) => Change::PutNetworkAcl(Arc::clone(self.network_acls.get(id)?)),
+            Row::Subnet(id) => Change::PutSubnet(Arc::clone(self.subnets.get(id)?)),
+            Row::PrefixList(id) => Change::PutPrefixList(Arc::clone(self.prefix_lists.get(id)?)),
+            Row::PortList(id) => Change::PutPortList(Arc::clone(self.port_lists.get(id)?)),
+            Row::Group(id) => {
+                let header = Group { rules: Default::default(), ..Group::clone(self.groups.get(id)?) };
+                Change::PutGroup(Arc::new(header))
+            }
+            Row::Rule(group, id) => {
+                let rule = Arc::clone(self.groups.get(group)?.rules.get(id)?);
+                Change::PutRule { group: group.clone(), rule }
+            }
+            Row::Shadow(group) => Change::PutShadow(Arc::clone(self.shadows.get(group)?)),
+            Row::Instance(id) => Change::PutInstance(Arc::clone(self.instances.get(id)?)),
+            Row::Terminated(id) => Change::PutTerminated(Arc::clone(self.terminated.get(id)?)),
+            Row::Eni(id) => Change::PutEni(Arc::clone(self.enis.get(id)?)),
+            Row::Token(account, text) => Change::PutToken(Arc::clone(self.tokens.get(account, text)?)),
+            Row::SnapshotPolicy(id) => Change::PutSnapshotPolicy(Arc::clone(self.snapshots.policy(id)?)),
+            Row::Snapshot(id) => Change::PutSnapshot(Arc::clone(self.snapshots.get(id)?)),
+            Row::Report(account, id) => {
+                Change::PutReport(Arc::clone(self.reports.get(&(account.clone(), id.clone()))?))
+            }
+            Row::FlowLog(id) => Change::PutFlowLog(Arc::clone(self.flow_logs.get(id)?)),
+            Row::InsightsPath(id) => Change::PutInsightsPath(Arc::clone(self.insights_paths.get(id)?)),
+            Row::InsightsAnalysis(id) => Change::PutInsightsAnalysis(Arc::clone(self.insights_analyses.get(id)?)),
+            Row::PrefixListVersion(list, version) => {
+                Change::PutPrefixListVersion(Arc::clone(self.prefix_list_version(list, *version)?))
+            }
+            Row::Invariant(name) => Change::PutInvariant(Arc::clone(self.invariants.get(name)?)),
+            Row::Trial(id) => Change::PutTrial(Arc::clone(self.trials.get(id)?)),
+        })
     }
 
     /// Makes every change of a commit and takes its revision.

@@ -14,6 +14,7 @@ mod peering;
 mod rules;
 mod shadow;
 mod snapshots;
+mod trial;
 
 use std::net::IpAddr;
 
@@ -33,6 +34,7 @@ pub use self::{
     rules::{NewRule, Revocation, RuleEdit, RuleRewrite},
     shadow::ShadowCommand,
     snapshots::{NewSnapshotPolicy, SnapshotPolicyEdit},
+    trial::TrialCommand,
 };
 use crate::{
     bypass::BypassSet,
@@ -610,6 +612,8 @@ pub enum Command {
     Binding(BindingCommand),
     /// Sets or removes an invariant.
     Invariant(InvariantCommand),
+    /// Makes a change on trial, confirms it, or undoes it.
+    Trial(TrialCommand),
 }
 
 impl Command {

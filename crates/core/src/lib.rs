@@ -45,5 +45,6 @@ pub mod tags;
 pub mod terminated;
 pub mod time;
 pub mod token;
+pub mod trial;
 pub mod verdict;
 pub mod world;

@@ -1,87 +1,19 @@
 //! Why a command is refused, in neutral words. Each dialect maps this to its codes once, in one table.
 
+mod kind;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::kind::Kind;
 use crate::{
     binding::BindingRefusal,
     ids::{AccountId, EniId, GroupId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
     invariant::{INVARIANT_NAME_CHARACTERS_MAX, Statement, Witness},
     rule::{Direction, Protocol, RuleSpec},
     shadow::ShadowProblem,
+    trial::TrialRefusal,
     world::{InstanceState, Revision},
 };
-
-/// What kind of thing a name belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Kind {
-    /// An account.
-    Account,
-    /// A VPC.
-    Vpc,
-    /// A subnet.
-    Subnet,
-    /// An instance.
-    Instance,
-    /// An ENI.
-    Eni,
-    /// The group that a command is about.
-    Group,
-    /// A group that a rule names as peer.
-    PeerGroup,
-    /// A rule.
-    Rule,
-    /// A prefix list.
-    PrefixList,
-    /// A port list.
-    PortList,
-    /// A resource group.
-    ResourceGroup,
-    /// A snapshot policy.
-    SnapshotPolicy,
-    /// A snapshot of a group's rules.
-    Snapshot,
-    /// A peering connection.
-    Peering,
-    /// A flow log.
-    FlowLog,
-    /// A path whose reachability is asked about.
-    InsightsPath,
-    /// An analysis of a path.
-    InsightsAnalysis,
-    /// A network ACL.
-    NetworkAcl,
-    /// The association of a network ACL with a subnet.
-    AclAssociation,
-    /// An invariant.
-    Invariant,
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Account => "account",
-            Self::Vpc => "VPC",
-            Self::Subnet => "subnet",
-            Self::Instance => "instance",
-            Self::Eni => "ENI",
-            Self::Group => "security group",
-            Self::PeerGroup => "peer security group",
-            Self::Rule => "rule",
-            Self::PrefixList => "prefix list",
-            Self::PortList => "port list",
-            Self::ResourceGroup => "resource group",
-            Self::SnapshotPolicy => "snapshot policy",
-            Self::Snapshot => "snapshot",
-            Self::Peering => "VPC peering connection",
-            Self::FlowLog => "flow log",
-            Self::InsightsPath => "path",
-            Self::InsightsAnalysis => "analysis of a path",
-            Self::NetworkAcl => "network ACL",
-            Self::AclAssociation => "network ACL association",
-            Self::Invariant => "invariant",
-        })
-    }
-}
 
 /// What is counted against a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -176,6 +108,10 @@ pub enum Counted {
     ShadowRules,
     /// Invariants on the server.
     Invariants,
+    /// Changes that wait to be confirmed.
+    Trials,
+    /// Facts that one of them changes.
+    TrialFacts,
 }
 
 impl std::fmt::Display for Counted {
@@ -225,6 +161,8 @@ impl std::fmt::Display for Counted {
             Self::ShadowRules => "rules of all shadows and of the groups beside them",
             Self::VpcsOfGroup => "VPCs that one security group is associated with",
             Self::Invariants => "invariants on this server",
+            Self::Trials => "changes that wait to be confirmed",
+            Self::TrialFacts => "facts changed by one change that can be undone",
         })
     }
 }
@@ -659,6 +597,9 @@ pub enum Refusal {
         /// What is wrong.
         problem: ShadowProblem,
     },
+    /// A change on trial is not begun, or not confirmed.
+    #[error(transparent)]
+    Trial(#[from] TrialRefusal),
     /// A name that no invariant may have.
     #[error(
         "`{name}` cannot be the name of an invariant; use 1 to {INVARIANT_NAME_CHARACTERS_MAX} letters, digits, -, _ and ."

@@ -38,6 +38,7 @@ use crate::{
     snapshot::Snapshots,
     terminated::TerminatedInstances,
     token::Tokens,
+    trial::Trials,
 };
 
 /// The groups of an ENI as a set: ENIs with the same set share one policy.
@@ -69,6 +70,7 @@ pub struct World {
     pub(crate) insights_analyses: OrdMap<InsightsAnalysisId, Arc<InsightsAnalysis>>,
     pub(crate) shadows: Shadows,
     pub(crate) invariants: Invariants,
+    pub(crate) trials: Trials,
     pub(crate) prefix_list_versions: OrdMap<(PrefixListId, u64), Arc<PrefixListVersion>>,
     index: Index,
 }
@@ -482,6 +484,8 @@ impl World {
             Change::DeleteShadow(group) => self.shadows.delete(group),
             Change::PutInvariant(invariant) => self.invariants.put(invariant),
             Change::DeleteInvariant(name) => self.invariants.delete(name),
+            Change::PutTrial(trial) => self.trials.put(trial),
+            Change::DeleteTrial(id) => self.trials.delete(id),
         }
     }
 

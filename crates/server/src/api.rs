@@ -10,6 +10,7 @@ mod invariants;
 mod request;
 mod shadow;
 mod snapshots;
+mod trials;
 mod verification;
 mod why;
 
@@ -42,6 +43,7 @@ pub use self::{
     request::{CloudFailure, CloudParameters, CloudRequest},
     shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
+    trials::{Applied, Apply, RolledBack, TrialTold, Trials},
     verification::{HostVerification, Verification, Verify},
     why::{Decided, EnforcedAt, Evidence, WhyAnswer},
 };

@@ -6,8 +6,8 @@ use sekimori_core::{change::Actor, limits::LimitMode, world::Revision};
 use tokio::sync::Semaphore;
 
 use crate::{
-    busy::Busy, commit::Committer, hosts::Hosts, metrics::Refusals, past::Past, records::Records, replay::Replay,
-    secrets::Secrets, usage::Usage,
+    busy::Busy, callers::Callers, commit::Committer, hosts::Hosts, metrics::Refusals, past::Past, records::Records,
+    replay::Replay, secrets::Secrets, usage::Usage,
 };
 
 /// Diagnostic reports that are made at a time; a client that asks for more is told to try again.
@@ -23,6 +23,8 @@ pub(crate) struct App {
     pub(crate) secrets: Secrets,
     /// Nonces that were used.
     pub(crate) replay: Arc<Replay>,
+    /// Over which connections the operator has called.
+    pub(crate) callers: Callers,
     /// Client tokens in use.
     pub(crate) busy: Busy,
     /// Turns to make a diagnostic report: [`DIAGNOSES_MAX`].

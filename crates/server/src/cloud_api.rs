@@ -5,16 +5,15 @@
 
 use std::net::IpAddr;
 
-use sekimori_analysis::{insights, invariant::Checker, report};
+use sekimori_analysis::{insights, report};
 use sekimori_cloud::{
     RawRequest, Reply,
     api::{self, Api, Operation, Trouble},
     ec2, ecs,
 };
 use sekimori_core::{
-    apply::apply,
     change::Actor,
-    command::{Command, Context},
+    command::Command,
     ids::AccountId,
     world::{Dialect, World},
 };
@@ -22,7 +21,7 @@ use sekimori_core::{
 use crate::{
     app::App,
     busy::Entered,
-    commit::CommitError,
+    commit::{self, CommitError},
     outside,
     replay::{Replayed, Ticket},
 };
@@ -104,14 +103,10 @@ fn authenticate<C: Api>(app: &App, call: &C) -> Result<Caller, C::Fault> {
 
 /// What a change would come to: the trouble that says so, or why it would be refused. Nothing changes.
 fn rehearse(app: &App, command: &Command) -> Trouble {
-    let state = app.committer.state();
-    let Ok(ids) = outside::id_source() else { return Trouble::Internal };
-    let host = app.hosts.placement(state.world());
-    let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
-    let applied = apply(&state, command, &mut context);
-    match applied.and_then(|applied| Checker::default().hold(state.world(), applied)) {
+    match commit::tried(&app.hosts, app.limits, &app.committer.state(), command) {
         Ok(_) => Trouble::DryRun,
-        Err(refusal) => Trouble::Refused(refusal),
+        Err(CommitError::Refused(refusal)) => Trouble::Refused(refusal),
+        Err(_) => Trouble::Internal,
     }
 }
 

@@ -266,6 +266,19 @@ impl Desk {
     }
 }
 
+/// The result of a command on a copy of a state, held to the invariants. Nothing changes.
+pub(crate) fn tried(
+    hosts: &Hosts,
+    limits: LimitMode,
+    state: &State,
+    command: &Command,
+) -> Result<Applied, CommitError> {
+    let host = hosts.placement(state.world());
+    let mut context = Context { now: outside::now(), ids: outside::id_source()?, limits, host };
+    let applied = apply(state, command, &mut context)?;
+    Ok(Checker::default().hold(state.world(), applied)?.0)
+}
+
 /// Tells that an invariant holds no longer, or again.
 fn tell(revision: Revision, Turn { name, statement, witness }: &Turn) {
     match witness {

@@ -17,6 +17,7 @@ pub mod api;
 mod app;
 pub mod bootstrap;
 mod busy;
+mod callers;
 mod cloud_api;
 pub mod commit;
 pub mod counts;
@@ -50,12 +51,14 @@ use std::{
 use sekimori_core::limits::LimitMode;
 
 pub use self::{
+    callers::{CALLERS_KEPT_S, CALLERS_MAX},
     http::{
         BODY_BYTES_MAX, BODY_TIMEOUT, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT,
         REQUEST_TIMEOUT, SEND_TIMEOUT, STOP_TIMEOUT,
     },
     native::{
-        DIFF_EVENTS_MAX, FLOWS_LISTED_MAX, HISTORY_LISTED_MAX, NATIVE_BODY_BYTES_MAX, VERIFY_S_MAX, WAIT_S_MAX,
+        APPLY_REQUESTS_MAX, DIFF_EVENTS_MAX, FLOWS_LISTED_MAX, HISTORY_LISTED_MAX, NATIVE_BODY_BYTES_MAX,
+        VERIFY_S_MAX, WAIT_S_MAX,
     },
     run::{run, run_on},
     store::LockError,

@@ -101,6 +101,7 @@ impl Offline {
             hosts,
             secrets: Secrets::open(dir.path(), false)?,
             replay,
+            callers: Default::default(),
             busy: Default::default(),
             diagnoses: Semaphore::new(DIAGNOSES_MAX),
             refusals: Default::default(),

@@ -80,6 +80,7 @@ impl Bench {
             hosts: Arc::clone(&self.hosts),
             secrets: Secrets::open(self.dir.path(), false).unwrap(),
             replay: Arc::clone(&self.replay),
+            callers: Default::default(),
             busy: Default::default(),
             diagnoses: Semaphore::new(DIAGNOSES_MAX),
             refusals: Default::default(),

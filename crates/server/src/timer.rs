@@ -5,7 +5,11 @@
 
 use std::time::Duration;
 
-use sekimori_core::{command::Command, time::Timestamp, world::World};
+use sekimori_core::{
+    command::{Command, Outcome, TrialCommand},
+    time::Timestamp,
+    world::World,
+};
 
 use crate::{app::system, commit::Committer, outside};
 
@@ -20,7 +24,12 @@ struct Chore {
     next_due: fn(&World) -> Option<Timestamp>,
 }
 
-const CHORES: [Chore; 3] = [
+const CHORES: [Chore; 4] = [
+    Chore {
+        operation: "RollBackChange",
+        command: || Command::Trial(TrialCommand::RollBackDue),
+        next_due: |world| world.trials().next_due(),
+    },
     Chore {
         operation: "KeepSnapshots",
         command: || Command::KeepSnapshots,
@@ -50,11 +59,22 @@ pub(crate) async fn keep(committer: Committer) {
 async fn keep_once(committer: &Committer) {
     for chore in &CHORES {
         while chore.is_due(&committer.world()) {
-            if let Err(error) = committer.commit(system(chore.operation), (chore.command)()).await {
-                tracing::warn!(%error, operation = chore.operation, "what is due cannot be done");
-                break;
+            match committer.commit(system(chore.operation), (chore.command)()).await {
+                Ok((outcome, _)) => tell(&outcome),
+                Err(error) => {
+                    tracing::warn!(%error, operation = chore.operation, "what is due cannot be done");
+                    break;
+                }
             }
         }
+    }
+}
+
+/// Tells what nobody asked for just now.
+fn tell(outcome: &Outcome) {
+    if let Outcome::RolledBack { trial, restored, left } = outcome {
+        let restored = restored.len();
+        tracing::warn!(%trial, restored, ?left, "a change that nobody has confirmed in time is rolled back");
     }
 }
 
@@ -77,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         store::{MemStore, Store},
-        testing::{ACCOUNT, Bench, small_world},
+        testing::{ACCOUNT, Bench, authorize, small_world},
     };
 
     /// A bench whose only group has snapshots that were begun, and taken, at these times.
@@ -129,5 +149,34 @@ mod tests {
         keep_once(&bench.committer).await;
         let world = bench.committer.world();
         assert_eq!((world.snapshots().iter().count(), world.revision().0), (0, before + 3));
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_time_was_up_while_no_server_ran_is_undone_by_the_next() {
+        let bench = Bench::on_small_world();
+        let group = bench.committer.world().groups().next().unwrap().id.clone();
+        let before = bench.committer.world();
+        let begin = |port, within_s| {
+            let command = Box::new(authorize(&group, port));
+            Command::Trial(TrialCommand::Begin { command, operations: vec!["Test".to_owned()], within_s })
+        };
+        bench.commit(begin(81, 3_600)).await;
+        bench.commit(begin(80, 1)).await;
+        let rules = |bench: &Bench| bench.committer.world().group(&group).unwrap().rules.len();
+        assert_eq!(rules(&bench), 3);
+        keep_once(&bench.committer).await;
+        assert_eq!(rules(&bench), 3, "it may still be confirmed");
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        // Another server on the same store, as after a crash.
+        let again = Bench::on(Arc::clone(&bench.store));
+        assert_eq!(again.committer.world().trials().len(), 2);
+        keep_once(&again.committer).await;
+        let world = again.committer.world();
+        assert_eq!((rules(&again), world.trials().len()), (2, 1), "the other one goes on waiting");
+        let log = again.store.log(sekimori_core::world::Revision(world.revision().0 - 1), 1).unwrap().remove(0);
+        assert_eq!((log.actor.who.as_str(), log.actor.operation.as_str()), ("system", "RollBackChange"));
+        let id = world.trials().iter().next().unwrap().id.clone();
+        again.commit(Command::Trial(TrialCommand::RollBack { id })).await;
+        assert_eq!(again.committer.world().to_changes(), before.to_changes());
     }
 }

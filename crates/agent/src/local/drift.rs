@@ -77,6 +77,8 @@ impl Touched {
             | Change::DeleteReport { .. }
             | Change::PutInvariant(_)
             | Change::DeleteInvariant(_)
+            | Change::PutTrial(_)
+            | Change::DeleteTrial(_)
             | Change::PutFlowLog(_)
             | Change::DeleteFlowLog(_)
             | Change::PutInsightsPath(_)

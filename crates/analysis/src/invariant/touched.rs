@@ -111,7 +111,9 @@ impl Looking<'_> {
             | Change::PutPrefixListVersion(_)
             | Change::DeletePrefixListVersion { .. }
             | Change::PutInvariant(_)
-            | Change::DeleteInvariant(_) => {}
+            | Change::DeleteInvariant(_)
+            | Change::PutTrial(_)
+            | Change::DeleteTrial(_) => {}
         }
     }
 

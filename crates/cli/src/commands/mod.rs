@@ -1,6 +1,7 @@
 //! One file per command: its arguments, what it does, and how its answer looks.
 
 pub(crate) mod account;
+pub(crate) mod apply;
 pub(crate) mod bypass;
 pub(crate) mod cni;
 pub(crate) mod completions;
@@ -59,6 +60,10 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Health(args) => health::run(&common, args),
         Command::Comply(args) => comply::run(&common, args),
         Command::Invariant(command) => invariant::run(&common, command),
+        Command::Apply(args) => apply::apply(&common, args),
+        Command::Confirm(args) => apply::confirm(&common, args),
+        Command::Rollback(args) => apply::rollback(&common, args),
+        Command::Pending => apply::pending(&common),
         Command::Diagnose(args) => diagnose::run(&common, args),
         Command::Counters(args) => counters::run(&common, args),
         Command::Flows(args) => flows::run(&common, args),

@@ -175,6 +175,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         | Refusal::InnerAccessFixed { .. }
         | Refusal::OtherDialect { .. }
         | Refusal::Shadow { .. }
+        | Refusal::Trial(_)
         | Refusal::InvariantName { .. }
         | Refusal::InvariantBroken { .. }
         | Refusal::Outdated { .. } => failure(400, "OperationNotPermitted", format!("{refusal}.")),
@@ -197,9 +198,12 @@ fn missing(kind: Kind, id: &str) -> Failure {
         Kind::NetworkAcl => ("InvalidNetworkAclID.NotFound", "networkAcl ID"),
         Kind::AclAssociation => ("InvalidAssociationID.NotFound", "association ID"),
         Kind::Account => ("InvalidParameterValue", "account"),
-        Kind::PortList | Kind::ResourceGroup | Kind::SnapshotPolicy | Kind::Snapshot | Kind::Invariant => {
-            ("InvalidID", "ID")
-        }
+        Kind::PortList
+        | Kind::ResourceGroup
+        | Kind::SnapshotPolicy
+        | Kind::Snapshot
+        | Kind::Invariant
+        | Kind::Trial => ("InvalidID", "ID"),
     };
     failure(400, code, format!("The {what} '{id}' does not exist"))
 }
@@ -224,6 +228,7 @@ fn in_use(kind: Kind, id: &str) -> Failure {
         | Kind::NetworkAcl
         | Kind::AclAssociation
         | Kind::Invariant
+        | Kind::Trial
         | Kind::InsightsAnalysis => format!("The {kind} '{id}' has dependencies and cannot be deleted."),
     };
     if kind == Kind::InsightsPath {
@@ -306,6 +311,8 @@ fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
         | Counted::InsightsPaths
         | Counted::ShadowRules
         | Counted::Invariants
+        | Counted::Trials
+        | Counted::TrialFacts
         | Counted::GroupsOfSnapshotPolicy
         | Counted::EntriesOfPortList => ("ResourceLimitExceeded", format!("{refusal}.")),
     };

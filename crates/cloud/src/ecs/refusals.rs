@@ -179,6 +179,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         | Refusal::DefaultAcl { .. }
         | Refusal::AclVpc { .. }
         // Nor shadows, which are the operator's.
+        | Refusal::Trial(_)
         | Refusal::InvariantName { .. }
         | Refusal::InvariantBroken { .. }
         | Refusal::Shadow { .. } => failure(403, "OperationDenied", format!("{refusal}.")),
@@ -225,6 +226,7 @@ fn missing(action: Option<Action>, kind: Kind) -> Failure {
         | Kind::AclAssociation
         | Kind::InsightsPath
         | Kind::Invariant
+        | Kind::Trial
         | Kind::InsightsAnalysis => failure(404, "InvalidParameter", format!("The specified {kind} does not exist.")),
     }
 }
@@ -269,6 +271,7 @@ fn in_use(kind: Kind, by: &str) -> Failure {
         | Kind::AclAssociation
         | Kind::InsightsPath
         | Kind::Invariant
+        | Kind::Trial
         | Kind::InsightsAnalysis => failure(403, "DependencyViolation", format!("{dependent}: {by}.")),
     }
 }
@@ -325,6 +328,8 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         | Counted::InsightsPaths
         | Counted::ShadowRules
         | Counted::Invariants
+        | Counted::Trials
+        | Counted::TrialFacts
         | Counted::HostVpcs
         | Counted::HostGroups
         | Counted::HostEnis

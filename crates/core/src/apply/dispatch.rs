@@ -112,6 +112,7 @@ impl Draft<'_> {
             Command::NetworkAcl { account, command } => self.run_acl(account, command),
             Command::Shadow(command) => self.run_shadow(command),
             Command::Invariant(command) => self.run_invariant(command),
+            Command::Trial(command) => self.run_trial(command),
             Command::Binding(command) => self.run_binding(command),
         }
     }

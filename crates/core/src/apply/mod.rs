@@ -30,6 +30,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod together;
+mod trial;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ mod peering;
 mod reports;
 mod shadow;
 mod snapshots;
+mod trials;
 
 use expect_test::{Expect, expect};
 

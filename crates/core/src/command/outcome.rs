@@ -83,4 +83,15 @@ pub enum Outcome {
     NetworkAcl(NetworkAclId),
     /// The new association of a subnet with its network ACL.
     AclAssociation(AclAssociationId),
+    /// The change on trial; nothing when there is nothing to undo.
+    Trial(Option<String>),
+    /// A change on trial was undone.
+    RolledBack {
+        /// Its name.
+        trial: String,
+        /// What is as it was before.
+        restored: Vec<String>,
+        /// What is not, each with the reason.
+        left: Vec<String>,
+    },
 }

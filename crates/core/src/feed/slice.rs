@@ -120,6 +120,8 @@ impl Slice {
             | Change::DeleteInsightsAnalysis(_)
             | Change::PutInvariant(_)
             | Change::DeleteInvariant(_)
+            | Change::PutTrial(_)
+            | Change::DeleteTrial(_)
             | Change::DeletePrefixListVersion { .. } => false,
             Change::PutBypass(_)
             | Change::PutPlatform(_)

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 pub(crate) use self::{
-    router::{Peer, from, router},
+    router::{Local, Peer, connection, from, router},
     tls::{Tls, prepare},
 };
 
@@ -61,7 +61,8 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
             Some(_) = connections.join_next() => continue,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let connection = Connection { tls: tls.clone(), router: router.clone(), peer, stopped: stopped.clone() };
+        let (tls, router, stopped) = (tls.clone(), router.clone(), stopped.clone());
+        let connection = Connection { tls, router, peer, local: None, stopped };
         connections.spawn(async move {
             connection.serve(stream).await;
             drop(place);
@@ -97,11 +98,14 @@ struct Connection {
     tls: Option<TlsAcceptor>,
     router: Router,
     peer: SocketAddr,
+    /// Where the client has connected to.
+    local: Option<SocketAddr>,
     stopped: watch::Receiver<()>,
 }
 
 impl Connection {
     async fn serve(mut self, stream: TcpStream) {
+        self.local = stream.local_addr().ok();
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, peer = %self.peer, "the connection keeps its defaults");
         }
@@ -115,8 +119,8 @@ impl Connection {
 
     /// Answers the requests of a connection. A stop lets the one in flight end.
     async fn talk(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { router, peer, mut stopped, .. } = self;
-        let service = service_fn(move |request| respond(router.clone(), peer, request));
+        let Self { router, peer, local, mut stopped, .. } = self;
+        let service = service_fn(move |request| respond(router.clone(), (peer, local), request));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES_MAX);
         let connection = http.serve_connection(TokioIo::new(stream), service);
@@ -144,10 +148,11 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 
 async fn respond(
     router: Router,
-    peer: SocketAddr,
+    (peer, local): (SocketAddr, Option<SocketAddr>),
     request: Request<Incoming>,
 ) -> Result<hyper::Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
+    local.map(|local| request.extensions_mut().insert(Local(local)));
     router.oneshot(request).await
 }

@@ -17,6 +17,7 @@ use axum::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
+use sekimori_analysis::lockout::Connection;
 use sekimori_cloud::{
     RawRequest, Reply,
     api::{self, Trouble},
@@ -37,6 +38,17 @@ const EC2_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The whole port.
 pub(crate) fn router(app: Arc<App>) -> Router {
     native::router(Arc::clone(&app)).fallback(cloud).with_state(app)
+}
+
+/// Where the client of a request has connected to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local(pub(crate) SocketAddr);
+
+/// The connection that a request came over, as packets have its addresses.
+pub(crate) fn connection(extensions: &axum::http::Extensions) -> Option<Connection> {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (Peer(client), Local(server)) = (extensions.get::<Peer>()?, extensions.get::<Local>()?);
+    Some(Connection { client: plain(*client), server: plain(*server) })
 }
 
 /// Where a request comes from; unspecified for one that no connection brought.

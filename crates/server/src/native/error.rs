@@ -23,6 +23,7 @@ use sekimori_core::refusal::Refusal;
 use crate::{
     api::{CloudFailure, ErrorBody, ErrorCode, ErrorDetail},
     commit::CommitError,
+    outside::NoEntropy,
 };
 
 /// An error on its way to the client.
@@ -93,6 +94,12 @@ impl IntoResponse for ApiError {
         // For who counts refusals.
         response.extensions_mut().insert(code);
         response
+    }
+}
+
+impl From<NoEntropy> for ApiError {
+    fn from(error: NoEntropy) -> Self {
+        Self::new(ErrorCode::Internal, error.to_string())
     }
 }
 

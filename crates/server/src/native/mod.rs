@@ -22,6 +22,7 @@ mod settings;
 mod shadow;
 mod snapshots;
 mod status;
+mod trials;
 mod verify;
 mod who;
 mod why;
@@ -51,13 +52,13 @@ use sekimori_core::{
 use self::error::ApiError;
 pub use self::{
     diff::DIFF_EVENTS_MAX, flows::FLOWS_LISTED_MAX, history::HISTORY_LISTED_MAX, status::WAIT_S_MAX,
-    verify::VERIFY_S_MAX,
+    trials::APPLY_REQUESTS_MAX, verify::VERIFY_S_MAX,
 };
 use crate::{
     api::ErrorCode,
     app::App,
-    http::{BODY_TIMEOUT, from},
-    outside,
+    http::{BODY_TIMEOUT, connection, from},
+    outside::{self, NoEntropy},
 };
 
 /// Bytes of a native request's body.
@@ -80,6 +81,10 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))
         .route("/v1/history", get(history::list))
+        .route("/v1/apply", post(trials::apply))
+        .route("/v1/trials", get(trials::list))
+        .route("/v1/trials/{id}/confirm", post(trials::confirm))
+        .route("/v1/trials/{id}/rollback", post(trials::roll_back))
         .route("/v1/invariants", get(invariants::list))
         .route("/v1/invariants/check", post(invariants::check))
         .route("/v1/invariants/{name}", put(invariants::set).delete(invariants::remove))
@@ -133,6 +138,9 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     if app.secrets.is_token(token.trim()) {
+        if let Some(connection) = connection(request.extensions()) {
+            app.callers.note(connection, outside::now());
+        }
         let response = next.run(request).await;
         if let Some(code) = response.extensions().get::<ErrorCode>() {
             app.refusals.count("native", error::word(*code));
@@ -170,10 +178,13 @@ async fn apart<T: Send + 'static>(answer: impl FnOnce() -> T + Send + 'static) -
 
 /// Has a command of the operator carried out.
 async fn commit(app: &App, origin: Origin, command: Command) -> Result<(Outcome, World), ApiError> {
-    let request_id = outside::request_id().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-    let Origin { operation, from } = origin;
-    let actor = Actor { who: "operator".to_owned(), operation: operation.to_owned(), from, request_id };
-    Ok(app.committer.commit(actor, command).await?)
+    Ok(app.committer.commit(actor(origin)?, command).await?)
+}
+
+/// The operator as the one who asks for a change.
+fn actor(Origin { operation, from }: Origin) -> Result<Actor, NoEntropy> {
+    let request_id = outside::request_id()?;
+    Ok(Actor { who: "operator".to_owned(), operation: operation.to_owned(), from, request_id })
 }
 
 /// Which operation is called, and from where.

@@ -123,6 +123,8 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Done
         | Outcome::Account(_)
         | Outcome::ResourceGroup(_)
+        | Outcome::Trial(_)
+        | Outcome::RolledBack { .. }
         | Outcome::SnapshotPolicy(_)
         | Outcome::Report(_)
         | Outcome::PortList(_)

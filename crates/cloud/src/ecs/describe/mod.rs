@@ -111,6 +111,8 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::AclAssociation(_)
         | Outcome::InsightsPath(_)
         | Outcome::InsightsAnalysis(_)
+        | Outcome::Trial(_)
+        | Outcome::RolledBack { .. }
         | Outcome::SnapshotPolicy(_) => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],
         Outcome::PortList(id) => vec![("PortRangeListId", id.as_str().into())],

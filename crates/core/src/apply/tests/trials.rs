@@ -1,0 +1,163 @@
+//! Changes on trial: what is undone, what is left because it was changed since or is needed, and what cannot be tried.
+
+use std::collections::BTreeSet;
+
+use expect_test::expect;
+
+use super::{Estate, from, group_peer, port};
+use crate::{
+    command::{Command, NewGroup, Outcome, Revocation, TrialCommand},
+    ids::{GroupId, RuleId},
+    rule::Direction,
+    world::{Dialect, Flavor},
+};
+
+impl Estate {
+    fn begin(&mut self, within_s: u32, commands: Vec<Command>) -> String {
+        let command = Box::new(Command::Together { at: None, commands });
+        let begin = TrialCommand::Begin { command, operations: vec!["Test".to_owned()], within_s };
+        let Outcome::Trial(Some(id)) = self.run(Command::Trial(begin)) else { panic!() };
+        id
+    }
+
+    fn later(&mut self, seconds: i64) {
+        self.context.now.0 += seconds;
+    }
+
+    /// What is undone, and what is left, without random parts.
+    fn undone(&mut self, command: TrialCommand) -> (usize, Vec<String>) {
+        let Outcome::RolledBack { restored, left, .. } = self.run(Command::Trial(command)) else { panic!() };
+        (restored.len(), left)
+    }
+
+    fn ids_of_rules(&self, group: &GroupId) -> BTreeSet<RuleId> {
+        self.state.world().group(group).map_or_else(BTreeSet::new, |group| group.rules.keys().cloned().collect())
+    }
+
+    fn revoke_all(&self, group: &GroupId) -> Command {
+        let rules = Revocation::Ids(self.ids_of_rules(group).into_iter().collect());
+        Command::Revoke { account: self.account.clone(), group: group.clone(), direction: Direction::Ingress, rules }
+    }
+
+    fn new_group(&self, name: &str) -> Command {
+        Command::CreateGroup(NewGroup {
+            account: self.account.clone(),
+            vpc: self.vpc.clone(),
+            flavor: Flavor::EcsBasic,
+            name: name.to_owned(),
+            description: String::new(),
+            resource_group: String::new(),
+            tags: Default::default(),
+            managed_by: None,
+        })
+    }
+}
+
+#[test]
+fn what_nobody_confirms_is_as_it_was_to_the_letter() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let (a, b) = (estate.a.clone(), estate.b.clone());
+    let instance = estate.instance(std::slice::from_ref(&a));
+    estate.run(estate.authorize(&a, [port(22, from("10.0.0.0/8")), port(80, group_peer(&b))]));
+    let before = estate.state.world().to_changes();
+    let commands = vec![
+        estate.revoke_all(&a),
+        estate.authorize(&a, [port(443, from("0.0.0.0/0"))]),
+        estate.join(&instance, &b),
+        estate.new_group("made"),
+    ];
+    let id = estate.begin(60, commands);
+    let trial = estate.state.world().trials().get(&id).expect("it waits").clone();
+    assert_eq!((trial.facts.len(), trial.until.0 - trial.made_at.0), (5, 60), "three rules, an interface, a group");
+    assert_eq!(trial.revision, estate.state.world().revision());
+    assert_eq!(estate.run(Command::Trial(TrialCommand::RollBackDue)), Outcome::Done, "the time is not up");
+    estate.later(60);
+    let late = estate.try_run(Command::Trial(TrialCommand::Confirm { id })).expect_err("too late");
+    assert!(late.contains("was up"), "{late}");
+    assert_eq!(estate.undone(TrialCommand::RollBackDue), (5, vec![]));
+    assert_eq!(estate.state.world().to_changes(), before);
+    assert_eq!(estate.run(Command::Trial(TrialCommand::RollBackDue)), Outcome::Done);
+}
+
+#[test]
+fn what_is_confirmed_stays() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let a = estate.a.clone();
+    estate.run(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
+    let revoke = estate.revoke_all(&a);
+    let id = estate.begin(60, vec![revoke]);
+    estate.later(59);
+    estate.run(Command::Trial(TrialCommand::Confirm { id: id.clone() }));
+    estate.later(100);
+    assert_eq!(estate.run(Command::Trial(TrialCommand::RollBackDue)), Outcome::Done);
+    assert_eq!(estate.rules(&a), 0);
+    for command in [TrialCommand::Confirm { id: id.clone() }, TrialCommand::RollBack { id: id.clone() }] {
+        let gone = estate.try_run(Command::Trial(command)).expect_err("it waits no more");
+        assert!(gone.contains(&format!("change on trial `{id}` does not exist")), "{gone}");
+    }
+}
+
+#[test]
+fn what_was_changed_since_or_is_needed_is_left_and_told() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let (a, b) = (estate.a.clone(), estate.b.clone());
+    let instance = estate.instance(std::slice::from_ref(&b));
+    estate.run(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
+    let commands = vec![
+        estate.revoke_all(&a),
+        estate.authorize(&a, [port(80, from("10.0.0.0/8")), port(81, from("10.0.0.0/8"))]),
+        estate.new_group("made"),
+        estate.new_group("unused"),
+    ];
+    let id = estate.begin(60, commands);
+    let made = estate.state.world().groups().find(|group| group.name == "made").expect("it is there").id.clone();
+    // Somebody says the same as the rule that was revoked, takes one of the new ones back, and uses one of the new groups.
+    estate.run(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
+    let account = estate.account.clone();
+    let rules = Revocation::Specs(vec![port(81, from("10.0.0.0/8"))]);
+    estate.run(Command::Revoke { account, group: a.clone(), direction: Direction::Ingress, rules });
+    estate.run(estate.join(&instance, &made));
+    let (restored, mut left) = estate.undone(TrialCommand::RollBack { id });
+    left.sort();
+    let plain =
+        |text: &String| text.split(": ").nth(1).unwrap_or_default().split('`').next().unwrap_or_default().to_owned();
+    let reasons: Vec<String> = left.iter().map(plain).collect();
+    assert_eq!(restored, 2, "the rule of port 80, and the group that nobody uses: {left:?}");
+    let told = left.join("\n");
+    assert!(
+        told.contains("says the same") && told.contains("was changed since") && told.contains("carries it"),
+        "{told}"
+    );
+    assert_eq!((reasons.len(), estate.rules(&a)), (3, 1));
+    assert!(estate.state.world().group(&made).is_some());
+    assert!(estate.state.world().trials().is_empty());
+}
+
+#[test]
+fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let a = estate.a.clone();
+    estate.run(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
+    let before = estate.state.world().to_changes();
+    let opens = estate.authorize(&a, [port(80, from("0.0.0.0/0"))]);
+    estate.begin(50, vec![opens]);
+    let closes = estate.revoke_all(&a);
+    estate.begin(60, vec![closes]);
+    estate.later(60);
+    assert_eq!(estate.undone(TrialCommand::RollBackDue), (2, vec![]));
+    assert_eq!(estate.undone(TrialCommand::RollBackDue), (1, vec![]));
+    assert_eq!(estate.state.world().to_changes(), before);
+    let start = |estate: &Estate, command: Command| {
+        let _ = estate;
+        Command::Trial(TrialCommand::Begin { command: Box::new(command), operations: vec![], within_s: 9 })
+    };
+    let run = estate.instances(std::slice::from_ref(&a), 1);
+    let refused = estate.try_run(start(&estate, run)).expect_err("an instance is not unmade");
+    assert!(refused.contains("cannot be undone by itself once it is made"), "{refused}");
+    let nothing = start(&estate, estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
+    assert_eq!(estate.run(nothing), Outcome::Trial(None), "what changes nothing has nothing to undo");
+    estate.refused(
+        Command::Trial(TrialCommand::Confirm { id: "trial-1".to_owned() }),
+        &expect!["change on trial `trial-1` does not exist in this account and region; check the id"],
+    );
+}

@@ -1,0 +1,74 @@
+//! The types of the calls about changes on trial.
+
+use serde::{Deserialize, Serialize};
+
+use sekimori_analysis::lockout::Cut;
+use sekimori_core::{time::Timestamp, world::Revision};
+
+use super::CloudRequest;
+
+/// The request of `POST /v1/apply`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apply {
+    /// Requests of the clouds' APIs, in order; all of them or none.
+    pub requests: Vec<CloudRequest>,
+    /// Undoes it unless it is confirmed within so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within_s: Option<u32>,
+    /// Applies it even if it cuts a connection to the server.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The answer of `POST /v1/apply`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// What was done.
+    pub operations: Vec<String>,
+    /// Until when it is to be confirmed, if it is on trial.
+    pub trial: Option<TrialTold>,
+    /// Connections to the server that it cuts.
+    pub cuts: Vec<Cut>,
+    /// The same in words.
+    pub warnings: Vec<String>,
+    /// The revision after it.
+    pub revision: Revision,
+}
+
+/// A change on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialTold {
+    /// Its name.
+    pub id: String,
+    /// The revision that made it.
+    pub revision: Revision,
+    /// What was asked for.
+    pub operations: Vec<String>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When it is undone.
+    pub until: Timestamp,
+    /// What it changed: `rule/sg-1/sgr-2`.
+    pub facts: Vec<String>,
+}
+
+/// The answer of `GET /v1/trials`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trials {
+    /// By name.
+    pub trials: Vec<TrialTold>,
+    /// The time of the server.
+    pub now: Timestamp,
+}
+
+/// The answer of `POST /v1/trials/ID/rollback`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// What is as it was before.
+    pub restored: Vec<String>,
+    /// What is not, each with the reason.
+    pub left: Vec<String>,
+    /// The revision after it.
+    pub revision: Revision,
+}
