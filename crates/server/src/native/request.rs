@@ -29,7 +29,6 @@ pub(super) struct Wanted {
     /// What the writer would be given.
     pub(super) command: Command,
     /// Whether the request says by itself that nothing is to be changed (`DryRun`).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for who carries a request out"))]
     pub(super) is_dry_run: bool,
     call: Unsigned,
 }
