@@ -1,0 +1,94 @@
+"""`sekimori apply --confirm-within`: a change rolls back by itself unless it is confirmed, also when the server was killed in between."""
+
+import json
+import time
+import urllib.parse
+
+import pytest
+from aws import client_of, tcp
+from test_ec2_peering import clear, vpc_with_instance
+
+from server import until
+
+
+class Applying:
+    """A group that lets SSH in from one address, and the commands of `sekimori`."""
+
+    def __init__(self, server, block):
+        self.server, self.ec2 = server, client_of(server)
+        self.vpc, self.group, self.instance, self.address = vpc_with_instance(self.ec2, block, "confirm")
+        made = self.ec2.authorize_security_group_ingress(
+            GroupId=self.group, IpPermissions=tcp(22, IpRanges=[{"CidrIp": "192.0.2.7/32"}])
+        )
+        self.rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+
+    def rules(self):
+        of_group = [{"Name": "group-id", "Values": [self.group]}]
+        rules = self.ec2.describe_security_group_rules(Filters=of_group)["SecurityGroupRules"]
+        return sorted(one["SecurityGroupRuleId"] for one in rules if not one["IsEgress"])
+
+    def order(self, *words, code=0):
+        done = self.server.command(*words, "--output", "json")
+        assert done.returncode == code, done
+        return json.loads(done.stdout)
+
+    def request(self, action, **parameters):
+        return urllib.parse.urlencode({"Action": action, "Version": "2016-11-15", "GroupId": self.group, **parameters})
+
+    def revoked(self):
+        return self.request("RevokeSecurityGroupIngress", **{"SecurityGroupRuleId.1": self.rule})
+
+    def opened(self, port):
+        permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges.1.CidrIp": "0.0.0.0/0"}
+        return self.request(
+            "AuthorizeSecurityGroupIngress", **{f"IpPermissions.1.{name}": value for name, value in permission.items()}
+        )
+
+
+@pytest.fixture
+def applying(server):
+    made = Applying(server, "10.73")
+    yield made
+    clear(made.ec2, made.vpc)
+
+
+def test_what_nobody_confirms_comes_back_with_its_name(applying, tmp_path):
+    before = applying.rules()
+    file = tmp_path / "requests.txt"
+    file.write_text(f"# close SSH, open HTTPS\n{applying.revoked()}\n\n{applying.opened(443)}\n")
+    applied = applying.order("apply", "--confirm-within", "3s", "--file", str(file))
+    assert applied["operations"] == ["RevokeSecurityGroupIngress", "AuthorizeSecurityGroupIngress"], applied
+    assert applying.rule not in applying.rules() and len(applying.rules()) == 1
+    [waiting] = applying.order("pending")["trials"]
+    assert waiting["id"] == applied["trial"]["id"] and len(waiting["facts"]) == 2, waiting
+    until("the rollback", lambda: applying.rules() == before)
+    assert applying.order("pending")["trials"] == []
+    newest = applying.order("history", "--limit", "1")["entries"][0]
+    assert (newest["who"], newest["operation"]) == ("system", "RollBackChange"), newest
+    late = applying.server.command("confirm", waiting["id"])
+    assert late.returncode == 1 and "does not exist" in late.stderr, late
+
+
+def test_what_is_confirmed_stays_and_what_is_rolled_back_early_goes(applying):
+    kept = applying.order("apply", "--confirm-within", "60s", "--request", applying.opened(443))
+    applying.order("confirm", kept["trial"]["id"])
+    undone = applying.order("apply", "--confirm-within", "60s", "--request", applying.revoked())
+    # Another change of the same kind has nothing to do with it.
+    applying.order("apply", "--request", applying.opened(80))
+    assert len(applying.rules()) == 2
+    done = applying.order("rollback", undone["trial"]["id"])
+    assert done["left"] == [] and len(done["restored"]) == 1, done
+    assert len(applying.rules()) == 3 and applying.rule in applying.rules()
+
+
+def test_what_makes_no_sense_is_said_in_the_words_of_the_cloud(applying):
+    refused = applying.server.command("apply", "--request", "Action=RevokeSecurityGroupIngress&Version=2016-11-15&GroupId=sg-none")
+    assert refused.returncode == 1 and "InvalidGroup" in refused.stderr, refused
+    refused = applying.server.command("apply", "--confirm-within", "5x", "--request", applying.revoked())
+    assert refused.returncode == 64 and "`5x`" in refused.stderr, refused
+    again = applying.opened(22).replace("0.0.0.0%2F0", "192.0.2.7%2F32")
+    refused = applying.server.command("apply", "--request", applying.opened(443), "--request", again)
+    assert refused.returncode == 1 and "InvalidPermission.Duplicate" in refused.stderr, refused
+    assert len(applying.rules()) == 1, "all or nothing"
+    status, answer = applying.server.native("POST", "/v1/apply", {"requests": []})
+    assert (status, answer["error"]["code"]) == (400, "invalid"), answer
