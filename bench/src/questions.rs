@@ -9,6 +9,7 @@ use sekimori_analysis::{comply, diff, health, who, why};
 use sekimori_core::{
     command::{Command, NewRule},
     ids::{EniId, GroupId},
+    limits::LimitMode,
     time::Timestamp,
     world::World,
 };
@@ -156,7 +157,7 @@ impl Estate {
     fn why(&self, world: &World) -> anyhow::Result<()> {
         let [from, to] = self.ends.each_ref().map(ToString::to_string);
         let question = why::Question { from, to, service: "tcp/1".to_owned(), ..why::Question::default() };
-        why::ask(world, &question)?;
+        why::explain(world, &question, why::Goal::Allow, LimitMode::Host)?;
         Ok(())
     }
 
