@@ -35,9 +35,12 @@ pub struct Reader<'a> {
     read: Option<&'a ReadMembers>,
 }
 
+/// Addresses, as runs of each realm.
+type Spans = Vec<(Realm, Span)>;
+
 /// The addresses of groups as they were read, for readers of many policies of one world: a group that many of them name is read once.
 #[derive(Debug, Default)]
-pub struct ReadMembers(RefCell<BTreeMap<(VpcId, GroupId), Vec<(Realm, Span)>>>);
+pub struct ReadMembers(RefCell<BTreeMap<(VpcId, GroupId), Spans>>);
 
 /// The protocols whose packets have ports.
 const WITH_PORTS: [u8; 2] = [6, 17];
@@ -211,7 +214,7 @@ impl<'a> Reader<'a> {
         peers
     }
 
-    fn member_spans(&self, group: &GroupId) -> Vec<(Realm, Span)> {
+    fn member_spans(&self, group: &GroupId) -> Spans {
         if let Some(symbol) = self.absent.iter().position(|absent| *absent == group) {
             let point = (symbol as u128, symbol as u128);
             return [Family::V4, Family::V6].map(|family| (Realm::Absent(family), point)).to_vec();
@@ -221,7 +224,7 @@ impl<'a> Reader<'a> {
         read.borrow_mut().entry(key).or_insert_with(|| self.read_members(group)).clone()
     }
 
-    fn read_members(&self, group: &GroupId) -> Vec<(Realm, Span)> {
+    fn read_members(&self, group: &GroupId) -> Spans {
         let members = self.world.members(group).filter(|eni| self.world.are_joined(self.vpc, &eni.vpc));
         let addresses: BTreeSet<IpAddr> = members.flat_map(|eni| eni.addresses.iter().copied()).collect();
         let mut spans: Vec<(Realm, Span)> = Vec::new();
