@@ -153,7 +153,8 @@ fn page(answer: &DiffAnswer) -> Page {
     let Report { new, new_untold, gone, gone_untold, .. } = &answer.report;
     page = come_or_go(page, "new interfaces:", new, *new_untold);
     page = come_or_go(page, "interfaces that are gone:", gone, *gone_untold);
-    answer.flows.iter().fold(page, seen)
+    let page = answer.flows.iter().fold(page, seen);
+    answer.forbidden.iter().fold(page, |page, why| page.line("").line(format!("it would be refused: {why}")))
 }
 
 fn more(page: Page, untold: usize, what: &str) -> Page {
@@ -421,7 +422,7 @@ mod tests {
         let changed =
             FlowsChanged { is_ahead: true, looked_at: 9, unjudged: 1, otherwise, ..FlowsChanged::default() };
         let flows = Some(FlowsSeen { changed, recorded_since: None, lost: 2 });
-        DiffAnswer { report: report(), flows, revision: Revision(7) }
+        DiffAnswer { report: report(), flows, forbidden: None, revision: Revision(7) }
     }
 
     #[test]

@@ -82,6 +82,9 @@ pub struct DiffAnswer {
     pub report: Report,
     /// What it makes of flows that were seen; absent where two policies were compared, of which no flow is judged by both.
     pub flows: Option<FlowsSeen>,
+    /// The invariant that forbids the request, with what would break it; the cloud would let it be.
+    #[serde(default)]
+    pub forbidden: Option<String>,
     /// The newest revision when it was answered.
     pub revision: Revision,
 }

@@ -6,10 +6,11 @@ use axum::extract::{Request, State};
 
 use sekimori_analysis::{
     diff::{self, DiffError},
+    invariant::Checker,
     shadow,
 };
 use sekimori_core::{
-    apply::apply,
+    apply::{Applied, State as Judged, apply},
     command::{Command, Context},
     flow_event::FlowEvent,
     refusal::Refusal,
@@ -45,16 +46,21 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     let revision = now.revision();
     // What was changed already has ended what it ends.
     let is_ahead = !matches!(question, DiffQuestion::Moments(_));
+    let mut forbidden = None;
     let (before, after) = match question {
         DiffQuestion::Policies(two) => {
             let report = apart(move || diff::policies(&now, &two.one, &two.other)).await??;
-            return json(DiffAnswer { report, flows: None, revision });
+            return json(DiffAnswer { report, flows: None, forbidden: None, revision });
         }
         DiffQuestion::Moments(DiffMoments { from, to }) => (moment(&app, from).await?, moment(&app, to).await?),
         DiffQuestion::Request(request) => {
             let wanted = wanted(&now, &request, &app.region)?;
-            let after = rehearsed(&app, &wanted)?;
+            let applied = rehearsed(&app, &now, &wanted)?;
+            let after = applied.state.world().clone();
             let words = format!("revision {revision} with {}", wanted.operation());
+            let before = now.clone();
+            let held = apart(move || Checker::default().hold(&before, applied).map(drop)).await?;
+            forbidden = held.err().map(|refusal| refusal.to_string());
             (stated(now), Stated { world: after, words })
         }
         DiffQuestion::Group(rules) => {
@@ -69,7 +75,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
         Ok::<_, DiffError>((report, diff::flows(&before.world, &after.world, &seen, is_ahead.then_some(now_ms))))
     });
     let (report, changed) = compared.await??;
-    json(DiffAnswer { report, flows: Some(FlowsSeen { changed, recorded_since, lost }), revision })
+    json(DiffAnswer { report, flows: Some(FlowsSeen { changed, recorded_since, lost }), forbidden, revision })
 }
 
 fn stated(world: World) -> Stated {
@@ -81,18 +87,17 @@ async fn moment(app: &App, Moment { at, at_time }: Moment) -> Result<Stated, Api
     Ok(stated(world_at(app, at, at_time).await?))
 }
 
-/// The world if a request were carried out, or what the cloud would answer if it were refused.
-fn rehearsed(app: &App, wanted: &Wanted) -> Result<World, ApiError> {
-    let tried = tried(app, &wanted.command)?;
+/// What carrying a request out would do, or what the cloud would answer if it were refused.
+fn rehearsed(app: &App, now: &World, wanted: &Wanted) -> Result<Applied, ApiError> {
+    let tried = tried(app, now, &wanted.command)?;
     tried.map_err(|refusal| wanted.refused(refusal))
 }
 
-fn tried(app: &App, command: &Command) -> Result<Result<World, Refusal>, ApiError> {
-    let state = app.committer.state();
+fn tried(app: &App, now: &World, command: &Command) -> Result<Result<Applied, Refusal>, ApiError> {
     let ids = outside::id_source().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-    let host = app.hosts.placement(state.world());
+    let host = app.hosts.placement(now);
     let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
-    Ok(apply(&state, command, &mut context).map(|applied| applied.state.world().clone()))
+    Ok(apply(&Judged::new(now.clone()), command, &mut context))
 }
 
 /// The world if a group had other rules.

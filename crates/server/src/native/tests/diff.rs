@@ -49,6 +49,14 @@ async fn a_request_is_compared_without_being_made_and_refused_in_the_clouds_word
         status.is_client_error() && body.contains(r#""cloud":{"status":"#) && body.contains("DependencyViolation"),
         "{body}"
     );
+    let set = json!({ "statement": format!("internet must-not reach {group} tcp/22") }).to_string();
+    let (status, body) = lab.call(Method::PUT, "/v1/invariants/no-ssh", &set).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let answer: DiffAnswer = lab.post("/v1/diff", request(&opens(&group, 22))).await;
+    let forbidden = answer.forbidden.unwrap();
+    assert!(answer.report.changes.len() == 1 && forbidden.contains("`no-ssh`"), "{forbidden}");
+    let answer: DiffAnswer = lab.post("/v1/diff", request(&opens(&group, 23))).await;
+    assert_eq!(answer.forbidden, None);
     let runs = world.instances().next().unwrap().id.clone();
     let stops = format!("Action=DeleteInstance&RegionId=cn-hangzhou&InstanceId={runs}&Force=true");
     let answer: DiffAnswer = lab.post("/v1/diff", request(&stops)).await;
