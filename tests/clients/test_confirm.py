@@ -83,7 +83,9 @@ def test_what_is_confirmed_stays_and_what_is_rolled_back_early_goes(applying):
 
 def test_what_makes_no_sense_is_said_in_the_words_of_the_cloud(applying):
     elsewhere = applying.opened(443).replace(applying.group, "sg-0123456789abcdef0")
-    refused = applying.server.command("apply", "--request", elsewhere)
+    # Nothing that it names tells whose it is.
+    account = client_of(applying.server, "sts").get_caller_identity()["Account"]
+    refused = applying.server.command("apply", "--account", account, "--request", elsewhere)
     assert refused.returncode == 1 and "InvalidGroup" in refused.stderr, refused
     refused = applying.server.command("apply", "--confirm-within", "5x", "--request", applying.revoked())
     assert refused.returncode == 64 and "`5x`" in refused.stderr, refused

@@ -50,6 +50,11 @@ pub fn dialect_of(query: &str) -> Option<Dialect> {
     Some(api::dialect_of(&raw))
 }
 
+/// The values of the parameters of a request, of which some may be names of things.
+pub fn values_of(query: &str) -> impl Iterator<Item = String> {
+    form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned())
+}
+
 /// Parameters by name as they stand in a query.
 #[must_use]
 pub fn query_of<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {

@@ -43,7 +43,7 @@ pub(crate) struct ApplyArgs {
     /// Apply it even if it cuts the connection to the server
     #[arg(long)]
     force: bool,
-    /// Who asks, by number or name; the only account of the dialect if absent
+    /// Who asks, by number or name; the only account of the dialect, or the only one that owns what is named, if absent
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
     /// The region of requests of EC2; the server's if absent

@@ -46,7 +46,7 @@ pub(crate) struct DiffArgs {
     /// A request of either cloud's API as a query, not to be made: compare what is with what it would lead to
     #[arg(long, value_name = "QUERY")]
     request: Option<String>,
-    /// Who makes the request, by number or name; the only account of the dialect if absent
+    /// Who makes the request, by number or name; the only account of the dialect, or the only one that owns what is named, if absent
     #[arg(long, value_name = "ACCOUNT", requires = "request")]
     account: Option<String>,
     /// Whose API the request speaks; what its Version says if absent

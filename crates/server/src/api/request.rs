@@ -26,7 +26,7 @@ pub struct CloudRequest {
     /// Whose API it speaks; absent is what `Version` says, or the dialect of the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
-    /// Who asks, by number or name; absent is the only account of the dialect.
+    /// Who asks, by number or name; absent is the only account of the dialect, or the only one that owns what the request names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// The region that a request of EC2 is about; absent is the server's.

@@ -3,7 +3,7 @@
 //! For whatever asks about a change before it is made: what it would open and close, what it would break. Errors are the cloud's
 //! own, code and message ([`ApiError::of_cloud`]).
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use sekimori_core::{
     command::Command,
     ids::AccountId,
     refusal::Refusal,
-    world::{Account, Dialect, World},
+    world::{Account, World},
 };
 
 use super::{ApiError, accounts::region_of};
@@ -48,7 +48,7 @@ impl Wanted {
 /// Reads a request as a client would send it. The server's region is that of requests of EC2 that name none.
 pub(super) fn wanted(world: &World, request: &CloudRequest, region: &str) -> Result<Wanted, ApiError> {
     let query = query_of(&request.parameters)?;
-    let account = account_of(world, request, unsigned::dialect_of(&query))?;
+    let account = account_of(world, request, &query)?;
     let region = request.region.as_deref().unwrap_or_else(|| region_of(account.dialect, region));
     let request_id = outside::request_id().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
     let refused = |failure| ApiError::of_cloud("the request", failure);
@@ -88,16 +88,22 @@ fn query_of(parameters: &CloudParameters) -> Result<String, ApiError> {
     Ok(unsigned::query_of(pairs.iter().map(|(name, text)| (*name, text.as_str()))))
 }
 
-/// Who asks: the account that is named, or the only one of the dialect that is given or told by the version.
-fn account_of<'a>(world: &'a World, request: &CloudRequest, told: Option<Dialect>) -> Result<&'a Account, ApiError> {
-    let dialect = request.dialect.or(told);
+/// Who asks: the account that is named, or the only one of the dialect that is given or told by the version, or of those the only one
+/// that owns anything that the request names.
+fn account_of<'a>(world: &'a World, request: &CloudRequest, query: &str) -> Result<&'a Account, ApiError> {
+    let dialect = request.dialect.or(unsigned::dialect_of(query));
     let of_dialect: Vec<&Account> = world
         .accounts()
         .map(|account| &**account)
         .filter(|account| dialect.is_none_or(|dialect| account.dialect == dialect))
         .collect();
     let Some(name) = &request.account else {
-        return only(&of_dialect, "which account asks is not clear; name it, or give the `Version` of its API");
+        let named: Vec<String> = unsigned::values_of(query).collect();
+        let owners: BTreeSet<&AccountId> = named.iter().filter_map(|name| owner(world, name)).collect();
+        let owning: Vec<&Account> =
+            of_dialect.iter().copied().filter(|account| owners.contains(&account.id)).collect();
+        let meant = if owning.len() == 1 { &owning } else { &of_dialect };
+        return only(meant, "which account asks is not clear; name it, or give the `Version` of its API");
     };
     if let Some(account) = world.account(&AccountId::from(name.as_str())) {
         return Ok(account);
@@ -108,6 +114,21 @@ fn account_of<'a>(world: &'a World, request: &CloudRequest, told: Option<Dialect
         return Err(ApiError::new(ErrorCode::NotFound, message));
     }
     only(&named, &format!("several accounts are named `{name}`; give the number of one"))
+}
+
+/// Whose a thing is.
+fn owner<'a>(world: &'a World, name: &str) -> Option<&'a AccountId> {
+    let group = || world.group(&name.into()).map(|group| &group.account);
+    let rule = || world.rule(&name.into()).map(|(group, _)| &group.account);
+    let vpc = || world.vpc(&name.into()).map(|vpc| &vpc.account);
+    let subnet = || world.subnet(&name.into()).map(|subnet| &subnet.account);
+    let instance = || world.instance(&name.into()).map(|instance| &instance.account);
+    let eni = || world.eni(&name.into()).map(|eni| &eni.account);
+    let prefix_list = || world.prefix_list(&name.into()).map(|list| &list.account);
+    let port_list = || world.port_list(&name.into()).map(|list| &list.account);
+    let acl = || world.network_acl(&name.into()).map(|acl| &acl.account);
+    let first = group().or_else(rule).or_else(vpc).or_else(subnet).or_else(instance);
+    first.or_else(eni).or_else(prefix_list).or_else(port_list).or_else(acl)
 }
 
 fn only<'a>(accounts: &[&'a Account], otherwise: &str) -> Result<&'a Account, ApiError> {
@@ -128,6 +149,10 @@ fn only<'a>(accounts: &[&'a Account], otherwise: &str) -> Result<&'a Account, Ap
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use sekimori_core::change::Change;
+
     use super::*;
     use crate::testing::{ACCOUNT, small_world};
 
@@ -187,7 +212,22 @@ mod tests {
 
     #[test]
     fn who_asks_must_be_clear_and_questions_are_none() {
-        let (_, world) = small_world();
+        let (_, mut world) = small_world();
+        let other = Account { id: "2000000000000002".into(), ..Account::clone(world.accounts().next().unwrap()) };
+        let only = world.clone();
+        world.apply(&Change::PutAccount(Arc::new(other)));
+        // Two accounts of the dialect: whose group is named, asks.
+        let group = world.groups().next().unwrap().id.clone();
+        let names =
+            format!("Action=DeleteSecurityGroup&Version=2014-05-26&RegionId=cn-hangzhou&SecurityGroupId={group}");
+        let Command::DeleteGroup { account, .. } = wanted(&world, &request(&names), "cn-hangzhou").unwrap().command
+        else {
+            panic!("another command")
+        };
+        assert_eq!(account.as_str(), ACCOUNT);
+        let (_, body) = refused(&world, &request("Action=CreateVpc&Version=2014-05-26&RegionId=cn-hangzhou"));
+        assert!(body["message"].as_str().unwrap().contains("`2000000000000002` of ecs"), "{body}");
+        let world = only;
         let (status, body) = refused(&world, &request("Action=DescribeSecurityGroups&RegionId=cn-hangzhou"));
         assert_eq!(status, 400);
         assert!(body["message"].as_str().unwrap().contains("is a question"), "{body}");
