@@ -24,7 +24,6 @@ NOT_PROVOKED = {
     "QuotaExceed.ElasticQuota": "takes a full data plane; tests of core",
     "QuotaExceed.ResourceGroup": "this API does not make resource groups",
     "IdempotentProcessing": "takes two requests at the same moment; tests of the server's tokens in use",
-    "Forbidden.RAM": "takes an invariant; `test_invariants`",
     "QuotaExceed": "takes a full data plane, and an operation that frees it",
     "SecurityGroupInstanceLimitExceed": "takes 6,000 addresses; tests of core",
     "LimitExceed.PrefixListAssociationResource": "takes 1,000 groups; tests of core",
@@ -45,7 +44,7 @@ def codes_of_the_source():
 def test_every_code_was_seen(request):
     # These files were run, so nothing was left out; a run of a part proves nothing about the whole.
     files = {item.path.name for item in request.session.items}
-    wanted = {"test_sdk_v1.py", "test_sdk_v2.py", "test_libcloud.py", "test_wire.py", "test_slow.py", "test_ecs_flow_logs.py"}
+    wanted = {"test_sdk_v1.py", "test_sdk_v2.py", "test_libcloud.py", "test_wire.py", "test_slow.py", "test_ecs_flow_logs.py", "test_invariants.py"}
     if not wanted <= files or request.config.getoption("-k"):
         pytest.skip("only a part of the tests was run")
     codes = codes_of_the_source()
