@@ -45,7 +45,7 @@ const START_S_MAX: f64 = 2.0;
 const MOTO_TIMES_MIN: f64 = 10.0;
 /// Milliseconds of a `diff` of a change to a policy of 1,000 rules, at most.
 const DIFF_MS_MAX: f64 = 10.0;
-/// Milliseconds of all pairs of 10,000 ENIs in 2,000 policies, at most.
+/// Milliseconds of all pairs of 10,000 ENIs, at most.
 const PAIRS_MS_MAX: f64 = 5_000.0;
 
 /// One line.
