@@ -10,13 +10,12 @@ use sekimori_core::{
     ids::{EniId, GroupId, InstanceId},
     rule::Direction,
     space::TooComplex,
-    time::Timestamp,
     world::{Eni, World, group_set},
 };
 
 use crate::{
     diagnose::{self, Access, Check, DiagnoseError, Question},
-    health::{self, HealthError, State},
+    health::{self, State},
     merge,
     planning::{Advice, opening},
     portions::Portions,
@@ -82,14 +81,8 @@ fn management_ports(world: &World, eni: &Eni) -> Result<Vec<Finding>, TooComplex
 fn idle_rules(world: &World, enis: &[&Arc<Eni>]) -> Result<Vec<Finding>, TooComplex> {
     let groups: BTreeSet<&GroupId> = enis.iter().flat_map(|eni| &eni.groups).collect();
     let mut findings = Vec::new();
-    for group in groups {
-        let question = health::Question { group: Some(group.clone()), ..health::Question::default() };
-        let uses = health::Uses { watched_since: Timestamp(0), last: &|_, _| None, evidence: None };
-        match health::check(world, &question, &uses) {
-            Ok(report) => findings.extend(report.findings.iter().filter_map(of_rule)),
-            Err(HealthError::TooComplex { source, .. }) => return Err(source),
-            Err(HealthError::Unknown(_)) => {}
-        }
+    for group in groups.into_iter().filter_map(|id| world.group(id)) {
+        findings.extend(health::idle(world, group)?.iter().filter_map(of_rule));
     }
     Ok(findings)
 }

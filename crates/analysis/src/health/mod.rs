@@ -236,7 +236,7 @@ fn look(
 ) -> Result<(), TooComplex> {
     report.findings.extend(findings_of(world, group, question, uses)?);
     report.empty_peers.extend(absent::peers(world, group));
-    report.merges.extend(fewer::merges(world, group)?);
+    report.merges.extend(fewer::merges(world, group));
     if question.overlaps {
         let room = OVERLAPS_TOLD_MAX.saturating_sub(report.overlaps.len());
         let (told, more) = overlap::overlaps(world, group, room)?;
@@ -244,6 +244,12 @@ fn look(
         report.more_overlaps += more;
     }
     Ok(())
+}
+
+/// The rules of a group that decide or change nothing somewhere, and nothing else that a report tells.
+pub(crate) fn idle(world: &World, group: &Group) -> Result<Vec<Finding>, TooComplex> {
+    let uses = Uses { watched_since: Timestamp(0), last: &|_, _| None, evidence: None };
+    findings_of(world, group, &Question::default(), &uses)
 }
 
 fn findings_of(
