@@ -22,6 +22,7 @@ use sekimori_core::{
     command::{Command, Context, Outcome},
     limits::LimitMode,
     refusal::Refusal,
+    time::Timestamp,
     world::{Revision, World},
 };
 
@@ -244,15 +245,8 @@ impl Desk {
         ((answer, Ok((outcome, state.world().clone()))), Some(commit))
     }
 
-    fn apply(
-        &self,
-        state: &State,
-        command: &Command,
-    ) -> Result<(Applied, sekimori_core::time::Timestamp), CommitError> {
-        let now = outside::now();
-        let (limits, host) = (self.writing.limits, self.writing.hosts.placement(state.world()));
-        let mut context = Context { now, ids: outside::id_source()?, limits, host };
-        Ok((apply(state, command, &mut context)?, now))
+    fn apply(&self, state: &State, command: &Command) -> Result<(Applied, Timestamp), CommitError> {
+        applied(&self.writing.hosts, self.writing.limits, state, command)
     }
 
     /// The nonces first: a change that is kept must never be done again by a copy of its request.
@@ -266,6 +260,18 @@ impl Desk {
     }
 }
 
+/// What a command does to a copy of a state, and when that was; invariants are not asked.
+pub(crate) fn applied(
+    hosts: &Hosts,
+    limits: LimitMode,
+    state: &State,
+    command: &Command,
+) -> Result<(Applied, Timestamp), CommitError> {
+    let (now, host) = (outside::now(), hosts.placement(state.world()));
+    let mut context = Context { now, ids: outside::id_source()?, limits, host };
+    Ok((apply(state, command, &mut context)?, now))
+}
+
 /// The result of a command on a copy of a state, held to the invariants. Nothing changes.
 pub(crate) fn tried(
     hosts: &Hosts,
@@ -273,9 +279,7 @@ pub(crate) fn tried(
     state: &State,
     command: &Command,
 ) -> Result<Applied, CommitError> {
-    let host = hosts.placement(state.world());
-    let mut context = Context { now: outside::now(), ids: outside::id_source()?, limits, host };
-    let applied = apply(state, command, &mut context)?;
+    let (applied, _) = applied(hosts, limits, state, command)?;
     Ok(Checker::default().hold(state.world(), applied)?.0)
 }
 

@@ -10,10 +10,8 @@ use sekimori_analysis::{
     shadow,
 };
 use sekimori_core::{
-    apply::{Applied, State as Judged, apply},
-    command::{Command, Context},
+    apply::{Applied, State as Judged},
     flow_event::FlowEvent,
-    refusal::Refusal,
     world::World,
 };
 
@@ -26,6 +24,7 @@ use super::{
 use crate::{
     api::{DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, Moment},
     app::App,
+    commit::{self, CommitError},
     flows::FlowFilter,
     outside,
 };
@@ -89,15 +88,11 @@ async fn moment(app: &App, Moment { at, at_time }: Moment) -> Result<Stated, Api
 
 /// What carrying a request out would do, or what the cloud would answer if it were refused.
 fn rehearsed(app: &App, now: &World, wanted: &Wanted) -> Result<Applied, ApiError> {
-    let tried = tried(app, now, &wanted.command)?;
-    tried.map_err(|refusal| wanted.refused(refusal))
-}
-
-fn tried(app: &App, now: &World, command: &Command) -> Result<Result<Applied, Refusal>, ApiError> {
-    let ids = outside::id_source().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-    let host = app.hosts.placement(now);
-    let mut context = Context { now: outside::now(), ids, limits: app.limits, host };
-    Ok(apply(&Judged::new(now.clone()), command, &mut context))
+    match commit::applied(&app.hosts, app.limits, &Judged::new(now.clone()), &wanted.command) {
+        Ok((applied, _)) => Ok(applied),
+        Err(CommitError::Refused(refusal)) => Err(wanted.refused(refusal)),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The world if a group had other rules.
