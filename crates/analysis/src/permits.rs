@@ -27,8 +27,11 @@ pub(crate) struct Bearing {
 }
 
 /// Messages of multicast listeners (RFC 2710, RFC 3810), which pass from who has no other address than that of the link.
-const LISTENER_KINDS: [u8; 4] = [130, 131, 132, 143];
-const LINK: [&str; 2] = ["fe80::/10", "::/128"];
+pub(crate) const LISTENER_KINDS: [u8; 4] = [130, 131, 132, 143];
+/// The addresses of who has no other than that of the link, or none yet.
+pub(crate) const LINK: [&str; 2] = ["fe80::/10", "::/128"];
+/// The same in both families.
+pub(crate) const PLACELESS: [&str; 3] = [LINK[0], LINK[1], "0.0.0.0/32"];
 
 impl Bearing {
     pub(crate) fn of(world: &World, eni: &Eni) -> Self {

@@ -14,13 +14,10 @@ use sekimori_core::{
 };
 
 use super::{DiffError, named, suspects::Suspects};
-use crate::permits::Bearing;
+use crate::permits::{Bearing, PLACELESS};
 
 /// Both directions, in the order in which they are told.
 pub(super) const BOTH: [Direction; 2] = [Direction::Ingress, Direction::Egress];
-
-/// Own addresses from which an interface may send what the bypass set holds, besides those that it has.
-const UNJUDGED_SENDERS: [&str; 3] = ["0.0.0.0/32", "::/128", "fe80::/10"];
 
 /// A policy in a world.
 pub(super) struct Judged<'a> {
@@ -193,8 +190,9 @@ fn bypassed(judged: &Judged<'_>, eni: &Eni, own: &Set, direction: Direction) -> 
     if direction == Direction::Ingress || !eni.source_check {
         return Ok(passing);
     }
+    // It may send these from no address yet, too.
     let mut from = own.clone();
-    for block in UNJUDGED_SENDERS.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
+    for block in PLACELESS.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
         from = from.union(&Set::of_peers(Direction::Ingress, &[block])?.turned())?;
     }
     passing.intersection(&from)

@@ -21,11 +21,10 @@ use sekimori_core::{
 };
 
 use super::places::Judged;
+use crate::permits::{LISTENER_KINDS, PLACELESS};
 
-/// Messages of discovery, and of multicast listeners with the addresses that they pass from unjudged (`core::verdict`).
+/// Messages of discovery (`core::verdict`).
 const DISCOVERY_KINDS: std::ops::RangeInclusive<u8> = 133..=137;
-const LISTENER_KINDS: [u8; 4] = [130, 131, 132, 143];
-const LINK: [&str; 3] = ["fe80::/10", "::/128", "0.0.0.0/32"];
 
 /// What differs about the rules of a group.
 #[derive(Default)]
@@ -351,7 +350,7 @@ fn unjudged(judged: &Judged<'_>, direction: Direction) -> Result<Set, TooComplex
     for kind in DISCOVERY_KINDS {
         passing = passing.union(&message(kind, Cidr::WORLD_V4, None)?)?;
     }
-    for link in LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
+    for link in PLACELESS.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
         let (peer, local) = match direction {
             Direction::Ingress => (link, None),
             Direction::Egress => (Cidr::world(link.family()), Some(link)),

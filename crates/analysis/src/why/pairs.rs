@@ -16,7 +16,7 @@ use sekimori_core::{
 };
 
 use super::{Found, Pair, Question, WhyError, common_vpc, pair, parse_end, parse_service};
-use crate::{outside::inside, resolve};
+use crate::{outside::inside, permits::LINK, resolve};
 
 /// Pairs of ends that one question may be about.
 pub const WHY_PAIRS_MAX: usize = 10_000;
@@ -233,7 +233,7 @@ impl Outside<'_> {
         blocks.extend(behind.iter().flat_map(|(subnet, _)| neighbours(subnet)).map(Cidr::from));
         blocks.extend(world.bypass().entries().iter().map(|entry| entry.peer));
         blocks.push(Cidr::from(ipnet::IpNet::V4(CLOUD_SERVICES)));
-        blocks.extend(["fe80::/10", "::/128"].iter().filter_map(|block| block.parse::<Cidr>().ok()));
+        blocks.extend(LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()));
         blocks
     }
 
