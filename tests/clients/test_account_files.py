@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 from server import run
 from test_answers import pair, sdk  # noqa: F401 (fixtures)
@@ -80,6 +81,12 @@ def test_an_account_of_ec2_answers_as_its_server_does(server, pair, tmp_path):  
         expected, of_server = live(server, *words)
         assert told == expected, words
         assert done.returncode == of_server.returncode, words
+    parameters = {"Action": "RevokeSecurityGroupIngress", "Version": "2016-11-15", "GroupId": db}
+    revoked = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges.1.CidrIp": "0.0.0.0/1"}
+    parameters |= {f"IpPermissions.1.{name}": value for name, value in revoked.items()}
+    words = ("diff", "--request", urlencode(parameters))
+    (told, _), (expected, _) = offline(tmp_path, *words), live(server, *words)
+    assert told["changes"] and told["changes"] == expected["changes"], (told, expected)
 
 
 def test_an_account_of_ecs_answers_as_its_server_does(server, sdk, vpc, tmp_path):  # noqa: F811

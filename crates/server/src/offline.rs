@@ -95,6 +95,8 @@ impl Offline {
         let (kept, by) = (Arc::clone(&store), Arc::clone(&replay));
         let writing = Writing { store: kept, replay: by, hosts: Arc::clone(&hosts), limits };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        // Requests of EC2 name no region: they are about the account's own.
+        let region = world.vpcs().map(|vpc| vpc.region.clone()).find(|region| !region.is_empty()).unwrap_or_default();
         let (committer, writer) = commit::start(writing, State::new(world))?;
         let app = Arc::new(App {
             committer,
@@ -108,7 +110,7 @@ impl Offline {
             usage: Arc::new(Usage::open(dir.path(), now)?),
             past: Past::of(store),
             records: Arc::new(Records::new(dir.path())),
-            region: String::new(),
+            region,
             limits,
         });
         Ok(Self { runtime, app, at, _writer: writer, _dir: dir })

@@ -283,14 +283,8 @@ fn subnets(described: &mut Described, enis: &[Eni]) -> Vec<Subnet> {
 fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &[Eni]) -> Vec<Vpc> {
     for side in described.peerings.values().flat_map(|peering| [&peering.requester, &peering.accepter]) {
         let Some(cidr) = side.cidr else { continue };
-        described.vpcs.entry(side.vpc.clone()).or_insert_with(|| SeenVpc {
-            account: side.account.clone(),
-            region: String::new(),
-            name: String::new(),
-            cidr,
-            ipv6: side.ipv6,
-            tags: Default::default(),
-        });
+        let bare = || SeenVpc::bare(side.account.clone(), cidr, side.ipv6);
+        described.vpcs.entry(side.vpc.clone()).or_insert_with(bare);
     }
     let of_groups = groups.iter().map(|group| (&group.vpc, &group.account));
     let of_subnets = subnets.iter().map(|subnet| (&subnet.vpc, &subnet.account));
@@ -304,9 +298,7 @@ fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &
         let cidr = block_of(ends);
         let note = format!("`{id}` is not described; its block is taken as {cidr}, and what is beyond as outside");
         described.notes.insert(note);
-        let (account, tags) = (account.clone(), Default::default());
-        let seen = SeenVpc { account, region: String::new(), name: String::new(), cidr, ipv6: None, tags };
-        described.vpcs.insert(id.clone(), seen);
+        described.vpcs.insert(id.clone(), SeenVpc::bare(account.clone(), cidr, None));
     }
     let vpc = |(id, seen): (&VpcId, &SeenVpc)| Vpc {
         id: id.clone(),
@@ -318,7 +310,7 @@ fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &
         ipv6: seen.ipv6,
         resource_group: String::new(),
         tags: seen.tags.clone(),
-        // Whoever has a group or an interface in it may have one.
+        // Whoever has a group in it may have one.
         shared_with: groups
             .iter()
             .filter(|group| group.vpc == *id && group.account != seen.account)

@@ -27,7 +27,8 @@ pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, Acco
     }
     // `get-managed-prefix-list-entries` does not say of which list.
     let entries = doc.items("Entries", "");
-    if doc.has_array("Entries") && entries.iter().all(|entry| entry.has("Cidr")) {
+    let is_empty = doc.has_array("Entries") && entries.is_empty() && doc.stem().starts_with("pl-");
+    if is_empty || entries.iter().any(|entry| entry.has("Cidr")) {
         is_known = true;
         let id = doc.about("PrefixListId", "prefix list", "pl-0123456789abcdef0")?;
         let entries = entries.into_iter().map(prefix_entry).collect::<Result<Vec<_>, _>>()?;

@@ -41,7 +41,8 @@ pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, Acco
         prefix_entries(described, doc)?;
     }
     let entries = doc.items("Entries", "");
-    if doc.has_array("Entries") && entries.iter().all(|entry| entry.has("PortRange")) {
+    let is_empty = doc.has_array("Entries") && entries.is_empty() && doc.stem().starts_with("prl-");
+    if is_empty || entries.iter().any(|entry| entry.has("PortRange")) {
         is_known = true;
         port_entries(described, doc, entries)?;
     }

@@ -127,6 +127,13 @@ struct SeenVpc {
     tags: Tags,
 }
 
+impl SeenVpc {
+    /// One of which no more is known.
+    fn bare(account: AccountId, cidr: Ipv4Net, ipv6: Option<Ipv6Net>) -> Self {
+        Self { account, region: String::new(), name: String::new(), cidr, ipv6, tags: Tags::default() }
+    }
+}
+
 #[derive(Debug)]
 struct SeenSubnet {
     account: AccountId,

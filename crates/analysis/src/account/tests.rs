@@ -163,6 +163,21 @@ fn exported_rules_belong_to_the_group_that_their_file_is_called_after() {
 }
 
 #[test]
+fn a_list_without_entries_is_the_one_that_its_file_is_called_after() {
+    let empty = r#"{"Entries": []}"#;
+    let told = |name: &str| {
+        let mut world = World::default();
+        let account = read(&[file("g.json", EC2_GROUPS), file(name, empty)]).unwrap();
+        account.changes.iter().for_each(|change| world.apply(change));
+        let ports = world.port_lists().map(|list| list.id.to_string());
+        world.prefix_lists().map(|list| list.id.to_string()).chain(ports).collect::<Vec<_>>()
+    };
+    assert_eq!((told("lists/pl-1.json"), told("prl-1.json")), (vec!["pl-1".to_owned()], vec!["prl-1".to_owned()]));
+    assert_eq!(told("list.json"), Vec::<String>::new());
+    assert!(shown(&[file("g.json", EC2_GROUPS), file("list.json", empty)]).contains("nothing is made of `Entries`"));
+}
+
+#[test]
 fn what_means_nothing_is_named() {
     for (name, text, reason) in [
         ("a.json", "{", "EOF while parsing"),
