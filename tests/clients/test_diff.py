@@ -72,7 +72,6 @@ def test_an_ecs_change_does_to_packets_and_live_flows_what_was_told(server, sdk,
         with Talk(client, address, 5001) as talk:
             assert talk.is_alive()
             answer = until("flows that were seen", seen)
-            print(server.command("diff", "--request", request, "--dialect", "ecs").stdout)
             revision = answer["revision"]
             check_witnesses(answer)
             gained, lost = told(answer)
@@ -90,7 +89,6 @@ def test_an_ecs_change_does_to_packets_and_live_flows_what_was_told(server, sdk,
             assert not talk.is_alive()
         after = open_ports(client, address)
     assert (after - before, before - after) == (gained, lost)
-    print(server.command("diff", "--from", str(revision)).stdout)
     sdk.call("DeleteInstances", InstanceId=[client, service], Force=True)
     gone = asked(server, "diff", "--from", str(revision))
     assert {one["instance"] for one in gone["gone"]} == {client, service}
@@ -106,7 +104,6 @@ def test_other_rules_of_a_group_and_two_policies(server, sdk, vpc, tmp_path):
     assert told(asked(server, "diff", "--group", group, "--with-group", clone)) == (set(), set())
     sdk.call("AuthorizeSecurityGroup", SecurityGroupId=clone, Permissions=[{**rule, "PortRange": "80/80"}])
     assert told(asked(server, "diff", "--group", group, "--with-group", clone)) == ({80}, set())
-    print(server.command("diff", "--group", group, "--with-group", clone).stdout)
     file = tmp_path / "rules.csv"
     file.write_text("Direction,Protocol,Port,Peer,Priority\nin,tcp,22,192.0.2.0/24,1\n")
     assert told(asked(server, "diff", "--group", group, "--file", str(file))) == ({22}, {443})
