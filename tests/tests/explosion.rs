@@ -14,7 +14,7 @@ use sekimori_core::{
     change::Change,
     command::{Command, Context, NewRule},
     ids::{GroupId, HostId, IdSource, PortListId, PrefixListId},
-    limits::{HOST_POLICY_WORDS_PROMISED, LimitMode, POLICY_WORDS_MAX},
+    limits::{HOST_POLICY_WORDS_PROMISED, HOST_PREFIX_LIST_ENTRIES_MAX, LimitMode, POLICY_WORDS_MAX},
     refusal::{Counted, Refusal},
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     time::Timestamp,
@@ -24,7 +24,7 @@ use sekimori_core::{
 use sekimori_tests::generate::{HOST, Universe};
 
 /// Rules in one command.
-const BATCH: usize = 100;
+const BATCH: usize = 500;
 /// Packets that an accepted policy is asked about.
 const PACKETS: usize = 200;
 
@@ -197,7 +197,8 @@ fn check(universe: &mut Universe, state: &State, eni: &Eni) -> (u64, u64) {
     let policy = tables.entries().get(&slot).map(|entry| entry.policy);
     let words = tables.policies().find(|(id, _)| Some(*id) == policy).map_or(0, |(_, words)| words.len() as u64);
     assert!(words <= bound && bound <= u64::from(POLICY_WORDS_MAX), "{words} words, bound {bound}");
-    assert!(state.ledger().words() <= u64::from(HOST_POLICY_WORDS_PROMISED), "{}", state.ledger().words());
+    let promised = state.ledger().fullest().words;
+    assert!((bound..=u64::from(HOST_POLICY_WORDS_PROMISED)).contains(&promised), "{promised}");
     for _ in 0..PACKETS {
         let packet = universe.packet(eni);
         let Some(finding) = tables.judge(&eni.id, &packet) else { continue };
@@ -224,6 +225,45 @@ fn what_is_built_to_explode_is_refused_before_it_does() {
         assert!(is_size || is_count, "{name}: {counted:?}");
         assert!(wanted > limit, "{name}");
     }
+}
+
+/// A million addresses in a thousand lists, more than interfaces may have rules, are one policy.
+#[test]
+fn a_million_entries_of_lists_fit_one_policy() {
+    let (mut universe, group, eni) = estate(LimitMode::Host);
+    let each = HOST_PREFIX_LIST_ENTRIES_MAX;
+    for number in 0..MANY_LISTS {
+        let mut list = prefix_list(&universe.world, &group, number, each);
+        if let Change::PutPrefixList(list) = &mut list {
+            let cidr =
+                |at: u32| Cidr::from(ipnet::IpNet::V4(Ipv4Net::from(listed_address(number as u32 * each + at))));
+            let list = Arc::make_mut(list);
+            list.entries = (0..each).map(|at| PrefixEntry { cidr: cidr(at), description: String::new() }).collect();
+        }
+        universe.put(list);
+    }
+    let (_, account) = region_and_owner(&universe.world, &group);
+    let ids = IdSource::new(1);
+    let mut context = Context { now: Timestamp(0), ids, limits: LimitMode::Host, host: HostId::from(HOST) };
+    let let_in = |number| {
+        let peer = Peer::PrefixList(prefix_list_id(number));
+        NewRule::new(rule(Service::Ports(PortRange::one(443)), peer), "")
+    };
+    let rules = (0..MANY_LISTS).map(let_in).collect();
+    let command = Command::Authorize { account, group, rules };
+    let applied = apply(&State::new(universe.world.clone()), &command, &mut context);
+    let state = applied.unwrap_or_else(|refusal| panic!("{refusal}")).state;
+    let (words, bound) = check(&mut universe, &state, &eni);
+    println!("{} entries: {words} words (bound {bound})", MANY_LISTS as u32 * each);
+    assert!(words > 2_000_000, "{words}");
+}
+
+/// Lists of a million entries together.
+const MANY_LISTS: usize = 1_000;
+
+/// Addresses of which no two are neighbours, all over what peers may be.
+fn listed_address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x1000_0000 + number * 2_048)
 }
 
 /// Under a cloud's own quotas the bound of words is never what a client meets.

@@ -64,6 +64,8 @@ fn levels<V: Copy>(mut firsts: Vec<V>, fan: usize, block: impl Fn(&[V]) -> [u64;
 
 #[cfg(test)]
 mod tests {
+    use sekimori_core::limits::POLICY_WORDS_MAX;
+
     use super::*;
 
     /// The search that the program does, written out plainly.
@@ -119,6 +121,28 @@ mod tests {
             }
             assert_eq!(search_wide(&wide, entries.len(), u128::MAX), size + 6);
         }
+    }
+
+    /// The levels that the program looks at, `NARROW_LEVELS` and `WIDE_LEVELS` of `bpf/search.h`.
+    #[test]
+    fn the_largest_policy_has_no_more_levels_than_are_looked_at() {
+        let levels = |mut children: usize, fan: usize| {
+            let (mut levels, mut blocks) = (0, 0);
+            while children > 1 {
+                children = children.div_ceil(fan);
+                (levels, blocks) = (levels + 1, blocks + children);
+            }
+            (levels, blocks)
+        };
+        let most = POLICY_WORDS_MAX as usize;
+        assert_eq!(levels(most / NARROW_LEAF, NARROW_FAN).0, 5);
+        let wide_words = |entries: usize| entries + levels(entries, WIDE_FAN).1 * BLOCK_WORDS;
+        let (mut fits, mut exceeds) = (1, most);
+        while exceeds - fits > 1 {
+            let middle = usize::midpoint(fits, exceeds);
+            *(if wide_words(middle) <= most { &mut fits } else { &mut exceeds }) = middle;
+        }
+        assert_eq!(levels(fits, WIDE_FAN).0, 10);
     }
 
     #[test]

@@ -652,15 +652,18 @@ impl Tables {
     }
 
     fn retire(&mut self, touched: &Touched, delta: &mut Delta) {
+        let mut groups = BTreeSet::new();
         for set in &touched.sets {
             let used = self.places_here(set);
             let unused: Vec<Place> = self.places_of(set).filter(|place| !used.contains(place)).cloned().collect();
+            groups.extend(set.iter().filter(|_| !unused.is_empty()).cloned());
             for place in unused {
                 delta.retired.extend(self.policies.remove(&place).map(|policy| policy.id));
             }
         }
         let in_use: BTreeSet<PolicyId> = delta.retired.iter().copied().filter(|id| self.has_policy(*id)).collect();
         delta.retired.retain(|id| !in_use.contains(id));
+        self.release_rules(&groups);
     }
 
     /// Two sets may have adopted one policy; it is retired with the last of them.

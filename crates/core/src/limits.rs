@@ -9,14 +9,16 @@ use crate::world::{Dialect, Flavor};
 
 /// ENIs that one host enforces.
 pub const HOST_ENIS_MAX: u32 = 16_384;
-/// VPCs with an ENI on one host.
+/// VPCs, all of which every host numbers.
 pub const HOST_VPCS_MAX: u32 = 1_024;
-/// Private addresses that one host can tell the groups of: its own ENIs' and their possible peers'.
+/// Private addresses of all ENIs: every host can tell the groups of each, as they are its own ENIs' or their possible peers'.
 pub const HOST_ADDRESSES_MAX: u32 = 131_072;
-/// Groups that rules on one host may name or ENIs carry.
+/// Groups, all of which every host numbers: any rule may come to name them.
 pub const HOST_GROUPS_MAX: u32 = 65_536;
-/// Rules with a counter on one host.
+/// Rules with a counter on one host: those of the groups that its ENIs carry.
 pub const HOST_RULES_MAX: u32 = 262_144;
+/// Rules of all groups, on hosts or on none.
+pub const RULES_MAX: u32 = 4 * HOST_RULES_MAX;
 /// Flows of each IP version that one host tracks at a time, over all ENIs.
 pub const HOST_FLOWS_MAX: u32 = 262_144;
 /// Half-open flows of one ENI, both IP versions together: a sixteenth of a flow table.
@@ -25,8 +27,8 @@ pub const ENI_HALF_OPEN_MAX: u32 = 16_384;
 pub const HOST_POLICY_WORDS: u32 = 16 * 1024 * 1024;
 /// Words that may be promised to policies. The rest is room to build new versions beside the old ones.
 pub const HOST_POLICY_WORDS_PROMISED: u32 = HOST_POLICY_WORDS / 2;
-/// 64-bit words that one policy may take: a new version always finds room beside the old ones.
-pub const POLICY_WORDS_MAX: u32 = HOST_POLICY_WORDS / 8;
+/// 64-bit words that one policy may take, 24 MiB: enough for a million blocks of addresses in its prefix lists.
+pub const POLICY_WORDS_MAX: u32 = HOST_POLICY_WORDS / 16 * 3;
 /// Rules that decide at one ENI in one direction, with the hidden intra-group rules and the bypass set.
 pub const POLICY_RULES_MAX: u32 = 16_384;
 /// Pairs of deciders, live and candidate, that one host counts flows by (`core::shadow`).
@@ -232,7 +234,8 @@ impl Limits {
         subnets_per_vpc: 4_096,
         groups: HOST_GROUPS_MAX,
         groups_per_eni: ENI_GROUPS_MAX as u32,
-        rules_per_eni: HOST_RULES_MAX,
+        // Entries of lists count as rules, though only their words are held.
+        rules_per_eni: POLICY_WORDS_MAX,
         rules_per_group_direction: POLICY_RULES_MAX - 64,
         rules_per_group_family: u32::MAX,
         group_peer_rules: POLICY_RULES_MAX - 64,

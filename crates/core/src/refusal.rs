@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 pub use self::kind::Kind;
 use crate::{
     binding::BindingRefusal,
-    ids::{AccountId, EniId, GroupId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId},
+    ids::{
+        AccountId, EniId, GroupId, HostId, InstanceId, NetworkAclId, PeeringId, PrefixListId, RuleId, SubnetId, VpcId,
+    },
     invariant::{INVARIANT_NAME_CHARACTERS_MAX, Statement, Witness},
     rule::{Direction, Protocol, RuleSpec},
     shadow::ShadowProblem,
@@ -60,6 +62,8 @@ pub enum Counted {
     HostAddresses,
     /// Rules on a host.
     HostRules,
+    /// Rules of all groups.
+    Rules,
     /// Words of one policy.
     PolicyWords,
     /// Rules of one policy in one direction.
@@ -137,6 +141,7 @@ impl std::fmt::Display for Counted {
             Self::HostEnis => "network interfaces on one host",
             Self::HostAddresses => "private addresses known to one host",
             Self::HostRules => "rules on one host",
+            Self::Rules => "rules on this server",
             Self::PolicyWords => "words of one policy in the data plane",
             Self::PolicyRules => "rules of one policy in the data plane",
             Self::HostPolicyWords => "words of all policies in the data plane of one host",
@@ -204,6 +209,18 @@ pub enum Refusal {
         /// The most there may be.
         limit: u64,
         /// What the command would have made of it.
+        wanted: u64,
+    },
+    /// A number would be passed on a host.
+    #[error("at most {limit} {counted}; this request would make it {wanted} on host `{host}`")]
+    HostLimit {
+        /// The host.
+        host: HostId,
+        /// What is counted.
+        counted: Counted,
+        /// The most.
+        limit: u64,
+        /// What it would be.
         wanted: u64,
     },
     /// The group is in another VPC than the interface or peer.

@@ -24,7 +24,9 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         ),
         Refusal::Missing { kind, id } => missing(*kind, id),
         Refusal::InUse { kind, id, by: _ } => in_use(*kind, id),
-        Refusal::Limit { counted, limit, wanted: _ } => limited(*counted, *limit, refusal),
+        Refusal::Limit { counted, limit, wanted: _ } | Refusal::HostLimit { counted, limit, .. } => {
+            limited(*counted, *limit, refusal)
+        }
         Refusal::VpcMismatch { one, other } => vpc_mismatch(action, one, other),
         Refusal::RuleExists { group: _, spec } => failure(
             400,
@@ -257,7 +259,11 @@ fn vpc_mismatch(action: Option<Action>, one: &str, other: &str) -> Failure {
 
 fn limited(counted: Counted, limit: u64, refusal: &Refusal) -> Failure {
     let (code, message) = match counted {
-        Counted::RulesOfGroup | Counted::GroupPeerRules | Counted::RulesOfEni | Counted::HostRules => (
+        Counted::RulesOfGroup
+        | Counted::GroupPeerRules
+        | Counted::RulesOfEni
+        | Counted::HostRules
+        | Counted::Rules => (
             "RulesPerSecurityGroupLimitExceeded",
             "The maximum number of rules per security group has been reached.".to_owned(),
         ),

@@ -28,7 +28,7 @@ pub fn of_refusal(action: Option<Action>, refusal: &Refusal) -> Failure {
         Refusal::Missing { kind, id: _ } => missing(action, *kind),
         Refusal::InUse { kind, id: _, by } => in_use(*kind, by),
         Refusal::Exists { .. } => failure(409, "OperationConflict", format!("The operation conflicts: {refusal}.")),
-        Refusal::Limit { counted, limit, wanted: _ } => limited(action, *counted, *limit, refusal),
+        Refusal::Limit { counted, limit, wanted: _ } | Refusal::HostLimit { counted, limit, .. } => limited(action, *counted, *limit, refusal),
         Refusal::VpcMismatch { one, other: _ } => vpc_mismatch(action, one),
         Refusal::MixedFlavors { .. } => failure(
             400,
@@ -335,6 +335,7 @@ fn limited(action: Option<Action>, counted: Counted, limit: u64, refusal: &Refus
         | Counted::HostEnis
         | Counted::HostAddresses
         | Counted::HostRules
+        | Counted::Rules
         | Counted::PolicyWords
         | Counted::PolicyRules
         | Counted::HostPolicyWords => {

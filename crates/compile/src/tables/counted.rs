@@ -1,6 +1,8 @@
 //! Numbers that something is counted under: whose they are, were, and when they may be another's.
 
-use sekimori_core::ids::EniId;
+use std::collections::BTreeSet;
+
+use sekimori_core::ids::{EniId, GroupId};
 
 use super::{Name, RuleKey, Tables};
 use crate::slots::{Leaving, NoSlot, Stage};
@@ -37,6 +39,23 @@ impl Tables {
     /// The same of an ENI's number.
     pub fn forget_eni(&mut self, slot: u32, departure: u64) -> Option<Name> {
         self.enis.forget(slot, departure).then_some(Name::Eni(slot, None))
+    }
+
+    /// The counters of rules go with the last policy here that has the rules: other groups may need the numbers.
+    pub(super) fn release_rules(&mut self, groups: &BTreeSet<GroupId>) {
+        let is_here = |id: &&GroupId| {
+            let sets = self.world.group_sets_with(id);
+            sets.flat_map(|set| self.places_of(set)).next().is_some()
+        };
+        let gone: Vec<&GroupId> = groups.iter().filter(|id| !is_here(id)).collect();
+        for id in gone {
+            let rules = self.world.group(id).map(|group| group.rules.clone()).unwrap_or_default();
+            let candidate = self.world.shadows().get(id).cloned();
+            let candidates = candidate.iter().flat_map(|shadow| &shadow.rules).map(|rule| &rule.id);
+            for rule in std::iter::once(None).chain(rules.keys().chain(candidates).cloned().map(Some)) {
+                self.numbers.rules.release(&(id.clone(), rule));
+            }
+        }
     }
 
     /// The number of an ENI, and whether it has it since just now. It is the one it had, if that is still remembered and none of

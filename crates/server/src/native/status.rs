@@ -16,7 +16,7 @@ use sekimori_core::{
     ids::HostId,
     limits::{
         ENI_HALF_OPEN_MAX, HOST_ADDRESSES_MAX, HOST_ENIS_MAX, HOST_FLOWS_MAX, HOST_GROUPS_MAX,
-        HOST_POLICY_WORDS_PROMISED, HOST_RULES_MAX, HOST_VPCS_MAX,
+        HOST_POLICY_WORDS_PROMISED, HOST_RULES_MAX, HOST_VPCS_MAX, RULES_MAX,
     },
     world::{Revision, World},
 };
@@ -108,13 +108,15 @@ pub(super) fn counts(world: &World) -> Counts {
 pub(super) fn capacity(state: &WorldState, counts: Counts, hosts: &[HostStatus]) -> Vec<Capacity> {
     let half_open = hosts.iter().map(|host| host.flow_use().half_open);
     let flows = |version: usize| hosts.iter().map(|host| host.flows()[version]).max().unwrap_or_default();
+    let fullest = state.ledger().fullest();
     let rows = [
-        ("interfaces", state.ledger().enis_of_fullest_host(), HOST_ENIS_MAX),
+        ("interfaces", fullest.enis, HOST_ENIS_MAX),
         ("VPCs", counts.vpcs, HOST_VPCS_MAX),
         ("addresses", state.world().address_count() as u64, HOST_ADDRESSES_MAX),
         ("groups", counts.groups, HOST_GROUPS_MAX),
-        ("rules", counts.rules, HOST_RULES_MAX),
-        ("policy words", state.ledger().words(), HOST_POLICY_WORDS_PROMISED),
+        ("rules", fullest.rules, HOST_RULES_MAX),
+        ("policy words", fullest.words, HOST_POLICY_WORDS_PROMISED),
+        ("rules of all groups", counts.rules, RULES_MAX),
         ("flows of IPv4", flows(0), HOST_FLOWS_MAX),
         ("flows of IPv6", flows(1), HOST_FLOWS_MAX),
         ("half-open flows of an interface", half_open.max().unwrap_or_default(), ENI_HALF_OPEN_MAX),
