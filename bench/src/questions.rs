@@ -1,4 +1,4 @@
-//! What answers cost: questions about an estate of 10,000 groups with 100,000 rules, and about all pairs of 10,000 ENIs in 1,000 policies.
+//! What answers cost: questions about an estate of 10,000 groups with 100,000 rules, and about all pairs of 10,000 ENIs in 2,000 policies.
 //!
 //! Each is asked of `analysis` itself, in one thread: what HTTP and JSON add depends on the answer's length and is measured elsewhere.
 
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use sekimori_analysis::{comply, diff, health, who, why};
 use sekimori_core::{
     command::{Command, NewRule},
-    ids::{EniId, GroupId},
+    ids::{EniId, GroupId, HostId},
     limits::LimitMode,
     time::Timestamp,
     world::World,
@@ -23,8 +23,8 @@ use crate::{
 
 /// Rules of the policy whose change is compared.
 const CHANGED_RULES: usize = 1_000;
-/// One of so many groups has an ENI: the words of the policies of more do not fit the data plane.
-const GROUPS_PER_ENI: usize = 10;
+/// Policies on one host: the words of so many fit its data plane.
+const HOST_POLICIES: usize = 500;
 /// ENIs of one subnet.
 const SUBNET_ENIS: usize = 4_000;
 
@@ -44,8 +44,8 @@ pub struct Size {
 }
 
 impl Size {
-    /// 100,000 rules in 10,000 groups; 10,000 ENIs in 1,000 policies, as the words of 2,000 do not fit one data plane.
-    pub const FULL: Self = Self { groups: 10_000, rules: 10, policies: 1_000, sharers: 10, answers: 50 };
+    /// 100,000 rules in 10,000 groups, of which every one has an ENI; 10,000 ENIs in 2,000 policies.
+    pub const FULL: Self = Self { groups: 10_000, rules: 10, policies: 2_000, sharers: 5, answers: 50 };
     /// A tenth.
     pub const QUICK: Self = Self { groups: 1_000, rules: 10, policies: 200, sharers: 5, answers: 10 };
 }
@@ -122,7 +122,7 @@ fn timed(times: usize, ask: &dyn Fn() -> anyhow::Result<()>, stop: &Stop) -> any
     Stats::of(taken).context("nothing was asked")
 }
 
-/// Groups of rules, of which some have an ENI each, and a group of 1,000 rules with two ENIs.
+/// Groups of rules with an ENI each, and a group of 1,000 rules with two ENIs.
 struct Estate {
     builder: Builder,
     changed: GroupId,
@@ -136,11 +136,11 @@ impl Estate {
         for number in 0..size.groups {
             let group = builder.group(&vpc)?;
             builder.fill(&group, size.rules)?;
-            if number.is_multiple_of(GROUPS_PER_ENI) {
-                let subnet = subnets.get(1 + number / SUBNET_ENIS).context("there is no subnet")?;
-                builder.hosts(subnet, &group, 1)?;
-            }
+            let subnet = subnets.get(1 + number / SUBNET_ENIS).context("there is no subnet")?;
+            builder.settle_on(&host_of(number));
+            builder.hosts(subnet, &group, 1)?;
         }
+        builder.settle_on(&host_of(0));
         let changed = builder.group(&vpc)?;
         builder.fill(&changed, CHANGED_RULES)?;
         let enis = builder.hosts(subnets.first().context("there is no subnet")?, &changed, 2)?;
@@ -152,7 +152,7 @@ impl Estate {
     fn changed(&self) -> anyhow::Result<World> {
         let rules: Vec<NewRule> = fillers(CHANGED_RULES + 1).last().map(filler_rule).into_iter().collect();
         let command: Command = self.builder.authorization(&self.changed, rules);
-        let mut copy = Builder::of(self.builder.world().clone(), crate::world::HOST.into(), 22)?;
+        let mut copy = Builder::of(self.builder.world().clone(), host_of(0), 22)?;
         let applied = copy.attempt(&command)?;
         copy.keep(applied);
         Ok(copy.world().clone())
@@ -170,6 +170,11 @@ impl Estate {
         who::ask(world, &who::Question { to: Some(to), ..who::Question::default() })?;
         Ok(())
     }
+}
+
+/// Where the ENIs of a policy are.
+fn host_of(policy: usize) -> HostId {
+    HostId::from(format!("simulated-{}", policy / HOST_POLICIES))
 }
 
 fn check_health(world: &World, group: Option<&GroupId>) -> anyhow::Result<()> {
@@ -206,6 +211,7 @@ fn pairs_estate(size: Size, is_shared: bool) -> anyhow::Result<World> {
     for number in 0..size.policies {
         let group = builder.group(&vpc)?;
         builder.refer(&group, &before)?;
+        builder.settle_on(&host_of(number));
         let subnet = subnets.get(number * size.sharers as usize / SUBNET_ENIS).context("there is no subnet")?;
         for eni in builder.hosts(subnet, &group, size.sharers)? {
             if is_shared {

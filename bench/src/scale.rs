@@ -28,8 +28,8 @@ pub const HOST_ENIS: usize = 1_000;
 pub const SUBNET_ENIS: usize = 4_000;
 /// An estate has one group for so many ENIs.
 pub const ENIS_PER_GROUP: usize = 5;
-/// Groups that ENIs have, at most: each is a policy, and the words of all of them are bounded.
-const GROUPS_USED_MAX: usize = 1_000;
+/// Groups that the ENIs of one host have. The next host has half of them as well, so that a group's ENIs are on two hosts.
+const HOST_GROUPS: usize = 2 * HOST_ENIS / ENIS_PER_GROUP;
 /// Rules of the group that is changed, in every estate.
 const RULES: usize = 20;
 /// ENIs that have it, in every estate.
@@ -160,8 +160,6 @@ pub fn furnish(builder: &mut Builder, enis: usize, here: &HostId) -> anyhow::Res
         builder.refer(&group, &named)?;
         groups.push(group);
     }
-    // The ENIs are shared out over as many groups as policies fit; the others wait for theirs.
-    let used: Vec<GroupId> = groups.into_iter().take(GROUPS_USED_MAX).collect();
     let per_host = HOST_ENIS.min(enis);
     let mut left = enis - OWNERS as usize;
     let mut number = 0_usize;
@@ -171,11 +169,11 @@ pub fn furnish(builder: &mut Builder, enis: usize, here: &HostId) -> anyhow::Res
         let own = if number == 0 { per_host - OWNERS as usize } else { per_host }.min(left);
         let subnet = subnets.get(1 + number * per_host / SUBNET_ENIS).context("there is no subnet")?;
         left -= own;
-        // Ten groups on a host, so that a group's ENIs are on several of them.
         let mut owed = own;
-        for place in 0..10 {
-            let group = used.get((number * 10 + place) % used.len().max(1)).context("there are no groups")?;
-            let amount = owed.div_ceil(10 - place);
+        for place in 0..HOST_GROUPS {
+            let group = (number * HOST_GROUPS / 2 + place) % groups.len().max(1);
+            let group = groups.get(group).context("there are no groups")?;
+            let amount = owed.div_ceil(HOST_GROUPS - place);
             owed -= amount;
             if amount > 0 {
                 builder.hosts(subnet, group, amount as u32)?;
