@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from estate import furnish  # noqa: E402
+from recordings import Ec2Recording, EcsRecording  # noqa: E402
 from sdk import V1, V2  # noqa: E402
 from server import Server, until  # noqa: E402
 from slow import SlowClients  # noqa: E402
@@ -19,8 +20,8 @@ NUMBERS = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items):
-    """What looks back at the whole run comes last."""
-    last = {"test_slow.py": 1, "test_codes.py": 2}
+    """What looks back at the whole run comes last, and what has begun with it just before."""
+    last = {"test_flow_records.py": 1, "test_ecs_flow_logs.py": 1, "test_slow.py": 2, "test_codes.py": 3}
     items.sort(key=lambda item: last.get(item.path.name, 0))
 
 
@@ -83,6 +84,24 @@ def v1(server):
 @pytest.fixture(scope="session")
 def v2(server):
     return V2(server)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recordings(request, server, v2):
+    """Flow logs that record from the beginning of the run, each if a test looks at it."""
+    wanted = {name for item in request.session.items for name in item.fixturenames}
+    begin = {"ec2_recording": lambda: Ec2Recording(server), "ecs_recording": lambda: EcsRecording(v2)}
+    return {name: make() for name, make in begin.items() if name in wanted}
+
+
+@pytest.fixture
+def ec2_recording(recordings):
+    return recordings["ec2_recording"]
+
+
+@pytest.fixture
+def ecs_recording(recordings):
+    return recordings["ecs_recording"]
 
 
 @pytest.fixture(scope="session")

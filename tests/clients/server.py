@@ -26,7 +26,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def until(what, check, patience_s=START_S):
+def until(what, check, patience_s=START_S, pause_s=0.02):
     """The first truthy value of `check`, or a failure that says what did not come."""
     end = time.monotonic() + patience_s
     while True:
@@ -34,7 +34,7 @@ def until(what, check, patience_s=START_S):
         if found:
             return found
         assert time.monotonic() < end, f"{what} did not come within {patience_s} s"
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def run(*words, env=None, patience_s=60):

@@ -1,15 +1,13 @@
 """Flow logs of the VPC product through `alibabacloud_vpc20160428`: what is kept, each code, and records of real packets."""
 
-import json
 from collections import Counter
 
 import pytest
 
-from probes import Listeners, passes
-from server import REGION, until
+from recordings import about
+from recordings import create_ecs_flow_log as create
+from server import REGION
 
-# A minute must end, and the next sample be taken.
-MINUTE_S = 150
 FIELDS = [
     "__topic__", "version", "vswitch-id", "vm-id", "vpc-id", "account-id", "eni-id", "region", "srcaddr", "srcport",
     "dstaddr", "dstport", "protocol", "direction", "packets", "bytes", "start", "end", "log-status", "action",
@@ -20,13 +18,6 @@ FIELDS = [
 @pytest.fixture
 def sdk(v2):
     return v2
-
-
-def create(sdk, kind, resource, traffic="All", **more):
-    places = {"ProjectName": "flows", "LogStoreName": "of_test"}
-    made = sdk.call("CreateFlowLog", ResourceType=kind, ResourceId=resource, TrafficType=traffic, **{**places, **more})
-    assert made["Success"] == "true" and made["FlowLogId"].startswith("fl-")
-    return made["FlowLogId"]
 
 
 def shown(sdk, **filters):
@@ -95,51 +86,14 @@ def test_what_cannot_be_is_refused_and_changes_nothing(sdk, server, vpc):
         sdk.call("DeleteFlowLog", FlowLogId=made)
 
 
-def records(server, flow_log, project="flows", store="of_test"):
-    """Every record of a flow log, as Log Service would give it; the files are named after its project and store."""
-    found = []
-    for path in sorted(server.data_dir.glob(f"**/flow-logs/{flow_log}/*.log")):
-        assert path.name.startswith(f"{project}_{store}_{REGION}_{flow_log}_"), path
-        found += [json.loads(line) for line in path.read_text().splitlines()]
-    return found
-
-
-def about(records, port):
-    """Records of TCP packets to a port, by what they tell of the decision."""
-    return [one for one in records if one["dstport"] == str(port) and one["protocol"] == "6"]
-
-
-def test_flow_logs_get_records_of_what_passed_and_what_did_not(sdk, server, vpc):
-    vswitch = sdk.vswitch(vpc, "10.1.0.0/24")
-    group, other = sdk.group(vpc), sdk.group(vpc)
-    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[
-        {"IpProtocol": "tcp", "PortRange": "5432/5432", "SourceCidrIp": "10.0.0.0/8"}
-    ])
-    [db], [app] = sdk.instances(vswitch, group), sdk.instances(vswitch, other)
-    links = {one: sdk.instance(one)["NetworkInterfaces"]["NetworkInterface"][0] for one in (db, app)}
-    addresses = {one: link["PrimaryIpAddress"] for one, link in links.items()}
-    server.wait_applied()
-    eni = links[db]["NetworkInterfaceId"]
-    every = create(sdk, "VPC", vpc, AggregationInterval=1)
-    allowed = create(sdk, "VSwitch", vswitch, "Allow", AggregationInterval=1)
-    dropped = create(sdk, "NetworkInterface", eni, "Drop", AggregationInterval=1)
-    off, again = (create(sdk, "VPC", vpc, AggregationInterval=1, LogStoreName=store) for store in ("off", "again"))
-    for flow_log in (off, again):
-        sdk.call("DeactiveFlowLog", FlowLogId=flow_log)
-    sdk.call("ActiveFlowLog", FlowLogId=again)
-    until("a host that makes records", lambda: records(server, every), MINUTE_S)
-    with Listeners(db, "tcp/5432"):
-        assert passes(app, addresses[db], "tcp/5432", "tcp/22") == ["tcp/5432"]
-
-    def whole():
-        own = records(server, every)
-        return own if about(own, 5432) and about(own, 22) else None
-
-    own = until("records of the packets", whole, MINUTE_S)
+def test_flow_logs_get_records_of_what_passed_and_what_did_not(ecs_recording):
+    recording, sdk = ecs_recording, ecs_recording.sdk
+    own, eni, addresses = recording.whole.result(), recording.eni, recording.addresses
+    db, app = recording.db, recording.app
     assert all(list(one) == FIELDS and all(isinstance(value, str) for value in one.values()) for one in own)
-    assert {(one["__topic__"], one["version"], one["region"], one["vpc-id"]) for one in own} == {("flow_log", "1", REGION, vpc)}
+    assert {(one["__topic__"], one["version"], one["region"], one["vpc-id"]) for one in own} == {("flow_log", "1", REGION, recording.vpc)}
     at_db = [one for one in own if one["eni-id"] == eni]
-    assert {(one["vm-id"], one["vswitch-id"], one["account-id"]) for one in at_db} == {(db, vswitch, sdk.account)}
+    assert {(one["vm-id"], one["vswitch-id"], one["account-id"]) for one in at_db} == {(db, recording.vswitch, sdk.account)}
     for port, action in ((5432, "ACCEPT"), (22, "REJECT")):
         towards = [one for one in about(at_db, port) if one["direction"] == "in"]
         assert towards and all((one["action"], one["srcaddr"], one["dstaddr"]) == (action, addresses[app], addresses[db])
@@ -150,16 +104,14 @@ def test_flow_logs_get_records_of_what_passed_and_what_did_not(sdk, server, vpc)
     silent = [one for one in own if one["log-status"] == "NODATA"]
     assert silent and all(one["srcaddr"] == "-" and int(one["end"]) - int(one["start"]) <= 60 for one in silent)
 
-    def actions(flow_log, **store):
-        return Counter(one["action"] for one in records(server, flow_log, **store) if one["log-status"] == "OK")
+    def actions(flow_log):
+        return Counter(one["action"] for one in recording.records(flow_log) if one["log-status"] == "OK")
 
-    for flow_log, action, port in ((allowed, "ACCEPT", 5432), (dropped, "REJECT", 22)):
-        until(f"records of {action}", lambda: about(records(server, flow_log), port), MINUTE_S)
-        assert set(actions(flow_log)) == {action}
-    until("records of one that is active again", lambda: about(records(server, again, store="again"), 22), MINUTE_S)
-    assert records(server, off) == [], "one that is not active has no records"
-    [log] = shown(sdk, FlowLogId=off)
+    assert set(actions(recording.allowed)) == {"ACCEPT"} and set(actions(recording.dropped)) == {"REJECT"}
+    assert about(recording.records(recording.again, store="again"), 22)
+    assert recording.records(recording.off) == [], "one that is not active has no records"
+    [log] = shown(sdk, FlowLogId=recording.off)
     assert (log["Status"], log["AggregationInterval"], log["LogStoreName"]) == ("Inactive", 1, "off")
-    for flow_log in (every, allowed, dropped, off, again):
+    for flow_log in (recording.every, recording.allowed, recording.dropped, recording.off, recording.again):
         sdk.call("DeleteFlowLog", FlowLogId=flow_log)
     sdk.call("DeleteInstances", InstanceId=[db, app], Force=True)
