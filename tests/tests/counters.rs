@@ -273,6 +273,31 @@ fn a_group_that_is_not_in_use_when_the_agent_starts_keeps_its_counts() {
 }
 
 #[test]
+fn a_group_that_leaves_the_host_gives_its_numbers_back_and_keeps_its_counts() {
+    let Some(mut station) = Station::new() else { return };
+    station.lab.join("a", "more");
+    let neither = station.rule("more", "neither");
+    let first = station.slot(&neither);
+    station.send("more", "neither", 6_668, 4);
+    station.lab.leave("a", "more");
+    assert_eq!(station.slot(&neither), None);
+    station.seconds(4);
+    assert_eq!(station.booked(&neither), 4);
+    // Its number is free for another's rule.
+    let labels: Vec<String> = (0..4).map(|number| format!("extra{number}")).collect();
+    for (number, label) in labels.iter().enumerate() {
+        station.lab.allow("client", &format!("out deny udp/{} to 0.0.0.0/0 as {label}", 7_001 + number));
+    }
+    let rules: Vec<_> = labels.iter().map(|label| station.rule("client", label)).collect();
+    let taken: Vec<_> = rules.iter().map(|rule| station.slot(rule)).collect();
+    assert!(first.is_some() && taken.contains(&first), "{first:?} {taken:?}");
+    station.lab.join("a", "more");
+    station.send("more", "neither", 6_668, 3);
+    station.seconds(2);
+    assert_eq!(station.booked(&neither), 7);
+}
+
+#[test]
 fn the_number_of_an_interface_that_is_gone_brings_the_next_one_nothing() {
     let Some(mut station) = Station::new() else { return };
     let slot = |station: &mut Station, name: &str| {
