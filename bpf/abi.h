@@ -212,7 +212,7 @@ struct shadow_seen {
 };
 
 /* A policy's words: see crates/compile/src/layout.rs. */
-#define POLICY_MAGIC 0x5ec10003u
+#define POLICY_MAGIC 0x5ec10004u
 #define DIRECTION_WORDS 9
 #define ACL_WORDS 18 /* those of both directions, before the network ACL's */
 #define BLOCK_WORDS 8
@@ -223,6 +223,8 @@ struct shadow_seen {
 #define POSITION_MASK ((1u << POSITION_BITS) - 1)
 #define ASKS_LOCALS 0x1000000
 #define ASKS_SOURCE_PORTS 0x2000000
+#define ASKS_GROUPS 0x4000000
+#define ASKS_PEERS 0x8000000
 #define TABLE_RULES 0
 #define TABLE_SERVICES 1
 #define TABLE_PEERS4 2

@@ -35,18 +35,30 @@ static __always_inline void give_room_back(__u32 eni, int v6)
 		__sync_fetch_and_add(&pool->flows[version], -1);
 }
 
+/* Notes that a flow is half open; 0, or the reason why it may not be. */
+static __always_inline enum reason open_half(__u32 eni)
+{
+	struct budget *own = budget_of(eni);
+
+	if (!own)
+		return REASON_TABLE_FULL;
+	if (__sync_fetch_and_add(&own->half_open, 1) < HALF_OPEN_MAX)
+		return 0;
+	__sync_fetch_and_add(&own->half_open, -1);
+	return REASON_HALF_OPEN;
+}
+
 /* Takes room for a flow; 0, or the reason why there is none. */
 static __always_inline enum reason take_room(__u32 eni, int v6, int half_open)
 {
 	struct budget *own = budget_of(eni), *pool = budget_of(0);
+	enum reason refusal = half_open ? open_half(eni) : 0;
 	int version = !!v6;
 
+	if (refusal)
+		return refusal;
 	if (!own || !pool)
 		return REASON_TABLE_FULL;
-	if (half_open && __sync_fetch_and_add(&own->half_open, 1) >= HALF_OPEN_MAX) {
-		__sync_fetch_and_add(&own->half_open, -1);
-		return REASON_HALF_OPEN;
-	}
 	if (__sync_fetch_and_add(&own->flows[version], 1) < own->room)
 		return 0;
 	if (__sync_fetch_and_add(&pool->flows[version], 1) < pool->room)

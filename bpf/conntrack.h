@@ -123,6 +123,24 @@ static __always_inline void delete_flow(const struct flow_key *key, struct flow 
 		give_room_back(key->eni, v6);
 }
 
+/*
+ * Begins a flow in the place of one that has ended: an entry that is there needs no room and is not looked for again. Whoever else
+ * begins the same flow at the same time writes the same. What has ended is not half open any more, and is noted so if it is now that it ends.
+ */
+static __always_inline void begin_again(struct flow *ended, const struct flow *flow, __u32 eni)
+{
+	note_progress(ended, eni, PROTO_TCP, FLOW_RST);
+	ended->stamp = flow->stamp;
+	ended->seen_ns = flow->seen_ns;
+	ended->rule = flow->rule;
+	ended->packets[0] = flow->packets[0];
+	ended->packets[1] = 0;
+	ended->bytes[0] = flow->bytes[0];
+	ended->bytes[1] = 0;
+	/* Flags, progress and the other end are one word: from here on it is the new one. */
+	*(volatile __u32 *)&ended->flags = *(const __u32 *)&flow->flags;
+}
+
 static __always_inline __u64 timeout_of(const struct eni *eni, __u8 protocol, const struct flow *flow)
 {
 	if (protocol == PROTO_TCP)

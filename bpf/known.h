@@ -11,7 +11,7 @@
 /* What a first look tells of a packet. */
 enum standing {
 	STANDING_UNREAD = 0, /* not plain: nothing is known of it */
-	STANDING_NEW = 1,    /* it has no flow, and stands read in the working memory */
+	STANDING_NEW = 1,    /* it has no flow, or begins one anew, and stands read in the working memory */
 	STANDING_OPEN = 2,   /* it has a flow that must be looked at again */
 	STANDING_KNOWN = 3,  /* its flow goes on */
 };
@@ -48,9 +48,15 @@ static __always_inline union transport *plain_transport(void *at, void *end, __u
 	return glance->protocol == PROTO_UDP && at + sizeof(head->udp) <= end ? head : 0;
 }
 
+/* Whether a packet begins a connection where one has ended: whoever connects often comes again with the ports that it had. */
+static __always_inline int begins_anew(const struct glance *glance)
+{
+	return glance->protocol == PROTO_TCP && begins_connection(glance->tcp_flags) && is_closed(glance->flow->progress);
+}
+
 /*
- * A plain packet without a flow is not read again: it is written down as it was seen. Its addresses are for the caller to
- * write; without working memory there is no place for them.
+ * A plain packet without a flow, or in the place of one that has ended, is not read again: it is written down as it was seen. Its
+ * addresses are for the caller to write; without working memory there is no place for them.
  */
 static __always_inline struct tuple *note_new(struct glance *glance, const union transport *head, __u32 slot,
 					      __u8 direction, __u8 v6)
@@ -98,7 +104,7 @@ static __always_inline void find_v4(void *at, void *end, __u32 length, __u32 slo
 	key.peer_port = bpf_ntohs(direction == INGRESS ? head->udp.source : head->udp.destination);
 	glance->flow = bpf_map_lookup_elem(&flows4, &key);
 	glance->standing = glance->flow ? STANDING_OPEN : STANDING_UNREAD;
-	tuple = glance->flow ? 0 : note_new(glance, head, slot, direction, 0);
+	tuple = glance->flow && !begins_anew(glance) ? 0 : note_new(glance, head, slot, direction, 0);
 	if (!tuple)
 		return;
 	map_v4(&tuple->local, key.local);
@@ -126,14 +132,14 @@ static __always_inline void find_v6(void *at, void *end, __u32 length, __u32 slo
 	key.peer_port = bpf_ntohs(direction == INGRESS ? head->udp.source : head->udp.destination);
 	glance->flow = bpf_map_lookup_elem(&flows6, &key);
 	glance->standing = glance->flow ? STANDING_OPEN : STANDING_UNREAD;
-	tuple = glance->flow ? 0 : note_new(glance, head, slot, direction, 1);
+	tuple = glance->flow && !begins_anew(glance) ? 0 : note_new(glance, head, slot, direction, 1);
 	if (!tuple)
 		return;
 	__builtin_memcpy(&tuple->local, key.local, 16);
 	__builtin_memcpy(&tuple->peer, key.peer, 16);
 }
 
-/* Looks at a packet; a flow that goes on is advanced, and told. */
+/* Looks at a packet. A flow that goes on is advanced, and told; so is one that has ended and in whose place a new one begins. */
 static __always_inline enum standing look(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction,
 					  struct flow **flow)
 {
@@ -150,6 +156,8 @@ static __always_inline enum standing look(struct __sk_buff *skb, const struct en
 		find_v4(eth + 1, end, skb->len, slot, direction, &glance);
 	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		find_v6(eth + 1, end, skb->len, slot, direction, &glance);
+	if (glance.standing == STANDING_NEW)
+		*flow = glance.flow;
 	if (!glance.flow || (glance.flow->progress & FLOW_CUT) || begins_connection(glance.tcp_flags))
 		return glance.standing;
 	now = coarse_ns();

@@ -16,9 +16,8 @@ struct finding {
 	__u32 rule;
 	__u32 reason;
 	__u32 untracked;
-	__u32 own; /* whether the local address is the ENI's own, in every view */
-	__u32 changing; /* whether old and new were asked */
-	__u32 reserved;
+	__u32 changing;	   /* whether old and new were asked */
+	__u32 asks_source; /* whether it depends on the source port */
 };
 
 static __always_inline const struct policy_store *store_of_policies(void)
@@ -104,16 +103,20 @@ static __always_inline __u32 open_flag(const struct tuple *tuple)
 	return 0;
 }
 
+/* The class of a packet's service, and which of the other fields its rules ask about. */
+static __always_inline __u32 service_of(const struct policy_store *store, const struct tuple *tuple, __u32 policy, __u32 side)
+{
+	return narrow_class(store, policy, side + TABLE_SERVICES, (__u32)tuple->protocol << 16 | tuple->destination_port);
+}
+
 /*
  * The classes of every field but the peer's; 0 when some field matches no rule at all. Of the fields that few rules ask about, only
  * those are looked at that a rule for the packet's service asks about: the others' classes have all of these rules.
  */
-static __always_inline int classify(const struct policy_store *store, const struct tuple *tuple, __u32 side,
+static __always_inline int classify(const struct policy_store *store, const struct tuple *tuple, __u32 side, __u32 service,
 				    struct query *query)
 {
 	__u32 policy = query->policy;
-	__u32 service = narrow_class(store, policy, side + TABLE_SERVICES,
-				     (__u32)tuple->protocol << 16 | tuple->destination_port);
 
 	query->any[2] = query->any[3] = ~0ull;
 	query->classes[1] = service & POSITION_MASK;
@@ -137,16 +140,18 @@ static __always_inline int classify(const struct policy_store *store, const stru
 
 /* The first match over the union of the peer's classes is the smallest of their first matches. */
 static __always_inline __u32 match(const struct policy_store *store, struct query *query, const struct tuple *tuple,
-				   __u32 side, const struct member *peer)
+				   __u32 side, __u32 service, const struct member *peer)
 {
 	__u32 best = NONE;
 
-	query->classes[0] =
-		tuple->v6 ? wide_class(store, query->policy, side + TABLE_PEERS6, &tuple->peer)
-			  : narrow_class(store, query->policy, side + TABLE_PEERS4, bpf_ntohl(tuple->peer.words[3]));
-	if (query->classes[0])
-		best = first_rule(store, query);
-	if (!peer)
+	if (service & ASKS_PEERS) {
+		query->classes[0] = tuple->v6 ? wide_class(store, query->policy, side + TABLE_PEERS6, &tuple->peer)
+					      : narrow_class(store, query->policy, side + TABLE_PEERS4,
+							     bpf_ntohl(tuple->peer.words[3]));
+		if (query->classes[0])
+			best = first_rule(store, query);
+	}
+	if (!peer || !(service & ASKS_GROUPS))
 		return best;
 	for (__u32 i = 0; i < GROUPS_MAX; i++) {
 		__u32 found;
@@ -167,24 +172,27 @@ static __always_inline __u32 match(const struct policy_store *store, struct quer
 struct clearance {
 	__u64 marks;   /* STAMP_INGRESS, STAMP_EGRESS */
 	__u32 version; /* of the policy that it met */
-	__u32 reserved;
+	__u16 changing;	   /* as in a finding */
+	__u16 asks_source;
 };
 
 /* Whether the network ACL in a policy lets a packet pass. */
-static __always_inline int passes_acl(const struct tuple *tuple, __u32 policy)
+static __always_inline int passes_acl(const struct tuple *tuple, __u32 policy, struct clearance *clearance)
 {
 	__u32 side = 1 + ACL_WORDS + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
 	struct query query = { .policy = policy };
 	const struct policy_store *store = store_of_policies();
 	const __u64 *words = (const __u64 *)store;
-	__u32 rule = NONE;
+	__u32 rule = NONE, service;
 	__u64 record;
 
 	if (!words)
 		return 0;
 	query.summaries = (__u32)word(words, policy + side + DEFAULTS_WORD);
-	if (classify(store, tuple, side, &query))
-		rule = match(store, &query, tuple, side, 0);
+	service = service_of(store, tuple, policy, side);
+	clearance->asks_source |= !!(service & ASKS_SOURCE_PORTS);
+	if (classify(store, tuple, side, service, &query))
+		rule = match(store, &query, tuple, side, service, 0);
 	if (rule == NONE)
 		return 0;
 	record = word(words, policy + (__u32)word(words, policy + side + TABLE_RULES) + rule);
@@ -219,13 +227,15 @@ __noinline int meet_acl(const struct tuple *tuple, struct clearance *clearance)
 	policy = *(volatile __u64 *)&eni->policy;
 	clearance->version = policy >> 32;
 	clearance->marks = STAMP_INGRESS | STAMP_EGRESS;
+	clearance->changing = !!next;
+	clearance->asks_source = 0;
 	if (has_acl((__u32)policy)) {
 		/* What a query and its answer are differs in type only, so one flow of ICMP has packets of two kinds each way. */
 		clearance->marks = is_icmp(tuple) ? 0 : tuple->direction == EGRESS ? STAMP_EGRESS : STAMP_INGRESS;
-		if (!passes_acl(tuple, (__u32)policy))
+		if (!passes_acl(tuple, (__u32)policy, clearance))
 			return 0;
 	}
-	return !next || !has_acl((__u32)next) || passes_acl(tuple, (__u32)next);
+	return !next || !has_acl((__u32)next) || passes_acl(tuple, (__u32)next, clearance);
 }
 
 /* The same without a call where no network ACL denies anything. */
@@ -237,6 +247,8 @@ static __always_inline int clears_acl(const struct eni *eni, const struct tuple 
 		return meet_acl(tuple, clearance);
 	clearance->version = policy >> 32;
 	clearance->marks = STAMP_INGRESS | STAMP_EGRESS;
+	clearance->changing = !!next;
+	clearance->asks_source = 0;
 	return 1;
 }
 
@@ -250,8 +262,8 @@ static __always_inline int is_placeless(const struct tuple *tuple)
 }
 
 /* Judges a tuple by one policy and one view of its ends. */
-static __always_inline void judge(const struct tuple *tuple, __u32 policy, int spoofed, const struct member *peer,
-				  struct finding *finding)
+static __always_inline void judge(const struct tuple *tuple, __u32 policy, __u32 service, int spoofed,
+				  const struct member *peer, struct finding *finding)
 {
 	__u32 side = 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
 	__u32 other = 1 + (tuple->direction == EGRESS ? 0 : DIRECTION_WORDS);
@@ -263,13 +275,14 @@ static __always_inline void judge(const struct tuple *tuple, __u32 policy, int s
 
 	finding->rule = 0;
 	finding->untracked = 0;
+	finding->asks_source = service & ASKS_SOURCE_PORTS;
 	finding->reason = REASON_NO_POLICY;
 	if (!words || word(words, policy) >> 32 != POLICY_MAGIC)
 		return;
 	defaults = word(words, policy + side + DEFAULTS_WORD);
 	query.summaries = (__u32)defaults;
-	if (classify(store, tuple, side, &query))
-		rule = match(store, &query, tuple, side, peer);
+	if (classify(store, tuple, side, service, &query))
+		rule = match(store, &query, tuple, side, service, peer);
 	if (rule == NONE) {
 		finding->reason = spoofed			   ? REASON_SPOOFED :
 				  (defaults >> 32) & DEFAULT_ALLOW ? REASON_DEFAULT_ALLOW :
@@ -368,15 +381,12 @@ static __always_inline struct member *successor(struct member *member)
 	return next ? bpf_map_lookup_elem(&members, &next) : 0;
 }
 
-/* Whether a policy has rules for a direction that ask for the groups of the peer. */
-static __always_inline int asks_groups(const struct tuple *tuple, __u32 policy)
+/* The class of a packet's service in the policy of a side. */
+static __always_inline __u32 service_in(const struct tuple *tuple, __u32 policy)
 {
-	__u32 side = 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0);
 	const struct policy_store *store = store_of_policies();
-	const __u64 *words = (const __u64 *)store;
 
-	/* An empty table has one entry, for every group, whose class is empty. */
-	return words && word(words, policy + side + TABLE_GROUPS) >> 32 > 1;
+	return store ? service_of(store, tuple, policy, 1 + (tuple->direction == EGRESS ? DIRECTION_WORDS : 0)) : 0;
 }
 
 /*
@@ -387,15 +397,14 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 {
 	struct member *local, *peer = 0, *local_next, *peer_next;
 	__u64 policy, next;
-	__u32 slot, *epoch;
+	__u32 slot, *epoch, service, later = 0;
 	struct eni *eni;
-	int spoofed;
+	int own;
 
 	if (!tuple || !finding)
 		return 0;
 	finding->reason = REASON_NO_POLICY;
 	finding->rule = 0;
-	finding->own = 0;
 	finding->changing = 1;
 	slot = tuple->eni;
 	eni = bpf_map_lookup_elem(&enis, &slot);
@@ -412,12 +421,14 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 	finding->reason = REASON_CHANGING;
 	if (member_at(eni, tuple, &local) < 0)
 		return 0;
-	if (!tuple->forwarded && (asks_groups(tuple, (__u32)policy) || (next && asks_groups(tuple, (__u32)next))) &&
-	    member_of(eni->vpc, &tuple->peer, &peer) < 0)
+	/* Who the peer is, only rules that name groups ask. */
+	service = service_in(tuple, (__u32)policy);
+	if (next)
+		later = service_in(tuple, (__u32)next);
+	if (!tuple->forwarded && ((service | later) & ASKS_GROUPS) && member_of(eni->vpc, &tuple->peer, &peer) < 0)
 		return 0;
-	finding->own = local && local->eni == tuple->eni;
-	spoofed = (eni->flags & ENI_SOURCE_CHECK) && !finding->own;
-	judge(tuple, (__u32)policy, spoofed, peer, finding);
+	own = !(eni->flags & ENI_SOURCE_CHECK) || (local && local->eni == tuple->eni);
+	judge(tuple, (__u32)policy, service, !own, peer, finding);
 	local_next = successor(local);
 	peer_next = successor(peer);
 	if (!next && !local_next && !peer_next) {
@@ -427,8 +438,7 @@ __noinline int evaluate(const struct tuple *tuple, struct finding *finding)
 	if (!passes(finding->reason))
 		return 0;
 	if (local_next)
-		finding->own = local_next->eni == tuple->eni;
-	spoofed = (eni->flags & ENI_SOURCE_CHECK) && !finding->own;
-	judge(tuple, (__u32)(next ? next : policy), spoofed, peer_next ? peer_next : peer, finding);
+		own = !(eni->flags & ENI_SOURCE_CHECK) || local_next->eni == tuple->eni;
+	judge(tuple, (__u32)(next ? next : policy), next ? later : service, !own, peer_next ? peer_next : peer, finding);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "reset.h"
 #include "shadow.h"
 #include "straight.h"
+#include "verdicts.h"
 #include "vlan.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -130,8 +131,9 @@ static __always_inline int reports_known_flow(struct __sk_buff *skb, const struc
 	return still_allowed(eni, key, flow, work);
 }
 
-/* Begins a flow for a packet that the rules allow. */
-static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+/* Begins a flow for a packet that the rules allow, in the place of one that has ended if there is one. */
+static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					      struct flow *ended)
 {
 	const struct tuple *tuple = &work->packet.tuple;
 	const struct finding *finding = &work->finding;
@@ -153,10 +155,16 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struc
 	flow->packets[0] = segments_of(skb);
 	flow->bytes[0] = skb->len;
 	half_open = is_half_open(tuple->protocol, flow->flags, 0);
-	refusal = take_room(tuple->eni, tuple->v6, half_open);
+	/* What has ended keeps its room, for what begins in its place. */
+	refusal = !ended ? take_room(tuple->eni, tuple->v6, half_open) : half_open ? open_half(tuple->eni) : 0;
 	if (refusal)
 		return refusal;
 	flow->other = meet_other_end(skb, eni, work);
+	if (ended) {
+		begin_again(ended, flow, tuple->eni);
+		work->begun = 1;
+		return finding->reason;
+	}
 	error = insert_flow(&work->key, flow, tuple->v6);
 	work->begun = !error;
 	if (error) {
@@ -168,15 +176,14 @@ static __always_inline enum reason begin_flow(struct __sk_buff *skb, const struc
 	return error && error != -17 ? REASON_TABLE_FULL : finding->reason;
 }
 
-/* Asks the rules about a packet that no flow answers for. */
-static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+/* What becomes of a packet that no flow answers for, once the rules have been asked. */
+static __always_inline enum reason settle_new(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					      struct flow *ended)
 {
 	struct packet *packet = &work->packet;
 	struct finding *finding = &work->finding;
-	enum reason reason;
+	enum reason reason = finding->reason;
 
-	evaluate(&packet->tuple, finding);
-	reason = finding->reason;
 	if (reason == REASON_BYPASS || reason == REASON_SPOOFED || reason == REASON_NO_POLICY)
 		return reason;
 	if (packet->tuple.protocol == PROTO_TCP && !begins_connection(packet->tcp_flags)) {
@@ -187,18 +194,53 @@ static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct
 		compare(&packet->tuple, finding);
 	if (!passes(reason) || !flow_key_of(&packet->tuple, packet->icmp_id, &work->key))
 		return reason;
-	return begin_flow(skb, eni, work);
+	return begin_flow(skb, eni, work, ended);
 }
 
-/* The way of a plain packet that has no flow: `look` has read it. */
-static __always_inline enum reason judge_plain(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+/* Asks the network ACL and the rules, or whoever asked them before. */
+static __always_inline enum reason consult(const struct eni *eni, struct scratch *work)
 {
-	if (!*(volatile __u64 *)&eni->policy)
-		return REASON_NO_POLICY;
-	work->foreign = is_foreign(eni, &work->packet.tuple);
-	if (!clears_acl(eni, &work->packet.tuple, &work->clearance))
-		return REASON_ACL_DENY;
-	return judge_new(skb, eni, work);
+	const struct tuple *tuple = &work->packet.tuple;
+	__u32 now_s = coarse_ns() >> 30;
+	__u64 service = service_mark(tuple), stamp = stamp_of(eni);
+	struct verdict *verdict = verdict_about(tuple, service);
+	__u16 flags = *(volatile __u16 *)&eni->flags;
+	enum reason reason;
+
+	if (verdict && answers(verdict, tuple, service, flags, eni, stamp, now_s))
+		return recall(verdict, work);
+	reason = REASON_ACL_DENY;
+	if (clears_acl(eni, tuple, &work->clearance)) {
+		evaluate(tuple, &work->finding);
+		reason = work->finding.reason;
+	}
+	if (verdict && flags == *(volatile __u16 *)&eni->flags)
+		note(verdict, work, service, stamp, flags, reason, now_s);
+	return reason;
+}
+
+/* The way of a plain packet that begins a flow, maybe in the place of one that has ended: `look` has read it. */
+static __always_inline enum reason judge_plain(struct __sk_buff *skb, const struct eni *eni, struct scratch *work,
+					       struct flow *ended)
+{
+	enum reason reason = REASON_NO_POLICY;
+
+	if (*(volatile __u64 *)&eni->policy) {
+		work->foreign = is_foreign(eni, &work->packet.tuple);
+		reason = consult(eni, work);
+		if (reason != REASON_ACL_DENY)
+			reason = settle_new(skb, eni, work, ended);
+	}
+	if (ended && !work->begun && flow_key_of(&work->packet.tuple, 0, &work->key))
+		delete_flow(&work->key, ended, work->packet.tuple.v6);
+	return reason;
+}
+
+/* Asks the rules about any other packet that no flow answers for. */
+static __always_inline enum reason judge_new(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
+{
+	evaluate(&work->packet.tuple, &work->finding);
+	return settle_new(skb, eni, work, 0);
 }
 
 static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct eni *eni, struct scratch *work)
@@ -315,10 +357,12 @@ static __always_inline int action_of(enum reason reason)
 	return TC_ACT_SHOT;
 }
 
-/* The way of every packet that the short way does not pass. */
-static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u8 direction,
-				    enum standing standing)
+/* The way of every packet that the short way does not pass. A call has five arguments at most, so two of them share one. */
+static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u32 direction_and_standing,
+				   struct flow *ended)
 {
+	enum standing standing = direction_and_standing >> 8;
+	__u8 direction = direction_and_standing;
 	enum reason reason = REASON_NO_POLICY;
 	__u32 rule = 0, zero = 0;
 	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
@@ -335,7 +379,7 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 		work->finding.stamp = 0;
 		work->foreign = 0;
 		work->begun = 0;
-		reason = standing == STANDING_NEW ? judge_plain(skb, eni, work) : judge_frame(skb, eni, work);
+		reason = standing == STANDING_NEW ? judge_plain(skb, eni, work, ended) : judge_frame(skb, eni, work);
 		rule = work->finding.rule;
 		if (direction == EGRESS)
 			mark_sender(skb, work->foreign);
@@ -359,7 +403,7 @@ static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 	enum standing standing = eni ? look(skb, eni, slot, direction, &flow) : STANDING_UNREAD;
 
 	if (standing != STANDING_KNOWN || !flow)
-		return judge_packet(skb, eni, slot, direction, standing);
+		return judge_packet(skb, eni, slot, direction | standing << 8, flow);
 	if (LOOKS_ON)
 		return PASS;
 	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);

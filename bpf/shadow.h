@@ -97,15 +97,16 @@ static __always_inline int judge_candidate(const struct tuple *tuple, const stru
 					   const struct shadow *shadow, struct finding *finding)
 {
 	struct member *peer = 0;
-	__u32 policy;
+	__u32 policy, service;
 
 	if (live->changing || !stands_beside(eni, shadow, live))
 		return 0;
 	policy = (__u32)*(volatile __u64 *)&shadow->policy;
-	if (!tuple->forwarded && asks_groups(tuple, policy) &&
+	service = service_in(tuple, policy);
+	if (!tuple->forwarded && (service & ASKS_GROUPS) &&
 	    (member_of(eni->vpc, &tuple->peer, &peer) < 0 || successor(peer)))
 		return 0;
-	judge(tuple, policy, 0, peer, finding);
+	judge(tuple, policy, service, 0, peer, finding);
 	return finding->reason != REASON_NO_POLICY && stands_beside(eni, shadow, live);
 }
 

@@ -90,17 +90,16 @@ class Ec2Recording:
         return ec2_records(self.site.server, self.flow_log)
 
     def record(self):
-        """Sends packets as soon as traffic is recorded; the records of everything until they tell of them."""
+        """Sends packets as soon as traffic is recorded; the records that tell of them."""
         db, app = self.db, self.app
         come("a host that makes records", self.records)
         with Listeners(db.id, "tcp/5432"):
             assert passes(app.id, db.v4, "tcp/5432", "tcp/22") == ["tcp/5432"]
 
         def seen():
-            every = self.records()
-            own = [one for one in every if db.v4 in (one["srcaddr"], one["dstaddr"])]
+            own = [one for one in self.records() if db.v4 in (one["srcaddr"], one["dstaddr"])]
             is_whole = any(one["action"] == "ACCEPT" for one in own) and any(one["action"] == "REJECT" for one in own)
-            return every if is_whole else None
+            return own if is_whole else None
 
         return come("records of the packets", seen)
 

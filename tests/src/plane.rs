@@ -12,6 +12,7 @@ use sekimori_compile::{
 use sekimori_core::{
     flow::{self, Segment},
     ids::HostId,
+    packet::{Decision, Why},
     rule::Direction,
     world::{Eni, World},
 };
@@ -197,4 +198,28 @@ pub fn kernel_key(slot: u32, eni: &Eni, segment: &Segment) -> Option<FlowKey> {
         protocol: key.protocol,
         reserved: [0; 3],
     })
+}
+
+/// The reason that the program should give for what the rules say.
+#[must_use]
+pub fn reason_of(decision: &Decision) -> Reason {
+    match (&decision.why, decision.is_allowed()) {
+        (Why::Bypass, _) => Reason::Bypass,
+        (Why::IntraGroup { .. }, _) => Reason::IntraGroup,
+        (Why::Rule { .. }, true) => Reason::RuleAllow,
+        (Why::Rule { .. }, false) => Reason::RuleDeny,
+        (Why::Default, true) => Reason::DefaultAllow,
+        (Why::Default, false) => Reason::DefaultDeny,
+        (Why::Platform { .. }, true) => Reason::PlatformAllow,
+        (Why::Platform { .. }, false) => Reason::PlatformDeny,
+        (Why::NetworkAcl { .. }, _) => Reason::AclDeny,
+        (Why::Spoofed, _) => Reason::Spoofed,
+        (Why::MidStream, _) => Reason::MidStream,
+        (Why::KnownFlow, _) => Reason::KnownFlow,
+        (Why::TableFull, _) => Reason::TableFull,
+        (Why::HalfOpen, _) => Reason::HalfOpen,
+        (Why::Fragment, _) => Reason::Fragment,
+        (Why::Malformed, _) => Reason::Malformed,
+        (Why::NoPolicy, _) => Reason::NoPolicy,
+    }
 }

@@ -224,8 +224,9 @@ fn maps_hold_what_the_limits_promise() {
         capacities
             .remove(at.unwrap_or_else(|| panic!("no map has {capacity} entries; the program has {capacities:?}")));
     }
-    // What is left: the policy store, the working memories and which events are wanted (one element each), and the fragments.
-    assert_eq!(capacities, [1, 1, 1, 1, 16_384]);
+    // What is left: the policy store, the working memories and which events are wanted (one element each), the sets of remembered answers,
+    // and the fragments.
+    assert_eq!(capacities, [1, 1, 1, 1, 16, 16_384]);
 }
 
 /// The numbers that are written on both sides, read from the C text.
@@ -244,6 +245,8 @@ fn numbers_are_the_same_on_both_sides() {
         ("POSITION_BITS", layout::POSITION_BITS),
         ("ASKS_LOCALS", layout::ASKS_LOCALS),
         ("ASKS_SOURCE_PORTS", layout::ASKS_SOURCE_PORTS),
+        ("ASKS_GROUPS", layout::ASKS_GROUPS),
+        ("ASKS_PEERS", layout::ASKS_PEERS),
         ("TABLE_RULES", layout::Table::Rules as u32),
         ("TABLE_SERVICES", layout::Table::Services as u32),
         ("TABLE_PEERS4", layout::Table::Peers4 as u32),

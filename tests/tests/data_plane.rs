@@ -18,7 +18,7 @@ use sekimori_core::{
 use sekimori_tests::{
     frame::VLAN_KINDS,
     generate::{Chooser, Universe},
-    plane::{TestPlane, is_root, kernel_key},
+    plane::{TestPlane, is_root, kernel_key, reason_of},
     shrink::shrink,
 };
 
@@ -28,29 +28,6 @@ const PACKETS: usize = 100;
 const TAGGED_WORLDS: u64 = 120;
 /// Flows of a table that fills.
 const FEW_FLOWS: u32 = 24;
-
-/// The reason that the program should give for the first packet of a flow.
-fn reason_of(decision: &Decision) -> Reason {
-    match (&decision.why, decision.is_allowed()) {
-        (Why::Bypass, _) => Reason::Bypass,
-        (Why::IntraGroup { .. }, _) => Reason::IntraGroup,
-        (Why::Rule { .. }, true) => Reason::RuleAllow,
-        (Why::Rule { .. }, false) => Reason::RuleDeny,
-        (Why::Default, true) => Reason::DefaultAllow,
-        (Why::Default, false) => Reason::DefaultDeny,
-        (Why::Platform { .. }, true) => Reason::PlatformAllow,
-        (Why::Platform { .. }, false) => Reason::PlatformDeny,
-        (Why::NetworkAcl { .. }, _) => Reason::AclDeny,
-        (Why::Spoofed, _) => Reason::Spoofed,
-        (Why::MidStream, _) => Reason::MidStream,
-        (Why::KnownFlow, _) => Reason::KnownFlow,
-        (Why::TableFull, _) => Reason::TableFull,
-        (Why::HalfOpen, _) => Reason::HalfOpen,
-        (Why::Fragment, _) => Reason::Fragment,
-        (Why::Malformed, _) => Reason::Malformed,
-        (Why::NoPolicy, _) => Reason::NoPolicy,
-    }
-}
 
 fn first_packet(universe: &mut Universe, eni: &Eni) -> Segment {
     let packet = universe.packet(eni);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Raised with every change to a structure, a map or the layout of a policy. A pinned map of another
 /// version is not adopted.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// No ENI of this host.
 pub const NO_ENI: u32 = u32::MAX;

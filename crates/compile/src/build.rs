@@ -13,8 +13,8 @@ use crate::{
     classes::{Bitmap, Partition, Span, partition},
     index::{self, Indexed},
     layout::{
-        ASKS_LOCALS, ASKS_SOURCE_PORTS, BLOCK_WORDS, DEFAULT_ALLOW, DEFAULTS_WORD, HEADER_WORDS, MAGIC, NO_PORT,
-        POSITION_BITS, Table, acl_base, direction_base, pair,
+        ASKS_GROUPS, ASKS_LOCALS, ASKS_PEERS, ASKS_SOURCE_PORTS, BLOCK_WORDS, DEFAULT_ALLOW, DEFAULTS_WORD,
+        HEADER_WORDS, MAGIC, NO_PORT, POSITION_BITS, Table, acl_base, direction_base, pair,
     },
 };
 
@@ -114,8 +114,8 @@ struct Writer<'a> {
     base: u32,
     side: &'a Side,
     summaries: usize,
-    /// The rules that ask about rarer fields, as bitmaps, by the mark of the field.
-    asking: [(u32, Vec<u64>); 2],
+    /// The rules that ask about other fields than services, as bitmaps, by the mark of the field.
+    asking: [(u32, Vec<u64>); 4],
     /// Where a class of this direction lies already.
     classes: HashMap<Bitmap, u32>,
 }
@@ -126,6 +126,8 @@ impl<'a> Writer<'a> {
         let asking = [
             (ASKS_LOCALS, bits_of(&side.lines, |line| line.local.is_some())),
             (ASKS_SOURCE_PORTS, bits_of(&side.lines, |line| line.source_ports.is_some())),
+            (ASKS_GROUPS, bits_of(&side.lines, |line| !line.groups.is_empty())),
+            (ASKS_PEERS, bits_of(&side.lines, |line| !line.peers.is_empty())),
         ];
         Self { words, base, side, summaries, asking, classes: HashMap::new() }
     }
@@ -201,7 +203,7 @@ impl<'a> Writer<'a> {
         partition(&spans, self.side.lines.len())
     }
 
-    /// Which rarer fields the rules of a class of services ask about.
+    /// Which other fields the rules of a class of services ask about.
     fn marks(&self, table: Table, bitmap: &Bitmap) -> u32 {
         let has = |rules: &[u64]| {
             bitmap.iter().any(|(number, word)| rules.get(*number as usize).is_some_and(|rules| rules & word != 0))

@@ -20,7 +20,7 @@
 //!   * IPv6: 4 children in a block, first their high halves, then their low ones; the children of the last level are the
 //!     entries, whose classes come after it, one to a word.
 //!   * A table with one entry is one word, its class.
-//!   * With a class of services stands which of the rarer fields its rules ask about (`ASKS_*`).
+//!   * With a class of services stands which of the other fields its rules ask about (`ASKS_*`).
 //! * A **class** is the set of rules that match its values: for each summary word (64 bitmap words) a pair
 //!   `summary`, `position of the first non-zero bitmap word`. Zero words are not stored. Class 0 is empty.
 //! * A **rule record** is `flags << 40 | action << 32 | counter slot`. Rules are numbered in decision order,
@@ -29,7 +29,7 @@
 //!   have the number of the entry where others have their counter slot.
 
 /// Marks a policy; guards against reading words that are none.
-pub const MAGIC: u32 = 0x5ec1_0003;
+pub const MAGIC: u32 = 0x5ec1_0004;
 /// Words before the first rule record.
 pub const HEADER_WORDS: u32 = 1 + 4 * DIRECTION_WORDS;
 /// Words of one direction in the header.
@@ -54,6 +54,10 @@ pub const POSITION_BITS: u32 = 24;
 pub const ASKS_LOCALS: u32 = 1 << POSITION_BITS;
 /// With a class of services: a rule in it names source ports.
 pub const ASKS_SOURCE_PORTS: u32 = 2 << POSITION_BITS;
+/// With a class of services: a rule in it names groups.
+pub const ASKS_GROUPS: u32 = 4 << POSITION_BITS;
+/// With a class of services: a rule in it names blocks of peers.
+pub const ASKS_PEERS: u32 = 8 << POSITION_BITS;
 
 /// A table of one direction, and its word in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -105,6 +105,12 @@ impl Attachments {
         self.by_cookie.get(&cookie).unwrap_or(&self.shared)
     }
 
+    /// The programs of a namespace: to the ENI, and from it.
+    pub(super) fn programs_in(&mut self, cookie: u64) -> anyhow::Result<(BorrowedFd<'_>, BorrowedFd<'_>)> {
+        let programs = self.load(cookie)?;
+        Ok((programs.to_eni.as_fd(), programs.from_eni.as_fd()))
+    }
+
     /// Puts both programs on an interface; returns the cookie of its namespace.
     pub(super) fn attach(
         &mut self,

@@ -27,7 +27,7 @@ use super::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 26] = [
+const PINNED: [&str; 27] = [
     "enis",
     "budgets",
     "members",
@@ -47,6 +47,7 @@ const PINNED: [&str; 26] = [
     "fragments",
     "rule_counters",
     "reason_counters",
+    "verdicts",
     "events",
     "events_wanted",
     "event_shares",

@@ -363,6 +363,14 @@ impl DataPlane {
         self.attachments.programs()
     }
 
+    /// The programs that interfaces of a namespace run, for running them without a packet: (to the ENI, from the ENI).
+    ///
+    /// # Errors
+    /// When the kernel refuses them.
+    pub fn programs_in(&mut self, cookie: u64) -> anyhow::Result<(BorrowedFd<'_>, BorrowedFd<'_>)> {
+        self.attachments.programs_in(cookie)
+    }
+
     /// The maps, for reading.
     #[must_use]
     pub fn maps(&self) -> &Maps {

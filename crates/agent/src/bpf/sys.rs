@@ -49,7 +49,9 @@ unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl Plain for u64 {}
 // SAFETY: as above.
-unsafe impl Plain for abi::IdBytes {}
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+// SAFETY: as above.
+unsafe impl Plain for u8 {}
 // SAFETY: `repr(C)`, integers only, and the test `structures_have_no_padding` holds for all of these.
 unsafe impl Plain for abi::Eni {}
 // SAFETY: as above.
@@ -150,10 +152,11 @@ pub fn lookup<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<Op
 ///
 /// # Errors
 /// The kernel's.
-pub fn lookup_per_cpu<V: Plain + Default>(map: BorrowedFd<'_>, index: u32, cpus: usize) -> io::Result<Vec<V>> {
+pub fn lookup_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: usize) -> io::Result<Vec<V>> {
     // The kernel rounds each value up to eight bytes; every value that is read here is a multiple of it.
     debug_assert_eq!(size_of::<V>() % 8, 0);
-    let mut values = vec![V::default(); cpus];
+    // SAFETY: `Plain` types are valid for any bytes.
+    let mut values = vec![unsafe { std::mem::zeroed::<V>() }; cpus];
     let mut attr = element(map, address(&index), values.as_mut_ptr() as u64, 0);
     bpf(MAP_LOOKUP, &mut attr).map(|_| values)
 }
@@ -163,7 +166,14 @@ pub fn lookup_per_cpu<V: Plain + Default>(map: BorrowedFd<'_>, index: u32, cpus:
 /// # Errors
 /// The kernel's.
 pub fn update_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V, cpus: usize) -> io::Result<()> {
-    let values = vec![value; cpus];
+    update_each_cpu(map, index, &vec![value; cpus])
+}
+
+/// Sets an element of a per-CPU array, on each possible CPU to a value of its own.
+///
+/// # Errors
+/// The kernel's.
+pub fn update_each_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, values: &[V]) -> io::Result<()> {
     bpf(MAP_UPDATE, &mut element(map, address(&index), values.as_ptr() as u64, 0)).map(drop)
 }
 
