@@ -186,7 +186,12 @@ fn path<'a>(report: &'a Report, name: &str, size: usize) -> Option<&'a PathCost>
 
 fn packets(report: &Report) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for (name, most) in [(program::ESTABLISHED, ESTABLISHED_NS_MAX), (program::DENIED, DENIED_NS_MAX)] {
+    let goals = [
+        (program::ESTABLISHED, ESTABLISHED_NS_MAX),
+        (program::DENIED, DENIED_NS_MAX),
+        (program::DENIED_STRANGER, DENIED_NS_MAX),
+    ];
+    for (name, most) in goals {
         let Some(worst) = worst(report, name, &program::SIZES) else { continue };
         let figure =
             Figure::new(format!("PROG_TEST_RUN, {name}, slowest of 10 to 10,000 rules"), format!("{worst:.0} ns"));

@@ -30,7 +30,12 @@ impl Plane {
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         remove(dir)?;
         fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
-        let (kernel, adopted) = DataPlane::open(dir, AttachMode::Auto)?;
+        let opened = DataPlane::open(dir, AttachMode::Auto);
+        if opened.is_err() {
+            // Nobody else would unmount what it has mounted, and then why it failed would be told by nobody.
+            remove(dir)?;
+        }
+        let (kernel, adopted) = opened?;
         Ok(Self { kernel, tables: Tables::new(HostId::from(HOST), adopted), dir: dir.to_owned() })
     }
 

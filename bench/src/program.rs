@@ -1,9 +1,14 @@
 //! What one packet costs: the programs under `PROG_TEST_RUN`, without interfaces.
 //!
 //! The kernel runs a program many times on one frame and tells the mean. That is right for packets of a known
-//! flow and for denied ones, which change nothing. A packet that begins a flow does so once: see `begun`.
+//! flow, and for denied ones of whoever was denied before, which change nothing. What is so once only, a flow that begins and a peer that is seen
+//! for the first time, is told by the difference to a second packet: see `begun` and `denied_stranger`.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use aya::programs::SchedClassifier;
@@ -33,7 +38,10 @@ pub const DENIED: &str = "new, denied, TCP over IPv4";
 pub const BEGUN: &str = "new, allowed, flow inserted, TCP over IPv4";
 /// What is measured with everything else.
 pub const NOTHING: &str = "nothing, the call itself";
+/// A denial that nothing remembers: every table is asked.
+pub const DENIED_STRANGER: &str = "new, denied, TCP over IPv4, first of a peer";
 const DENIED_UDP: &str = "new, denied, UDP over IPv4";
+const DENIED_UDP_STRANGER: &str = "new, denied, UDP over IPv4, first of a peer";
 /// Rules of the policies that are measured.
 pub const SIZES: [usize; 3] = [10, 1_000, 10_000];
 /// Entries of the prefix lists that a policy names, together.
@@ -50,6 +58,8 @@ const LOOPBACK: u32 = 1;
 const REPEAT: u32 = 100_000;
 /// Flows that are begun for one value.
 const FLOWS: u16 = 1_000;
+/// The first address of peers that are seen once (RFC 2544).
+const STRANGERS: u32 = u32::from_be_bytes([198, 18, 0, 0]);
 /// The first source port.
 const CLIENT_PORT: u16 = 40_000;
 /// `TC_ACT_UNSPEC`: whoever comes after decides.
@@ -185,7 +195,12 @@ impl Lab {
                 Kind::Beside => self.beside(&case.pair)?,
                 Kind::Lists => self.by_lists(&case.pair)?,
                 Kind::Adversarial => {
-                    vec![(DENIED_UDP, self.denied(&case.pair, &Flow::udp(v4_of(&case.pair)?, FILLER_PORT - 1))?)]
+                    let flow = Flow::udp(v4_of(&case.pair)?, FILLER_PORT - 1);
+                    let denied = self.denied(&case.pair, &flow)?;
+                    vec![
+                        (DENIED_UDP, denied),
+                        (DENIED_UDP_STRANGER, denied + self.denied_stranger(&case.pair, &flow)?),
+                    ]
                 }
             };
             for (path, ns) in found {
@@ -211,14 +226,18 @@ impl Lab {
         let v4 = v4_of(pair)?;
         let established = self.known(pair, &Flow::tcp(v4, OPEN_PORT))?;
         let denied = self.denied(pair, &Flow::tcp(v4, FILLER_PORT))?;
+        let stranger = denied + self.denied_stranger(pair, &Flow::tcp(v4, FILLER_PORT))?;
         let begun = established + self.begun(pair, v4)?;
-        Ok(vec![(ESTABLISHED, established), (DENIED, denied), (BEGUN, begun)])
+        Ok(vec![(ESTABLISHED, established), (DENIED, denied), (DENIED_STRANGER, stranger), (BEGUN, begun)])
     }
 
     fn by_lists(&mut self, pair: &Pair) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let v4 = v4_of(pair)?;
         let established = self.known(pair, &Flow::tcp(v4, OPEN_PORT))?;
-        Ok(vec![(ESTABLISHED, established), (DENIED, self.denied(pair, &Flow::tcp(v4, FILLER_PORT))?)])
+        let flow = Flow::tcp(v4, FILLER_PORT);
+        let denied = self.denied(pair, &flow)?;
+        let stranger = denied + self.denied_stranger(pair, &flow)?;
+        Ok(vec![(ESTABLISHED, established), (DENIED, denied), (DENIED_STRANGER, stranger)])
     }
 
     /// Says that the server's interface is the loopback.
@@ -236,33 +255,49 @@ impl Lab {
         Ok(f64::from(ns))
     }
 
-    fn run(&self, frame: &[u8], repeat: u32, action: i32) -> anyhow::Result<f64> {
-        let (to_eni, _) = self.plane.kernel.programs();
+    /// The copy of the program runs that an interface would: see `DataPlane::programs_in`.
+    fn run(&mut self, frame: &[u8], repeat: u32, action: i32) -> anyhow::Result<f64> {
+        let (to_eni, _) = self.plane.kernel.programs_in(self.cookie)?;
         let run = sys::test_run(to_eni, (frame, 0), LOOPBACK, repeat)?;
         anyhow::ensure!(run.action == action, "a packet was judged {} instead of {action}", run.action);
         Ok(f64::from(run.duration_ns))
     }
 
-    fn known(&self, pair: &Pair, flow: &Flow) -> anyhow::Result<f64> {
+    fn known(&mut self, pair: &Pair, flow: &Flow) -> anyhow::Result<f64> {
         self.run(&flow.first(pair), 1, PASS)?;
         self.run(&flow.later(pair), REPEAT, PASS)
     }
 
-    fn denied(&self, pair: &Pair, flow: &Flow) -> anyhow::Result<f64> {
+    fn denied(&mut self, pair: &Pair, flow: &Flow) -> anyhow::Result<f64> {
         self.run(&flow.first(pair), REPEAT, DROP)
+    }
+
+    /// What the first denied packet of a peer costs more than the second, as in `begun`.
+    fn denied_stranger(&mut self, pair: &Pair, flow: &Flow) -> anyhow::Result<f64> {
+        let frames = (0..u32::from(FLOWS)).map(|index| {
+            let peer = IpAddr::V4(Ipv4Addr::from(STRANGERS + index));
+            Flow { peer, ..*flow }.first(pair)
+        });
+        self.more_at_first(frames, DROP)
     }
 
     /// What the first packet of a flow costs more than the second: look-up and insertion. Each runs once, so
     /// the call's own cost, and that of cold caches, is in both and falls out of the difference.
-    fn begun(&self, pair: &Pair, peer: IpAddr) -> anyhow::Result<f64> {
-        let (mut first, mut second) = (Vec::new(), Vec::new());
-        for index in 1..=FLOWS {
-            let frame = Flow { port: CLIENT_PORT + index, ..Flow::tcp(peer, OPEN_PORT) }.first(pair);
-            first.push(self.run(&frame, 1, PASS)?);
-            second.push(self.run(&frame, 1, PASS)?);
-        }
+    fn begun(&mut self, pair: &Pair, peer: IpAddr) -> anyhow::Result<f64> {
+        let frames =
+            (1..=FLOWS).map(|index| Flow { port: CLIENT_PORT + index, ..Flow::tcp(peer, OPEN_PORT) }.first(pair));
+        let more = self.more_at_first(frames, PASS)?;
         self.plane.forget_flows()?;
-        let medians = Stats::of(first).zip(Stats::of(second)).context("no flows")?;
+        Ok(more)
+    }
+
+    fn more_at_first(&mut self, frames: impl Iterator<Item = Vec<u8>>, action: i32) -> anyhow::Result<f64> {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for frame in frames {
+            first.push(self.run(&frame, 1, action)?);
+            second.push(self.run(&frame, 1, action)?);
+        }
+        let medians = Stats::of(first).zip(Stats::of(second)).context("no packets")?;
         Ok(medians.0.median - medians.1.median)
     }
 }
