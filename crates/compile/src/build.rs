@@ -1,7 +1,5 @@
 //! The words of one policy, from its rules in decision order. The layout is described in [`crate::layout`].
 
-use std::collections::HashMap;
-
 use ipnet::IpNet;
 use sekimori_core::{
     ids::GroupId,
@@ -10,7 +8,7 @@ use sekimori_core::{
 };
 
 use crate::{
-    classes::{Bitmap, Partition, Span, partition},
+    classes::{Active, Classes, Events, Value, sweep},
     index::{self, Indexed},
     layout::{
         ASKS_GROUPS, ASKS_LOCALS, ASKS_PEERS, ASKS_SOURCE_PORTS, BLOCK_WORDS, DEFAULT_ALLOW, DEFAULTS_WORD,
@@ -113,132 +111,86 @@ struct Writer<'a> {
     words: &'a mut Vec<u64>,
     base: u32,
     side: &'a Side,
-    summaries: usize,
-    /// The rules that ask about other fields than services, as bitmaps, by the mark of the field.
-    asking: [(u32, Vec<u64>); 4],
-    /// Where a class of this direction lies already.
-    classes: HashMap<Bitmap, u32>,
+    /// The rules that ask about other fields than services, as bitmaps, by the mark of the field; only if any does.
+    asking: Vec<(u32, Vec<u64>)>,
+    active: Active,
+    classes: Classes,
 }
 
 impl<'a> Writer<'a> {
     fn new(words: &'a mut Vec<u64>, base: u32, side: &'a Side) -> Self {
-        let summaries = side.lines.len().div_ceil(64).div_ceil(64);
         let asking = [
             (ASKS_LOCALS, bits_of(&side.lines, |line| line.local.is_some())),
             (ASKS_SOURCE_PORTS, bits_of(&side.lines, |line| line.source_ports.is_some())),
             (ASKS_GROUPS, bits_of(&side.lines, |line| !line.groups.is_empty())),
             (ASKS_PEERS, bits_of(&side.lines, |line| !line.peers.is_empty())),
         ];
-        Self { words, base, side, summaries, asking, classes: HashMap::new() }
+        let asking = asking.into_iter().filter(|(_, rules)| rules.iter().any(|word| *word != 0)).collect();
+        Self { words, base, side, asking, active: Active::new(side.lines.len()), classes: Classes::default() }
     }
 
     fn write(mut self) {
-        let side = self.side;
-        let records = side
-            .lines
-            .iter()
-            .map(|line| (u64::from(line.flags) << 40) | (u64::from(line.action) << 32) | u64::from(line.slot));
-        let at = self.append(records);
-        self.place(Table::Rules, at, side.lines.len());
-        self.narrow(Table::Services, |line| {
-            line.services.iter().map(|(a, b)| (u128::from(*a), u128::from(*b))).collect()
-        });
-        self.narrow(Table::Peers4, |line| line.peers.iter().filter_map(span4).collect());
-        self.wide(Table::Peers6, |line| line.peers.iter().filter_map(span6).collect());
-        self.narrow(Table::Groups, |line| {
-            line.groups.iter().map(|group| (u128::from(*group), u128::from(*group))).collect()
-        });
-        if side.lines.iter().any(|line| line.local.is_some()) {
-            self.narrow(Table::Locals4, |line| {
-                line.local.as_ref().map_or(vec![(0, u128::from(u32::MAX))], |net| span4(net).into_iter().collect())
-            });
-            self.wide(Table::Locals6, |line| {
-                line.local.as_ref().map_or(vec![(0, u128::MAX)], |net| span6(net).into_iter().collect())
-            });
+        let lines = &self.side.lines;
+        let at = self.words.len() as u32;
+        let record = |line: &Line| u64::from(line.flags) << 40 | u64::from(line.action) << 32 | u64::from(line.slot);
+        self.words.extend(lines.iter().map(record));
+        self.place(Table::Rules, at, lines.len());
+        self.narrow(Table::Services, |line| line.services.iter().copied());
+        self.narrow(Table::Peers4, |line| line.peers.iter().filter_map(span4));
+        self.wide(Table::Peers6, |line| line.peers.iter().filter_map(span6));
+        self.narrow(Table::Groups, |line| line.groups.iter().map(|group| (*group, *group)));
+        if lines.iter().any(|line| line.local.is_some()) {
+            self.narrow(Table::Locals4, |line| line.local.as_ref().map_or(Some((0, u32::MAX)), span4).into_iter());
+            self.wide(Table::Locals6, |line| line.local.as_ref().map_or(Some((0, u128::MAX)), span6).into_iter());
         }
-        if side.lines.iter().any(|line| line.source_ports.is_some()) {
+        if lines.iter().any(|line| line.source_ports.is_some()) {
             self.narrow(Table::SourcePorts, |line| {
-                vec![line.source_ports.map_or((0, u128::from(NO_PORT)), |(a, b)| (u128::from(a), u128::from(b)))]
+                let ports = line.source_ports.map_or((0, NO_PORT), |(a, b)| (u32::from(a), u32::from(b)));
+                std::iter::once(ports)
             });
         }
-        let defaults = pair(side.flags, self.summaries as u32);
+        let defaults = pair(self.side.flags, self.active.summaries().len() as u32);
         set(self.words, (self.base + DEFAULTS_WORD) as usize, defaults);
     }
 
     /// A table of 32-bit values.
-    fn narrow(&mut self, table: Table, spans: impl Fn(&Line) -> Vec<(u128, u128)>) {
-        let partition = self.partition(&spans);
-        let at: Vec<u32> =
-            partition.classes.iter().map(|bitmap| self.class(bitmap) | self.marks(table, bitmap)).collect();
-        // A span that ends with the last value ends in an entry beyond it.
-        let entries: Vec<(u32, u32)> = entries_at(&partition, &at)
-            .filter(|(first, _)| *first <= u128::from(u32::MAX))
-            .map(|(first, class)| (first as u32, class))
-            .collect();
-        self.lay(table, index::narrow(&entries), entries.len());
+    fn narrow<I: Iterator<Item = (u32, u32)>>(&mut self, table: Table, spans: impl Fn(&'a Line) -> I) {
+        let entries = self.entries(table, spans);
+        self.lay(table, &index::narrow(&entries), entries.len());
     }
 
     /// A table of 128-bit values.
-    fn wide(&mut self, table: Table, spans: impl Fn(&Line) -> Vec<(u128, u128)>) {
-        let partition = self.partition(&spans);
-        let at: Vec<u32> = partition.classes.iter().map(|bitmap| self.class(bitmap)).collect();
-        let entries: Vec<(u128, u32)> = entries_at(&partition, &at).collect();
-        self.lay(table, index::wide(&entries), entries.len());
+    fn wide<I: Iterator<Item = (u128, u128)>>(&mut self, table: Table, spans: impl Fn(&'a Line) -> I) {
+        let entries = self.entries(table, spans);
+        self.lay(table, &index::wide(&entries), entries.len());
+    }
+
+    /// The entries of a table. Their classes are written on the way.
+    fn entries<V: Value, I: Iterator<Item = (V, V)>>(
+        &mut self,
+        table: Table,
+        spans: impl Fn(&'a Line) -> I,
+    ) -> Vec<(V, u32)> {
+        let mut events = Events::new();
+        for (rule, line) in self.side.lines.iter().enumerate() {
+            spans(line).for_each(|span| events.add(rule, span));
+        }
+        let (classes, words) = (&mut self.classes, &mut *self.words);
+        let asking = if table == Table::Services { self.asking.as_slice() } else { &[] };
+        sweep(events, &mut self.active, |active| match active.summaries().iter().all(|summary| *summary == 0) {
+            true => 0,
+            false => classes.place(active, words) | marks(asking, active),
+        })
     }
 
     /// A table's words, from the beginning of a block on unless it is but one word.
-    fn lay(&mut self, table: Table, indexed: Indexed, entries: usize) {
+    fn lay(&mut self, table: Table, indexed: &Indexed, entries: usize) {
         if indexed.words.len() > 1 {
             fill_block(self.words);
         }
-        let at = self.append(indexed.words.into_iter());
+        let at = self.words.len() as u32;
+        self.words.extend_from_slice(&indexed.words);
         self.place(table, at | indexed.levels << POSITION_BITS, entries);
-    }
-
-    fn partition(&self, spans: &impl Fn(&Line) -> Vec<(u128, u128)>) -> Partition {
-        let lines = self.side.lines.iter().enumerate();
-        let spans: Vec<Span> = lines
-            .flat_map(|(rule, line)| spans(line).into_iter().map(move |(first, last)| Span { first, last, rule }))
-            .collect();
-        partition(&spans, self.side.lines.len())
-    }
-
-    /// Which other fields the rules of a class of services ask about.
-    fn marks(&self, table: Table, bitmap: &Bitmap) -> u32 {
-        let has = |rules: &[u64]| {
-            bitmap.iter().any(|(number, word)| rules.get(*number as usize).is_some_and(|rules| rules & word != 0))
-        };
-        let asking = self.asking.iter().filter(|(_, rules)| table == Table::Services && has(rules));
-        asking.fold(0, |marks, (mark, _)| marks | mark)
-    }
-
-    /// The position of a class; equal classes of a direction are stored once.
-    fn class(&mut self, bitmap: &Bitmap) -> u32 {
-        if bitmap.is_empty() {
-            return 0;
-        }
-        if let Some(at) = self.classes.get(bitmap) {
-            return *at;
-        }
-        let at = self.words.len() as u32;
-        let mut position = at + 2 * self.summaries as u32;
-        let mut head = Vec::with_capacity(2 * self.summaries);
-        for summary in 0..self.summaries as u32 {
-            let mine = || bitmap.iter().filter(|(number, _)| number / 64 == summary);
-            head.push(mine().fold(0_u64, |bits, (number, _)| bits | (1 << (number % 64))));
-            head.push(u64::from(position));
-            position += mine().count() as u32;
-        }
-        self.append(head.into_iter());
-        self.append(bitmap.iter().map(|(_, word)| *word));
-        self.classes.insert(bitmap.clone(), at);
-        at
-    }
-
-    fn append(&mut self, words: impl Iterator<Item = u64>) -> u32 {
-        let at = self.words.len() as u32;
-        self.words.extend(words);
-        at
     }
 
     fn place(&mut self, table: Table, at: u32, entries: usize) {
@@ -246,9 +198,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The entries of a partition, with the positions of their classes.
-fn entries_at(partition: &Partition, at: &[u32]) -> impl Iterator<Item = (u128, u32)> {
-    partition.entries.iter().map(|(first, class)| (*first, at.get(*class).copied().unwrap_or(0)))
+/// Which other fields the rules of a class of services ask about.
+fn marks(asking: &[(u32, Vec<u64>)], active: &Active) -> u32 {
+    let has =
+        |rules: &[u64]| active.words().any(|(number, word)| rules.get(number).is_some_and(|rules| rules & word != 0));
+    asking.iter().filter(|(_, rules)| has(rules)).fold(0, |marks, (mark, _)| marks | mark)
 }
 
 /// A bit for each rule of which something is true.
@@ -269,12 +223,15 @@ fn set(words: &mut [u64], at: usize, word: u64) {
     }
 }
 
-fn span4(net: &IpNet) -> Option<(u128, u128)> {
+fn span4(net: &IpNet) -> Option<(u32, u32)> {
     let IpNet::V4(net) = net else { return None };
-    Some((u128::from(u32::from(net.network())), u128::from(u32::from(net.broadcast()))))
+    Some((u32::from(net.network()), u32::from(net.broadcast())))
 }
 
 fn span6(net: &IpNet) -> Option<(u128, u128)> {
     let IpNet::V6(net) = net else { return None };
     Some((u128::from(net.network()), u128::from(net.broadcast())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,91 +1,241 @@
 //! From "which values does each rule match" to "which rules match each value".
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
+};
 
-/// A rule and a run of values that it matches, both ends included.
-pub(crate) struct Span {
-    pub(crate) first: u128,
-    pub(crate) last: u128,
-    pub(crate) rule: usize,
+/// A value of a field, and where a run of them begins or ends.
+pub(crate) trait Value: Copy {
+    /// A value with a rule and whether a run of the rule begins there: in the order of the values.
+    type Event: Copy + Ord;
+    /// The least.
+    const FIRST: Self;
+    /// The next one, if there is any.
+    fn next(self) -> Option<Self>;
+    /// What happens here.
+    fn event(self, what: u32) -> Self::Event;
+    /// Where it happens, and what.
+    fn parts(event: Self::Event) -> (Self, u32);
+    /// Whether two are the same.
+    fn is(self, other: Self) -> bool;
 }
 
-/// The non-zero words of a bitmap of rules, as (word number, word), ascending.
-pub(crate) type Bitmap = Vec<(u32, u64)>;
+impl Value for u32 {
+    type Event = u64;
+    const FIRST: Self = 0;
 
-/// A partition of a field's values: entry `(first, class)` holds up to the next entry.
-pub(crate) struct Partition {
-    pub(crate) entries: Vec<(u128, usize)>,
-    /// Distinct bitmaps, in the order of first use.
-    pub(crate) classes: Vec<Bitmap>,
-}
-
-/// Sweeps over a field once. Memory is linear in the number of spans times the rules that overlap.
-pub(crate) fn partition(spans: &[Span], rules: usize) -> Partition {
-    let mut events: Vec<(u128, usize, bool)> = Vec::with_capacity(spans.len() * 2);
-    for span in spans {
-        events.push((span.first, span.rule, true));
-        events.extend(span.last.checked_add(1).map(|past| (past, span.rule, false)));
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
     }
-    events.sort_unstable();
-    let mut sweep = Sweep::new(rules);
-    let mut rest = events.as_slice();
-    sweep.advance(&mut rest, 0);
-    sweep.emit(0);
-    while let Some((at, _, _)) = rest.first().copied() {
-        sweep.advance(&mut rest, at);
-        sweep.emit(at);
+
+    fn event(self, what: u32) -> u64 {
+        crate::layout::pair(self, what)
     }
-    Partition { entries: sweep.entries, classes: sweep.classes }
+
+    fn parts(event: u64) -> (Self, u32) {
+        crate::layout::halves(event)
+    }
+
+    fn is(self, other: Self) -> bool {
+        self == other
+    }
 }
 
-struct Sweep {
+impl Value for u128 {
+    type Event = (u128, u32);
+    const FIRST: Self = 0;
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+
+    fn event(self, what: u32) -> (u128, u32) {
+        (self, what)
+    }
+
+    fn parts(event: (u128, u32)) -> (Self, u32) {
+        event
+    }
+
+    fn is(self, other: Self) -> bool {
+        self == other
+    }
+}
+
+/// Where runs of values begin and end, each with its rule.
+pub(crate) struct Events<V: Value>(Vec<V::Event>);
+
+impl<V: Value> Events<V> {
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// A rule matches from one value to another, both included.
+    pub(crate) fn add(&mut self, rule: usize, (first, last): (V, V)) {
+        let what = (rule as u32) << 1;
+        self.0.push(first.event(what | 1));
+        // What holds to the last value has no end.
+        self.0.extend(last.next().map(|past| past.event(what)));
+    }
+}
+
+/// The rules that match a value, while a sweep goes over the values of a field.
+pub(crate) struct Active {
+    /// How many runs of each rule hold.
     depth: Vec<u32>,
-    active: Vec<u64>,
-    ids: HashMap<Bitmap, usize>,
-    entries: Vec<(u128, usize)>,
-    classes: Vec<Bitmap>,
+    /// A bit for each rule.
+    words: Vec<u64>,
+    /// A bit for each word that is not zero.
+    summaries: Vec<u64>,
+    /// What is different for different sets of rules, as far as chance goes.
+    key: u64,
+    /// Nobody who writes rules knows it, so nobody makes keys that are equal.
+    secret: u64,
 }
 
-impl Sweep {
-    fn new(rules: usize) -> Self {
-        Self {
-            depth: vec![0; rules],
-            active: vec![0; rules.div_ceil(64)],
-            ids: HashMap::new(),
-            entries: Vec::new(),
-            classes: Vec::new(),
-        }
+impl Active {
+    /// None of so many rules.
+    pub(crate) fn new(rules: usize) -> Self {
+        let words = rules.div_ceil(64);
+        let secret = RandomState::new().hash_one(rules);
+        Self { depth: vec![0; rules], words: vec![0; words], summaries: vec![0; words.div_ceil(64)], key: 0, secret }
     }
 
-    /// Takes every event at a value.
-    fn advance(&mut self, events: &mut &[(u128, usize, bool)], at: u128) {
-        while let Some(((here, rule, begins), tail)) = events.split_first() {
-            if *here != at {
-                return;
-            }
-            self.step(*rule, *begins);
-            *events = tail;
-        }
+    fn clear(&mut self) {
+        self.depth.fill(0);
+        self.words.fill(0);
+        self.summaries.fill(0);
+        self.key = 0;
+    }
+
+    /// One of the words is not zero, for each bit.
+    pub(crate) fn summaries(&self) -> &[u64] {
+        &self.summaries
+    }
+
+    /// The words that are not zero, with their numbers, ascending.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (usize, u64)> {
+        let bits = self.summaries.iter().enumerate().flat_map(|(summary, bits)| {
+            let mut left = *bits;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(summary * 64 + bit)
+            })
+        });
+        bits.map(|number| (number, self.words.get(number).copied().unwrap_or(0)))
     }
 
     fn step(&mut self, rule: usize, begins: bool) {
-        let (Some(depth), Some(word)) = (self.depth.get_mut(rule), self.active.get_mut(rule / 64)) else { return };
+        let Some(depth) = self.depth.get_mut(rule) else { return };
         *depth = if begins { *depth + 1 } else { depth.saturating_sub(1) };
-        let bit = 1 << (rule % 64);
-        *word = if *depth > 0 { *word | bit } else { *word & !bit };
+        let flips = if begins { *depth == 1 } else { *depth == 0 };
+        if flips {
+            self.flip(rule);
+        }
     }
 
-    fn emit(&mut self, at: u128) {
-        let words = self.active.iter().enumerate().filter(|(_, word)| **word != 0);
-        let bitmap: Bitmap = words.map(|(number, word)| (number as u32, *word)).collect();
-        let classes = &mut self.classes;
-        let class = *self.ids.entry(bitmap).or_insert_with_key(|bitmap| {
-            classes.push(bitmap.clone());
-            classes.len() - 1
-        });
-        if self.entries.last().is_none_or(|(_, last)| *last != class) {
-            self.entries.push((at, class));
+    fn flip(&mut self, rule: usize) {
+        let (number, bit) = (rule / 64, 1 << (rule % 64));
+        let Some(word) = self.words.get_mut(number) else { return };
+        *word ^= bit;
+        if let Some(summary) = self.summaries.get_mut(number / 64) {
+            let bit = 1 << (number % 64);
+            *summary = if *word == 0 { *summary & !bit } else { *summary | bit };
         }
+        self.key ^= mixed(self.secret.wrapping_add(rule as u64));
+    }
+}
+
+/// A number for a number, of which each bit depends on each (the last step of `SplitMix64`).
+fn mixed(number: u64) -> u64 {
+    let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let once = (spread ^ (spread >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let twice = (once ^ (once >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    twice ^ (twice >> 31)
+}
+
+/// Goes over a field once: entries `(first value, class)`, each of which holds up to the next one. `class` names the set of
+/// rules that match from here on.
+pub(crate) fn sweep<V: Value>(
+    mut events: Events<V>,
+    active: &mut Active,
+    mut class: impl FnMut(&Active) -> u32,
+) -> Vec<(V, u32)> {
+    events.0.sort_unstable();
+    active.clear();
+    let mut entries: Vec<(V, u32)> = Vec::with_capacity(events.0.len() + 1);
+    let mut at = V::FIRST;
+    let mut rest = events.0.as_slice();
+    loop {
+        while let Some((event, tail)) = rest.split_first() {
+            let (here, what) = V::parts(*event);
+            if !here.is(at) {
+                break;
+            }
+            active.step((what >> 1) as usize, what & 1 == 1);
+            rest = tail;
+        }
+        let found = class(active);
+        if entries.last().is_none_or(|(_, last)| *last != found) {
+            entries.push((at, found));
+        }
+        let Some(event) = rest.first() else { return entries };
+        (at, _) = V::parts(*event);
+    }
+}
+
+/// Where the classes of a direction lie: equal ones are stored once.
+#[derive(Default)]
+pub(crate) struct Classes(HashMap<u64, u32, BuildHasherDefault<AsIs>>);
+
+impl Classes {
+    /// The position of the class of these rules, at the end of the words if it is new.
+    pub(crate) fn place(&mut self, active: &Active, words: &mut Vec<u64>) -> u32 {
+        let mut key = active.key;
+        while let Some(at) = self.0.get(&key) {
+            if is_at(active, words, *at as usize) {
+                return *at;
+            }
+            // Another with the same key. There are fewer of them than classes.
+            key = key.wrapping_add(1);
+        }
+        let at = words.len() as u32;
+        let mut position = at + 2 * active.summaries.len() as u32;
+        for summary in &active.summaries {
+            words.extend([*summary, u64::from(position)]);
+            position += summary.count_ones();
+        }
+        words.extend(active.words().map(|(_, word)| word));
+        self.0.insert(key, at);
+        at
+    }
+}
+
+/// Whether the class there is of these rules.
+fn is_at(active: &Active, words: &[u64], at: usize) -> bool {
+    let heads = words.get(at..).unwrap_or_default().chunks(2).map(|head| head.first());
+    let is_same = active.summaries.iter().zip(heads).all(|(summary, head)| head == Some(summary));
+    let stored = words.get(at + 2 * active.summaries.len()..).unwrap_or_default();
+    is_same && active.words().zip(stored).all(|((_, word), stored)| word == *stored)
+}
+
+/// Keys that are spread already.
+#[derive(Default)]
+pub(crate) struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -93,30 +243,54 @@ impl Sweep {
 mod tests {
     use super::*;
 
+    /// The entries of spans `(first, last, rule)`, with the numbers of the rules of their classes.
+    fn swept<V: Value>(spans: &[(V, V, usize)], rules: usize) -> Vec<(V, Vec<usize>)> {
+        let mut events = Events::new();
+        spans.iter().for_each(|(first, last, rule)| events.add(*rule, (*first, *last)));
+        let mut sets: Vec<Vec<usize>> = Vec::new();
+        let entries = sweep(events, &mut Active::new(rules), |active| {
+            let bits = active.words().flat_map(|(number, word)| {
+                (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| number * 64 + bit)
+            });
+            let set: Vec<usize> = bits.collect();
+            let known = sets.iter().position(|known| *known == set);
+            known.unwrap_or_else(|| {
+                sets.push(set);
+                sets.len() - 1
+            }) as u32
+        });
+        entries.into_iter().map(|(at, class)| (at, sets[class as usize].clone())).collect()
+    }
+
     #[test]
     fn overlapping_spans_give_one_class_per_set_of_rules() {
-        let span = |first, last, rule| Span { first, last, rule };
-        let partition = partition(&[span(10, 20, 0), span(15, 30, 1), span(40, 40, 1), span(12, 18, 0)], 2);
-        let seen: Vec<_> =
-            partition.entries.iter().map(|(at, class)| (*at, partition.classes[*class].clone())).collect();
-        assert_eq!(
-            seen,
-            vec![
-                (0, vec![]),
-                (10, vec![(0, 1)]),
-                (15, vec![(0, 3)]),
-                (21, vec![(0, 2)]),
-                (31, vec![]),
-                (40, vec![(0, 2)]),
-                (41, vec![]),
-            ]
-        );
+        let spans = [(10_u32, 20, 0), (15, 30, 1), (40, 40, 1), (12, 18, 0)];
+        let expected: [(u32, &[usize]); 7] =
+            [(0, &[]), (10, &[0]), (15, &[0, 1]), (21, &[1]), (31, &[]), (40, &[1]), (41, &[])];
+        assert_eq!(swept(&spans, 2), expected.map(|(at, set)| (at, set.to_vec())));
     }
 
     #[test]
     fn a_span_to_the_end_of_the_field_needs_no_end() {
-        let partition = partition(&[Span { first: 0, last: u128::MAX, rule: 64 }], 65);
-        assert_eq!(partition.entries, vec![(0, 0)]);
-        assert_eq!(partition.classes, vec![vec![(1, 1)]]);
+        assert_eq!(swept(&[(0, u128::MAX, 64)], 65), vec![(0, vec![64])]);
+        assert_eq!(swept(&[(7, u32::MAX, 64)], 65), vec![(0, vec![]), (7, vec![64])]);
+    }
+
+    #[test]
+    fn classes_of_one_key_stay_apart() {
+        let mut active = Active::new(5_000);
+        let (mut classes, mut words) = (Classes::default(), Vec::new());
+        let mut places = Vec::new();
+        for rule in [3, 4_999, 70] {
+            active.flip(rule);
+            active.key = 9;
+            places.push(classes.place(&active, &mut words));
+        }
+        assert_eq!(places, [0, 5, 11]);
+        assert_eq!(words[..5], [1, 4, 0, 5, 8]);
+        active.flip(70);
+        active.key = 9;
+        assert_eq!(classes.place(&active, &mut words), 5);
+        assert_eq!(words.len(), 18);
     }
 }

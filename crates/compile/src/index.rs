@@ -29,9 +29,10 @@ pub(crate) fn narrow(entries: &[(u32, u32)]) -> Indexed {
         block
     });
     let filled = if levels == 0 && entries.len() == 1 { 1 } else { entries.len().next_multiple_of(NARROW_LEAF) };
-    let last = entries.last().copied();
-    let padded = entries.iter().copied().chain(last.into_iter().cycle()).take(filled);
-    words.extend(padded.map(|(first, class)| crate::layout::pair(first, class)));
+    let end = words.len() + filled;
+    words.extend(entries.iter().map(|(first, class)| crate::layout::pair(*first, *class)));
+    let last = words.last().copied().unwrap_or(0);
+    words.resize(end, last);
     Indexed { levels, words }
 }
 
@@ -56,10 +57,13 @@ pub(crate) fn wide(entries: &[(u128, u32)]) -> Indexed {
 fn levels<V: Copy>(mut firsts: Vec<V>, fan: usize, block: impl Fn(&[V]) -> [u64; BLOCK_WORDS]) -> (u32, Vec<u64>) {
     let mut levels: Vec<Vec<u64>> = Vec::new();
     while firsts.len() > 1 {
-        levels.push(firsts.chunks(fan).flat_map(&block).collect());
-        firsts = firsts.chunks(fan).filter_map(|children| children.first()).copied().collect();
+        let mut level = Vec::with_capacity(firsts.len().div_ceil(fan) * BLOCK_WORDS);
+        firsts.chunks(fan).for_each(|children| level.extend_from_slice(&block(children)));
+        levels.push(level);
+        firsts = firsts.iter().step_by(fan).copied().collect();
     }
-    (levels.len() as u32, levels.into_iter().rev().flatten().collect())
+    levels.reverse();
+    (levels.len() as u32, levels.concat())
 }
 
 #[cfg(test)]

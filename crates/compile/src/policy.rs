@@ -63,7 +63,11 @@ pub(crate) fn words(world: &World, numbers: &Numbers, place: &Place) -> Result<V
     let group = |id| if place.is_candidate { world.group_or_candidate(id) } else { world.group(id).cloned() };
     let groups = place.set.iter().filter_map(group).collect();
     let policy = Policy { world, numbers, vpc: world.vpc(&place.vpc).map(|vpc| &**vpc), groups };
-    let rules = Sides { ingress: policy.side(Direction::Ingress)?, egress: policy.side(Direction::Egress)? };
+    let [ingress, egress] = policy.rules();
+    let rules = Sides {
+        ingress: policy.side(Direction::Ingress, &ingress)?,
+        egress: policy.side(Direction::Egress, &egress)?,
+    };
     let acl = place.subnet.as_ref().and_then(|subnet| world.acl_of(subnet));
     let acl = acl.map(|(subnet, acl)| Sides {
         ingress: policy.acl_side(subnet, acl, Direction::Ingress),
@@ -80,14 +84,15 @@ struct Policy<'a> {
 }
 
 impl Policy<'_> {
-    fn side(&self, direction: Direction) -> Result<Side, BuildError> {
+    fn side(&self, direction: Direction, rules: &[Ranked<'_>]) -> Result<Side, BuildError> {
         let mut lines: Vec<Line> = self.bypass(direction).collect();
         lines.extend(self.platform(direction));
         lines.extend(self.intra_groups());
-        for (group, rule) in self.rules(direction) {
-            lines.push(self.line(group, rule)?);
+        lines.reserve(rules.len());
+        for ranked in rules {
+            lines.push(self.line(ranked)?);
         }
-        Ok(Side { lines, flags: self.default_flag(direction) | self.open_flags(direction) })
+        Ok(Side { lines, flags: self.default_flag(direction) | open_flags(rules) })
     }
 
     /// What no rule judges, and neighbours in the subnet, do not meet the ACL.
@@ -125,7 +130,8 @@ impl Policy<'_> {
         let accepting = self.groups.iter().filter(|group| group.accepts_inner());
         accepting.filter_map(|group| {
             let number = self.numbers.groups.get(&group.id)?;
-            let slot = self.counter(group, None);
+            // Number 0 counts for nobody: a rule without a counter still decides.
+            let slot = self.numbers.rules.get(&(group.id.clone(), None)).unwrap_or(0);
             let services = vec![EVERY_SERVICE];
             Some(Line {
                 slot,
@@ -138,23 +144,33 @@ impl Policy<'_> {
         })
     }
 
-    fn rules(&self, direction: Direction) -> Vec<(&Group, &Rule)> {
-        let all = self.groups.iter().flat_map(|group| group.rules.values().map(move |rule| (&**group, &**rule)));
-        let mut rules: Vec<_> = all.filter(|(_, rule)| rule.spec.direction == direction).collect();
-        rules.sort_by(|(g, r), (h, s)| rule::order(g.flavor, &g.id, r).cmp(&rule::order(h.flavor, &h.id, s)));
-        rules
+    /// The rules of both directions, in decision order, with their counters. Groups come by id, and the rules and the
+    /// counters of each by the rule's id: what is of equal rank is in order already, and a counter is never far.
+    fn rules(&self) -> [Vec<Ranked<'_>>; 2] {
+        let mut sides = [Vec::new(), Vec::new()];
+        let [ingress, egress] = &mut sides;
+        for group in &self.groups {
+            let first = (group.id.clone(), None);
+            let mut counters = self.numbers.rules.from(&first).take_while(|((of, _), _)| *of == group.id).peekable();
+            for rule in group.rules.values() {
+                let id = Some(&rule.id);
+                while counters.next_if(|((_, rule), _)| rule.as_ref() < id).is_some() {}
+                let slot = counters.peek().filter(|((_, rule), _)| rule.as_ref() == id).map(|(_, slot)| *slot);
+                let ranked = Ranked { rank: rule::rank(group.flavor, rule), rule, slot: slot.unwrap_or(0) };
+                match rule.spec.direction {
+                    Direction::Ingress => ingress.push(ranked),
+                    Direction::Egress => egress.push(ranked),
+                }
+            }
+        }
+        sides.iter_mut().for_each(|side| side.sort_by_key(|ranked| ranked.rank));
+        sides
     }
 
-    /// The counter of a rule. Number 0 counts for nobody: a rule without a counter still decides.
-    fn counter(&self, group: &Group, rule: Option<&Rule>) -> u32 {
-        self.numbers.rules.get(&(group.id.clone(), rule.map(|rule| rule.id.clone()))).unwrap_or(0)
-    }
-
-    fn line(&self, group: &Group, rule: &Rule) -> Result<Line, BuildError> {
-        let slot = self.counter(group, Some(rule));
+    fn line(&self, Ranked { rule, slot, .. }: &Ranked<'_>) -> Result<Line, BuildError> {
         let spec = &rule.spec;
         Ok(Line {
-            slot,
+            slot: *slot,
             action: action(spec.action),
             flags: if spec.peer.is_world() { RULE_WORLD } else { 0 },
             services: self.services(spec),
@@ -208,12 +224,20 @@ impl Policy<'_> {
             (Some(Flavor::EcsBasic | Flavor::EcsEnterprise | Flavor::Ec2) | None, _) => 0,
         }
     }
+}
 
-    /// What makes the other direction's flows untracked (`spec/ec2.md` A2).
-    fn open_flags(&self, direction: Direction) -> u32 {
-        let specs = self.rules(direction).into_iter().map(|(_, rule)| &rule.spec);
-        specs.filter(|spec| is_wide_open(spec)).fold(0, |flags, spec| flags | open_flag(spec))
-    }
+/// A rule in its place.
+struct Ranked<'a> {
+    rank: rule::Rank,
+    rule: &'a Rule,
+    /// Its counter. Number 0 counts for nobody: a rule without a counter still decides.
+    slot: u32,
+}
+
+/// What makes the other direction's flows untracked (`spec/ec2.md` A2).
+fn open_flags(rules: &[Ranked<'_>]) -> u32 {
+    let specs = rules.iter().map(|ranked| &ranked.rule.spec);
+    specs.filter(|spec| is_wide_open(spec)).fold(0, |flags, spec| flags | open_flag(spec))
 }
 
 fn run(protocol: u8, range: PortRange) -> (u32, u32) {

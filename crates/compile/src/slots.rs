@@ -85,6 +85,11 @@ impl<K: Ord + Clone> Slots<K> {
         self.by_name.get(name).copied()
     }
 
+    /// Names from this one on, with their numbers.
+    pub(crate) fn from(&self, name: &K) -> impl Iterator<Item = (&K, u32)> {
+        self.by_name.range(name..).map(|(name, slot)| (name, *slot))
+    }
+
     /// The number of a name, and whether it was given out just now. When nothing else is left it is one whose name is still
     /// remembered: what was counted under it is lost.
     ///

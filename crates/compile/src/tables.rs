@@ -170,11 +170,15 @@ impl Tables {
     /// touch.
     pub fn update(&mut self, world: &World, changes: &[Change]) -> Delta {
         let before = std::mem::replace(&mut self.world, world.clone());
-        let mut touched = Touched::default();
+        // Where no ENI was, each that is there is touched, and most by several changes.
+        let is_first = before.eni_count() == 0;
+        let mut touched = if is_first { Touched::everything(world) } else { Touched::default() };
         let mut delta = Delta::default();
         for change in changes {
             self.number(change, &before, &mut delta);
-            touched.add(change, &before, world);
+            if !is_first {
+                touched.add(change, &before, world);
+            }
         }
         for id in &touched.enis {
             let here = world.eni(id).filter(|eni| world.is_on(eni, &self.host));
@@ -533,6 +537,7 @@ impl Tables {
         let slot = match &after {
             Some(_) if here => match self.take_eni(id) {
                 Ok((slot, is_new)) => {
+                    self.seats.number(id, slot);
                     delta.names.extend(is_new.then(|| Name::Eni(slot, Some(id.clone()))));
                     Some(slot)
                 }
@@ -567,24 +572,20 @@ impl Tables {
     /// The policies of a set have changed: the entries of its ENIs follow, but for those that are made anew themselves. What else of
     /// an entry depends on the world has not changed. Returns ENIs that have no entry yet.
     fn renew_entries(&mut self, set: &GroupSet, touched: &BTreeSet<EniId>, delta: &mut Delta) -> Vec<EniId> {
-        let (mut renewed, mut missing) = (Vec::new(), Vec::new());
+        let mut missing = Vec::new();
         for (place, enis) in self.seats.of(set) {
             let Some(policy) = self.policies.get(place).map(|policy| policy.id) else { continue };
             let shadow = self.shadow_of(place);
-            for id in enis.iter().filter(|id| !touched.contains(*id)) {
-                match self.enis.get(id).and_then(|slot| Some((slot, self.entries.get(&slot)?))) {
-                    Some((_, entry)) if (entry.policy, entry.shadow) == (policy, shadow) => {}
-                    Some((slot, entry)) => {
-                        let flags = shadowed(entry.flags, shadow);
-                        renewed.push((slot, EniEntry { policy, shadow, flags, ..entry.clone() }));
+            for (id, slot) in enis.iter().filter(|(id, _)| !touched.contains(*id)) {
+                match self.entries.get_mut(slot) {
+                    Some(entry) if (entry.policy, entry.shadow) == (policy, shadow) => {}
+                    Some(entry) => {
+                        (entry.policy, entry.shadow, entry.flags) = (policy, shadow, shadowed(entry.flags, shadow));
+                        delta.enis.push((*slot, Some(entry.clone())));
                     }
                     None => missing.push(id.clone()),
                 }
             }
-        }
-        for (slot, entry) in renewed {
-            delta.enis.push((slot, Some(entry.clone())));
-            self.entries.insert(slot, entry);
         }
         missing
     }

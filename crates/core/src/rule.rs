@@ -266,13 +266,23 @@ pub struct Rule {
 /// rule is the same on every host.
 pub type Order<'a> = (u8, Action, bool, &'a GroupId, &'a RuleId);
 
-/// See [`Order`].
+/// The place of a rule but for its name: rules of equal rank come by group and rule id.
+pub type Rank = (u8, Action, bool);
+
+/// See [`Rank`].
 #[must_use]
-pub fn order<'a>(flavor: Flavor, group: &'a GroupId, rule: &'a Rule) -> Order<'a> {
+pub fn rank(flavor: Flavor, rule: &Rule) -> Rank {
     let spec = &rule.spec;
     let world_last = match flavor {
         Flavor::EcsBasic | Flavor::EcsEnterprise => false,
         Flavor::Ec2 => spec.peer.is_world(),
     };
-    (spec.priority, spec.action, world_last, group, &rule.id)
+    (spec.priority, spec.action, world_last)
+}
+
+/// See [`Order`].
+#[must_use]
+pub fn order<'a>(flavor: Flavor, group: &'a GroupId, rule: &'a Rule) -> Order<'a> {
+    let (priority, action, world_last) = rank(flavor, rule);
+    (priority, action, world_last, group, &rule.id)
 }

@@ -222,14 +222,14 @@ impl DataPlane {
     }
 
     /// Follows a change of some ENIs: as long as a share is what it was, no other's is touched.
-    pub(super) fn share_out_to(&mut self, enis: &[(u32, Option<EniEntry>)], before: FlowRoom) {
+    pub(super) fn share_out_to(&mut self, enis: &[(u32, Option<&EniEntry>)], before: FlowRoom) {
         let now = self.flow_room();
         if now.share != before.share {
             return self.share_out();
         }
         // One that is gone has flows until the next sweep, all of them borrowed.
         for (slot, entry) in enis {
-            let is_here = entry.as_ref().is_some_and(|entry| self.slots.get(&entry.id) == Some(slot));
+            let is_here = entry.is_some_and(|entry| self.slots.get(&entry.id) == Some(slot));
             self.set_room(*slot as usize, if is_here { now.share } else { 0 });
         }
         self.set_pool(now.pool);

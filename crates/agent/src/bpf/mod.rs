@@ -317,7 +317,7 @@ impl DataPlane {
         self.dirty = true;
         self.settle()?;
         let delta = self.difference(tables);
-        let closed = self.write(&delta)?;
+        let closed = self.write_whole(&delta)?;
         self.dirty = false;
         Ok(closed)
     }

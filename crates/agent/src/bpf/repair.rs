@@ -56,7 +56,7 @@ impl DataPlane {
             delta.members.push((key, tables.members().get(&key).cloned()));
         }
         wrong.names.iter().try_for_each(|name| self.restore_name(name))?;
-        let closed = self.write(&delta)?;
+        let closed = self.write_whole(&delta)?;
         self.close_condemned(&wrong.policies);
         let vpcs = self.vpcs_of(&delta);
         self.renew_epochs(&vpcs);

@@ -158,9 +158,9 @@ impl DataPlane {
 
     /// Before anything moves: ENIs get what is to stand beside their next policy. Nothing is compared with it until they have
     /// that.
-    pub(super) fn prepare_shadows(&mut self, enis: &[(u32, Option<EniEntry>)]) -> io::Result<()> {
+    pub(super) fn prepare_shadows(&mut self, enis: &[(u32, Option<&EniEntry>)]) -> io::Result<()> {
         let wanted: Vec<(u32, abi::Shadow)> =
-            enis.iter().map(|(slot, entry)| (*slot, self.wanted_shadow(entry.as_ref()))).collect();
+            enis.iter().map(|(slot, entry)| (*slot, self.wanted_shadow(*entry))).collect();
         let is_other =
             |(slot, wanted): &&(u32, abi::Shadow)| self.maps.shadows.get(*slot as usize).round != wanted.round;
         let begun: BTreeSet<u32> = wanted.iter().filter(is_other).map(|(slot, _)| *slot).collect();

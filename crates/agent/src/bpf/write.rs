@@ -115,53 +115,117 @@ struct Moving {
     is_fresh: bool,
 }
 
+/// How much of an object is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// What differs from what was written before.
+    Differing,
+    /// Everything.
+    Whole,
+}
+
+/// The ENIs of a change.
+struct Turns<'a> {
+    /// Those that get another policy and nothing else: number, and the policy's word.
+    switching: Vec<(usize, u64)>,
+    /// The others.
+    others: Vec<(u32, Option<&'a EniEntry>)>,
+}
+
 impl DataPlane {
     /// Makes the kernel follow a step of the tables. Returns the ENIs that keep an older policy or none.
     ///
     /// # Errors
     /// The kernel's. The data plane is dirty then; [`DataPlane::resync`] finishes the work.
     pub fn write(&mut self, delta: &Delta) -> io::Result<Vec<ClosedEni>> {
-        let result = self.try_write(delta);
+        self.write_with(delta, Extent::Differing)
+    }
+
+    /// The same from a state of the kernel that is not to be trusted: everything of each object is written.
+    ///
+    /// # Errors
+    /// As [`DataPlane::write`].
+    pub(super) fn write_whole(&mut self, delta: &Delta) -> io::Result<Vec<ClosedEni>> {
+        self.write_with(delta, Extent::Whole)
+    }
+
+    fn write_with(&mut self, delta: &Delta, extent: Extent) -> io::Result<Vec<ClosedEni>> {
+        let result = self.try_write(delta, extent);
         self.dirty |= result.is_err();
         result
     }
 
-    fn try_write(&mut self, delta: &Delta) -> io::Result<Vec<ClosedEni>> {
+    fn try_write(&mut self, delta: &Delta, extent: Extent) -> io::Result<Vec<ClosedEni>> {
         let mut closed = delta.failures.clone();
         self.write_names(&delta.names)?;
         for (id, words) in &delta.policies {
             self.place(*id, words);
         }
-        self.prepare_shadows(&delta.enis)?;
+        let turns = self.turns(&delta.enis, extent);
+        self.prepare_shadows(&turns.others)?;
         let moving = self.prepare_members(&delta.members)?;
-        let mut changing = moving.iter().filter(|step| !step.is_fresh).count();
-        for (slot, entry) in &delta.enis {
-            changing += usize::from(self.prepare_eni(*slot, entry.as_ref()));
+        let mut changing = moving.iter().filter(|step| !step.is_fresh).count() + turns.switching.len();
+        for (slot, policy) in &turns.switching {
+            self.maps.enis.store_u64(*slot, offset_of!(Eni, next), *policy);
+        }
+        for (slot, entry) in &turns.others {
+            changing += usize::from(self.prepare_eni(*slot, *entry));
         }
         // The two ends of a packet can be judged by different worlds only when two objects change.
         if changing > 1 {
             grace::wait_for_packets()?;
         }
         if !moving.is_empty() || !delta.enis.is_empty() {
-            self.move_all(delta, moving, &mut closed)?;
+            self.move_all(&turns, moving, &mut closed)?;
         }
         self.retire(&delta.retired);
         Ok(closed)
     }
 
-    fn move_all(&mut self, delta: &Delta, moving: Vec<Moving>, closed: &mut Vec<ClosedEni>) -> io::Result<()> {
+    /// Tells the ENIs of which nothing changes but the policy from the others. Of those, most of what is kept beside the
+    /// kernel's arrays is as it was, and need not be looked up.
+    fn turns<'a>(&self, enis: &'a [(u32, Option<EniEntry>)], extent: Extent) -> Turns<'a> {
+        let mut turns = Turns { switching: Vec::new(), others: Vec::new() };
+        for (slot, entry) in enis {
+            let is_known = |entry: &&EniEntry| extent == Extent::Differing && self.is_but_for_policy(*slot, entry);
+            match entry.as_ref().filter(is_known).and_then(|entry| self.policy_word(entry.policy)) {
+                Some(policy) => turns.switching.push((*slot as usize, policy)),
+                None => turns.others.push((*slot, entry.as_ref())),
+            }
+        }
+        turns
+    }
+
+    /// Whether an ENI is in the kernel as it should be, but for its policy. What its interface adds to its flags is told
+    /// whenever that changes.
+    fn is_but_for_policy(&self, slot: u32, entry: &EniEntry) -> bool {
+        let found = self.maps.enis.get(slot as usize);
+        let wanted = fields(entry, found.policy);
+        let (netns, ifindex, own) = (found.netns, found.ifindex, found.own);
+        let flags = wanted.flags | found.flags & abi::ENI_STRAIGHT;
+        entry.shadow.is_none()
+            && self.maps.shadows.get(slot as usize) == abi::Shadow::default()
+            && found.policy != 0
+            && found == Eni { netns, ifindex, own, flags, ..wanted }
+    }
+
+    fn move_all(&mut self, turns: &Turns<'_>, moving: Vec<Moving>, closed: &mut Vec<ClosedEni>) -> io::Result<()> {
         self.set_moving(true);
+        for (slot, policy) in &turns.switching {
+            self.maps.enis.store_u64(*slot, offset_of!(Eni, policy), *policy);
+            self.maps.enis.store_u64(*slot, offset_of!(Eni, next), 0);
+        }
         let room = self.flow_room();
-        let moved = self.move_enis(delta, closed);
-        self.share_out_to(&delta.enis, room);
+        let moved = self.move_enis(&turns.others, closed);
+        self.share_out_to(&turns.others, room);
         moved?;
         self.move_members(moving)?;
         self.set_moving(false);
         Ok(())
     }
 
-    fn move_enis(&mut self, delta: &Delta, closed: &mut Vec<ClosedEni>) -> io::Result<()> {
-        for (slot, entry) in &delta.enis {
+    fn move_enis(&mut self, enis: &[(u32, Option<&EniEntry>)], closed: &mut Vec<ClosedEni>) -> io::Result<()> {
+        for (slot, entry) in enis {
             match entry {
                 Some(entry) => closed.extend(self.move_eni(*slot, entry)?),
                 None => self.slots.retain(|_, held| held != slot),
@@ -331,27 +395,12 @@ impl DataPlane {
     }
 
     fn flags_of(&self, entry: &EniEntry) -> u16 {
-        entry.flags | abi::ENI_VALID | self.attachments.flags(&entry.id)
+        fields(entry, 0).flags | self.attachments.flags(&entry.id)
     }
 
     /// An ENI as the kernel holds it, but for its interface and where its addresses stand.
     pub(super) fn eni(&self, entry: &EniEntry, policy: u64) -> Eni {
-        let timeouts = entry.timeouts;
-        let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
-        Eni {
-            policy,
-            vpc: short(entry.vpc),
-            flags: self.flags_of(entry),
-            mac: entry.mac,
-            tcp_closed_s: short(timeouts.tcp_closed_s),
-            tcp_established_s: timeouts.tcp_established_s,
-            other_s: timeouts.other_s,
-            tcp_opening_s: short(timeouts.tcp_opening_s),
-            udp_s: short(timeouts.udp_s),
-            udp_stream_s: short(timeouts.udp_stream_s),
-            icmp_s: short(timeouts.icmp_s),
-            ..Eni::default()
-        }
+        Eni { flags: self.flags_of(entry), ..fields(entry, policy) }
     }
 
     /// Every member takes the place of its predecessor; then live flows of the VPC are judged again.
@@ -404,6 +453,26 @@ impl DataPlane {
         let wanted: BTreeSet<PolicyId> = tables.policies().map(|(id, _)| id).collect();
         delta.retired.extend(self.placed.keys().filter(|id| !wanted.contains(id)));
         delta
+    }
+}
+
+/// An ENI as the kernel holds it, but for its interface, what that adds to the flags, and where its addresses stand.
+fn fields(entry: &EniEntry, policy: u64) -> Eni {
+    let timeouts = entry.timeouts;
+    let short = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    Eni {
+        policy,
+        vpc: short(entry.vpc),
+        flags: entry.flags | abi::ENI_VALID,
+        mac: entry.mac,
+        tcp_closed_s: short(timeouts.tcp_closed_s),
+        tcp_established_s: timeouts.tcp_established_s,
+        other_s: timeouts.other_s,
+        tcp_opening_s: short(timeouts.tcp_opening_s),
+        udp_s: short(timeouts.udp_s),
+        udp_stream_s: short(timeouts.udp_stream_s),
+        icmp_s: short(timeouts.icmp_s),
+        ..Eni::default()
     }
 }
 

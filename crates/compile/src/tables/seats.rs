@@ -1,9 +1,6 @@
 //! Which ENIs of this host have the policy of which place, so that a policy that changes is found without asking every ENI.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sekimori_core::{
     ids::{EniId, VpcId},
@@ -16,7 +13,8 @@ use crate::policy::Place;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seats {
     places: BTreeMap<EniId, Place>,
-    enis: BTreeMap<Place, BTreeSet<EniId>>,
+    /// With their numbers; 0 stands for none.
+    enis: BTreeMap<Place, BTreeMap<EniId, u32>>,
 }
 
 impl Seats {
@@ -35,12 +33,20 @@ impl Seats {
         }
         if let Some(place) = place {
             self.places.insert(id.clone(), place.clone());
-            self.enis.entry(place).or_default().insert(id.clone());
+            self.enis.entry(place).or_default().insert(id.clone(), 0);
         }
     }
 
-    /// Where the ENIs with exactly this set are, and which they are.
-    pub(super) fn of(&self, set: &GroupSet) -> impl Iterator<Item = (&Place, &BTreeSet<EniId>)> + use<'_> {
+    /// Notes the number of an ENI that is here.
+    pub(super) fn number(&mut self, id: &EniId, slot: u32) {
+        let place = self.places.get(id).and_then(|place| self.enis.get_mut(place));
+        if let Some(known) = place.and_then(|enis| enis.get_mut(id)) {
+            *known = slot;
+        }
+    }
+
+    /// Where the ENIs with exactly this set are, and which they are, with their numbers.
+    pub(super) fn of(&self, set: &GroupSet) -> impl Iterator<Item = (&Place, &BTreeMap<EniId, u32>)> + use<'_> {
         let set = Arc::clone(set);
         self.enis.range(first_of(&set)..).take_while(move |(place, _)| place.set == set)
     }
@@ -51,7 +57,7 @@ impl Seats {
             true => other.vpc == place.vpc,
             false => other == place,
         };
-        self.of(&place.set).filter(move |(other, _)| is_there(other)).flat_map(|(_, enis)| enis)
+        self.of(&place.set).filter(move |(other, _)| is_there(other)).flat_map(|(_, enis)| enis.keys())
     }
 }
 

@@ -16,6 +16,11 @@ pub(super) struct Touched {
 }
 
 impl Touched {
+    /// What a world is made of, when nothing of it was there before.
+    pub(super) fn everything(world: &World) -> Self {
+        Self { sets: world.group_sets().cloned().collect(), enis: world.enis().map(|eni| eni.id.clone()).collect() }
+    }
+
     pub(super) fn add(&mut self, change: &Change, before: &World, after: &World) {
         match change {
             Change::PutEni(eni) => self.add_eni(&eni.id, before, after),
