@@ -43,6 +43,10 @@ pub struct Bindings {
     is_unwritten: bool,
     places: BTreeMap<Option<Netns>, Place>,
     states: BTreeMap<EniId, BoundInterface>,
+    /// How often a state has changed.
+    changes: u64,
+    /// Those whose interface was not there at the last look, by name: until it is listed there is nothing to do for them.
+    absent: BTreeMap<EniId, Arc<str>>,
     news: Arc<Notify>,
 }
 
@@ -67,8 +71,16 @@ impl Bindings {
     /// When the record cannot be read.
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
         let wanted = record::read(directory)?;
-        let (places, states, news) = (BTreeMap::new(), BTreeMap::new(), Arc::new(Notify::new()));
-        Ok(Self { directory: directory.to_owned(), wanted, is_unwritten: false, places, states, news })
+        Ok(Self {
+            directory: directory.to_owned(),
+            wanted,
+            is_unwritten: false,
+            places: BTreeMap::new(),
+            states: BTreeMap::new(),
+            changes: 0,
+            absent: BTreeMap::new(),
+            news: Arc::new(Notify::new()),
+        })
     }
 
     /// Lets go of what the world has not bound here any more; `touched` limits it to these ENIs. To be called before local
@@ -118,11 +130,17 @@ impl Bindings {
                 all.filter_map(|eni| Some((eni.clone(), wanted(world, host, eni)?))).collect()
             }
         };
-        for (eni, wanted) in &new {
-            self.is_unwritten |= self.wanted.insert(eni.clone(), wanted.clone()).as_ref() != Some(wanted);
+        let mut by_place = ByPlace::default();
+        for (eni, wanted) in new {
+            if self.wanted.get(&eni) != Some(&wanted) {
+                self.is_unwritten = true;
+                self.absent.remove(&eni);
+            }
+            by_place.add(&wanted, &eni, self.absent.get(&eni));
+            self.wanted.insert(eni, wanted);
         }
         self.write();
-        self.settle_all(new.into_iter().map(|(eni, _)| eni).collect(), plane).await;
+        self.settle_all(by_place, plane).await;
     }
 
     /// Looks at interfaces and closes those that have appeared: at those of namespaces with news, or `all`.
@@ -131,8 +149,12 @@ impl Bindings {
         let news: BTreeSet<Option<Netns>> =
             self.places.iter().filter(|(_, place)| place.take_news()).map(|(netns, _)| netns.clone()).collect();
         let is_due = |netns: &Option<Netns>| all || lost.contains(netns) || news.contains(netns);
-        let due = self.wanted.iter().filter(|(_, wanted)| is_due(&wanted.binding.netns));
-        self.settle_all(due.map(|(eni, _)| eni.clone()).collect(), plane).await;
+        let (mut by_place, mut absent) = (ByPlace::default(), self.absent.iter().peekable());
+        for (eni, wanted) in self.wanted.iter().filter(|(_, wanted)| is_due(&wanted.binding.netns)) {
+            while absent.next_if(|(other, _)| *other < eni).is_some() {}
+            by_place.add(wanted, eni, absent.next_if(|(other, _)| *other == eni).map(|(_, interface)| interface));
+        }
+        self.settle_all(by_place, plane).await;
     }
 
     /// Ready when a link has changed in a namespace where something is bound.
@@ -175,6 +197,12 @@ impl Bindings {
         self.states.values().cloned().collect()
     }
 
+    /// Another number whenever the report is another.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Those that are there and do not have their policy.
     pub fn closed(&self) -> impl Iterator<Item = ClosedEni> {
         let closed =
@@ -193,18 +221,18 @@ impl Bindings {
         record::remove(&self.directory).context("cannot remove the record of bound interfaces")
     }
 
-    /// Settles some. Where there are many in a namespace, its links are listed at once.
-    async fn settle_all(&mut self, enis: Vec<EniId>, plane: &mut DataPlane) {
-        let mut by_place: BTreeMap<Option<Netns>, Vec<EniId>> = BTreeMap::new();
-        for eni in enis {
-            if let Some(wanted) = self.wanted.get(&eni) {
-                by_place.entry(wanted.binding.netns.clone()).or_default().push(eni);
-            }
-        }
-        for (netns, enis) in by_place {
+    /// Settles some. Where there are many in a namespace, its links are listed at once, and those that are still not there are
+    /// passed over.
+    async fn settle_all(&mut self, by_place: ByPlace, plane: &mut DataPlane) {
+        for (netns, enis) in by_place.0 {
             let listed = if enis.len() > LOOKED_UP_ALONE_MAX { self.list(&netns).await } else { None };
-            for eni in enis {
-                self.settle(&eni, listed.as_ref(), plane).await;
+            let is_prepared = self.places.get(&netns).is_some_and(|place| plane.prepare(place.cookie).is_ok());
+            let is_there =
+                |interface: &Arc<str>| listed.as_ref().is_none_or(|listed| listed.contains_key(&**interface));
+            for (eni, absent) in enis {
+                if !is_prepared || absent.as_ref().is_none_or(is_there) {
+                    self.settle(&eni, listed.as_ref(), plane).await;
+                }
             }
         }
     }
@@ -218,15 +246,20 @@ impl Bindings {
     /// Settles one; `listed` are the links of its namespace, if they are known.
     async fn settle(&mut self, eni: &EniId, listed: Option<&BTreeMap<String, Link>>, plane: &mut DataPlane) {
         let Some(wanted) = self.wanted.get(eni).cloned() else { return };
-        let (state, note) = match self.try_settle(eni, &wanted, listed, plane).await {
-            Ok(standing) => standing,
-            // It cannot be told whether the interface is there: a namespace may outlive its name. What is on it stays on it.
-            Err(error) => (BoundState::Absent, format!("{error:#}")),
-        };
+        let standing = self.try_settle(eni, &wanted, listed, plane).await;
+        if matches!(standing, Ok((BoundState::Absent, _))) && !plane.is_bound(eni) {
+            self.absent.entry(eni.clone()).or_insert_with(|| Arc::from(wanted.binding.interface.as_str()));
+        } else {
+            self.absent.remove(eni);
+        }
+        // In an error it cannot be told whether the interface is there: a namespace may outlive its name. What is on it stays
+        // on it.
+        let (state, note) = standing.unwrap_or_else(|error| (BoundState::Absent, format!("{error:#}")));
         let found = BoundInterface { eni: eni.clone(), state, note };
         if self.states.get(eni) != Some(&found) {
             tracing::info!(%eni, at = %wanted.binding, state = %found.state, note = found.note, "a bound interface");
             self.states.insert(eni.clone(), found);
+            self.changes += 1;
         }
     }
 
@@ -299,7 +332,8 @@ impl Bindings {
             }
         }
         plane.forget_bound(eni);
-        self.states.remove(eni);
+        self.absent.remove(eni);
+        self.changes += u64::from(self.states.remove(eni).is_some());
     }
 
     fn open_place(&mut self, netns: &Option<Netns>) -> anyhow::Result<()> {
@@ -345,6 +379,23 @@ impl Bindings {
                 error = format!("{error:#}"),
                 "the next start will not know what is bound before its server tells it"
             );
+        }
+    }
+}
+
+/// One to be settled; with its interface, if that was not there at the last look.
+type Due = (EniId, Option<Arc<str>>);
+
+/// Those to be settled, by namespace.
+#[derive(Default)]
+struct ByPlace(BTreeMap<Option<Netns>, Vec<Due>>);
+
+impl ByPlace {
+    fn add(&mut self, wanted: &Wanted, eni: &EniId, absent: Option<&Arc<str>>) {
+        let (netns, one) = (&wanted.binding.netns, (eni.clone(), absent.cloned()));
+        match self.0.get_mut(netns) {
+            Some(enis) => enis.push(one),
+            None => drop(self.0.insert(netns.clone(), vec![one])),
         }
     }
 }

@@ -84,6 +84,12 @@ impl DataPlane {
         }
     }
 
+    /// Whether anything is kept for an ENI at an interface.
+    #[must_use]
+    pub fn is_bound(&self, eni: &EniId) -> bool {
+        self.bound.contains(eni) || self.attachments.port(eni).is_some()
+    }
+
     /// Takes filters off an interface; links go with [`DataPlane::forget_bound`].
     ///
     /// # Errors

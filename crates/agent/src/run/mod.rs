@@ -8,10 +8,16 @@ mod down;
 mod feed;
 mod flows;
 
-use std::{future::Future, io, path::PathBuf, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::PathBuf,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use sekimori_core::{
-    feed::{BoundInterface, ClosedEni, FromAgent, FromServer, TallyReport},
+    feed::{ClosedEni, FromAgent, FromServer, TallyReport},
     flow_event::{FLOW_EVENTS_PER_MESSAGE_MAX, FlowEvent},
     flow_record::{TrafficKey, TrafficSum},
     ids::HostId,
@@ -62,6 +68,7 @@ pub struct AgentConfig {
 /// # Errors
 /// When the kernel or the data directory cannot be used at all. A server that is away is no error.
 pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let began = Instant::now();
     let mut enforcer = Enforcer::open(&config.dir, config.host.clone(), config.attach)?;
     enforcer.set_straight_path(config.straight_path);
     let mut agent = Agent {
@@ -73,8 +80,10 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         reported: None,
         reported_bound: None,
         away: None,
+        opening: None,
     };
     agent.enforcer.close_bound().await;
+    agent.opening = Some(began.elapsed());
     let mut shutdown = pin!(shutdown);
     loop {
         let pause = tokio::select! {
@@ -95,9 +104,12 @@ struct Agent {
     flows: FlowTeller,
     counters: CounterTeller,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
-    reported_bound: Option<Vec<BoundInterface>>,
+    /// How often the states of bound interfaces had changed when they were told last.
+    reported_bound: Option<u64>,
     /// Why the server was not there when it was called last.
     away: Option<String>,
+    /// How long it took to open what an earlier process left, until that is told.
+    opening: Option<Duration>,
 }
 
 /// A sample of the live flows: when, by whom, and what they have grown by.
@@ -143,6 +155,7 @@ impl Agent {
         let after = self.enforcer.known();
         let mut server = Connection::open(&self.config, after).await?;
         self.away = None;
+        let welcomed = Instant::now();
         let mut snapshot = World::default();
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -159,6 +172,7 @@ impl Agent {
             tokio::select! {
                 message = server.receive() => {
                     let request = self.handle(message?, &mut snapshot).await?;
+                    self.tell_start(welcomed);
                     self.report(&mut server).await?;
                     self.enforcer.read_back_written();
                     self.tell_read_back(&mut server, request).await?;
@@ -185,6 +199,16 @@ impl Agent {
                     }
                 }
             }
+        }
+    }
+
+    /// Says once what of a start was the agent's own.
+    fn tell_start(&mut self, welcomed: Instant) {
+        if self.enforcer.applied().is_some()
+            && let Some(opening) = self.opening.take()
+        {
+            let (opening_ms, following_ms) = (opening.as_millis(), welcomed.elapsed().as_millis());
+            tracing::info!(opening_ms, following_ms, "everything is enforced");
         }
     }
 
@@ -246,10 +270,10 @@ impl Agent {
 
     async fn report(&mut self, server: &mut Connection) -> anyhow::Result<()> {
         // First what is bound: whoever waits for the revision asks for it next.
-        let bound = self.enforcer.bindings().report();
-        if self.reported_bound.as_ref() != Some(&bound) {
-            server.send(&FromAgent::Bound(bound.clone())).await?;
-            self.reported_bound = Some(bound);
+        let changes = self.enforcer.bindings().changes();
+        if self.reported_bound != Some(changes) {
+            server.send(&FromAgent::Bound(self.enforcer.bindings().report())).await?;
+            self.reported_bound = Some(changes);
         }
         let now = (self.enforcer.applied(), self.enforcer.closed());
         if self.reported.as_ref() == Some(&now) {
