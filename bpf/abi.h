@@ -12,6 +12,8 @@
 #define VPC_SLOTS 1025
 #define GROUP_SLOTS 65537
 #define RULE_SLOTS 327681
+#define COUNTERS_TOGETHER 32 /* a power of two: numbers of rules whose counters are one element */
+#define COUNTER_BLOCKS 10241 /* as many as the numbers of rules fill */
 #define MEMBER_SLOTS 262146
 #define FLOWS 262144 /* of each IP version */
 #define HALF_OPEN_MAX 16384 /* of each ENI */
@@ -160,6 +162,11 @@ struct fragment_key {
 struct counter {
 	__u64 packets;
 	__u64 bytes;
+};
+
+/* The kernel allocates every element of a per-CPU array by itself, so a few counters share one. */
+struct counter_block {
+	struct counter counters[COUNTERS_TOGETHER];
 };
 
 /* By direction, then by reason. */

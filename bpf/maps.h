@@ -35,6 +35,8 @@ SHARED_ARRAY(rule_names, struct rule_name, RULE_SLOTS);
 /* A random number for each time that a number begins to be counted under: totals of different lives are added up. */
 SHARED_ARRAY(eni_lives, __u64, ENI_SLOTS);
 SHARED_ARRAY(rule_lives, __u64, RULE_SLOTS);
+/* What the counters of a rule's number said when that life began: one counter of a block cannot be set to zero. */
+SHARED_ARRAY(rule_bases, struct counter, RULE_SLOTS);
 
 /*
  * Where to look for an interface's ENI first: by a few bits of `ports`' key. Only a hint: who reads it asks the
@@ -81,9 +83,9 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, RULE_SLOTS);
+	__uint(max_entries, COUNTER_BLOCKS);
 	__type(key, __u32);
-	__type(value, struct counter);
+	__type(value, struct counter_block);
 } rule_counters SEC(".maps");
 
 struct {

@@ -311,15 +311,17 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 static __always_inline void count(struct __sk_buff *skb, __u32 slot, __u8 direction, enum reason reason, __u32 rule)
 {
 	struct reason_counts *counts = bpf_map_lookup_elem(&reason_counters, &slot);
-	__u32 segments = segments_of(skb);
+	__u32 segments = segments_of(skb), block = rule / COUNTERS_TOGETHER;
+	struct counter_block *counters;
 	struct counter *counter;
 
 	if (counts)
 		counts->packets[direction & 1][reason & (REASONS - 1)] += segments;
 	if (!rule)
 		return;
-	counter = bpf_map_lookup_elem(&rule_counters, &rule);
-	if (counter) {
+	counters = bpf_map_lookup_elem(&rule_counters, &block);
+	if (counters) {
+		counter = &counters->counters[rule & (COUNTERS_TOGETHER - 1)];
 		counter->packets += segments;
 		counter->bytes += skb->len;
 	}

@@ -71,6 +71,8 @@ pub struct StartCost {
     pub start_s: f64,
     /// The same after a kill, when the kernel has everything.
     pub restart_s: f64,
+    /// Of that, by its log, the agent's own part: opening what is there, and from the server's welcome on.
+    pub agent_s: f64,
     /// Packets of the live flow that were sent while that was so, and how many of them were lost.
     pub sent: u64,
     /// Those.
@@ -118,6 +120,7 @@ pub fn measure(dir: &Path, size: Size, stop: &Stop) -> anyhow::Result<StartCost>
         Ok(started.elapsed().as_secs_f64())
     };
     let (restart_s, sent, lost, passed) = traffic.during(restart)?;
+    let agent_s = agent_part(&server.log())?;
     let (enis, groups, here) = (made.enis, made.groups, size.here);
     Ok(StartCost {
         enis,
@@ -126,6 +129,7 @@ pub fn measure(dir: &Path, size: Size, stop: &Stop) -> anyhow::Result<StartCost>
         store_mib,
         start_s,
         restart_s,
+        agent_s,
         sent,
         lost,
         passed,
@@ -196,6 +200,17 @@ fn append(store: &RedbStore, before: &World, after: &World) -> anyhow::Result<()
         newest = some.last().map_or(newest, |commit| commit.revision);
     }
     Ok(())
+}
+
+/// What the agent says of its last start, in seconds.
+fn agent_part(log: &str) -> anyhow::Result<f64> {
+    let line = log.lines().rfind(|line| line.contains("everything is enforced"));
+    let line = line.context("the agent does not say that everything is enforced")?;
+    let part = |name: &str| -> anyhow::Result<f64> {
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        Ok(word.with_context(|| format!("`{line}` has no `{name}`"))?.parse::<f64>()? / 1e3)
+    };
+    Ok(part("opening_ms")? + part("following_ms")?)
 }
 
 /// What the agent's process takes of the CPU while nothing happens.

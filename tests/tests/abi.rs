@@ -12,8 +12,8 @@ use object::{Object as _, ObjectSection as _};
 use sekimori_agent::bpf::maps::object as program;
 use sekimori_compile::{
     abi::{
-        self, AddressKey, Budget, Counter, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, ReasonCounts, RuleName,
-        Shadow, ShadowCounts, ShadowPair, ShadowSeen, ShadowWitness,
+        self, AddressKey, Budget, Counter, CounterBlock, Eni, Flow, FlowKey, FlowKey4, Member, PortKey, ReasonCounts,
+        RuleName, Shadow, ShadowCounts, ShadowPair, ShadowSeen, ShadowWitness,
     },
     event::{self, Event, EventShare},
     layout,
@@ -166,6 +166,7 @@ fn structures_are_the_same_on_both_sides() {
     );
     btf.check("budget", size_of::<Budget>(), members!(Budget: flows, half_open, room));
     btf.check("counter", size_of::<Counter>(), members!(Counter: packets, bytes));
+    btf.check("counter_block", size_of::<CounterBlock>(), members!(CounterBlock: counters));
     btf.check("reason_counts", size_of::<ReasonCounts>(), members!(ReasonCounts: packets));
     btf.check("shadow_counts", size_of::<ShadowCounts>(), members!(ShadowCounts: flows));
     btf.check("rule_name", size_of::<RuleName>(), members!(RuleName: group, rule));
@@ -204,6 +205,7 @@ fn maps_hold_what_the_limits_promise() {
         abi::GROUP_SLOTS,
         abi::RULE_SLOTS,
         abi::RULE_SLOTS,
+        abi::COUNTER_BLOCKS,
         abi::MEMBER_SLOTS,
         abi::MEMBER_SLOTS,
         abi::ENI_SLOTS,

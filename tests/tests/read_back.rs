@@ -204,7 +204,7 @@ fn maps_get_their_names_back_and_a_restart_finds_them() {
     umount2(&lab.dir().join(BPFFS), MntFlags::MNT_DETACH).unwrap();
     let found = lab.watch();
     assert_eq!(kinds(&found)[0], (Part::Pin, "was unmounted"));
-    assert_eq!(found.len(), 1 + 27 + 6, "the mount, the maps and two links for each of three interfaces: {found:?}");
+    assert_eq!(found.len(), 1 + 28 + 6, "the mount, the maps and two links for each of three interfaces: {found:?}");
     assert_eq!(lab.watch(), []);
     lab.close();
     lab.open();

@@ -278,7 +278,27 @@ pub struct Budget {
     pub room: i32,
 }
 
-/// Value of the per-CPU array `rule_counters`.
+/// Numbers of rules whose counters are one element of the per-CPU array `rule_counters`.
+pub const COUNTERS_TOGETHER: u32 = 32;
+/// Elements of that array.
+pub const COUNTER_BLOCKS: u32 = RULE_SLOTS.div_ceil(COUNTERS_TOGETHER);
+
+/// Value of the per-CPU array `rule_counters`. See [`counter_place`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CounterBlock {
+    /// By rule.
+    pub counters: [Counter; COUNTERS_TOGETHER as usize],
+}
+
+/// The element that has the counter of a rule's number, and the counter's place in it.
+#[must_use]
+pub fn counter_place(slot: u32) -> (u32, usize) {
+    (slot / COUNTERS_TOGETHER, (slot % COUNTERS_TOGETHER) as usize)
+}
+
+/// A rule's counter, and value of the array `rule_bases`: what stood in the counter when its number got its name. It goes on
+/// from there.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counter {
@@ -286,6 +306,23 @@ pub struct Counter {
     pub packets: u64,
     /// Bytes of them.
     pub bytes: u64,
+}
+
+impl Counter {
+    /// What several CPUs have counted together.
+    #[must_use]
+    pub fn sum<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            packets: sum.packets.wrapping_add(part.packets),
+            bytes: sum.bytes.wrapping_add(part.bytes),
+        })
+    }
+
+    /// What was counted since another reading.
+    #[must_use]
+    pub fn since(&self, base: &Self) -> Self {
+        Self { packets: self.packets.wrapping_sub(base.packets), bytes: self.bytes.wrapping_sub(base.bytes) }
+    }
 }
 
 macro_rules! reasons {

@@ -5,7 +5,8 @@
 //! A number that was given back keeps name and total until somebody has written the total down. So the kernel is the journal:
 //! an agent that is killed at any moment finds every total that nobody has.
 //!
-//! The order of the writes: a number without a name, and with a life of zero, has counters of zero.
+//! The order of the writes: a number without a name, and with a life of zero, has counters of zero. Those of a rule stand in an
+//! element with others', which go on, so they are not set to zero: what they say is noted, and taken off what they say later.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -59,7 +60,8 @@ impl DataPlane {
         }
         let is_empty = name == EMPTY_NAME;
         if old != EMPTY_NAME || self.maps.rule_lives.get(at) != 0 {
-            sys::update_per_cpu(self.maps.fd("rule_counters")?, slot, abi::Counter::default(), self.cpus)?;
+            let counted = super::read::rule_counter(self.maps.fd("rule_counters")?, slot, self.cpus)?;
+            self.maps.rule_bases.set(at, counted);
         }
         if is_empty {
             self.maps.rule_names.set(at, name);

@@ -303,18 +303,26 @@ impl EarlierCounters {
 
     fn read_rules(&self, counts: &mut Counts) -> io::Result<()> {
         let (known, map) = (&self.known, self.known.map("rule_counters")?);
-        let shapes = Shapes::of(map)?;
-        let mut found = Vec::new();
-        self.each_sum(map, &shapes, &["packets", "bytes"], |slot, sums| found.push((slot, sums)))?;
-        for (slot, sums) in found {
+        // Packets and bytes of each number, one after another: in an element each, or, since layout 7, of many in one.
+        let mut found: BTreeMap<u32, [u64; 2]> = BTreeMap::new();
+        self.each_cell(map, &Shapes::of(map)?, |cell, sum| {
+            if let Ok(slot) = u32::try_from(cell / 2) {
+                found.entry(slot).or_default()[cell % 2] = sum;
+            }
+        })?;
+        // Counters in one element are not set to zero when a number gets another name.
+        if known.map("rule_bases").is_ok() {
+            known.each("rule_bases", |slot, shape, base| {
+                let base = ["packets", "bytes"].map(|name| shape.number(base, name).unwrap_or(0));
+                if let Some(sums) = found.get_mut(&slot) {
+                    *sums = [sums[0].wrapping_sub(base[0]), sums[1].wrapping_sub(base[1])];
+                }
+            })?;
+        }
+        for (slot, [packets, bytes]) in found.into_iter().filter(|(_, sums)| *sums != [0, 0]) {
             let Some((group, rule)) = known.rules.get(&slot).cloned() else { continue };
-            let (packets, bytes) = (sums.first().copied().unwrap_or(0), sums.get(1).copied().unwrap_or(0));
-            self.add(
-                counts,
-                Counter::Rule { group, rule },
-                known.life("rule_lives", slot)?,
-                Count { packets, bytes },
-            );
+            let life = known.life("rule_lives", slot)?;
+            self.add(counts, Counter::Rule { group, rule }, life, Count { packets, bytes });
         }
         Ok(())
     }
@@ -356,27 +364,6 @@ impl EarlierCounters {
                 if sum != 0 {
                     each(element * (stride / word) + place, sum);
                 }
-            }
-        })
-    }
-
-    /// Calls `each` for every element of a per-CPU array that is not zero, with the sums of some fields.
-    fn each_sum(
-        &self,
-        map: BorrowedFd<'_>,
-        shapes: &Shapes,
-        fields: &[&str],
-        mut each: impl FnMut(u32, Vec<u64>),
-    ) -> io::Result<()> {
-        // The kernel rounds each CPU's value up to eight bytes.
-        let stride = shapes.value.size.next_multiple_of(8);
-        for_each_raw(map, (shapes.key.size, stride * self.cpus), |key, values| {
-            let cpus = || values.chunks(stride).filter_map(|value| value.get(..shapes.value.size));
-            let sum =
-                |name: &&str| cpus().filter_map(|value| shapes.value.number(value, name)).fold(0, u64::wrapping_add);
-            let sums: Vec<u64> = fields.iter().map(sum).collect();
-            if let Some(slot) = number(key).filter(|_| sums.iter().any(|sum| *sum != 0)) {
-                each(slot as u32, sums);
             }
         })
     }

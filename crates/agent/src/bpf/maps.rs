@@ -27,7 +27,7 @@ use super::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sekimori.bpf.o"));
 
 /// Maps that are found by name again.
-const PINNED: [&str; 27] = [
+const PINNED: [&str; 28] = [
     "enis",
     "budgets",
     "members",
@@ -39,6 +39,7 @@ const PINNED: [&str; 27] = [
     "rule_names",
     "eni_lives",
     "rule_lives",
+    "rule_bases",
     "port_hints",
     "ports",
     "addresses",
@@ -165,6 +166,8 @@ pub struct Maps {
     pub eni_lives: Shared<u64>,
     /// The same of rules' numbers.
     pub rule_lives: Shared<u64>,
+    /// What the counters of rules' numbers said when their lives began.
+    pub rule_bases: Shared<abi::Counter>,
     /// Which events somebody reads, in its only element.
     pub events_wanted: Shared<u32>,
     hashes: HashMap<&'static str, OwnedFd>,
@@ -287,6 +290,7 @@ fn open(hashes: HashMap<&'static str, OwnedFd>) -> anyhow::Result<Maps> {
         rule_names: Shared::map(fd("rule_names")?, abi::RULE_SLOTS as usize)?,
         eni_lives: Shared::map(fd("eni_lives")?, abi::ENI_SLOTS as usize)?,
         rule_lives: Shared::map(fd("rule_lives")?, abi::RULE_SLOTS as usize)?,
+        rule_bases: Shared::map(fd("rule_bases")?, abi::RULE_SLOTS as usize)?,
         events_wanted: Shared::map(fd("events_wanted")?, 1)?,
         hashes,
     })

@@ -1,6 +1,7 @@
 //! Reads what the programs counted, and ends flows that have idled out.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
@@ -43,6 +44,8 @@ pub struct Reader {
     budgets: Budgets,
     cpus: usize,
     rules: Vec<Lived<RuleKey>>,
+    /// Of each of those, what its counter said when its life began.
+    bases: Vec<abi::Counter>,
     enis: Vec<Lived<EniId>>,
     /// What other versions have counted.
     earlier: Vec<EarlierCounters>,
@@ -92,8 +95,19 @@ impl Reader {
     }
 
     fn read_rules(&self, counts: &mut Counts) -> io::Result<()> {
-        for Lived { counted: Counted { name: (group, rule), slot, departure }, life } in &self.rules {
-            let count = rule_count(self.rule_counters.as_fd(), *slot, self.cpus)?;
+        // Most of them are neighbours.
+        let mut blocks: BTreeMap<u32, abi::CounterBlock> = BTreeMap::new();
+        for (Lived { counted: Counted { name: (group, rule), slot, departure }, life }, base) in
+            self.rules.iter().zip(&self.bases)
+        {
+            let (element, place) = abi::counter_place(*slot);
+            let block = match blocks.entry(element) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unread) => {
+                    unread.insert(counter_block(self.rule_counters.as_fd(), element, self.cpus)?)
+                }
+            };
+            let count = told(&block.counters[place].since(base));
             if count.packets > 0 {
                 let counter = Counter::Rule { group: group.clone(), rule: rule.clone() };
                 counts.tallies.push(Tally { counter, life: *life, is_over: departure.is_some(), count });
@@ -117,10 +131,21 @@ impl Reader {
     }
 }
 
-fn rule_count(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<Count> {
-    let values: Vec<abi::Counter> = sys::lookup_per_cpu(map, slot, cpus)?;
-    let sum = |field: fn(&abi::Counter) -> u64| values.iter().map(field).sum();
-    Ok(Count { packets: sum(|counter| counter.packets), bytes: sum(|counter| counter.bytes) })
+/// What the CPUs have counted together, in one element.
+fn counter_block(map: BorrowedFd<'_>, element: u32, cpus: usize) -> io::Result<abi::CounterBlock> {
+    let values: Vec<abi::CounterBlock> = sys::lookup_per_cpu(map, element, cpus)?;
+    let sum = |place: usize| abi::Counter::sum(values.iter().map(|block| &block.counters[place]));
+    Ok(abi::CounterBlock { counters: std::array::from_fn(sum) })
+}
+
+/// What was counted under a rule's number, in all its lives.
+pub(super) fn rule_counter(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<abi::Counter> {
+    let (element, place) = abi::counter_place(slot);
+    Ok(counter_block(map, element, cpus)?.counters[place])
+}
+
+fn told(counter: &abi::Counter) -> Count {
+    Count { packets: counter.packets, bytes: counter.bytes }
 }
 
 fn reason_counts(map: BorrowedFd<'_>, slot: u32, cpus: usize) -> io::Result<Vec<(Direction, Reason, u64)>> {
@@ -146,12 +171,15 @@ impl DataPlane {
     /// When a descriptor cannot be copied.
     pub fn reader(&self, tables: &Tables) -> io::Result<Reader> {
         let own = |name| self.maps.fd(name)?.try_clone_to_owned();
+        let rules = lived(tables.counted_rules(), &self.maps.rule_lives);
+        let bases = rules.iter().map(|rule| self.maps.rule_bases.get(rule.counted.slot as usize)).collect();
         Ok(Reader {
             rule_counters: own("rule_counters")?,
             reason_counters: own("reason_counters")?,
             budgets: Budgets::new(&self.maps)?,
             cpus: self.cpus,
-            rules: lived(tables.counted_rules(), &self.maps.rule_lives),
+            rules,
+            bases,
             enis: lived(tables.counted_enis(), &self.maps.eni_lives),
             earlier: self.earlier_counters(),
             shadows: ShadowTables::new(&self.maps, self.cpus)?,
@@ -173,7 +201,8 @@ impl DataPlane {
     /// # Errors
     /// The kernel's.
     pub fn rule_count(&self, slot: u32) -> io::Result<Count> {
-        rule_count(self.maps.fd("rule_counters")?, slot, self.cpus)
+        let counted = rule_counter(self.maps.fd("rule_counters")?, slot, self.cpus)?;
+        Ok(told(&counted.since(&self.maps.rule_bases.get(slot as usize))))
     }
 
     /// What one ENI passed and dropped, by reason, where it is not zero.

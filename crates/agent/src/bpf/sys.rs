@@ -71,6 +71,8 @@ unsafe impl Plain for abi::Budget {}
 // SAFETY: as above.
 unsafe impl Plain for abi::Counter {}
 // SAFETY: as above.
+unsafe impl Plain for abi::CounterBlock {}
+// SAFETY: as above.
 unsafe impl Plain for abi::ReasonCounts {}
 // SAFETY: as above.
 unsafe impl Plain for abi::ShadowCounts {}
