@@ -52,6 +52,12 @@ static __always_inline int is_closed(__u8 progress)
 	return (progress & (FLOW_RST | FLOW_CUT)) || (progress & fins) == fins;
 }
 
+/* Whether a packet begins a connection where one has ended: whoever connects often comes again with the ports that it had. */
+static __always_inline int begins_anew(const struct flow *flow, __u8 protocol, __u8 flags)
+{
+	return protocol == PROTO_TCP && begins_connection(flags) && is_closed(flow->progress);
+}
+
 /* Whether somebody has begun to connect to the ENI, and has not shown yet to hear the answer. */
 static __always_inline int is_half_open(__u8 protocol, __u8 flags, __u8 progress)
 {

@@ -48,12 +48,6 @@ static __always_inline union transport *plain_transport(void *at, void *end, __u
 	return glance->protocol == PROTO_UDP && at + sizeof(head->udp) <= end ? head : 0;
 }
 
-/* Whether a packet begins a connection where one has ended: whoever connects often comes again with the ports that it had. */
-static __always_inline int begins_anew(const struct glance *glance)
-{
-	return glance->protocol == PROTO_TCP && begins_connection(glance->tcp_flags) && is_closed(glance->flow->progress);
-}
-
 /*
  * A plain packet without a flow, or in the place of one that has ended, is not read again: it is written down as it was seen. Its
  * addresses are for the caller to write; without working memory there is no place for them.
@@ -104,7 +98,7 @@ static __always_inline void find_v4(void *at, void *end, __u32 length, __u32 slo
 	key.peer_port = bpf_ntohs(direction == INGRESS ? head->udp.source : head->udp.destination);
 	glance->flow = bpf_map_lookup_elem(&flows4, &key);
 	glance->standing = glance->flow ? STANDING_OPEN : STANDING_UNREAD;
-	tuple = glance->flow && !begins_anew(glance) ? 0 : note_new(glance, head, slot, direction, 0);
+	tuple = glance->flow && !begins_anew(glance->flow, glance->protocol, glance->tcp_flags) ? 0 : note_new(glance, head, slot, direction, 0);
 	if (!tuple)
 		return;
 	map_v4(&tuple->local, key.local);
@@ -132,7 +126,7 @@ static __always_inline void find_v6(void *at, void *end, __u32 length, __u32 slo
 	key.peer_port = bpf_ntohs(direction == INGRESS ? head->udp.source : head->udp.destination);
 	glance->flow = bpf_map_lookup_elem(&flows6, &key);
 	glance->standing = glance->flow ? STANDING_OPEN : STANDING_UNREAD;
-	tuple = glance->flow && !begins_anew(glance) ? 0 : note_new(glance, head, slot, direction, 1);
+	tuple = glance->flow && !begins_anew(glance->flow, glance->protocol, glance->tcp_flags) ? 0 : note_new(glance, head, slot, direction, 1);
 	if (!tuple)
 		return;
 	__builtin_memcpy(&tuple->local, key.local, 16);

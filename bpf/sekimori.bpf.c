@@ -93,8 +93,7 @@ static __always_inline enum reason continue_flow(struct __sk_buff *skb, const st
 
 	if (!flow)
 		return REASON_NO_POLICY;
-	if ((is_closed(flow->progress) && key->protocol == PROTO_TCP && begins_connection(packet->tcp_flags)) ||
-	    has_expired(eni, key->protocol, flow, now)) {
+	if (begins_anew(flow, key->protocol, packet->tcp_flags) || has_expired(eni, key->protocol, flow, now)) {
 		delete_flow(key, flow, packet->tuple.v6);
 		return REASON_NO_POLICY;
 	}
@@ -201,13 +200,13 @@ static __always_inline enum reason settle_new(struct __sk_buff *skb, const struc
 static __always_inline enum reason consult(const struct eni *eni, struct scratch *work)
 {
 	const struct tuple *tuple = &work->packet.tuple;
-	__u32 now_s = coarse_ns() >> 30;
+	__u32 now = coarse_ns() >> VERDICT_TICK_SHIFT;
 	__u64 service = service_mark(tuple), stamp = stamp_of(eni);
 	struct verdict *verdict = verdict_about(tuple, service);
 	__u16 flags = *(volatile __u16 *)&eni->flags;
 	enum reason reason;
 
-	if (verdict && answers(verdict, tuple, service, flags, eni, stamp, now_s))
+	if (verdict && answers(verdict, tuple, service, flags, eni, stamp, now))
 		return recall(verdict, work);
 	reason = REASON_ACL_DENY;
 	if (clears_acl(eni, tuple, &work->clearance)) {
@@ -215,7 +214,7 @@ static __always_inline enum reason consult(const struct eni *eni, struct scratch
 		reason = work->finding.reason;
 	}
 	if (verdict && flags == *(volatile __u16 *)&eni->flags)
-		note(verdict, work, service, stamp, flags, reason, now_s);
+		note(verdict, work, service, stamp, flags, reason, now);
 	return reason;
 }
 

@@ -14,8 +14,9 @@
 #define VERDICT_SETS 16
 #define VERDICTS_PER_SET 64
 #define VERDICT_BITS 10 /* of their product */
-/* Long before a membership epoch could come round again. */
-#define VERDICT_LIFE_S 64
+#define VERDICT_TICK_SHIFT 30 /* of nanoseconds: 1.07 s */
+/* In ticks, 64 s: long before a membership epoch could come round again. */
+#define VERDICT_LIFE 60
 #define VERDICT_MIX 0x9e3779b97f4a7c15ull
 
 #define VERDICT_UNTRACKED 1
@@ -31,7 +32,7 @@ struct verdict {
 	__u64 service; /* what else is the same: see `service_mark` */
 	__u64 stamp;   /* without marks; 0 is no answer */
 	__u32 rule;
-	__u32 given_s;
+	__u32 given; /* in ticks */
 	__u16 flags; /* of the ENI */
 	__u8 reason;
 	__u8 marks;
@@ -73,7 +74,7 @@ static __always_inline struct verdict *verdict_about(const struct tuple *tuple, 
 
 /* Whether an answer is about such a packet, and the tables and the ENI would give it again. */
 static __always_inline int answers(const struct verdict *verdict, const struct tuple *tuple, __u64 service,
-				   __u16 flags, const struct eni *eni, __u64 stamp, __u32 now_s)
+				   __u16 flags, const struct eni *eni, __u64 stamp, __u32 now)
 {
 	__u64 different = (verdict->local.halves[0] ^ tuple->local.halves[0]) |
 			  (verdict->local.halves[1] ^ tuple->local.halves[1]) |
@@ -81,7 +82,7 @@ static __always_inline int answers(const struct verdict *verdict, const struct t
 			  (verdict->peer.halves[1] ^ tuple->peer.halves[1]) | (verdict->service ^ service) |
 			  (verdict->stamp ^ stamp) | (verdict->flags ^ flags) | *(volatile __u64 *)&eni->next;
 
-	return !different && now_s - verdict->given_s < VERDICT_LIFE_S;
+	return !different && now - verdict->given < VERDICT_LIFE;
 }
 
 /* Tells an answer as the tables did. */
@@ -102,7 +103,7 @@ static __always_inline enum reason recall(const struct verdict *verdict, struct 
 
 /* Writes an answer down, unless something was changing or it holds for one source port only. */
 static __always_inline void note(struct verdict *verdict, const struct scratch *work, __u64 service, __u64 stamp, __u16 flags,
-				 enum reason reason, __u32 now_s)
+				 enum reason reason, __u32 now)
 {
 	const struct clearance *clearance = &work->clearance;
 	const struct finding *finding = &work->finding;
@@ -116,7 +117,7 @@ static __always_inline void note(struct verdict *verdict, const struct scratch *
 	verdict->service = service;
 	verdict->stamp = stamp;
 	verdict->rule = finding->rule;
-	verdict->given_s = now_s;
+	verdict->given = now;
 	verdict->flags = flags;
 	verdict->reason = reason;
 	verdict->marks = (finding->untracked ? VERDICT_UNTRACKED : 0) | clearance->marks >> VERDICT_CLEARED_SHIFT;

@@ -223,21 +223,23 @@ impl Lab {
     }
 
     fn beside(&mut self, pair: &Pair) -> anyhow::Result<Vec<(&'static str, f64)>> {
-        let v4 = v4_of(pair)?;
-        let established = self.known(pair, &Flow::tcp(v4, OPEN_PORT))?;
-        let denied = self.denied(pair, &Flow::tcp(v4, FILLER_PORT))?;
-        let stranger = denied + self.denied_stranger(pair, &Flow::tcp(v4, FILLER_PORT))?;
-        let begun = established + self.begun(pair, v4)?;
-        Ok(vec![(ESTABLISHED, established), (DENIED, denied), (DENIED_STRANGER, stranger), (BEGUN, begun)])
+        let found = self.known_and_denied(pair)?;
+        let [(_, established), ..] = found;
+        let begun = established + self.begun(pair, v4_of(pair)?)?;
+        Ok(found.into_iter().chain([(BEGUN, begun)]).collect())
     }
 
     fn by_lists(&mut self, pair: &Pair) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        Ok(self.known_and_denied(pair)?.to_vec())
+    }
+
+    fn known_and_denied(&mut self, pair: &Pair) -> anyhow::Result<[(&'static str, f64); 3]> {
         let v4 = v4_of(pair)?;
         let established = self.known(pair, &Flow::tcp(v4, OPEN_PORT))?;
         let flow = Flow::tcp(v4, FILLER_PORT);
         let denied = self.denied(pair, &flow)?;
         let stranger = denied + self.denied_stranger(pair, &flow)?;
-        Ok(vec![(ESTABLISHED, established), (DENIED, denied), (DENIED_STRANGER, stranger)])
+        Ok([(ESTABLISHED, established), (DENIED, denied), (DENIED_STRANGER, stranger)])
     }
 
     /// Says that the server's interface is the loopback.

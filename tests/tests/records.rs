@@ -84,13 +84,14 @@ fn records(lab: &Lab, instance: &str, parts: &[TrafficPart]) -> Vec<Vec<String>>
         .collect()
 }
 
-/// Records that differ in nothing but packets and bytes as one, in order: denied packets are noted in the minute in which they came, and a minute
-/// may end between two of them.
+/// Records of denied packets that differ in nothing but packets and bytes as one, all in order: each is noted in the minute in which it came, and a
+/// minute may end between two of them.
 fn added_up(records: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
     let mut sums: Vec<Vec<String>> = Vec::new();
     let number = |text: &str| text.parse::<u64>().expect("packets and bytes are numbers");
     for record in records {
-        let is_same = |sum: &&mut Vec<String>| sum[..5] == record[..5] && sum[7..] == record[7..];
+        let is_denied = record[7] == "REJECT";
+        let is_same = |sum: &&mut Vec<String>| is_denied && sum[..5] == record[..5] && sum[7..] == record[7..];
         match sums.iter_mut().find(is_same) {
             Some(sum) => (5..7).for_each(|at| sum[at] = (number(&sum[at]) + number(&record[at])).to_string()),
             None => sums.push(record),

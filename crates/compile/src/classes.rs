@@ -6,7 +6,7 @@ use std::{
 };
 
 /// A value of a field, and where a run of them begins or ends.
-pub(crate) trait Value: Copy {
+pub(crate) trait Value: Copy + Eq {
     /// A value with a rule and whether a run of the rule begins there: in the order of the values.
     type Event: Copy + Ord;
     /// The least.
@@ -17,8 +17,6 @@ pub(crate) trait Value: Copy {
     fn event(self, what: u32) -> Self::Event;
     /// Where it happens, and what.
     fn parts(event: Self::Event) -> (Self, u32);
-    /// Whether two are the same.
-    fn is(self, other: Self) -> bool;
 }
 
 impl Value for u32 {
@@ -36,10 +34,6 @@ impl Value for u32 {
     fn parts(event: u64) -> (Self, u32) {
         crate::layout::halves(event)
     }
-
-    fn is(self, other: Self) -> bool {
-        self == other
-    }
 }
 
 impl Value for u128 {
@@ -56,10 +50,6 @@ impl Value for u128 {
 
     fn parts(event: (u128, u32)) -> (Self, u32) {
         event
-    }
-
-    fn is(self, other: Self) -> bool {
-        self == other
     }
 }
 
@@ -171,7 +161,7 @@ pub(crate) fn sweep<V: Value>(
     loop {
         while let Some((event, tail)) = rest.split_first() {
             let (here, what) = V::parts(*event);
-            if !here.is(at) {
+            if here != at {
                 break;
             }
             active.step((what >> 1) as usize, what & 1 == 1);
