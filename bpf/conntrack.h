@@ -26,6 +26,7 @@ struct scratch {
 	struct flow_key quoted_key;
 	struct flow_key mirrored;
 	struct fragment_key fragment;
+	struct bpf_fib_lookup route;
 	__u32 foreign; /* whether the ENI has it from another, or for another */
 	__u32 begun;   /* whether the packet began a flow */
 };

@@ -358,8 +358,11 @@ static __always_inline int action_of(enum reason reason)
 	return TC_ACT_SHOT;
 }
 
-/* The way of every packet that the short way does not pass. A call has five arguments at most, so two of them share one. */
-static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u32 direction_and_standing,
+/*
+ * The way of every packet that the short way does not pass. A call has five arguments at most, so two of them share one. Not static, so that the
+ * verifier walks it once.
+ */
+__noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni, __u32 slot, __u32 direction_and_standing,
 				   struct flow *ended)
 {
 	enum standing standing = direction_and_standing >> 8;
@@ -396,27 +399,48 @@ static __noinline int judge_packet(struct __sk_buff *skb, const struct eni *eni,
 	return action_of(reason);
 }
 
+/*
+ * Gives a packet to the ENI that it can go straight to, if that knows its flow, or if it begins one there as well: then it is judged there,
+ * as if the router had brought it. Anything else the router brings.
+ */
+static __always_inline int go_straight(struct __sk_buff *skb, struct eni *end, __u32 slot, enum standing standing)
+{
+	struct flow *flow = 0;
+	enum standing there = look_there(skb, end, slot, &flow);
+
+	if (there == STANDING_KNOWN)
+		count(skb, slot, INGRESS, REASON_KNOWN_FLOW, 0);
+	else if (there != STANDING_NEW || standing != STANDING_NEW)
+		return PASS;
+	else if (judge_packet(skb, end, slot, INGRESS | there << 8, flow) != PASS)
+		return TC_ACT_SHOT;
+	return cross(skb, end);
+}
+
 static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 {
-	__u32 slot = 0, other;
+	__u32 slot = 0;
 	struct flow *flow = 0;
 	struct eni *eni = eni_of(skb, &slot), *end;
 	enum standing standing = eni ? look(skb, eni, slot, direction, &flow) : STANDING_UNREAD;
 
-	if (standing != STANDING_KNOWN || !flow)
-		return judge_packet(skb, eni, slot, direction | standing << 8, flow);
-	if (LOOKS_ON)
-		return PASS;
-	count(skb, slot, direction, REASON_KNOWN_FLOW, 0);
-	if (direction == EGRESS && flow->other) {
-		other = flow->other;
-		end = other_end(skb, eni, &other);
-		if (end && look(skb, end, other, INGRESS, &flow) == STANDING_KNOWN) {
-			count(skb, other, INGRESS, REASON_KNOWN_FLOW, 0);
-			return cross(skb, end);
-		}
+	if (standing != STANDING_KNOWN || !flow) {
+		int action = judge_packet(skb, eni, slot, direction | standing << 8, flow);
+
+		if (direction == INGRESS || standing != STANDING_NEW || action != PASS || LOOKS_ON)
+			return action;
+		slot = routed_end(skb, eni);
+		end = slot ? bpf_map_lookup_elem(&enis, &slot) : 0;
+	} else {
+		if (LOOKS_ON)
+			return PASS;
+		count(skb, slot, direction, REASON_KNOWN_FLOW, 0);
+		if (direction == INGRESS || !flow->other)
+			return PASS;
+		slot = flow->other;
+		end = other_end(skb, eni, &slot);
 	}
-	return action_of(REASON_KNOWN_FLOW);
+	return end ? go_straight(skb, end, slot, standing) : PASS;
 }
 
 SEC("classifier")

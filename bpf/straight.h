@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * The straight path: a packet between two ENIs of one VPC and host that both ends know goes from one end's interface into the
- * other end's namespace, past the router's forwarding path, and looks there as if the router had sent it.
+ * The straight path: a packet between two ENIs of one VPC and host goes from one end's interface into the other end's namespace,
+ * past the router's forwarding path, and looks there as if the router had sent it.
  *
- * Where the router would do anything but forward (no time to live, too long, not addressed to it), or either end must judge
- * the packet, it goes to the router. So do first packets, which is how a flow learns its other end: the router's routes decide
- * where an address leads to, and that may be an instance in between.
+ * A packet goes so if both ends know its flow, or if it begins one that both ends allow. Where an address leads to, which may be an instance
+ * in between, the router's routes decide: they are asked about first packets. Where the router would do anything but forward (no
+ * time to live, too long, not addressed to it), or a flow that one end knows must be judged again, the router gets the packet.
  */
 #pragma once
 
@@ -16,6 +16,10 @@
 
 /* The shortest MTU that a link can have (RFC 791): no packet of this length is too long for one. */
 #define MTU_MIN 68
+/* BPF_FIB_LOOKUP_SKIP_NEIGH: the kernels before it (6.3) refuse to look, and leave first packets to the router. */
+#define FIB_WITHOUT_NEIGHBOUR 8
+#define FAMILY_V4 2
+#define FAMILY_V6 10
 /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes after may still drop the packet. */
 #define PASS (-1)
 #define OWN_WAY (ENI_VALID | ENI_STRAIGHT | ENI_SOURCE_CHECK)
@@ -38,7 +42,7 @@ static __always_inline void mirror(const struct flow_key *key, __u32 eni, struct
 }
 
 /*
- * The first packet of a flow has come from the router to an ENI. If it came there from another ENI, where the flow has begun
+ * The first packet of a flow has come to an ENI. If it came from another ENI, where the flow has begun
  * too, the two flows learn of each other: this one by what is returned. Addresses that move away from either ENI change the
  * membership epoch, which both ends' stamps are compared with, before another ENI has them.
  */
@@ -87,6 +91,56 @@ static __always_inline struct eni *other_end(struct __sk_buff *skb, const struct
 	if (!end || !has_own_way(end) || !has_own_way(eni) || end->netns != eni->netns || !end->ifindex)
 		return 0;
 	return is_plain_way(skb, end->ifindex) ? end : 0;
+}
+
+/*
+ * The number of the ENI that a packet which begins a flow can go straight to: the one to whose interface the router would send it on,
+ * with no other router in between. The working memory has the packet.
+ */
+static __noinline __u32 routed_end(struct __sk_buff *skb, const struct eni *eni)
+{
+	__u32 zero = 0, slot = 0;
+	struct scratch *work = bpf_map_lookup_elem(&scratch, &zero);
+	struct port_key port = { 0 };
+	const struct tuple *tuple;
+	struct bpf_fib_lookup *route;
+	struct eni *end;
+
+	if (!eni || !work || !has_own_way(eni))
+		return 0;
+	tuple = &work->packet.tuple;
+	route = &work->route;
+	__builtin_memset(route, 0, sizeof(*route));
+	route->ifindex = skb->ifindex;
+	route->family = tuple->v6 ? FAMILY_V6 : FAMILY_V4;
+	route->l4_protocol = tuple->protocol;
+	route->sport = bpf_htons(tuple->source_port);
+	route->dport = bpf_htons(tuple->destination_port);
+	if (tuple->v6) {
+		__builtin_memcpy(route->ipv6_src, &tuple->local, 16);
+		__builtin_memcpy(route->ipv6_dst, &tuple->peer, 16);
+	} else {
+		route->ipv4_src = tuple->local.words[3];
+		route->ipv4_dst = tuple->peer.words[3];
+	}
+	if (bpf_fib_lookup(skb, route, sizeof(*route), FIB_WITHOUT_NEIGHBOUR))
+		return 0;
+	/* The address of the next hop is another's if there is somebody in between. */
+	if (tuple->v6 ? !same_address((const __u8 *)route->ipv6_dst, &tuple->peer) :
+			route->ipv4_dst != tuple->peer.words[3])
+		return 0;
+	port.netns = eni->netns;
+	port.ifindex = route->ifindex;
+	end = hinted_eni(&port, &slot);
+	if (!end || !has_own_way(end) || end->vpc != eni->vpc)
+		return 0;
+	return is_plain_way(skb, end->ifindex) ? slot : 0;
+}
+
+/* Looks at a packet at the end that it is to go straight to. By itself: the stack has no room for what two looks need. */
+static __noinline enum standing look_there(struct __sk_buff *skb, const struct eni *end, __u32 slot, struct flow **flow)
+{
+	return look(skb, end, slot, INGRESS, flow);
 }
 
 /* A packet as the router would send it on: from the router's address, to the ENI's, a hop nearer to its end. */

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{SocketAddr, UdpSocket},
     os::fd::AsFd as _,
@@ -16,8 +17,8 @@ use nix::{
     sys::socket::{setsockopt, sockopt},
 };
 use sekimori_agent::netlink::netns::{NetNs, within};
-use sekimori_compile::abi::ENI_STRAIGHT;
-use sekimori_core::address::Family;
+use sekimori_compile::abi::{ENI_STRAIGHT, Reason};
+use sekimori_core::{address::Family, rule::Direction};
 use sekimori_tests::lab::{Lab, host::Host, pause};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -154,6 +155,67 @@ fn a_live_flow_goes_past_the_router_both_ways() {
             assert!(flow.answer(b"again"));
         }
         assert!(forwarded(&mut lab, "a") - before <= CHATTER, "{family:?}: answers take the router's way");
+    }
+}
+
+#[test]
+fn a_flow_begins_past_the_router() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    for family in FAMILIES {
+        drop(Flow::begin(&mut lab, family));
+        let before = forwarded(&mut lab, "b");
+        for _ in 0..DATAGRAMS {
+            drop(Flow::begin(&mut lab, family));
+        }
+        assert!(forwarded(&mut lab, "b") - before <= CHATTER, "{family:?}: first packets take the router's way");
+    }
+}
+
+#[test]
+fn a_first_packet_is_judged_once_at_each_end() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    for family in FAMILIES {
+        let flow = Flow::begin(&mut lab, family);
+        for (port, reason) in [(PORT, Reason::RuleAllow), (PORT + 1, Reason::DefaultDeny)] {
+            let fresh = flow.from.udp(SocketAddr::new(flow.back.ip(), lab.fresh_port()));
+            let there = if port == PORT { None } else { Some(flow.to.udp(SocketAddr::new(flow.at.ip(), port))) };
+            let before = (lab.reasons("a", Direction::Egress), lab.reasons("b", Direction::Ingress));
+            fresh.send_to(b"a first packet", SocketAddr::new(flow.at.ip(), port)).expect("send a datagram");
+            let arrived = arrives(there.as_ref().unwrap_or(&flow.server), b"a first packet", SILENCE);
+            assert_eq!(arrived, reason == Reason::RuleAllow, "{family:?} {reason:?}");
+            let after = (lab.reasons("a", Direction::Egress), lab.reasons("b", Direction::Ingress));
+            assert_eq!(more(&before.0, &after.0), [(Reason::RuleAllow, 1)], "{family:?} {reason:?}: at the sender");
+            assert_eq!(more(&before.1, &after.1), [(reason, 1)], "{family:?} {reason:?}: at the receiver");
+        }
+    }
+}
+
+/// Which reasons came up in between, and how often.
+fn more(before: &BTreeMap<Reason, u64>, after: &BTreeMap<Reason, u64>) -> Vec<(Reason, u64)> {
+    let more = after.iter().map(|(reason, count)| (*reason, count - before.get(reason).unwrap_or(&0)));
+    more.filter(|(_, count)| *count > 0).collect()
+}
+
+#[test]
+fn the_routes_say_where_a_flow_begins() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let (router, _) = router_side(&mut lab, "b");
+    for family in FAMILIES {
+        let flow = Flow::begin(&mut lab, family);
+        let (version, to) = (if family == Family::V4 { "-4" } else { "-6" }, flow.at.ip().to_string());
+        let rule = |verb: &str| {
+            let words = [version, "rule", verb, "pref", "1", "to", &to, "unreachable"];
+            let status = within(router.as_fd(), || Command::new("ip").args(words).status());
+            assert!(status.expect("enter the router").expect("run ip").success(), "ip {words:?}");
+        };
+        rule("add");
+        let client = flow.from.udp(SocketAddr::new(flow.back.ip(), lab.fresh_port()));
+        client.send_to(b"nowhere", flow.at).expect("send a datagram");
+        assert!(!arrives(&flow.server, b"nowhere", SILENCE), "{family:?}: it began against the routes");
+        rule("del");
+        let client = flow.from.udp(SocketAddr::new(flow.back.ip(), lab.fresh_port()));
+        client.send_to(b"there again", flow.at).expect("send a datagram");
+        assert!(arrives(&flow.server, b"there again", PATIENCE), "{family:?}: it does not begin again");
     }
 }
 

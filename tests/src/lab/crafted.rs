@@ -153,7 +153,8 @@ impl Lab {
         Range { from, link, at, direction: Direction::Egress, seen: None, ends }
     }
 
-    fn reasons(&mut self, at: &str, direction: Direction) -> BTreeMap<Reason, u64> {
+    /// How many packets each way of an interface had each reason, but for what passes unasked.
+    pub fn reasons(&mut self, at: &str, direction: Direction) -> BTreeMap<Reason, u64> {
         let eni = self.eni(at).id.clone();
         let Some(slot) = self.enforcer().tables().eni_slot(&eni) else { fail(&format!("`{at}` has no number")) };
         let counts = must("read the counters", self.enforcer().plane().reason_counts(slot));
