@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from aws import Site
-from probes import Listeners, passes
+from probes import Listeners, Talk, passes
 from server import BINARY, until
 
 
@@ -64,13 +64,77 @@ def test_flows_are_watched_as_they_come(site):
             watch.kill()
 
 
+def test_live_flows_are_listed_and_those_that_a_change_ends_end(site):
+    subnet, _ = site.subnet()
+    database, application = site.group("db"), site.group("app")
+    db, app = site.instance(subnet, database), site.instance(subnet, application)
+    site.allow(database, ("tcp/5432", application), ("udp/53", application), ("tcp/6000", application))
+    # EC2 keeps live flows unless it is told otherwise.
+    assert site.server.command("treatment", "set", db.eni, "reevaluate").returncode == 0
+    site.server.wait_applied()
+
+    def live(*words):
+        return flows(site, "--live", *words)
+
+    def by_port(found):
+        ports = ((next(iter(one["first"]["transport"].values())), one) for one in found)
+        return {transport["destination"]: one for transport, one in ports if "destination" in transport}
+
+    assert live("--instance", db.id) == []
+    with Listeners(db.id, "tcp/5432", "tcp/6000", "udp/53"):
+        with Talk(app.id, db.v4, 5432) as sql, Talk(app.id, db.v4, 6000) as other:
+            assert sql.is_alive() and other.is_alive() and passes(app.id, db.v4, "udp/53") == ["udp/53"]
+            found = by_port(live("--instance", db.id))
+            assert set(found) == {5432, 6000, 53}, found
+            for port, state in (5432, "established"), (6000, "established"), (53, "answered"):
+                one = found[port]
+                assert (one["state"], one["eni"], one["instance"], one["peer_instance"]) == (state, db.eni, db.id, app.id)
+                assert (one["first"]["local"], one["first"]["peer"]) == (db.v4, app.v4) and not one["is_ending"], one
+                assert one["begun_by"]["rule"]["group"] == database and min(one["packets"]) > 0 and one["idle_s"] < 60, one
+            assert set(by_port(live("--instance", db.id, "--protocol", "udp"))) == {53}
+            assert set(by_port(live("--eni", db.eni, "--port", "6000"))) == {6000}
+            assert set(by_port(live("--eni", db.eni, "--peer", app.v4))) == {5432, 6000, 53}
+            assert live("--eni", db.eni, "--peer", "192.0.2.0/24") == []
+            words = site.server.command("flows", "--live", "--instance", db.id)
+            rule = found[5432]["begun_by"]["rule"]["rule"]
+            assert f"rule {rule} of {database}" in words.stdout and f"({app.id})" in words.stdout, words
+            print(words.stdout)
+            why = site.server.command("why", app.id, db.id, "tcp/5432", "--output", "json")
+            evidence = json.loads(why.stdout)["evidence"]["live"]
+            # One at each end.
+            assert evidence["count"] == 2 and evidence["unknown"] == [], evidence
+            assert {one["eni"] for one in evidence["flows"]} == {db.eni, app.eni}
+            print(site.server.command("why", app.id, db.id, "tcp/5432").stdout)
+            request = (
+                "Action=RevokeSecurityGroupIngress&Version=2016-11-15"
+                f"&GroupId={database}&SecurityGroupRuleId.1={rule}"
+            )
+            diff = site.server.command("diff", "--request", request, "--output", "json")
+            answer = json.loads(diff.stdout)["live"]
+            assert answer["looked_at"] == 3 and [host["failure"] for host in answer["hosts"]] == [None], answer
+            [ending] = answer["ending"]
+            assert (ending["first"], ending["ending"]) == (found[5432]["first"], "ends"), ending
+            print(site.server.command("diff", "--request", request).stdout)
+            assert sql.is_alive() and other.is_alive(), "nothing was changed by asking"
+            site.ec2.revoke_security_group_ingress(GroupId=database, SecurityGroupRuleIds=[rule])
+            site.server.wait_applied()
+            left = by_port(live("--instance", db.id))
+            # Until its next packet the kernel holds it.
+            assert left[5432]["is_ending"] and not left[6000]["is_ending"], left
+            assert not sql.is_alive() and other.is_alive()
+            assert set(by_port(live("--instance", db.id, "--protocol", "tcp"))) == {6000}
+
+
 def test_what_cannot_be_asked_is_named(server):
     for words, named in [
         (["--reason", "mood"], "`mood`"),
         (["--peer", "home"], "`home`"),
         (["--protocol", "x25"], "`x25`"),
         (["--watch", "--reason", "mood"], "`mood`"),
+        (["--live", "--eni", "eni-0"], "`eni-0`"),
+        (["--live", "--protocol", "x25"], "`x25`"),
     ]:
         done = server.command("flows", *words)
         assert done.returncode == 1 and named in done.stderr, done.stderr
-    assert server.command("flows", "--since", "yesterday").returncode == 64
+    for wrong in ["--since", "yesterday"], ["--live", "--since", "10m"], ["--live", "--watch"], ["--live", "--verdict", "deny"]:
+        assert server.command("flows", *wrong).returncode == 64, wrong

@@ -119,6 +119,7 @@ pub fn feed(bytes: &[u8]) {
         FromServer::Welcome { .. }
         | FromServer::Refused { .. }
         | FromServer::Verify { .. }
+        | FromServer::LiveFlows { .. }
         | FromServer::Watch(_)
         | FromServer::Recorded { .. }
         | FromServer::Counted { .. } => {}

@@ -1,19 +1,23 @@
 //! Lockout: connections over which the server is managed, and whether a change would cut them.
 //!
 //! A connection runs past an interface where the client's or the server's address is one's, in whichever VPC. What is judged is its first
-//! packet, so a connection that goes on because its flow is known counts as cut when nobody could begin it again.
+//! packet, so a connection that goes on because its flow is known counts as cut when nobody could begin it again. The same is asked about
+//! the live flows between an interface and an address that the server is managed from, SSH for example.
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use sekimori_core::{
     flow,
     ids::{EniId, VpcId},
+    live_flow::LiveFlow,
     packet::{Packet, Transport},
     rule::Direction,
     verdict,
     world::{Eni, World},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::diff::{Ending, ending, packet_words};
 
 /// A TCP connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +39,48 @@ pub struct Cut {
     pub vpc: VpcId,
     /// What decides there.
     pub reason: String,
+}
+
+/// A live flow of whoever manages that a change would cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutFlow {
+    /// The flow.
+    #[serde(flatten)]
+    pub flow: LiveFlow,
+    /// The VPC of its interface.
+    pub vpc: VpcId,
+    /// How it ends; none if it goes on, and could not be begun again.
+    pub ending: Option<Ending>,
+    /// What decides.
+    pub reason: String,
+}
+
+/// The live flows that a change ends, and those that could not be begun again after it. Pings manage nothing.
+pub fn cut_flows<'a>(before: &World, after: &World, flows: impl IntoIterator<Item = &'a LiveFlow>) -> Vec<CutFlow> {
+    let cut = |flow: &LiveFlow| {
+        let is_ping = matches!(flow.first.transport, Transport::Icmp { .. });
+        let old = before.eni(&flow.eni).filter(|_| !is_ping)?;
+        let refused_after = match after.eni(&flow.eni) {
+            Some(eni) => refused(after, eni, &flow.first),
+            None => Some("its interface is gone".to_owned()),
+        };
+        let ending = ending(before, after, flow);
+        let is_lost = refused_after.is_some() && refused(before, old, &flow.first).is_none();
+        let reason = refused_after.unwrap_or_else(|| "its interface leaves the host".to_owned());
+        (ending.is_some() || is_lost).then(|| CutFlow { flow: flow.clone(), vpc: old.vpc.clone(), ending, reason })
+    };
+    flows.into_iter().filter_map(cut).collect()
+}
+
+/// What would drop the first packet of a flow, or the answer to it.
+fn refused(world: &World, eni: &Eni, first: &Packet) -> Option<String> {
+    let decision = verdict::decide(world, eni, first);
+    if !decision.is_allowed() {
+        return Some(decision.why.to_string());
+    }
+    let answer =
+        Packet { direction: first.direction.reverse(), transport: flow::answer_to(first.transport)?, ..*first };
+    verdict::refused_by_acl(world, eni, &answer).map(|decision| decision.why.to_string())
 }
 
 /// The connections that pass before a change and would not after it.
@@ -70,17 +116,11 @@ fn dropped(
     };
     let transport = Transport::Tcp { source: client.port(), destination: server.port() };
     let first = Packet { direction, local, peer, transport, is_forwarded: false };
-    let answer = Packet { direction: direction.reverse(), transport: flow::answer_to(transport)?, ..first };
-    let refused = |world: &World, eni: &Eni| {
-        let decision = verdict::decide(world, eni, &first);
-        let of_first = (!decision.is_allowed()).then_some(decision);
-        of_first.or_else(|| verdict::refused_by_acl(world, eni, &answer)).map(|decision| decision.why.to_string())
-    };
-    if refused(before, eni).is_some() {
+    if refused(before, eni, &first).is_some() {
         return None;
     }
     match after.eni(&eni.id) {
-        Some(eni) if eni.addresses.contains(&local) => refused(after, eni),
+        Some(eni) if eni.addresses.contains(&local) => refused(after, eni, &first),
         Some(_) | None => Some(format!("{local} is not the interface's any more")),
     }
 }
@@ -95,9 +135,29 @@ impl std::fmt::Display for Cut {
     }
 }
 
+impl std::fmt::Display for CutFlow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { flow, vpc, ending, reason } = self;
+        let how = match ending {
+            Some(Ending::Ends | Ending::Gone) => "would end in silence",
+            Some(Ending::Reset) => "would end with a reset",
+            Some(Ending::Untracked) => "is untracked and would be cut at once",
+            Some(Ending::Acl) => "would be stopped by the network ACL",
+            None => "would go on, but could not be begun again",
+        };
+        let LiveFlow { eni, first, state, idle_s, .. } = flow;
+        let words = packet_words(first);
+        write!(f, "the live flow {words} ({state}, idle for {idle_s} s) at {eni} of {vpc} {how}: {reason}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use sekimori_core::{change::Change, world::World};
+    use sekimori_core::{
+        change::Change,
+        live_flow::{BegunBy, FlowState},
+        world::{Treatment, World},
+    };
 
     use super::*;
     use crate::fixture;
@@ -136,6 +196,65 @@ mod tests {
         assert_eq!(told(&before, &after, "127.0.0.1:50000", "127.0.0.1:8470"), Vec::<String>::new());
         assert_eq!(told(&before, &without(&before, "sg-ops", "r1"), "10.0.0.1:1", "10.0.0.2:8470").len(), 0);
         assert_eq!(told(&after, &before, "10.0.0.1:50000", "10.0.0.2:8470").len(), 0);
+    }
+
+    fn ssh(eni: &str, local: &str) -> LiveFlow {
+        LiveFlow {
+            eni: eni.into(),
+            first: Packet {
+                direction: Direction::Ingress,
+                local: local.parse().unwrap(),
+                peer: [192, 0, 2, 7].into(),
+                transport: Transport::Tcp { source: 50_000, destination: 22 },
+                is_forwarded: false,
+            },
+            icmp_id: 0,
+            begun_by: BegunBy::NoRule,
+            state: FlowState::Established,
+            is_untracked: false,
+            packets: [9, 8],
+            bytes: [900, 800],
+            idle_s: 3,
+        }
+    }
+
+    #[test]
+    fn a_live_flow_is_cut_that_ends_or_could_not_be_begun_again() {
+        let before = world();
+        let after = without(&before, "sg-ops", "r1");
+        let told = |before: &World, after: &World, flow: LiveFlow| {
+            cut_flows(before, after, [&flow]).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(&before, &after, ssh("eni-a", "10.0.0.1")),
+            [
+                "the live flow tcp/22 from 192.0.2.7 port 50000 to 10.0.0.1 (established, idle for 3 s) at eni-a of vpc-1 would end in \
+              silence: default"
+            ]
+        );
+        // It is not allowed before either, or has nothing to do with the change.
+        assert_eq!(told(&before, &after, ssh("eni-b", "10.0.0.2")), [""; 0]);
+        assert_eq!(told(&after, &before, ssh("eni-a", "10.0.0.1")), [""; 0]);
+        assert_eq!(told(&before, &without(&before, "sg-api", "r2"), ssh("eni-a", "10.0.0.1")), [""; 0]);
+        let kept = |world: &World| {
+            let mut world = world.clone();
+            let mut eni = Eni::clone(world.eni(&"eni-a".into()).unwrap());
+            eni.treatment = Some(Treatment::Keep);
+            world.apply(&Change::PutEni(Arc::new(eni)));
+            world
+        };
+        let said = told(&kept(&before), &kept(&after), ssh("eni-a", "10.0.0.1"));
+        assert!(
+            said.len() == 1 && said[0].contains("would go on, but could not be begun again: default"),
+            "{said:?}"
+        );
+        let mut gone = before.clone();
+        gone.apply(&Change::DeleteEni("eni-a".into()));
+        let said = told(&before, &gone, ssh("eni-a", "10.0.0.1"));
+        assert!(said.len() == 1 && said[0].ends_with("would end in silence: its interface is gone"), "{said:?}");
+        let mut ping = ssh("eni-a", "10.0.0.1");
+        ping.first.transport = Transport::Icmp { protocol: 1, kind: 8, code: 0 };
+        assert_eq!(told(&before, &gone, ping), [""; 0], "nobody manages anything by pings");
     }
 
     #[test]

@@ -21,13 +21,14 @@ use crate::{
     flow_record::TrafficPart,
     flow_room::FlowUse,
     ids::{EniId, GroupId, HostId, RuleId},
+    live_flow::{FlowsWanted, LiveFlows},
     packet::Why,
     rule::Direction,
     world::Revision,
 };
 
 /// The version of this interface. A change to any type below, or to what a change means, raises it.
-pub const FEED_VERSION: u32 = 8;
+pub const FEED_VERSION: u32 = 9;
 
 /// The largest message, in bytes. A snapshot is sent in parts of at most [`SNAPSHOT_PART_CHANGES`].
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -74,6 +75,8 @@ pub enum FromAgent {
     Flows(FlowReport),
     /// A part of a minute's traffic. The next minute follows when the server has written this one down.
     Traffic(TrafficPart),
+    /// The live flows that were asked for.
+    LiveFlows(LiveFlows),
     /// How it stands at every interface that an ENI of the host is bound to.
     Bound(Vec<BoundInterface>),
 }
@@ -113,6 +116,13 @@ pub enum FromServer {
     Verify {
         /// The number.
         request: u64,
+    },
+    /// Tell live flows, in a [`LiveFlows`] with this number.
+    LiveFlows {
+        /// The number.
+        request: u64,
+        /// Which.
+        wanted: FlowsWanted,
     },
     /// Which events of flows are wanted from now on; none before the first of these.
     Watch(FlowInterest),

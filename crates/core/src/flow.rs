@@ -229,15 +229,28 @@ impl Tracker {
 /// Judges a live flow again where its ENI's treatment asks for that. One that goes on is tracked or untracked by
 /// the rules of now (`spec/ec2.md` A2: without the open egress rule everything is tracked).
 fn rejudge(world: &World, eni: &Eni, flow: &mut Flow) -> Option<Decision> {
-    match world.treatment_of(eni) {
-        Treatment::Keep if !flow.untracked => return None,
-        Treatment::Keep | Treatment::Reevaluate | Treatment::Reset => {}
+    if !is_judged_again(world, eni, flow.untracked) {
+        return None;
     }
     let again = verdict::decide_by_groups(world, eni, &flow.first);
     if again.is_allowed() {
         flow.untracked = verdict::is_untracked(world, eni, &flow.first, &again.why);
     }
     Some(again)
+}
+
+fn is_judged_again(world: &World, eni: &Eni, untracked: bool) -> bool {
+    match world.treatment_of(eni) {
+        Treatment::Keep => untracked,
+        Treatment::Reevaluate | Treatment::Reset => true,
+    }
+}
+
+/// Whether a live flow that this packet began goes on: it is not judged again, or is still allowed. The network ACL is asked about each
+/// packet, not here.
+#[must_use]
+pub fn goes_on(world: &World, eni: &Eni, first: &Packet, untracked: bool) -> bool {
+    !is_judged_again(world, eni, untracked) || verdict::decide_by_groups(world, eni, first).is_allowed()
 }
 
 impl Flow {

@@ -31,6 +31,7 @@ pub mod ids;
 pub mod insights;
 pub mod invariant;
 pub mod limits;
+pub mod live_flow;
 pub mod network_acl;
 pub mod packet;
 pub mod peering;

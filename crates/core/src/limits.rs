@@ -23,6 +23,12 @@ pub const RULES_MAX: u32 = 4 * HOST_RULES_MAX;
 pub const HOST_FLOWS_MAX: u32 = 262_144;
 /// Half-open flows of one ENI, both IP versions together: a sixteenth of a flow table.
 pub const ENI_HALF_OPEN_MAX: u32 = 16_384;
+/// Live flows that one host tells when it is asked for them; how many more there are is told as well.
+pub const LIVE_FLOWS_TOLD_MAX: u32 = 16_384;
+/// Kinds of live flows that one question names: interfaces, other ends, services.
+pub const LIVE_FLOW_MATCHES_MAX: usize = 4_096;
+/// Questions about live flows that one host has to answer at a time.
+pub const LIVE_QUESTIONS_PER_HOST_MAX: usize = 16;
 /// 64-bit words for all policies of one host: 128 MiB.
 pub const HOST_POLICY_WORDS: u32 = 16 * 1024 * 1024;
 /// Words that may be promised to policies. The rest is room to build new versions beside the old ones.

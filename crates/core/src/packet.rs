@@ -91,6 +91,26 @@ pub struct Packet {
     pub is_forwarded: bool,
 }
 
+impl Packet {
+    /// The address that it comes from.
+    #[must_use]
+    pub fn source(&self) -> IpAddr {
+        match self.direction {
+            Direction::Ingress => self.peer,
+            Direction::Egress => self.local,
+        }
+    }
+
+    /// The address that it goes to.
+    #[must_use]
+    pub fn destination(&self) -> IpAddr {
+        match self.direction {
+            Direction::Ingress => self.local,
+            Direction::Egress => self.peer,
+        }
+    }
+}
+
 /// Why a packet was allowed or denied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

@@ -36,8 +36,8 @@ use sekimori_core::{
 
 pub use self::{
     compliance::FixedCompliance,
-    diff::{DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules, Moment},
-    flows::{FlowList, FlowNews, FlowSight},
+    diff::{DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules, LiveEnded, Moment},
+    flows::{FlowList, FlowNews, FlowSight, LiveFlowList, LiveHost, LiveSight},
     interfaces::{Interface, Interfaces, SetBinding},
     invariants::{InvariantAnswer, SetInvariant},
     request::{CloudFailure, CloudParameters, CloudRequest},
@@ -45,7 +45,7 @@ pub use self::{
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
     trials::{Applied, Apply, RolledBack, TrialTold, Trials},
     verification::{HostVerification, Verification, Verify},
-    why::{Decided, EnforcedAt, Evidence, WhyAnswer},
+    why::{Decided, EnforcedAt, Evidence, LiveEvidence, WhyAnswer},
 };
 
 /// The answer of `GET /healthz`.

@@ -193,6 +193,7 @@ impl Feed {
         let mut states = self.committer.states();
         let mut questions = self.hosts.verifier.questions(host);
         let mut interest = self.hosts.flows.interest();
+        let (mut live, mut asked) = (self.hosts.live.news(host), 0);
         let (mut told, mut confirmed) = (after, Kept::default());
         loop {
             let world = states.borrow_and_update().world().clone();
@@ -213,6 +214,13 @@ impl Feed {
                     changed.map_err(|_| FeedError::Gone)?;
                     let request = *questions.borrow_and_update();
                     send(outgoing, &FromServer::Verify { request }).await?;
+                }
+                changed = live.changed() => {
+                    changed.map_err(|_| FeedError::Gone)?;
+                    for (request, wanted) in self.hosts.live.after(host, asked) {
+                        send(outgoing, &FromServer::LiveFlows { request, wanted }).await?;
+                        asked = request;
+                    }
                 }
                 changed = interest.changed() => {
                     changed.map_err(|_| FeedError::Gone)?;
@@ -297,6 +305,7 @@ impl Feed {
                     }
                 }
                 FromAgent::Flows(report) => self.hosts.flows.note(host, report, &self.committer.world()),
+                FromAgent::LiveFlows(answer) => self.hosts.live.note(host, answer),
                 FromAgent::Bound(bound) => self.hosts.report_bound(host, session, bound),
                 FromAgent::ReadBack(report) => self.hosts.verifier.note(host, report, outside::now()),
                 FromAgent::Hello { .. } => {

@@ -20,6 +20,7 @@ use sekimori_core::{
 use crate::{
     counts::{Counts, Noted},
     flows::Flows,
+    live::Live,
     metrics::Latency,
     verify::Verifier,
 };
@@ -59,6 +60,10 @@ pub struct Hosts {
     pub verifier: Verifier,
     /// What they tell of flows.
     pub flows: Arc<Flows>,
+    /// What they are asked about live flows.
+    pub live: Live,
+    /// Whether there are none, as the world comes from files.
+    pub(crate) is_of_files: bool,
     /// How long commits take to them.
     pub latency: Latency,
     /// What they have counted.
@@ -72,6 +77,8 @@ impl Default for Hosts {
         Self {
             verifier: Verifier::default(),
             flows: Arc::default(),
+            live: Live::default(),
+            is_of_files: false,
             latency: Latency::default(),
             counts: Arc::default(),
             known: Mutex::default(),
@@ -85,6 +92,12 @@ impl Hosts {
     #[must_use]
     pub fn with(counts: Counts) -> Self {
         Self { counts: Arc::new(counts), ..Self::default() }
+    }
+
+    /// No hosts, of a world that is read from files.
+    #[must_use]
+    pub(crate) fn of_files() -> Self {
+        Self { is_of_files: true, ..Self::default() }
     }
 
     /// What is known about every host, by name.

@@ -26,6 +26,7 @@ mod files;
 pub mod flows;
 pub mod hosts;
 mod http;
+pub mod live;
 pub mod local;
 pub mod metrics;
 mod native;

@@ -90,7 +90,7 @@ impl Offline {
         store.append(Revision(0), &[Commit { revision: at, at: now, actor: system("Files"), changes }])?;
         let world: World = store.read()?;
         let replay = Arc::new(Replay::open(dir.path(), now)?);
-        let hosts = Arc::new(Hosts::default());
+        let hosts = Arc::new(Hosts::of_files());
         let limits = LimitMode::Cloud;
         let (kept, by) = (Arc::clone(&store), Arc::clone(&replay));
         let writing = Writing { store: kept, replay: by, hosts: Arc::clone(&hosts), limits };

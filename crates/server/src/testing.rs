@@ -15,10 +15,12 @@ use sekimori_core::{
     ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},
     invariant::Mode,
     limits::LimitMode,
+    live_flow::{BegunBy, FlowMatch, FlowState, FlowsWanted, LiveFlow, LiveFlows},
+    packet::{Packet, Transport},
     resource::Resource,
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     time::Timestamp,
-    world::{Dialect, Flavor, Revision, World},
+    world::{Dialect, Eni, Flavor, Revision, World},
 };
 
 use crate::{
@@ -94,6 +96,49 @@ impl Bench {
 
     pub(crate) async fn commit(&self, command: Command) -> Outcome {
         self.committer.commit(system("Test"), command).await.unwrap().0
+    }
+}
+
+/// A host whose kernel holds these flows: it answers whatever is asked about them. Returns the number of its connection.
+pub(crate) fn live_host(hosts: &Arc<Hosts>, name: &str, flows: Vec<LiveFlow>) -> u64 {
+    let host = HostId::from(name);
+    let session = hosts.connect(&host).unwrap();
+    let (hosts, mut news) = (Arc::clone(hosts), hosts.live.news(&host));
+    tokio::spawn(async move {
+        let mut asked = 0;
+        while news.changed().await.is_ok() {
+            for (request, FlowsWanted { any, most: _ }) in hosts.live.after(&host, asked) {
+                let is_wanted = |flow: &&LiveFlow| {
+                    let is_of = |one: &FlowMatch| one.eni.as_ref().is_none_or(|eni| *eni == flow.eni);
+                    any.iter().any(|one| is_of(one) && one.is_begun_by(&flow.first))
+                };
+                let flows = flows.iter().filter(is_wanted).cloned().collect();
+                hosts.live.note(&host, LiveFlows { request, flows, ..LiveFlows::default() });
+                asked = request;
+            }
+        }
+    });
+    session
+}
+
+/// An established connection from outside to a port of an interface.
+pub(crate) fn live_flow(eni: &Eni, peer: &str, port: u16) -> LiveFlow {
+    LiveFlow {
+        eni: eni.id.clone(),
+        first: Packet {
+            direction: Direction::Ingress,
+            local: eni.addresses[0],
+            peer: peer.parse().unwrap(),
+            transport: Transport::Tcp { source: 50_000, destination: port },
+            is_forwarded: false,
+        },
+        icmp_id: 0,
+        begun_by: BegunBy::NoRule,
+        state: FlowState::Established,
+        is_untracked: false,
+        packets: [3, 2],
+        bytes: [300, 200],
+        idle_s: 4,
     }
 }
 

@@ -16,8 +16,14 @@ use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
-use sekimori_compile::abi::{self, ABI_VERSION};
-use sekimori_core::limits::HOST_POLICY_WORDS;
+use sekimori_compile::{
+    abi::{self, ABI_VERSION},
+    tables::RuleKey,
+};
+use sekimori_core::{
+    ids::{GroupId, RuleId},
+    limits::HOST_POLICY_WORDS,
+};
 
 use super::{
     links,
@@ -171,6 +177,13 @@ pub struct Maps {
     /// Which events somebody reads, in its only element.
     pub events_wanted: Shared<u32>,
     hashes: HashMap<&'static str, OwnedFd>,
+}
+
+/// The rule that has a number: its group, and its name; none is the intra-group accept.
+pub(crate) fn rule_name(names: &Shared<abi::RuleName>, slot: u32) -> Option<RuleKey> {
+    let slot = usize::try_from(slot).ok().filter(|slot| *slot < names.len())?;
+    let abi::RuleName { group, rule } = names.get(slot);
+    Some((abi::id_of(&group).map(GroupId::from)?, abi::id_of(&rule).map(RuleId::from)))
 }
 
 impl Maps {

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod clock;
 pub mod counters;
 pub mod events;
+pub mod live;
 pub mod maps;
 pub mod read;
 pub mod sample;

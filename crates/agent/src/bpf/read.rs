@@ -279,7 +279,7 @@ fn lived<K>(counted: impl Iterator<Item = Counted<K>>, lives: &Shared<u64>) -> V
 }
 
 /// How long a flow may idle; the program's `timeout_of`.
-fn timeout_s(eni: &abi::Eni, key: &FlowKey, flow: &abi::Flow) -> u32 {
+pub(super) fn timeout_s(eni: &abi::Eni, key: &FlowKey, flow: &abi::Flow) -> u32 {
     let short = u32::from;
     match key.protocol {
         6 if flow.is_closed() => short(eni.tcp_closed_s),

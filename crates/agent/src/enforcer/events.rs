@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use sekimori_compile::{
-    abi::{Reason, RuleName, address_of, id_of},
+    abi::{Reason, address_of, id_of},
     event::{EVENT_EGRESS, EVENT_HAS_ADDRESSES, EVENT_HAS_PORTS, EVENTS_ALLOWED, EVENTS_DENIED, Event},
     tables::{Delta, Name, RuleKey},
 };
 use sekimori_core::{
     flow_event::{FLOW_EVENTS_PER_MESSAGE_MAX, FlowEvent, FlowInterest, IcmpKind},
-    ids::{EniId, GroupId, RuleId},
+    ids::EniId,
     rule::Direction,
     world::Revision,
 };
@@ -21,7 +21,8 @@ use super::Enforcer;
 use crate::bpf::{
     clock::{coarse_now_ns, milliseconds},
     events::{EventRing, LossReader},
-    maps::Maps,
+    live::LiveSource,
+    maps::{Maps, rule_name},
     sample::FlowSource,
 };
 
@@ -175,9 +176,7 @@ fn eni_named(maps: &Maps, slot: u32) -> Option<EniId> {
 }
 
 fn rule_named(maps: &Maps, slot: u32) -> Option<RuleKey> {
-    let slot = usize::try_from(slot).ok().filter(|slot| *slot < maps.rule_names.len())?;
-    let RuleName { group, rule } = maps.rule_names.get(slot);
-    Some((id_of(&group).map(GroupId::from)?, id_of(&rule).map(RuleId::from)))
+    rule_name(&maps.rule_names, slot)
 }
 
 impl Enforcer {
@@ -212,6 +211,14 @@ impl Enforcer {
     /// When a descriptor cannot be copied.
     pub fn flow_source(&self) -> std::io::Result<FlowSource> {
         self.plane.flow_source(&self.tables)
+    }
+
+    /// What reads the live flows that are asked for.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied, or an array cannot be mapped.
+    pub fn live_source(&self) -> std::io::Result<LiveSource> {
+        self.plane.live_source(&self.tables, &self.world, self.applied())
     }
 
     /// Whether anybody reads events.

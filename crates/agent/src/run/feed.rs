@@ -42,6 +42,7 @@ impl Connection {
             FromServer::Snapshot { .. }
             | FromServer::Commit { .. }
             | FromServer::Verify { .. }
+            | FromServer::LiveFlows { .. }
             | FromServer::Watch(_)
             | FromServer::Recorded { .. }
             | FromServer::Counted { .. } => anyhow::bail!("the server did not say welcome"),

@@ -7,6 +7,7 @@ pub mod counters;
 mod down;
 mod feed;
 mod flows;
+mod live;
 
 use std::{
     future::Future,
@@ -26,7 +27,7 @@ use sekimori_core::{
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 pub use self::down::{DownReport, down};
-use self::{counters::CounterTeller, feed::Connection, flows::FlowTeller};
+use self::{counters::CounterTeller, feed::Connection, flows::FlowTeller, live::LiveTeller};
 use crate::{
     bpf::{AttachMode, Collection, clock::Moment, events::EniLosses, read::Counts},
     enforcer::Enforcer,
@@ -76,6 +77,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         config,
         chores: Chores::default(),
         flows: FlowTeller::default(),
+        live: LiveTeller::default(),
         counters: CounterTeller::default(),
         reported: None,
         reported_bound: None,
@@ -102,6 +104,7 @@ struct Agent {
     enforcer: Enforcer,
     chores: Chores,
     flows: FlowTeller,
+    live: LiveTeller,
     counters: CounterTeller,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
     /// How often the states of bound interfaces had changed when they were told last.
@@ -165,6 +168,7 @@ impl Agent {
         events.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reported = None;
         self.flows.begin();
+        self.live.begin();
         self.counters.begin();
         self.reported_bound = None;
         self.report(&mut server).await?;
@@ -176,6 +180,11 @@ impl Agent {
                     self.report(&mut server).await?;
                     self.enforcer.read_back_written();
                     self.tell_read_back(&mut server, request).await?;
+                    self.live.read(&self.enforcer);
+                }
+                answer = self.live.answer() => {
+                    server.send(&FromAgent::LiveFlows(answer)).await?;
+                    self.live.read(&self.enforcer);
                 }
                 () = self.enforcer.bindings().news() => {
                     self.enforcer.look_at_bound().await;
@@ -242,6 +251,7 @@ impl Agent {
                 self.enforcer.verify().await;
                 return Ok(Some(request));
             }
+            FromServer::LiveFlows { request, wanted } => self.live.ask(request, wanted),
             FromServer::Watch(interest) => {
                 if let Err(error) = self.enforcer.want_flows(interest) {
                     tracing::warn!(%error, "events of flows cannot be told");

@@ -1,7 +1,7 @@
 //! What two states of the world make of flows that were seen: those that a change would end, and those that it would decide
 //! otherwise if they began again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,8 @@ pub struct FlowsChanged {
     pub looked_at: usize,
     /// Those of them that cannot be judged again: they were not read so far, or their interface is in neither state.
     pub unjudged: usize,
-    /// Flows that may be live, as their idle time has not passed since they began, and that the change would end.
+    /// Flows that may be live, as their idle time has not passed since they began, and that the change would end: at interfaces whose
+    /// live flows are not known by themselves.
     pub ending: Vec<FlowChange>,
     /// Those that are not told.
     pub ending_untold: usize,
@@ -77,14 +78,23 @@ pub struct FlowsChanged {
     pub otherwise_untold: usize,
 }
 
-/// Judges what was seen in both states, the oldest first. The time is that of now, if before is now and live flows may end.
+/// What is to be known of live flows that a change may end.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead<'a> {
+    /// The time, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// Interfaces whose live flows are known by themselves.
+    pub listed: &'a BTreeSet<EniId>,
+}
+
+/// Judges what was seen in both states, the oldest first. What is ahead is told if before is now, so that live flows may end.
 pub fn flows<'a>(
     before: &World,
     after: &World,
     events: impl IntoIterator<Item = &'a FlowEvent>,
-    now_ms: Option<u64>,
+    ahead: Option<Ahead<'_>>,
 ) -> FlowsChanged {
-    let mut changed = FlowsChanged { is_ahead: now_ms.is_some(), ..FlowsChanged::default() };
+    let mut changed = FlowsChanged { is_ahead: ahead.is_some(), ..FlowsChanged::default() };
     let (mut ending, mut otherwise) = (Merged::default(), Merged::default());
     for event in events {
         changed.looked_at += 1;
@@ -101,11 +111,12 @@ pub fn flows<'a>(
             after: new.map(|eni| decide(after, eni)),
             eni: new.or(old).map(|eni| &**eni),
         };
-        let may_live =
-            |eni: &&std::sync::Arc<Eni>| event.passed && now_ms.is_some_and(|now_ms| is_live(eni, event, now_ms));
+        let ahead = ahead.filter(|ahead| event.passed && !ahead.listed.contains(&event.eni));
+        let may_live = |eni: &&std::sync::Arc<Eni>| ahead.is_some_and(|ahead| is_live(eni, event, ahead.now_ms));
         if let Some(ends) = old.filter(may_live).and_then(|old| {
             let was = flow.before.as_ref().filter(|was| was.is_allowed())?;
-            ending_of((before, old, was), (after, new.map(|eni| &**eni)), &packet)
+            let is_untracked = verdict::is_untracked(before, old, &packet, &was.why);
+            ending_of((before, old), (after, new.map(|eni| &**eni)), &packet, is_untracked)
         }) {
             ending.note(&flow, Some(ends));
         }
@@ -144,13 +155,16 @@ fn is_live(eni: &Eni, event: &FlowEvent, now_ms: u64) -> bool {
     now_ms.saturating_sub(event.at_ms) < u64::from(idle_s) * 1_000
 }
 
-/// How the change ends a live flow, if it does: what the treatment says, and the network ACL, which every packet meets.
-fn ending_of(
-    (before, old, was): (&World, &Eni, &Decision),
+/// How the change ends a live flow, if it does: what the treatment says, and the network ACL, which every packet meets. An interface
+/// that another host enforces, or none, has no flows.
+pub(super) fn ending_of(
+    (before, old): (&World, &Eni),
     (after, new): (&World, Option<&Eni>),
     first: &Packet,
+    is_untracked: bool,
 ) -> Option<Ending> {
-    let Some(new) = new else { return Some(Ending::Gone) };
+    let home = before.home_of(old);
+    let Some(new) = new.filter(|new| home.is_none() || after.home_of(new) == home) else { return Some(Ending::Gone) };
     let answer = answer_to(first.transport).map(|transport| Packet {
         direction: first.direction.reverse(),
         transport,
@@ -170,7 +184,7 @@ fn ending_of(
         Treatment::Reevaluate => Some(Ending::Ends),
         Treatment::Reset if first.transport.protocol() == 6 => Some(Ending::Reset),
         Treatment::Reset => Some(Ending::Ends),
-        Treatment::Keep => verdict::is_untracked(before, old, first, &was.why).then_some(Ending::Untracked),
+        Treatment::Keep => is_untracked.then_some(Ending::Untracked),
     }
 }
 

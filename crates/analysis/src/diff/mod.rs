@@ -5,6 +5,7 @@
 //! is judged by is not the same, and of its policy only the packets that a changed line speaks about.
 
 mod flows;
+mod live;
 mod places;
 mod suspects;
 #[cfg(test)]
@@ -25,8 +26,12 @@ use sekimori_core::{
     world::{Eni, Group, World, group_set},
 };
 
-pub use self::flows::{DIFF_FLOWS_MAX, Ending, FlowChange, FlowsChanged, flows};
 use self::places::{Judged, Place, Places};
+pub use self::{
+    flows::{Ahead, DIFF_FLOWS_MAX, Ending, FlowChange, FlowsChanged, flows},
+    live::{LiveChanged, LiveEnding, live, touched},
+};
+pub(crate) use self::{live::ending, told::packet_words};
 use crate::{
     effective::{GroupName, group_name},
     permits::Bearing,

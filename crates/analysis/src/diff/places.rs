@@ -199,7 +199,7 @@ fn bypassed(judged: &Judged<'_>, eni: &Eni, own: &Set, direction: Direction) -> 
 }
 
 /// Interfaces that something is not the same about.
-fn looked_at(before: &World, after: &World, suspects: &Suspects<'_>) -> BTreeSet<EniId> {
+pub(super) fn looked_at(before: &World, after: &World, suspects: &Suspects<'_>) -> BTreeSet<EniId> {
     let differences = &suspects.differences;
     let mut ids = differences.enis.clone();
     for world in [before, after] {

@@ -1,5 +1,7 @@
 //! Comparisons of small worlds, as reports tell them.
 
+use std::collections::BTreeSet;
+
 use expect_test::{Expect, expect};
 
 use sekimori_core::{
@@ -209,7 +211,7 @@ fn live_flows_end_as_the_treatment_says_and_others_are_decided_otherwise() {
         (Treatment::Keep, None),
     ] {
         let (before, after) = (treated(before.clone(), treatment), treated(closed.clone(), treatment));
-        let changed = flows(&before, &after, &events, Some(now_ms));
+        let changed = flows(&before, &after, &events, Some(Ahead { now_ms, listed: &BTreeSet::new() }));
         assert_eq!((changed.looked_at, changed.unjudged), (6, 1));
         // The first is too old to be live.
         let ends: Vec<_> = changed.ending.iter().map(|flow| (flow.ending, flow.seen)).collect();
@@ -225,7 +227,7 @@ fn live_flows_end_as_the_treatment_says_and_others_are_decided_otherwise() {
     }
     let mut without = before.clone();
     without.apply(&change::Change::DeleteEni("eni-a".into()));
-    let changed = flows(&before, &without, &events, Some(now_ms));
+    let changed = flows(&before, &without, &events, Some(Ahead { now_ms, listed: &BTreeSet::new() }));
     assert_eq!(changed.ending.iter().map(|flow| flow.ending).collect::<Vec<_>>(), [Some(Ending::Gone)]);
 }
 

@@ -341,7 +341,7 @@ fn judged(worlds: &Judging<'_>, eni: Option<&Arc<Eni>>, packet: Packet) -> Witne
 }
 
 /// `tcp/443 from 198.51.100.1 port 50000 to 10.0.0.1`.
-pub(super) fn packet_words(packet: &Packet) -> String {
+pub(crate) fn packet_words(packet: &Packet) -> String {
     let (from, to) = match packet.direction {
         Direction::Ingress => (packet.peer, packet.local),
         Direction::Egress => (packet.local, packet.peer),

@@ -119,10 +119,13 @@ fn read(file: &PathBuf) -> Result<Vec<String>, Failure> {
 }
 
 fn said(applied: &Applied) -> Page {
-    let Applied { operations, trial, warnings, revision, cuts: _ } = applied;
+    let Applied { operations, trial, warnings, unknown, revision, cuts: _, flows: _ } = applied;
     let mut page = Page::default().line(format!("applied {}, revision {revision}", operations.join(", ")));
     for warning in warnings {
         page = page.line(format!("warning: {warning}"));
+    }
+    for what in unknown {
+        page = page.line(format!("not checked: {what}"));
     }
     match trial {
         Some(TrialTold { id, until, .. }) => page
@@ -218,12 +221,15 @@ mod tests {
             operations: vec!["RevokeSecurityGroup".to_owned()],
             trial: Some(trial),
             cuts: Vec::new(),
+            flows: Vec::new(),
+            unknown: vec!["the live flows of host `rack-2` are not known: it is not connected".to_owned()],
             warnings: vec!["the connection from 10.0.0.1:50000 would be dropped".to_owned()],
             revision: Revision(12),
         };
         expect![[r#"
             applied RevokeSecurityGroup, revision 12
             warning: the connection from 10.0.0.1:50000 would be dropped
+            not checked: the live flows of host `rack-2` are not known: it is not connected
             it is rolled back at 2023-11-14T22:14:20Z unless it is confirmed before:
               sekimori confirm trial-4f0a12bc
         "#]]

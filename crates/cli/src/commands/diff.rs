@@ -5,19 +5,20 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use comfy_table::Row as TableRow;
 use sekimori_analysis::{
-    diff::{Change, Effect, Ending, FlowChange, Interface, InterfaceChange, Report},
+    diff::{Change, Effect, Ending, FlowChange, Interface, InterfaceChange, LiveEnding, Report},
     text,
     transfer::region_in,
 };
 use sekimori_core::packet::Decision;
 use sekimori_server::api::{
-    CloudParameters, CloudRequest, DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules, Moment,
+    CloudParameters, CloudRequest, DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules,
+    LiveEnded, Moment,
 };
 
 use crate::{
     cli::Common,
     client::Client,
-    commands::{account::DialectName, group::files},
+    commands::{account::DialectName, flows, group::files},
     exit::{Answer, Failure, Outcome},
     moment::{self, At},
     output::{self, NONE, Page, or_none},
@@ -153,7 +154,9 @@ fn page(answer: &DiffAnswer) -> Page {
     let Report { new, new_untold, gone, gone_untold, .. } = &answer.report;
     page = come_or_go(page, "new interfaces:", new, *new_untold);
     page = come_or_go(page, "interfaces that are gone:", gone, *gone_untold);
-    let page = answer.flows.iter().fold(page, seen);
+    let page = answer.live.iter().fold(page, live);
+    let has_told_all = answer.live.as_ref().is_some_and(LiveEnded::has_told_all);
+    let page = answer.flows.iter().fold(page, |page, flows| seen(page, flows, has_told_all));
     answer.forbidden.iter().fold(page, |page, why| page.line("").line(format!("it would be refused: {why}")))
 }
 
@@ -239,13 +242,66 @@ fn come_or_go(page: Page, title: &str, all: &[Interface], untold: usize) -> Page
     more(page, all.len().saturating_sub(TABLE_INTERFACES_MAX) + untold, "interfaces")
 }
 
-/// What the change makes of flows that were seen.
-fn seen(page: Page, seen: &FlowsSeen) -> Page {
+/// The live flows that the change ends. Of a world from files there are none.
+fn live(page: Page, live: &LiveEnded) -> Page {
+    let LiveEnded { changed, untold, hosts } = live;
+    if hosts.is_empty() {
+        return page;
+    }
+    let header =
+        ["STATE", "IDLE", "INTERFACE", "INSTANCE", "BEGUN BY PACKET", "PACKETS", "BEFORE", "AFTER", "THE FLOW"];
+    let page = page
+        .line("")
+        .line(format!("live flows that end, of {} at interfaces that something changes about:", changed.looked_at));
+    let page = page.table(&header, changed.ending.iter().map(live_row), "none");
+    let page = more(page, changed.ending_untold, "flows");
+    let page = match untold {
+        0 => page,
+        untold => page.line(format!("{untold} more live flows of these interfaces were not looked at")),
+    };
+    flows::live::silent(page, hosts)
+}
+
+fn live_row(one: &LiveEnding) -> TableRow {
+    TableRow::from(vec![
+        one.flow.state.to_string(),
+        flows::live::idle(&one.flow),
+        one.flow.eni.to_string(),
+        or_none(one.instance.as_ref()),
+        one.text.clone(),
+        flows::live::both(one.flow.packets),
+        decided(&one.before),
+        decided(&one.after),
+        how(one.ending).to_owned(),
+    ])
+}
+
+fn how(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Ends => "ends in silence",
+        Ending::Reset => "ends with a reset",
+        Ending::Untracked => "is untracked: cut",
+        Ending::Acl => "stopped by the network ACL",
+        Ending::Gone => "its interface is gone",
+    }
+}
+
+fn decided(decision: &Option<Decision>) -> String {
+    or_none(decision.as_ref().map(|decision| decision.action))
+}
+
+/// What the change makes of flows that were seen; without those that may be live where all live ones are told.
+fn seen(page: Page, seen: &FlowsSeen, has_told_all: bool) -> Page {
     let FlowsSeen { changed, recorded_since, lost } = seen;
     let page = page.line("");
     if changed.looked_at == 0 {
         let why = match recorded_since {
             Some(since) => format!("no flow was seen since {}", moment::show(*since)),
+            None if has_told_all => {
+                "no flow was recorded, so which would be decided otherwise if they began again is not known; \
+                                     `sekimori flows` begins to record"
+                    .to_owned()
+            }
             None => "no flow was recorded, so what the change makes of real ones is not known; `sekimori flows` \
                      begins to record"
                 .to_owned(),
@@ -262,7 +318,7 @@ fn seen(page: Page, seen: &FlowsSeen) -> Page {
         page = page.line(format!("{} of them cannot be judged again", changed.unjudged));
     }
     let header = ["SEEN", "LAST", "INTERFACE", "INSTANCE", "PACKET", "BEFORE", "AFTER"];
-    if changed.is_ahead {
+    if changed.is_ahead && !has_told_all {
         let with_ending: Vec<&str> = header.into_iter().chain(["THE LIVE FLOW"]).collect();
         page = page.line("").line("flows that may be live, and end:");
         page = page.table(&with_ending, changed.ending.iter().map(flow), "none that was seen");
@@ -274,14 +330,7 @@ fn seen(page: Page, seen: &FlowsSeen) -> Page {
 }
 
 fn flow(flow: &FlowChange) -> TableRow {
-    let ending = flow.ending.map(|ending| match ending {
-        Ending::Ends => "ends in silence",
-        Ending::Reset => "ends with a reset",
-        Ending::Untracked => "is untracked: cut",
-        Ending::Acl => "stopped by the network ACL",
-        Ending::Gone => "its interface is gone",
-    });
-    let decided = |decision: &Option<Decision>| or_none(decision.as_ref().map(|decision| decision.action));
+    let ending = flow.ending.map(how);
     let cells = [
         flow.seen.to_string(),
         moment::show_ms(flow.at_ms),
@@ -298,12 +347,15 @@ fn flow(flow: &FlowChange) -> TableRow {
 mod tests {
     use clap::Parser as _;
     use expect_test::expect;
-    use sekimori_analysis::diff::{AtInterface, FlowsChanged, Interfaces, Row, Witness};
+    use sekimori_analysis::diff::{AtInterface, FlowsChanged, Interfaces, LiveChanged, Row, Witness};
     use sekimori_core::{
+        live_flow::{BegunBy, FlowState, LiveFlow},
         packet::{Packet, Transport, Why},
         rule::{Action, Direction},
         world::Revision,
     };
+
+    use sekimori_server::api::LiveHost;
 
     use super::*;
     use crate::cli::{Cli, Command};
@@ -422,7 +474,7 @@ mod tests {
         let changed =
             FlowsChanged { is_ahead: true, looked_at: 9, unjudged: 1, otherwise, ..FlowsChanged::default() };
         let flows = Some(FlowsSeen { changed, recorded_since: None, lost: 2 });
-        DiffAnswer { report: report(), flows, forbidden: None, revision: Revision(7) }
+        DiffAnswer { report: report(), live: None, flows, forbidden: None, revision: Revision(7) }
     }
 
     #[test]
@@ -460,6 +512,63 @@ mod tests {
             SEEN  LAST                      INTERFACE  INSTANCE  PACKET                                           BEFORE  AFTER
             4     2026-09-21T14:13:20.120Z  eni-1      i-1       tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1  deny    allow
         "#]].assert_eq(&page(&answer()).plain());
+    }
+
+    #[test]
+    fn live_flows_that_end_are_shown_in_place_of_those_that_may_be_live() {
+        let flow = LiveFlow {
+            eni: "eni-1".into(),
+            first: packet(),
+            icmp_id: 0,
+            begun_by: BegunBy::NoRule,
+            state: FlowState::Established,
+            is_untracked: false,
+            packets: [12, 9],
+            bytes: [900, 800],
+            idle_s: 4,
+        };
+        let ending = LiveEnding {
+            flow,
+            instance: Some("i-1".into()),
+            text: witness().text,
+            before: decided(Action::Allow, Why::Default),
+            after: decided(Action::Deny, Why::Default),
+            ending: Ending::Reset,
+        };
+        let host = |host: &str, failure: Option<&str>| {
+            let failure = failure.map(str::to_owned);
+            LiveHost { host: host.into(), failure, revision: Some(Revision(7)), told: 8, untold: 0 }
+        };
+        let changed = LiveChanged { looked_at: 8, ending: vec![ending], ending_untold: 2 };
+        let mut live = LiveEnded { changed, untold: 5, hosts: vec![host("rack-1", None)] };
+        let said = |live: &LiveEnded| {
+            let answer = DiffAnswer { live: Some(live.clone()), ..answer() };
+            let page = page(&answer).plain();
+            page.split_once("live flows that end").map(|(_, rest)| rest.to_owned()).unwrap()
+        };
+        let told = said(&live);
+        assert!(!told.contains("may be live"), "{told}");
+        expect![[r#"
+            , of 8 at interfaces that something changes about:
+            STATE        IDLE  INTERFACE  INSTANCE  BEGUN BY PACKET                                  PACKETS  BEFORE  AFTER  THE FLOW
+            established  4 s   eni-1      i-1       tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1  12 / 9   allow   deny   ends with a reset
+            and 2 more flows
+            5 more live flows of these interfaces were not looked at
+
+            9 packets were looked at that began a flow or were dropped
+            2 more were not told by the hosts (`sekimori flows` says why)
+            1 of them cannot be judged again
+
+            flows that would be decided otherwise if they began again:
+            SEEN  LAST                      INTERFACE  INSTANCE  PACKET                                           BEFORE  AFTER
+            4     2026-09-21T14:13:20.120Z  eni-1      i-1       tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1  deny    allow
+        "#]].assert_eq(&told);
+        live.hosts.push(host("rack-2", Some("is not connected")));
+        let told = said(&live);
+        assert!(
+            told.contains("may be live") && told.contains("host rack-2 is missing here: it is not connected"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `sekimori flows`: which flows began and which packets were dropped, who wanted to whom, and what decided.
 
+pub(crate) mod live;
+
 use std::io::{BufRead as _, BufReader};
 
 use anyhow::Context as _;
@@ -8,7 +10,7 @@ use comfy_table::{Cell, Row};
 use sekimori_core::{flow_event::EventLosses, rule::Action, time::Timestamp};
 use sekimori_server::{
     FLOWS_LISTED_MAX,
-    api::{FlowList, FlowNews, FlowSight},
+    api::{FlowList, FlowNews, FlowSight, LiveFlowList},
 };
 
 use crate::{
@@ -22,11 +24,15 @@ use crate::{
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori flows --verdict deny --since 10m\n  \
-                        sekimori flows --watch --instance i-db --port 5432")]
+                        sekimori flows --watch --instance i-db --port 5432\n  \
+                        sekimori flows --live --instance i-db --peer 10.0.0.0/8")]
 pub(crate) struct FlowsArgs {
     /// Print what comes from now on, until interrupted
     #[arg(long, conflicts_with_all = ["since", "limit"])]
     watch: bool,
+    /// List the flows that the kernels hold now, in place of those that were seen to begin
+    #[arg(long, conflicts_with_all = ["watch", "since", "verdict", "reason"])]
+    live: bool,
     /// Only what was allowed, or denied
     #[arg(long, value_enum)]
     verdict: Option<Verdict>,
@@ -96,6 +102,11 @@ pub(crate) fn run(common: &Common, args: FlowsArgs) -> Outcome {
     let format = if args.json { Format::Json } else { common.output };
     let query = args.query();
     let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    if args.live {
+        let list: LiveFlowList = client.get("/v1/flows/live", &query)?;
+        output::show(format, &list, live::page)?;
+        return Ok(Answer::Yes);
+    }
     if args.watch {
         return watch(&client, format, &query);
     }

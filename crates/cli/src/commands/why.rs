@@ -5,7 +5,7 @@ use clap::Args;
 use comfy_table::{Cell, Row};
 use sekimori_analysis::why::{self, Cost, CostLine, End, Goal, Leg, Suggestion};
 use sekimori_core::rule::Action;
-use sekimori_server::api::{Decided, EnforcedAt, Evidence, WhyAnswer};
+use sekimori_server::api::{Decided, EnforcedAt, Evidence, LiveEvidence, WhyAnswer};
 
 use crate::{
     cli::Common,
@@ -214,11 +214,29 @@ fn seen(page: Page, evidence: &Evidence) -> Page {
             enforced.applied.map_or_else(|| "nothing yet".to_owned(), |applied| format!("revision {applied}"));
         page.line(format!("{} is not enforced so yet: host {host} has applied {applied}", enforced.eni))
     });
+    let page = live_flows(page, &evidence.live);
     match (flows.is_empty(), evidence.recorded_since) {
         (false, _) => flows.iter().fold(page.line("seen:"), |page, sight| page.line(flows::words(sight))),
         (true, Some(since)) => page.line(format!("no such packet was seen since {}", moment::show(since))),
         (true, None) => page.line("single packets are not recorded at the moment; `sekimori flows` begins it"),
     }
+}
+
+/// The live flows; nothing is said of them where nobody was asked, as of the past.
+fn live_flows(page: Page, LiveEvidence { count, flows, unknown }: &LiveEvidence) -> Page {
+    let page = match count {
+        0 => page,
+        1 => page.line("1 live flow:"),
+        count => page.line(format!("{count} live flows:")),
+    };
+    let page = flows.iter().fold(page, |page, sight| page.line(format!("  {}", flows::live::words(sight))));
+    let untold = count.saturating_sub(flows.len() as u64);
+    let page = if untold == 0 {
+        page
+    } else {
+        page.line(format!("  and {untold} more; `sekimori flows --live` lists them"))
+    };
+    unknown.iter().fold(page, |page, what| page.line(what))
 }
 
 fn counted(decided: &Decided) -> Row {
@@ -361,6 +379,11 @@ mod tests {
             hosts: vec![EnforcedAt { eni, host, applied: Some(Revision(6)), is_current: false }],
             counters: vec![decided],
             watched_since: Timestamp(0),
+            live: LiveEvidence {
+                count: 0,
+                flows: Vec::new(),
+                unknown: vec!["the live flows of host `rack-1` are not known: it is not connected".to_owned()],
+            },
             flows: Vec::new(),
             recorded_since: None,
         };
@@ -390,6 +413,7 @@ mod tests {
             COUNTED AT        OF                                         PACKETS  BYTES  LAST USED
             ingress of eni-1  rule sgr-1 of sg-1, at all its interfaces  3        180    1970-01-01T00:00:00Z
             eni-1 is not enforced so yet: host rack-1 has applied revision 6
+            the live flows of host `rack-1` are not known: it is not connected
             single packets are not recorded at the moment; `sekimori flows` begins it
         "#]].assert_eq(&page(&answer()).plain());
     }
@@ -432,6 +456,7 @@ mod tests {
             no change would allow it: nothing helps
 
 
+            the live flows of host `rack-1` are not known: it is not connected
             single packets are not recorded at the moment; `sekimori flows` begins it
         "#]].assert_eq(&page(&answer).plain());
     }

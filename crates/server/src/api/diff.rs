@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use sekimori_analysis::diff::{FlowsChanged, Report};
+use sekimori_analysis::diff::{FlowsChanged, LiveChanged, Report};
 use sekimori_core::{ids::GroupId, time::Timestamp, world::Revision};
 
-use super::CloudRequest;
+use super::{CloudRequest, LiveHost};
 
 /// The request of `POST /v1/diff`: which two states are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,9 @@ pub struct DiffAnswer {
     /// What is gained and lost.
     #[serde(flatten)]
     pub report: Report,
+    /// The live flows that it would end, as the kernels hold them; absent where nothing is ahead that could end any.
+    #[serde(default)]
+    pub live: Option<LiveEnded>,
     /// What it makes of flows that were seen; absent where two policies were compared, of which no flow is judged by both.
     pub flows: Option<FlowsSeen>,
     /// The invariant that forbids the request, with what would break it; the cloud would let it be.
@@ -87,6 +90,26 @@ pub struct DiffAnswer {
     pub forbidden: Option<String>,
     /// The newest revision when it was answered.
     pub revision: Revision,
+}
+
+/// Live flows that the second state would end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveEnded {
+    /// Which.
+    #[serde(flatten)]
+    pub changed: LiveChanged,
+    /// Flows of the interfaces that something changes about which the hosts have not told, so that they were not judged.
+    pub untold: u64,
+    /// The hosts that were asked. Of those that have not answered, the flows that may be live are told from what was seen.
+    pub hosts: Vec<LiveHost>,
+}
+
+impl LiveEnded {
+    /// Whether every host that was asked has answered.
+    #[must_use]
+    pub fn has_told_all(&self) -> bool {
+        !self.hosts.is_empty() && self.hosts.iter().all(|host| host.failure.is_none())
+    }
 }
 
 /// Flows that were seen, in both states.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use sekimori_analysis::lockout::Cut;
+use sekimori_analysis::lockout::{Cut, CutFlow};
 use sekimori_core::{time::Timestamp, world::Revision};
 
 use super::CloudRequest;
@@ -30,7 +30,13 @@ pub struct Applied {
     pub trial: Option<TrialTold>,
     /// Connections to the server that it cuts.
     pub cuts: Vec<Cut>,
-    /// The same in words.
+    /// Live flows that it cuts, between an interface and an address that the server is managed from.
+    #[serde(default)]
+    pub flows: Vec<CutFlow>,
+    /// Hosts whose live flows are not known, in words.
+    #[serde(default)]
+    pub unknown: Vec<String>,
+    /// What it cuts, in words.
     pub warnings: Vec<String>,
     /// The revision after it.
     pub revision: Revision,

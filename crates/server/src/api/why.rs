@@ -11,7 +11,7 @@ use sekimori_core::{
     world::Revision,
 };
 
-use super::FlowSight;
+use super::{FlowSight, LiveSight};
 
 /// The answer of `GET /v1/why`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +32,24 @@ pub struct Evidence {
     pub counters: Vec<Decided>,
     /// Since when it is noted when rules were last used.
     pub watched_since: Timestamp,
+    /// The live flows that such packets began, as the kernels hold them.
+    #[serde(default)]
+    pub live: LiveEvidence,
     /// The newest events about such packets, the oldest of them first.
     pub flows: Vec<FlowSight>,
     /// Since when events are recorded; absent while they are not.
     pub recorded_since: Option<Timestamp>,
+}
+
+/// Live flows of the service at the interfaces of the answer; between its two ends, if they are two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveEvidence {
+    /// How many there are: a connection between two interfaces is a flow at each.
+    pub count: u64,
+    /// Some of them, those that had a packet last.
+    pub flows: Vec<LiveSight>,
+    /// The hosts whose flows are not known, in words.
+    pub unknown: Vec<String>,
 }
 
 /// What the host of an interface enforces.

@@ -1,17 +1,20 @@
 //! `POST /v1/diff`: two states of the world compared, of which one may be made up. Nothing is changed.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::{Request, State};
 
 use sekimori_analysis::{
-    diff::{self, DiffError},
+    diff::{self, Ahead, DiffError},
     invariant::Checker,
     shadow,
 };
 use sekimori_core::{
     apply::{Applied, State as Judged},
     flow_event::FlowEvent,
+    ids::EniId,
+    limits::LIVE_FLOWS_TOLD_MAX,
+    live_flow::FlowMatch,
     world::World,
 };
 
@@ -22,10 +25,11 @@ use super::{
     request::{Wanted, wanted},
 };
 use crate::{
-    api::{DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, Moment},
+    api::{DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, LiveEnded, Moment},
     app::App,
     commit::{self, CommitError},
     flows::FlowFilter,
+    live::{self, Heard},
     outside,
 };
 
@@ -43,13 +47,11 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     let question: DiffQuestion = read(request).await?;
     let now = app.committer.world();
     let revision = now.revision();
-    // What was changed already has ended what it ends.
-    let is_ahead = !matches!(question, DiffQuestion::Moments(_));
     let mut forbidden = None;
     let (before, after) = match question {
         DiffQuestion::Policies(two) => {
             let report = apart(move || diff::policies(&now, &two.one, &two.other)).await??;
-            return json(DiffAnswer { report, flows: None, forbidden: None, revision });
+            return json(DiffAnswer { report, live: None, flows: None, forbidden: None, revision });
         }
         DiffQuestion::Moments(DiffMoments { from, to }) => (moment(&app, from).await?, moment(&app, to).await?),
         DiffQuestion::Request(request) => {
@@ -67,14 +69,43 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
             (stated(now), after)
         }
     };
+    // What was changed already has ended what it ends.
+    let heard = match before.world.revision() == revision {
+        true => Some(live_flows(&app, &before.world, &after.world).await?),
+        false => None,
+    };
     let (seen, recorded_since, lost) = seen(&app);
     let now_ms = outside::now().0.max(0).unsigned_abs().saturating_mul(1_000);
     let compared = apart(move || {
-        let report = diff::worlds((&before.world, &before.words), (&after.world, &after.words))?;
-        Ok::<_, DiffError>((report, diff::flows(&before.world, &after.world, &seen, is_ahead.then_some(now_ms))))
+        let (old, new) = (&before.world, &after.world);
+        let report = diff::worlds((old, &before.words), (new, &after.words))?;
+        let ahead = heard.as_ref().map(|(listed, _)| Ahead { now_ms, listed });
+        let seen = diff::flows(old, new, &seen, ahead);
+        let live = heard.as_ref().map(|(_, heard)| LiveEnded {
+            changed: diff::live(old, new, heard.flows.iter().map(|(_, flow)| flow)),
+            untold: heard.untold(),
+            hosts: heard.hosts.clone(),
+        });
+        Ok::<_, DiffError>((report, seen, live))
     });
-    let (report, changed) = compared.await??;
-    json(DiffAnswer { report, flows: Some(FlowsSeen { changed, recorded_since, lost }), forbidden, revision })
+    let (report, changed, live) = compared.await??;
+    json(DiffAnswer { report, live, flows: Some(FlowsSeen { changed, recorded_since, lost }), forbidden, revision })
+}
+
+/// The live flows of the interfaces that something changes about, and of which of these they are known.
+async fn live_flows(app: &App, before: &World, after: &World) -> Result<(BTreeSet<EniId>, Heard), ApiError> {
+    let touched = {
+        let (before, after) = (before.clone(), after.clone());
+        apart(move || diff::touched(&before, &after)).await?
+    };
+    let all = [FlowMatch::default()];
+    let heard =
+        live::ask(&app.hosts, live::of_interfaces(&app.hosts, before, &touched, &all, LIVE_FLOWS_TOLD_MAX)).await;
+    let is_listed = |id: &EniId| {
+        let home = before.eni(id).and_then(|eni| before.home_of(eni));
+        home.is_some_and(|home| heard.has_told(home))
+    };
+    Ok((touched.into_iter().filter(is_listed).collect(), heard))
 }
 
 fn stated(world: World) -> Stated {

@@ -27,7 +27,7 @@ use crate::{
 
 /// Events in one answer, and how many if the request does not say.
 pub const FLOWS_LISTED_MAX: usize = 10_000;
-const FLOWS_LISTED: usize = 1_000;
+pub(super) const FLOWS_LISTED: usize = 1_000;
 /// Events that are written to a watcher at a time, of each host.
 const FLOWS_AT_A_TIME: usize = 256;
 /// After so long without news a watcher is told so: one that has gone is noticed.
@@ -151,9 +151,6 @@ fn filter(query: FlowQuery) -> Result<FlowFilter, ApiError> {
         Some("deny") => Some(false),
         Some(other) => return Err(invalid(format!("`{other}` is not a verdict; ask for allow or deny"))),
     };
-    let cidr = |text: String| {
-        text.parse::<Cidr>().map_err(|_| invalid(format!("`{text}` is not a block; write 10.0.0.0/8 or an address")))
-    };
     let named = |text: String| match REASON_NAMES.contains(&text.as_str()) {
         true => Ok(text),
         false => Err(invalid(format!("`{text}` is not a reason; use one of {}", REASON_NAMES.join(", ")))),
@@ -162,7 +159,7 @@ fn filter(query: FlowQuery) -> Result<FlowFilter, ApiError> {
         passed,
         eni: eni.map(Into::into),
         instance: instance.map(Into::into),
-        peer: peer.map(cidr).transpose()?,
+        peer: peer.map(block).transpose()?,
         port,
         protocol: protocol.map(|text| number(&text)).transpose()?,
         reason: reason.map(named).transpose()?,
@@ -170,7 +167,12 @@ fn filter(query: FlowQuery) -> Result<FlowFilter, ApiError> {
     })
 }
 
-fn number(text: &str) -> Result<u8, ApiError> {
+/// A block, or one address.
+pub(super) fn block(text: String) -> Result<Cidr, ApiError> {
+    text.parse::<Cidr>().map_err(|_| invalid(format!("`{text}` is not a block; write 10.0.0.0/8 or an address")))
+}
+
+pub(super) fn number(text: &str) -> Result<u8, ApiError> {
     match text {
         "tcp" => Ok(6),
         "udp" => Ok(17),

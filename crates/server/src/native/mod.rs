@@ -14,6 +14,7 @@ mod flows;
 mod groups;
 mod history;
 mod invariants;
+mod live;
 mod metrics;
 mod questions;
 mod request;
@@ -77,6 +78,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/counters", get(status::counters))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/watch", get(flows::watch))
+        .route("/v1/flows/live", get(live::list))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))

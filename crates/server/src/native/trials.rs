@@ -3,20 +3,25 @@
 //! Before anything is applied it is tried on a copy, and refused when it would cut a connection over which the server is managed, unless it
 //! is on trial or forced.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::{Request, State};
 
-use sekimori_analysis::lockout::{Connection, cuts};
+use sekimori_analysis::{
+    diff,
+    lockout::{Connection, CutFlow, cut_flows, cuts},
+};
 use sekimori_core::{
     apply::State as Judged,
     command::{Command, Outcome, TrialCommand},
+    live_flow::FlowMatch,
     refusal::Refusal,
     trial::{TRIAL_WITHIN_S_MAX, Trial},
+    world::World,
 };
 
 use super::{
-    Answer, ApiError, Origin, commit,
+    Answer, ApiError, Origin, apart, commit,
     groups::{Name, text_of},
     json, read,
     request::{Wanted, wanted},
@@ -26,11 +31,14 @@ use crate::{
     app::App,
     commit::CommitError,
     http::connection,
+    live::{self, Heard},
     outside,
 };
 
 /// Requests that are applied as one change.
 pub const APPLY_REQUESTS_MAX: usize = 256;
+/// Live flows of each host that are looked at for what a change cuts.
+const APPLY_FLOWS_MAX: u32 = 1_024;
 /// How often a change is looked at again because another one came between.
 const APPLY_TRIES_MAX: usize = 4;
 
@@ -110,7 +118,9 @@ async fn try_once(
     };
     let tried = tried(app, &state, &command).map_err(|error| refused(app, &state, &all, error))?;
     let cuts = cuts(world, tried.world(), connections);
-    let warnings: Vec<String> = cuts.iter().map(ToString::to_string).collect();
+    let (flows, unknown) = cut_live(app, (world, tried.world()), connections).await?;
+    let warnings: Vec<String> =
+        cuts.iter().map(ToString::to_string).chain(flows.iter().map(ToString::to_string)).collect();
     if let Some(first) = warnings.first().filter(|_| wish.confirm_within_s.is_none() && !wish.force) {
         let message = format!(
             "{first}; give a time to confirm it in, so that it rolls back by itself (`--confirm-within 60s`), or force it (`--force`)"
@@ -122,11 +132,44 @@ async fn try_once(
         Ok((outcome, world)) => {
             let id = if let Outcome::Trial(id) = outcome { id } else { None };
             let trial = id.and_then(|id| world.trials().get(&id).map(|trial| told(trial)));
-            Ok(Applied { operations, trial, cuts, warnings, revision: world.revision() })
+            Ok(Applied { operations, trial, cuts, flows, unknown, warnings, revision: world.revision() })
         }
         Err(CommitError::Refused(Refusal::Outdated { .. })) => Err(Unapplied::Outdated),
         Err(error) => Err(refused(app, &state, &all, error).into()),
     }
+}
+
+/// The live flows between an interface and whoever manages that a change cuts, and what is not known of them, in words. What is told as a
+/// connection to the server already is left out.
+async fn cut_live(
+    app: &App,
+    (before, after): (&World, &World),
+    connections: &[Connection],
+) -> Result<(Vec<CutFlow>, Vec<String>), ApiError> {
+    let clients: BTreeSet<_> = connections.iter().map(|one| one.client.ip().to_canonical()).collect();
+    let clients = clients.into_iter().filter(|address| !address.is_loopback());
+    let by_peer: Vec<FlowMatch> =
+        clients.map(|address| FlowMatch { peer: address.to_string().parse().ok(), ..FlowMatch::default() }).collect();
+    if by_peer.is_empty() {
+        return Ok(Default::default());
+    }
+    let (old, new) = (before.clone(), after.clone());
+    let touched = apart(move || diff::touched(&old, &new)).await?;
+    let questions = live::of_interfaces(&app.hosts, before, &touched, &by_peer, APPLY_FLOWS_MAX);
+    let heard: Heard = live::ask(&app.hosts, questions).await;
+    let is_told = |cut: &CutFlow| {
+        let (from, to) = (cut.flow.source(), cut.flow.destination());
+        connections.iter().any(|one| {
+            (one.client.ip(), Some(one.client.port())) == from && (one.server.ip(), Some(one.server.port())) == to
+        })
+    };
+    let mut cut = cut_flows(before, after, heard.flows.iter().map(|(_, flow)| flow));
+    cut.retain(|cut| !is_told(cut));
+    let mut unknown = heard.missing();
+    if heard.untold() > 0 {
+        unknown.push(format!("{} more live flows of those who manage were not looked at", heard.untold()));
+    }
+    Ok((cut, unknown))
 }
 
 async fn commit_of(app: &App, origin: Origin, command: Command) -> crate::commit::Committed {
@@ -209,7 +252,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{CloudParameters, CloudRequest},
-        testing::Bench,
+        testing::{Bench, live_flow, live_host},
     };
 
     /// The small world's revocation of HTTPS, which both of its instances answer.
@@ -252,6 +295,50 @@ mod tests {
             panic!("it is forced");
         };
         assert_eq!((forced.cuts.len(), forced.trial), (1, None));
+    }
+
+    #[tokio::test]
+    async fn a_live_flow_of_whoever_manages_is_not_cut_unless_it_rolls_back_or_is_forced() {
+        let bench = Bench::on_small_world();
+        let app = bench.app();
+        let world = bench.committer.world();
+        let enis: Vec<_> = world.enis().cloned().collect();
+        let far = "10.99.0.1:8470".parse().unwrap();
+        let connection = Connection { client: "203.0.113.9:40000".parse().unwrap(), server: far };
+        let own = live_flow(&enis[1], "203.0.113.9", 443);
+        // Of somebody else, of another service, and the connection to the server itself.
+        let served =
+            Connection { client: "203.0.113.7:50000".parse().unwrap(), server: (enis[0].addresses[0], 443).into() };
+        let others = [
+            live_flow(&enis[0], "203.0.113.8", 443),
+            live_flow(&enis[0], "203.0.113.9", 22),
+            live_flow(&enis[0], "203.0.113.7", 443),
+        ];
+        live_host(&bench.hosts, "rack-1", others.into_iter().chain([own.clone()]).collect());
+        let refused = try_once(&app, &wish(&bench, None, false), &[connection], None).await;
+        let Err(Unapplied::Error(error)) = refused else { panic!("it cuts a flow of whoever asks") };
+        let (status, body) = error.told();
+        let message = body["message"].as_str().unwrap();
+        assert_eq!(status, 409, "{body}");
+        assert!(
+            message.contains("tcp/443 from 203.0.113.9 port 50000") && message.contains(enis[1].id.as_str()),
+            "{body}"
+        );
+        let tried = try_once(&app, &wish(&bench, Some(60), false), &[connection, served], None).await;
+        let Ok(applied) = tried else { panic!("it rolls back by itself") };
+        let flows: Vec<_> = applied.flows.iter().map(|cut| &cut.flow).collect();
+        assert_eq!((flows, applied.cuts.len(), applied.warnings.len()), (vec![&own], 1, 2));
+        assert_eq!(applied.unknown, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn hosts_that_do_not_tell_their_live_flows_are_named_and_forbid_nothing() {
+        let bench = Bench::on_small_world();
+        let far = "10.99.0.1:8470".parse().unwrap();
+        let connection = Connection { client: "203.0.113.9:40000".parse().unwrap(), server: far };
+        let done = try_once(&bench.app(), &wish(&bench, None, false), &[connection], None).await;
+        let Ok(applied) = done else { panic!("nothing is known to be cut") };
+        assert!(applied.unknown.len() == 1 && applied.unknown[0].contains("`rack-1`"), "{:?}", applied.unknown);
     }
 
     #[tokio::test]

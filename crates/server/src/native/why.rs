@@ -1,6 +1,9 @@
 //! `GET /v1/why`: the answer of the analysis, with what hosts have counted and told of such packets.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::extract::{Query, State, rejection::QueryRejection};
 use serde::Deserialize;
@@ -10,6 +13,7 @@ use sekimori_core::{
     address::{Cidr, Family},
     feed::{Count, Counter, reason_name},
     ids::EniId,
+    live_flow::FlowMatch,
     packet::Why,
     rule::Direction,
     world::World,
@@ -17,9 +21,10 @@ use sekimori_core::{
 
 use super::{Answer, ApiError, apart, history::world_at, json};
 use crate::{
-    api::{Decided, EnforcedAt, ErrorCode, Evidence, FlowSight, WhyAnswer},
+    api::{Decided, EnforcedAt, ErrorCode, Evidence, FlowSight, LiveEvidence, WhyAnswer},
     app::App,
     flows::FlowFilter,
+    live,
 };
 
 /// Events that are told of one question.
@@ -55,7 +60,7 @@ pub(super) async fn why(
     let (asked, limits) = (world.clone(), app.limits);
     let explanation = apart(move || why::explain(&asked, &question, goal, limits)).await??;
     let is_past = at.is_some() || at_time.is_some();
-    let evidence = if is_past { nothing_seen(&app) } else { evidence(&app, &world, &explanation) };
+    let evidence = if is_past { nothing_seen(&app) } else { evidence(&app, &world, &explanation).await };
     json(WhyAnswer { explanation, evidence })
 }
 
@@ -82,16 +87,18 @@ fn invalid(message: String) -> ApiError {
 /// What is counted and seen now is no evidence of the past.
 fn nothing_seen(app: &App) -> Evidence {
     let (hosts, counters, flows) = (Vec::new(), Vec::new(), Vec::new());
-    Evidence { hosts, counters, watched_since: app.usage.since(), flows, recorded_since: None }
+    let live = LiveEvidence::default();
+    Evidence { hosts, counters, watched_since: app.usage.since(), live, flows, recorded_since: None }
 }
 
-fn evidence(app: &App, world: &World, explanation: &Explanation) -> Evidence {
+async fn evidence(app: &App, world: &World, explanation: &Explanation) -> Evidence {
     let legs = legs(explanation);
     let enis: BTreeSet<&EniId> = legs.iter().map(|leg| &leg.eni).collect();
     Evidence {
         hosts: enis.into_iter().map(|eni| enforced(app, world, eni)).collect(),
         counters: legs.iter().map(|leg| decided(app, world, leg)).collect(),
         watched_since: app.usage.since(),
+        live: live_flows(app, world, explanation).await,
         flows: flows(app, explanation),
         recorded_since: app.hosts.flows.recorded_since(),
     }
@@ -132,18 +139,44 @@ fn decided(app: &App, world: &World, leg: &Leg) -> Decided {
     Decided { eni: leg.eni.clone(), direction, group, rule, reason, count, last_used }
 }
 
+/// The live flows of the service at the interfaces of the answer; between the two ends, if they are two.
+async fn live_flows(app: &App, world: &World, explanation: &Explanation) -> LiveEvidence {
+    let transport = explanation.report.transport;
+    let matches: BTreeMap<(&EniId, Direction), FlowMatch> = legs(explanation)
+        .into_iter()
+        .map(|leg| {
+            let of_leg = FlowMatch {
+                eni: Some(leg.eni.clone()),
+                direction: Some(leg.direction),
+                peer: other_end(explanation, leg),
+                protocol: Some(transport.protocol()),
+                port: transport.destination_port(),
+            };
+            ((&leg.eni, leg.direction), of_leg)
+        })
+        .collect();
+    let questions = live::of_matches(&app.hosts, world, matches.into_values(), WHY_FLOWS_MAX as u32);
+    let heard = live::ask(&app.hosts, questions).await;
+    let (count, unknown) = (heard.flows.len() as u64 + heard.untold(), heard.missing());
+    let some = heard.flows.into_iter().take(WHY_FLOWS_MAX);
+    LiveEvidence { count, flows: some.map(|(host, flow)| super::live::sight(world, host, flow)).collect(), unknown }
+}
+
+/// The other end of a leg, where the question is about two ends only.
+fn other_end(explanation: &Explanation, leg: &Leg) -> Option<Cidr> {
+    let report = &explanation.report;
+    let other = if leg.direction == Direction::Egress { &report.to } else { &report.from };
+    (explanation.pairs == 1).then(|| other.address.to_string().parse().ok()).flatten()
+}
+
 /// The newest events of the service at the interfaces of the answer; between the two ends, if they are two.
 fn flows(app: &App, explanation: &Explanation) -> Vec<FlowSight> {
     let report = &explanation.report;
-    let between = |leg: &Leg| -> Option<IpAddr> {
-        let other = if leg.direction == Direction::Egress { &report.to } else { &report.from };
-        (explanation.pairs == 1).then_some(other.address)
-    };
     let mut found = Vec::new();
     for leg in &report.legs {
         let filter = FlowFilter {
             eni: Some(leg.eni.clone()),
-            peer: between(leg).and_then(|address| address.to_string().parse::<Cidr>().ok()),
+            peer: other_end(explanation, leg),
             port: report.transport.destination_port(),
             protocol: Some(report.transport.protocol()),
             ..FlowFilter::default()

@@ -6,10 +6,14 @@ use sekimori_analysis::diff::{Effect, Ending};
 use sekimori_core::{
     flow_event::{FlowEvent, FlowReport},
     rule::Direction,
+    world::Eni,
 };
 
 use super::*;
-use crate::api::DiffAnswer;
+use crate::{
+    api::DiffAnswer,
+    testing::{live_flow, live_host},
+};
 
 /// What is gained and lost, in a line each.
 fn told(answer: &DiffAnswer) -> Vec<String> {
@@ -104,13 +108,9 @@ async fn moments_policies_and_other_rules_of_a_group_are_compared() {
     }
 }
 
-#[tokio::test]
-async fn flows_that_were_seen_are_judged_in_both_states() {
-    let lab = Lab::new();
-    let world = lab.bench.committer.world();
-    let (group, eni) = (world.groups().next().unwrap(), world.enis().next().unwrap());
-    let event = |port: u16, passed: bool| FlowEvent {
-        at_ms: outside::now().0.unsigned_abs() * 1_000,
+fn event(eni: &Eni, at_ms: u64, port: u16, passed: bool) -> FlowEvent {
+    FlowEvent {
+        at_ms,
         eni: eni.id.clone(),
         direction: Direction::Ingress,
         passed,
@@ -128,8 +128,17 @@ async fn flows_that_were_seen_are_judged_in_both_states() {
         tcp_flags: 2,
         bytes: 60,
         packets: 1,
-    };
-    let events = vec![event(443, true), event(22, false), event(25, false)];
+    }
+}
+
+#[tokio::test]
+async fn flows_that_were_seen_are_judged_in_both_states() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let (group, eni) = (world.groups().next().unwrap(), world.enis().next().unwrap());
+    let at_ms = outside::now().0.unsigned_abs() * 1_000;
+    let events =
+        [(443, true), (22, false), (25, false)].map(|(port, passed)| event(eni, at_ms, port, passed)).to_vec();
     lab.bench.hosts.flows.note(&"rack-1".into(), FlowReport { events, ..FlowReport::default() }, &world);
     let asks = |parameters: String| json!({ "request": { "parameters": parameters } });
     let rule = group.rules.keys().next().unwrap();
@@ -140,9 +149,54 @@ async fn flows_that_were_seen_are_judged_in_both_states() {
     let answer: DiffAnswer = lab.post("/v1/diff", asks(closes)).await;
     let flows = answer.flows.unwrap().changed;
     assert_eq!(flows.looked_at, 3);
+    let live = answer.live.unwrap();
+    assert_eq!(live.hosts[0].failure.as_deref(), Some("has not connected since the server started"));
+    assert!(!live.has_told_all());
     assert_eq!(flows.ending.iter().map(|flow| flow.ending).collect::<Vec<_>>(), [Some(Ending::Ends)]);
     assert_eq!(flows.otherwise.len(), 1);
     let answer: DiffAnswer = lab.post("/v1/diff", asks(opens(group.id.as_str(), 22))).await;
     let flows = answer.flows.unwrap().changed;
     assert!(flows.ending.is_empty() && flows.otherwise.len() == 1 && flows.otherwise[0].text.starts_with("tcp/22 "));
+}
+
+#[tokio::test]
+async fn live_flows_take_the_place_of_what_was_seen_where_their_hosts_tell_them() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let (group, eni) = (world.groups().next().unwrap(), world.enis().next().unwrap());
+    let at_ms = outside::now().0.unsigned_abs() * 1_000;
+    let seen = event(eni, at_ms, 443, true);
+    lab.bench.hosts.flows.note(&"rack-1".into(), FlowReport { events: vec![seen], ..FlowReport::default() }, &world);
+    let (https, other) = (live_flow(eni, "192.0.2.9", 443), live_flow(eni, "192.0.2.9", 22));
+    let session = live_host(&lab.bench.hosts, "rack-1", vec![https.clone(), other]);
+    let rule = group.rules.keys().next().unwrap();
+    let closes = format!(
+        "Action=RevokeSecurityGroup&RegionId=cn-hangzhou&SecurityGroupId={}&SecurityGroupRuleId.1={rule}",
+        group.id
+    );
+    let question = json!({ "request": { "parameters": closes } });
+    let answer: DiffAnswer = lab.post("/v1/diff", question.clone()).await;
+    let live = answer.live.unwrap();
+    assert!(live.has_told_all() && live.untold == 0, "{live:#?}");
+    assert_eq!(live.changed.looked_at, 2);
+    let ending: Vec<_> = live.changed.ending.iter().map(|one| (&one.flow, one.ending)).collect();
+    assert_eq!(ending, [(&https, Ending::Ends)]);
+    assert_eq!(answer.flows.unwrap().changed.ending, [], "what was seen is not told beside it");
+    // Opening something ends nothing, and two moments of the past end nothing any more.
+    let opens = json!({ "request": { "parameters": opens(group.id.as_str(), 22) } });
+    let answer: DiffAnswer = lab.post("/v1/diff", opens).await;
+    assert_eq!(answer.live.unwrap().changed.ending, []);
+    let past: DiffAnswer =
+        lab.post("/v1/diff", json!({ "moments": { "from": { "at": 6 }, "to": { "at": 8 } } })).await;
+    assert_eq!(past.live, None);
+    // Going back from now is ahead: there were no instances yet.
+    let back: DiffAnswer = lab.post("/v1/diff", json!({ "moments": { "from": {}, "to": { "at": 7 } } })).await;
+    assert!(
+        back.live.is_some_and(|live| live.changed.ending.len() == 1 && live.changed.ending[0].ending == Ending::Gone)
+    );
+    lab.bench.hosts.disconnect(&"rack-1".into(), session);
+    let answer: DiffAnswer = lab.post("/v1/diff", question).await;
+    let live = answer.live.unwrap();
+    assert_eq!((live.changed.looked_at, live.hosts[0].failure.as_deref()), (0, Some("is not connected")));
+    assert_eq!(answer.flows.unwrap().changed.ending.len(), 1, "what was seen stands for it");
 }

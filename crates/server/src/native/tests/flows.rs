@@ -7,7 +7,10 @@ use sekimori_core::{
 };
 
 use super::*;
-use crate::api::{FlowList, FlowNews};
+use crate::{
+    api::{FlowList, FlowNews, LiveFlowList, WhyAnswer},
+    testing::{live_flow, live_host},
+};
 
 #[tokio::test]
 async fn a_question_begins_a_recording_and_names_what_cannot_be_asked() {
@@ -61,4 +64,63 @@ async fn a_watch_is_told_what_is_lost_and_ends_with_the_server() {
 fn next_step() -> u32 {
     static STEP: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     STEP.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn live_flows_are_told_as_their_hosts_hold_them() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let enis: Vec<_> = world.enis().cloned().collect();
+    let peer = enis[1].addresses[0].to_string();
+    let https = live_flow(&enis[0], "192.0.2.9", 443);
+    let refused = live_flow(&enis[0], "192.0.2.9", 22);
+    let within = live_flow(&enis[0], &peer, 443);
+    live_host(&lab.bench.hosts, "rack-1", vec![https.clone(), refused.clone(), within.clone()]);
+    let list: LiveFlowList = lab.get("/v1/flows/live").await;
+    let told: Vec<_> = list.flows.iter().map(|sight| (&sight.flow, sight.is_ending, &sight.peer_instance)).collect();
+    let neighbour = enis[1].instance.clone();
+    assert_eq!(told, [(&https, false, &None), (&refused, true, &None), (&within, false, &neighbour)]);
+    assert!(list.flows.iter().all(|sight| sight.instance == enis[0].instance && sight.host.as_str() == "rack-1"));
+    let some = async |query: String| {
+        let list: LiveFlowList = lab.get(&format!("/v1/flows/live?{query}")).await;
+        (list.flows.into_iter().map(|sight| sight.flow).collect::<Vec<_>>(), list.untold)
+    };
+    assert_eq!(some("port=22".to_owned()).await, (vec![refused], 0));
+    assert_eq!(some(format!("peer={peer}&protocol=tcp")).await, (vec![within], 0));
+    assert_eq!(some(format!("eni={}", enis[1].id)).await, (Vec::new(), 0));
+    assert_eq!(some("limit=1".to_owned()).await, (vec![https], 2));
+    for (query, status, word) in [
+        ("peer=home", 400, "`home`"),
+        ("protocol=x25", 400, "`x25`"),
+        ("limit=10001", 400, "`10001`"),
+        ("verdict=deny", 400, "verdict"),
+        ("eni=eni-0", 404, "`eni-0`"),
+        ("instance=i-0", 404, "`i-0`"),
+    ] {
+        let (found, _, message) = lab.refused(Method::GET, &format!("/v1/flows/live?{query}"), "").await;
+        assert!(found == status && message.contains(word), "{query}: {found} {message}");
+    }
+}
+
+#[tokio::test]
+async fn the_evidence_of_why_has_the_live_flows_of_the_question() {
+    let lab = Lab::new();
+    let world = lab.bench.committer.world();
+    let enis: Vec<_> = world.enis().cloned().collect();
+    let ask = async |from: &str| {
+        let to = enis[0].instance.clone().unwrap();
+        let answer: WhyAnswer = lab.get(&format!("/v1/why?from={from}&to={to}&service=tcp/443")).await;
+        answer.evidence.live
+    };
+    let unknown = ask("192.0.2.9").await;
+    assert!(unknown.count == 0 && unknown.unknown[0].contains("`rack-1`"), "{unknown:?}");
+    let flows: Vec<_> = (0..30)
+        .map(|_| live_flow(&enis[0], "192.0.2.9", 443))
+        .chain([live_flow(&enis[0], "192.0.2.9", 22), live_flow(&enis[1], "192.0.2.9", 443)])
+        .collect();
+    live_host(&lab.bench.hosts, "rack-1", flows);
+    let live = ask("192.0.2.9").await;
+    assert_eq!((live.count, live.flows.len(), live.unknown.len()), (30, 20, 0));
+    assert!(live.flows.iter().all(|sight| sight.flow.eni == enis[0].id && sight.flow.destination().1 == Some(443)));
+    assert_eq!(ask("192.0.2.10").await.count, 0);
 }
