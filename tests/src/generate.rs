@@ -95,7 +95,8 @@ impl Chooser {
         items[index].clone()
     }
 
-    fn cidr(&mut self) -> Cidr {
+    /// A block of either family.
+    pub fn cidr(&mut self) -> Cidr {
         if self.one_in(3) { self.cidr_of(Family::V6) } else { self.cidr_of(Family::V4) }
     }
 
@@ -403,6 +404,8 @@ impl Universe {
         let id = VpcId::from(format!("vpc-{index}"));
         let cidr = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 24).unwrap_or_default();
         let ipv6 = Ipv6Net::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 64).ok();
+        let further =
+            ["10.0.2.0/24", "192.0.2.0/31"].iter().take(index).filter_map(|block| block.parse().ok()).collect();
         let account = AccountId::from("a");
         let (name, description, zone) = (String::new(), String::new(), String::new());
         let created_at = Timestamp(0);
@@ -416,6 +419,8 @@ impl Universe {
             description: description.clone(),
             cidr,
             ipv6,
+            further,
+            ways: None,
             shared_with: vec![AccountId::from("b")],
             attributes: VpcAttribute::of_new(),
             created_at,

@@ -8,3 +8,4 @@ pub mod lab;
 pub mod plane;
 pub mod shrink;
 pub mod told;
+mod ways;

@@ -220,6 +220,7 @@ pub fn reason_of(decision: &Decision) -> Reason {
         (Why::HalfOpen, _) => Reason::HalfOpen,
         (Why::Fragment, _) => Reason::Fragment,
         (Why::Malformed, _) => Reason::Malformed,
-        (Why::NoPolicy, _) => Reason::NoPolicy,
+        // No program knows more than that nobody has told it anything.
+        (Why::NoPolicy | Why::NoWay { .. }, _) => Reason::NoPolicy,
     }
 }

@@ -229,6 +229,8 @@ fn vpc_named(id: &str) -> Vpc {
         description: String::new(),
         cidr: "10.0.0.0/8".parse().unwrap(),
         ipv6: None,
+        further: Vec::new(),
+        ways: None,
         shared_with: Vec::new(),
         attributes: VpcAttribute::of_new(),
         created_at: Timestamp(0),

@@ -30,6 +30,7 @@ use crate::{
     resolve, text,
 };
 
+pub(crate) use self::explain::unseen;
 pub use self::{
     cost::{COST_INTERFACES_MAX, COST_LINES_MAX, COST_POLICIES_MAX, Cost, CostLine},
     explain::{
@@ -265,6 +266,12 @@ impl Pair {
         Some((own.eni.as_ref()?, packet))
     }
 
+    /// Whether it is known that nothing leads from one end to the other, whatever the rules say.
+    fn is_cut_off(&self, world: &World) -> bool {
+        let ways = [Direction::Egress, Direction::Ingress];
+        ways.into_iter().filter_map(|way| self.packet(way)).any(|(eni, packet)| !world.gaps(eni, &packet).is_empty())
+    }
+
     /// The answer to it, as the interface of an end sees it.
     fn answer(&self, direction: Direction) -> Option<(&Arc<Eni>, Packet)> {
         let (eni, asked) = self.packet(direction.reverse())?;
@@ -273,9 +280,11 @@ impl Pair {
 
     fn judge(&self, world: &World) -> Report {
         let ways = [Direction::Egress, Direction::Ingress];
-        let judged =
-            |(eni, packet): (&Arc<Eni>, Packet)| leg_of(world, eni, &packet, verdict::decide(world, eni, &packet));
-        let legs: Vec<Leg> = ways.into_iter().filter_map(|way| self.packet(way)).map(judged).collect();
+        let judged = |(eni, packet): (&Arc<Eni>, Packet)| {
+            let leg = leg_of(world, eni, &packet, verdict::decide(world, eni, &packet));
+            in_order(packet.direction, leg, missing(world, eni, &packet).into_iter().next())
+        };
+        let legs: Vec<Leg> = ways.into_iter().filter_map(|way| self.packet(way)).flat_map(judged).collect();
         let refused = |(eni, packet): (&Arc<Eni>, Packet)| {
             let decision = verdict::refused_by_acl(world, eni, &packet)?;
             Some(leg_of(world, eni, &packet, decision))
@@ -419,6 +428,27 @@ fn common_family(question: &Question, transport: Transport, from: &Found, to: &F
     }
 }
 
+/// What is missing between an interface and what is outside, as far as it is known.
+fn missing(world: &World, eni: &Eni, packet: &Packet) -> Vec<Leg> {
+    let denied = |gap| Decision { action: Action::Deny, why: Why::NoWay { gap }, revision: world.revision() };
+    world.gaps(eni, packet).into_iter().map(|gap| leg_of(world, eni, packet, denied(gap))).collect()
+}
+
+/// What the interface says and what is missing on the way, in the order of the way.
+fn in_order<T>(direction: Direction, at_interface: T, on_the_way: impl IntoIterator<Item = T>) -> Vec<T> {
+    let (mut at, mut way) = (vec![at_interface], on_the_way.into_iter().collect::<Vec<T>>());
+    match direction {
+        Direction::Egress => {
+            at.append(&mut way);
+            at
+        }
+        Direction::Ingress => {
+            way.append(&mut at);
+            way
+        }
+    }
+}
+
 fn leg_of(world: &World, eni: &Eni, packet: &Packet, decision: Decision) -> Leg {
     let (direction, flavor) = (packet.direction, world.flavor_of(eni));
     let default = verdict::default_action(flavor, direction);
@@ -450,7 +480,8 @@ fn deciding(world: &World, why: &Why) -> (Option<GroupName>, Option<RuleId>, Opt
         | Why::Malformed
         | Why::NoPolicy
         | Why::TableFull
-        | Why::HalfOpen => (None, None, None),
+        | Why::HalfOpen
+        | Why::NoWay { .. } => (None, None, None),
     }
 }
 
@@ -476,6 +507,7 @@ fn reason(why: &Why, packet: &Packet, flavor: Option<Flavor>, of: (Option<&Group
         | Why::Malformed
         | Why::NoPolicy
         | Why::TableFull
-        | Why::HalfOpen => why.to_string(),
+        | Why::HalfOpen
+        | Why::NoWay { .. } => why.to_string(),
     }
 }

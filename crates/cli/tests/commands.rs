@@ -5,12 +5,15 @@
 mod stub;
 
 use std::{
+    fs,
     process::{Command, Output, Stdio},
     thread,
     time::Duration,
 };
 
+use expect_test::expect;
 use stub::Stub;
+use tempfile::TempDir;
 
 const WHY: &str = r#"{"allowed":ALLOWED,"vpc":"vpc-1","from":{"name":"i-web","address":"10.2.0.1","eni":"eni-1",
     "instance":"i-web"},"to":{"name":"i-db","address":"10.1.0.1","eni":"eni-2","instance":"i-db"},"service":"tcp/5432",
@@ -135,7 +138,7 @@ fn credentials_come_from_the_data_directory() {
         Stub::answering("200 OK", r#"[{"id":"1","dialect":"ecs","name":"n","treatment":null,"keys":["LTAI"]}]"#);
     let dir = tempfile::tempdir().unwrap();
     let text = format!("SEKIMORI_ENDPOINT=http://{}\nSEKIMORI_TOKEN=of-the-directory\n", stub.address);
-    std::fs::write(dir.path().join("credentials.env"), text).unwrap();
+    fs::write(dir.path().join("credentials.env"), text).unwrap();
     let (code, out, _) = run(&mut sekimori(&["account", "list", "--data-dir", dir.path().to_str().unwrap()]));
     assert!(code == 0 && out.contains("LTAI"), "{code} {out}");
     assert!(stub.asked().contains("authorization: bearer of-the-directory\r\n"));
@@ -168,7 +171,7 @@ fn an_exposed_server_must_be_asked_for_and_a_reserved_port_is_named() {
     assert!(code == 64 && error.contains("--tls-generate"), "{code} {error}");
     let (code, _, error) = run(&mut sekimori(&["up", "--data-dir", dir, "--listen", "127.0.0.1:1"]));
     let first: u16 =
-        std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap().trim().parse().unwrap();
+        fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap().trim().parse().unwrap();
     assert!(first <= 1 || (code == 64 && error.contains("port `1` is reserved")), "{code} {error}");
 }
 
@@ -205,7 +208,86 @@ fn rules_are_written_under_the_documented_name() {
     let words = ["group", "export", "sg-1", "--dir", dir.path().to_str().unwrap()];
     let (code, out, error) = run(&mut asking(&stub, &words));
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    assert_eq!(std::fs::read_to_string(dir.path().join("ecs_cn-hangzhou_sg-1.json")).unwrap(), "[]\n");
+    assert_eq!(fs::read_to_string(dir.path().join("ecs_cn-hangzhou_sg-1.json")).unwrap(), "[]\n");
     let (code, out, _) = run(&mut asking(&stub, &["group", "export", "sg-1", "--stdout"]));
     assert_eq!((code, out.as_str()), (0, "[]\n"));
+}
+
+/// Two instances behind the same open group: one with a public address and a route, one with neither.
+const ACCOUNT: &str = r#"
+    {"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16", "OwnerId": "123456789012"}]}
+    {"Subnets": [
+        {"SubnetId": "subnet-open", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"},
+        {"SubnetId": "subnet-nat", "VpcId": "vpc-1", "CidrBlock": "10.0.1.0/24"}]}
+    {"RouteTables": [
+        {"RouteTableId": "rtb-open", "VpcId": "vpc-1", "Associations": [{"Main": false, "SubnetId": "subnet-open"}], "Routes": [
+            {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"},
+            {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "active"}]},
+        {"RouteTableId": "rtb-main", "VpcId": "vpc-1", "Associations": [{"Main": true}], "Routes": [
+            {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}]}]}
+    {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "web", "OwnerId": "123456789012", "VpcId": "vpc-1",
+        "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
+        "IpPermissionsEgress": []}]}
+    {"Reservations": [{"OwnerId": "123456789012", "Instances": [
+        {"InstanceId": "i-open", "VpcId": "vpc-1", "SubnetId": "subnet-open", "NetworkInterfaces": [
+            {"NetworkInterfaceId": "eni-1", "VpcId": "vpc-1", "SubnetId": "subnet-open", "PrivateIpAddress": "10.0.0.4",
+             "Association": {"PublicIp": "198.51.100.4"}, "Groups": [{"GroupId": "sg-1"}]}]},
+        {"InstanceId": "i-shut", "VpcId": "vpc-1", "SubnetId": "subnet-nat", "NetworkInterfaces": [
+            {"NetworkInterfaceId": "eni-2", "VpcId": "vpc-1", "SubnetId": "subnet-nat", "PrivateIpAddress": "10.0.1.4",
+             "Groups": [{"GroupId": "sg-1"}]}]}]}]}"#;
+
+/// A directory with an account in it.
+fn account(text: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("account.json"), text).unwrap();
+    dir
+}
+
+#[test]
+fn an_account_in_files_is_asked_with_its_routes_and_public_addresses() {
+    let dir = account(ACCOUNT);
+    let files = dir.path().to_str().unwrap();
+    let ask = |words: &[&str]| run(&mut sekimori(&[&["--account-files", files], words].concat()));
+    let (code, out, notes) = ask(&["who", "--from", "internet"]);
+    assert_eq!(code, 0, "{notes}");
+    expect![[r#"
+        revision 1
+        no interface reaches another
+
+        reached from outside:
+        INTERFACES     ADDRESSES  OUTSIDE                      SERVICES
+        i-open         10.0.0.4   0.0.0.0-9.255.255.255        tcp/443
+        in sg-1 (web)             10.1.0.0-169.253.255.255     udp/68 from port 67
+                                  169.255.0.0-255.255.255.255
+
+        reaching what is outside:
+        nothing outside is reached
+
+        groups let it pass, but nothing leads there: i-shut (10.0.1.4): no public address
+    "#]]
+    .assert_eq(&out);
+    expect![[r#"
+        note: `vpc-1`: routes and public addresses decide who is outside and reaches what; what load balancers and accelerators pass on is not looked at
+    "#]].assert_eq(&notes);
+    let (code, out, _) = ask(&["why", "203.0.113.9", "i-shut", "tcp/443"]);
+    assert_eq!(code, 2);
+    expect![[r#"
+        denied: tcp/443 from 203.0.113.9, outside every interface to i-shut (10.0.1.4) in vpc-1, revision 1
+        AT       INTERFACE  INSTANCE  DECISION  REASON
+        ingress  eni-2      i-shut    deny      10.0.1.4 has no public address
+        ingress  eni-2      i-shut    allow     rule sg-1/ingress/1 of sg-1 (web): allow tcp 443 from 0.0.0.0/0
+
+        everything that drops it:
+        AT       INTERFACE  INSTANCE  DECISION  REASON
+        ingress  eni-2      i-shut    deny      10.0.1.4 has no public address
+        ingress  eni-2      i-shut    deny      route table rtb-main of the subnet leads to nat-1, by which no flow comes in
+
+        no change would allow it: no rule helps where nothing leads: 10.0.1.4 has no public address
+    "#]].assert_eq(&out);
+    let unrouted = ACCOUNT.replace("RouteTables", "Unrouted");
+    let dir = account(&unrouted);
+    let files = dir.path().to_str().unwrap();
+    let (code, out, notes) = run(&mut sekimori(&["--account-files", files, "who", "--from", "internet"]));
+    assert!(code == 0 && out.contains("i-shut"), "{out}");
+    assert!(notes.contains("routes of `vpc-1` are not described, so routes and public addresses are not looked at"));
 }

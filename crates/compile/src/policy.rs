@@ -270,8 +270,8 @@ fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
     let (services, peers) = match policy {
         PlatformPolicy::Mail => {
             let outside = |every: IpNet| {
-                let own = platform::blocks(vpc).find(|block| block.addr().is_ipv4() == every.addr().is_ipv4());
-                own.map_or(vec![every], complement)
+                let own = platform::blocks(vpc).filter(|block| block.addr().is_ipv4() == every.addr().is_ipv4());
+                own.fold(vec![every], |left, block| left.into_iter().flat_map(|net| without(net, block)).collect())
             };
             let worlds = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
             (vec![run(6, PortRange::one(MAIL_PORT))], worlds.into_iter().flat_map(outside).collect())
@@ -281,11 +281,14 @@ fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
     Line { action: action(policy.action()), flags: RULE_PLATFORM, services, peers, ..Line::default() }
 }
 
-/// Everything of a family but a block: the other half at every length. Half by half they are two runs of addresses.
-fn complement(block: IpNet) -> Vec<IpNet> {
-    let mut rest = Vec::new();
+/// A block without another one: the other half at every length. Half by half they are two runs of addresses.
+fn without(whole: IpNet, block: IpNet) -> Vec<IpNet> {
     let mut inner = block.trunc();
-    while let Some(outer) = inner.supernet() {
+    if !whole.contains(&inner) {
+        return if inner.contains(&whole) { Vec::new() } else { vec![whole] };
+    }
+    let mut rest = Vec::new();
+    while let Some(outer) = inner.supernet().filter(|outer| whole.contains(outer)) {
         let other = outer.subnets(inner.prefix_len()).into_iter().flatten().find(|half| *half != inner);
         rest.extend(other);
         inner = outer;

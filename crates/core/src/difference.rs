@@ -9,6 +9,7 @@ use imbl::ordmap::{DiffItem, OrdMap};
 
 use crate::{
     ids::{EniId, GroupId, NetworkAclId, PortListId, PrefixListId, SubnetId, VpcId},
+    platform,
     rule::RuleSpec,
     world::{Eni, Group, PortList, PrefixList, Subnet, Vpc, World, group_set},
 };
@@ -115,7 +116,7 @@ fn is_same_ports(one: &PortList, other: &PortList) -> bool {
 }
 
 fn is_same_vpc(one: &Vpc, other: &Vpc) -> bool {
-    (one.cidr, one.ipv6) == (other.cidr, other.ipv6)
+    platform::blocks(Some(one)).eq(platform::blocks(Some(other)))
 }
 
 fn is_same_subnet(one: &Subnet, other: &Subnet) -> bool {

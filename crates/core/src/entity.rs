@@ -11,7 +11,7 @@ use std::{
 };
 
 use imbl::OrdMap;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     rule::{PortRange, Rule},
     tags::Tags,
     time::Timestamp,
+    ways::Ways,
 };
 
 /// The number of a committed change. Zero is the empty world.
@@ -221,6 +222,12 @@ pub struct Vpc {
     pub cidr: Ipv4Net,
     /// IPv6 block, if enabled.
     pub ipv6: Option<Ipv6Net>,
+    /// Further blocks. Only accounts that were read from files have any: no command adds one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<IpNet>,
+    /// How it is joined with what is outside, as far as that is known. Again, only accounts that were read from files have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ways: Option<Arc<Ways>>,
     /// ECS resource group; empty is the account's default one.
     pub resource_group: String,
     /// The owner's tags.

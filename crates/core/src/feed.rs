@@ -213,5 +213,6 @@ pub fn reason_name(why: &Why) -> &'static str {
         Why::NoPolicy => "no-policy",
         Why::TableFull => "table-full",
         Why::HalfOpen => "half-open",
+        Why::NoWay { .. } => "no-way",
     }
 }

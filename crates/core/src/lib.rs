@@ -48,4 +48,5 @@ pub mod time;
 pub mod token;
 pub mod trial;
 pub mod verdict;
+pub mod ways;
 pub mod world;

@@ -8,6 +8,7 @@ use crate::{
     ids::{GroupId, NetworkAclId, RuleId},
     platform::PlatformPolicy,
     rule::{Action, Direction, Protocol},
+    ways::Gap,
     world::Revision,
 };
 
@@ -159,6 +160,11 @@ pub enum Why {
     TableFull,
     /// The ENI has as many half-open flows as it may have.
     HalfOpen,
+    /// Nothing leads between the ENI and what is outside. No rule says so and no data plane: it is known of real accounts only.
+    NoWay {
+        /// What is missing.
+        gap: Gap,
+    },
 }
 
 /// What becomes of a packet at one end, and why.
@@ -210,6 +216,7 @@ impl fmt::Display for Why {
             Self::NoPolicy => f.write_str("no policy applied"),
             Self::TableFull => f.write_str("no room for another flow"),
             Self::HalfOpen => f.write_str("too many half-open flows"),
+            Self::NoWay { gap } => gap.fmt(f),
         }
     }
 }

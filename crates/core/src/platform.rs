@@ -81,7 +81,8 @@ impl PlatformPolicy {
 pub fn blocks(vpc: Option<&Vpc>) -> impl Iterator<Item = IpNet> + use<> {
     let v4 = vpc.map(|vpc| IpNet::V4(vpc.cidr.trunc()));
     let v6 = vpc.and_then(|vpc| vpc.ipv6).map(|net| IpNet::V6(net.trunc()));
-    v4.into_iter().chain(v6)
+    let further: Vec<IpNet> = vpc.into_iter().flat_map(|vpc| &vpc.further).map(IpNet::trunc).collect();
+    v4.into_iter().chain(v6).chain(further)
 }
 
 fn holds(vpc: Option<&Vpc>, address: IpAddr) -> bool {

@@ -1,5 +1,7 @@
 //! One rule of a security group, in either dialect, and the order in which rules decide.
 
+pub mod ec2;
+
 use std::{fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};

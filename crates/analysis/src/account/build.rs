@@ -17,7 +17,9 @@ use sekimori_core::{
     },
 };
 
-use super::{Account, Described, SeenAcl, SeenList, SeenRules, SeenSubnet, SeenVpc, UNNAMED_EC2, UNNAMED_ECS};
+use super::{
+    Account, Described, SeenAcl, SeenList, SeenRules, SeenSubnet, SeenVpc, UNNAMED_EC2, UNNAMED_ECS, routes,
+};
 
 /// Where instances of an account run, as far as anybody here is concerned.
 const ELSEWHERE: &str = "elsewhere";
@@ -135,7 +137,8 @@ pub(super) fn account(mut described: Described) -> Account {
     let enis = enis(&mut described);
     let groups = groups(&mut described, &enis);
     let subnets = subnets(&mut described, &enis);
-    let vpcs = vpcs(&mut described, &groups, &subnets, &enis);
+    let mut vpcs = vpcs(&mut described, &groups, &subnets, &enis);
+    routes::join(&mut described, &mut vpcs, (&subnets, &enis));
     changes.extend(described.dialects.iter().map(|(id, dialect)| {
         let account = world::Account {
             id: id.clone(),
@@ -259,7 +262,9 @@ fn subnets(described: &mut Described, enis: &[Eni]) -> Vec<Subnet> {
         described.subnets.insert(eni.subnet.clone(), seen);
     }
     let acl_of = |subnet: &SubnetId| {
-        let (id, _) = described.acls.iter().find(|(_, acl)| acl.subnets.contains(subnet))?;
+        let bound = described.acls.iter().find(|(_, acl)| acl.subnets.contains(subnet)).map(|(id, _)| id);
+        let named = || described.acl_names.get(subnet).filter(|id| described.acls.contains_key(*id));
+        let id = bound.or_else(named)?;
         Some(AclAssociation { id: format!("aclassoc-{subnet}").as_str().into(), acl: id.clone() })
     };
     let subnet = |(id, seen): (&SubnetId, &SeenSubnet)| Subnet {
@@ -283,7 +288,8 @@ fn subnets(described: &mut Described, enis: &[Eni]) -> Vec<Subnet> {
 fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &[Eni]) -> Vec<Vpc> {
     for side in described.peerings.values().flat_map(|peering| [&peering.requester, &peering.accepter]) {
         let Some(cidr) = side.cidr else { continue };
-        let bare = || SeenVpc::bare(side.account.clone(), cidr, side.ipv6);
+        let further = described.peer_blocks.get(&side.vpc).cloned().unwrap_or_default();
+        let bare = || SeenVpc::bare(side.account.clone(), cidr, further);
         described.vpcs.entry(side.vpc.clone()).or_insert_with(bare);
     }
     let of_groups = groups.iter().map(|group| (&group.vpc, &group.account));
@@ -298,7 +304,7 @@ fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &
         let cidr = block_of(ends);
         let note = format!("`{id}` is not described; its block is taken as {cidr}, and what is beyond as outside");
         described.notes.insert(note);
-        described.vpcs.insert(id.clone(), SeenVpc::bare(account.clone(), cidr, None));
+        described.vpcs.insert(id.clone(), SeenVpc::bare(account.clone(), cidr, Vec::new()));
     }
     let vpc = |(id, seen): (&VpcId, &SeenVpc)| Vpc {
         id: id.clone(),
@@ -308,6 +314,8 @@ fn vpcs(described: &mut Described, groups: &[Group], subnets: &[Subnet], enis: &
         description: String::new(),
         cidr: seen.cidr,
         ipv6: seen.ipv6,
+        further: seen.further.clone(),
+        ways: None,
         resource_group: String::new(),
         tags: seen.tags.clone(),
         // Whoever has a group in it may have one.

@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use ipnet::IpNet;
+
 use sekimori_core::{
     address::Cidr,
     ids::{AccountId, EniId, GroupId, SubnetId, VpcId},
     network_acl::AclEntry,
     peering::{Peering, PeeringSide, PeeringStatus},
-    rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    rule::{Action, Direction, Peer, Protocol, Rule, RuleSpec, Service, ec2},
     time::Timestamp,
     world::{Dialect, Eni, Flavor, InstanceState, PrefixEntry},
 };
 
-use super::{AccountError, Described, SeenAcl, SeenList, SeenSubnet, SeenVpc, build, doc::Doc};
+use super::{AccountError, Described, SeenAcl, SeenList, SeenSubnet, SeenVpc, build, doc::Doc, routes};
 
 const OWNER: &str = "OwnerId";
 
@@ -60,19 +62,16 @@ const READERS: [(&str, Reader); 9] = [
 fn vpc(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
     let id = doc.required("VpcId")?;
     let cidr = doc.parsed("CidrBlock")?.ok_or_else(|| doc.wrong(format!("`{id}` has no CidrBlock")))?;
-    let more: Vec<&str> =
-        doc.items("CidrBlockAssociationSet", "").iter().filter_map(|block| block.text("CidrBlock")).collect();
-    if more.len() > 1 {
-        let note = format!("`{id}` has the blocks {}; only {cidr} counts as inside", more.join(", "));
-        described.note(note);
-    }
-    let mut ipv6 = None;
-    for block in doc.items("Ipv6CidrBlockAssociationSet", "") {
-        ipv6 = ipv6.or(block.parsed("Ipv6CidrBlock")?);
-    }
+    let (v4, v6) = (associated(&doc, "CidrBlock")?, associated(&doc, "Ipv6CidrBlock")?);
+    let ipv6 = v6.iter().find_map(|block| match block {
+        IpNet::V6(block) => Some(*block),
+        IpNet::V4(_) => None,
+    });
+    let is_further = |block: &IpNet| *block != IpNet::V4(cidr) && Some(*block) != ipv6.map(IpNet::V6);
+    let further = v4.into_iter().chain(v6).filter(is_further).collect();
     let account = described.owner(doc.text(OWNER), Dialect::Ec2);
     let tags = doc.tags();
-    let seen = SeenVpc { account, region: String::new(), name: name_of(&doc), cidr, ipv6, tags };
+    let seen = SeenVpc { account, region: String::new(), name: name_of(&doc), cidr, ipv6, further, tags };
     described.vpcs.insert(id.into(), seen);
     Ok(())
 }
@@ -80,16 +79,27 @@ fn vpc(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
 fn subnet(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
     let id = doc.required("SubnetId")?;
     let cidr = doc.parsed("CidrBlock")?.ok_or_else(|| doc.wrong(format!("`{id}` has no CidrBlock")))?;
-    let mut ipv6 = None;
-    for block in doc.items("Ipv6CidrBlockAssociationSet", "") {
-        ipv6 = ipv6.or(block.parsed("Ipv6CidrBlock")?);
-    }
+    let v6 = associated(&doc, "Ipv6CidrBlock")?;
+    let ipv6 = v6.into_iter().find_map(|block| match block {
+        IpNet::V6(block) => Some(block),
+        IpNet::V4(_) => None,
+    });
     let account = described.owner(doc.text(OWNER), Dialect::Ec2);
     let zone = doc.text("AvailabilityZone").unwrap_or_default().to_owned();
     let vpc = doc.required("VpcId")?.into();
     let seen = SeenSubnet { account, vpc, zone, name: name_of(&doc), cidr, ipv6, tags: doc.tags() };
     described.subnets.insert(id.into(), seen);
     Ok(())
+}
+
+/// The blocks of a VPC or subnet that are associated with it, and not any more or not yet on their way to it.
+fn associated(doc: &Doc<'_>, name: &str) -> Result<Vec<IpNet>, AccountError> {
+    let is_there = |one: &Doc<'_>| {
+        let state = one.part(&format!("{name}State"));
+        state.and_then(|state| state.text("State")).is_none_or(|state| state == "associated")
+    };
+    let all = doc.items(&format!("{name}AssociationSet"), "").into_iter().filter(is_there);
+    all.filter_map(|one| one.parsed(name).transpose()).collect()
 }
 
 /// EC2 keeps names in a tag.
@@ -164,35 +174,20 @@ fn block(doc: &Doc<'_>, text: &str) -> Result<Cidr, AccountError> {
 /// Protocol and ports, or type and code.
 fn what(doc: &Doc<'_>) -> Result<(Protocol, Service), AccountError> {
     let text = doc.required("IpProtocol")?;
-    let protocol = protocol(doc, text)?;
-    let service = match (protocol, doc.number("FromPort"), doc.number("ToPort")) {
-        (Protocol::TCP | Protocol::UDP, Some(from), Some(to)) if from >= 0 => Service::Ports(range(doc, from, to)?),
-        (Protocol::ICMP | Protocol::ICMPV6, Some(kind), code) if kind >= 0 => {
-            let byte = |number: i64| {
-                u8::try_from(number).map_err(|_| doc.wrong(format!("`{number}` is no ICMP type or code")))
-            };
-            let code = code.filter(|code| *code >= 0).map(byte).transpose()?;
-            Service::Icmp { kind: byte(kind)?, code }
-        }
-        (Protocol::Any | Protocol::Number(_), _, _) => Service::Any,
-    };
-    Ok((protocol, service))
+    service(doc, text, (doc.number("FromPort"), doc.number("ToPort")))
 }
 
-fn protocol(doc: &Doc<'_>, text: &str) -> Result<Protocol, AccountError> {
-    Ok(match text {
-        "-1" => Protocol::Any,
-        "tcp" => Protocol::TCP,
-        "udp" => Protocol::UDP,
-        "icmp" => Protocol::ICMP,
-        "icmpv6" => Protocol::ICMPV6,
-        number => Protocol::Number(number.parse().map_err(|_| doc.wrong(format!("`{number}` is no protocol")))?),
-    })
-}
-
-fn range(doc: &Doc<'_>, from: i64, to: i64) -> Result<PortRange, AccountError> {
-    let ports = u16::try_from(from).ok().zip(u16::try_from(to).ok()).and_then(|(from, to)| PortRange::new(from, to));
-    ports.ok_or_else(|| doc.wrong(format!("`{from}` to `{to}` is no range of ports")))
+/// What a protocol and the two numbers beside it mean.
+fn service(
+    doc: &Doc<'_>,
+    text: &str,
+    (first, last): (Option<i64>, Option<i64>),
+) -> Result<(Protocol, Service), AccountError> {
+    let protocol = ec2::read_protocol(text).ok_or_else(|| doc.wrong(format!("`{text}` is no protocol")))?;
+    let service = ec2::service(protocol, first, last);
+    let told = |number: Option<i64>| number.map_or("nothing".to_owned(), |number| format!("`{number}`"));
+    let wrong = || doc.wrong(format!("{} to {} are no ports or ICMP types of {protocol}", told(first), told(last)));
+    Ok((protocol, service.ok_or_else(wrong)?))
 }
 
 /// A rule of `describe-security-group-rules`, which has a name.
@@ -224,14 +219,14 @@ fn named_rule(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountErro
 fn interface(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
     let account = described.owner(doc.text(OWNER), Dialect::Ec2);
     let attachment = doc.part("Attachment").filter(|attachment| attachment.text("Status") != Some("detached"));
-    let mut eni = eni(&doc, account)?;
+    let mut eni = eni(described, &doc, account)?;
     eni.instance = attachment.and_then(|attachment| attachment.text("InstanceId")).map(Into::into);
     described.enis.insert(eni.id.clone(), eni);
     Ok(())
 }
 
 /// What an interface and an instance's description of it have in common.
-fn eni(doc: &Doc<'_>, account: AccountId) -> Result<Eni, AccountError> {
+fn eni(described: &mut Described, doc: &Doc<'_>, account: AccountId) -> Result<Eni, AccountError> {
     let id: EniId = doc.required("NetworkInterfaceId")?.into();
     let (vpc, subnet): (VpcId, SubnetId) = (doc.required("VpcId")?.into(), doc.required("SubnetId")?.into());
     let mut addresses: Vec<IpAddr> = Vec::new();
@@ -242,6 +237,7 @@ fn eni(doc: &Doc<'_>, account: AccountId) -> Result<Eni, AccountError> {
     for public in doc.items("Ipv6Addresses", "") {
         addresses.push(public.address(public.required("Ipv6Address")?)?);
     }
+    routes::public_addresses(described, &id, doc)?;
     let mut eni = build::eni(id, (account, Dialect::Ec2), vpc, subnet);
     eni.addresses = build::once(addresses);
     eni.groups = doc.items("Groups", "").iter().filter_map(|group| group.text("GroupId")).map(Into::into).collect();
@@ -275,7 +271,7 @@ fn reservation(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountErr
         instance.image = item.text("ImageId").unwrap_or_default().to_owned();
         instance.instance_type = item.text("InstanceType").unwrap_or_default().to_owned();
         for interface in item.items("NetworkInterfaces", "") {
-            let mut eni = eni(&interface, account.clone())?;
+            let mut eni = eni(described, &interface, account.clone())?;
             eni.instance = Some(instance.id.clone());
             described.enis_of_instances.insert(eni.id.clone(), eni);
         }
@@ -315,7 +311,14 @@ fn peering(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> 
         let missing = || doc.wrong(format!("`{id}` has no {name}"));
         let info = doc.part(name).ok_or_else(missing)?;
         let account = described.owner(info.text(OWNER), Dialect::Ec2);
-        let vpc = info.required("VpcId")?.into();
+        let vpc: VpcId = info.required("VpcId")?.into();
+        let (mut blocks, first): (Vec<IpNet>, Option<IpNet>) = (Vec::new(), info.parsed("CidrBlock")?);
+        for (list, field) in [("CidrBlockSet", "CidrBlock"), ("Ipv6CidrBlockSet", "Ipv6CidrBlock")] {
+            for block in info.items(list, "") {
+                blocks.extend(block.parsed::<IpNet>(field)?.filter(|block| Some(*block) != first));
+            }
+        }
+        described.peer_blocks.insert(vpc.clone(), blocks);
         Ok::<_, AccountError>(PeeringSide { vpc, account, cidr: info.parsed("CidrBlock")?, ipv6: None })
     };
     let (requester, accepter) = (side("RequesterVpcInfo")?, side("AccepterVpcInfo")?);
@@ -364,20 +367,11 @@ fn acl_spec(entry: &Doc<'_>) -> Result<RuleSpec, AccountError> {
     let text = entry.text("CidrBlock").or_else(|| entry.text("Ipv6CidrBlock"));
     let peer =
         Peer::Cidr(block(entry, text.ok_or_else(|| entry.wrong("an entry of a network ACL names no block"))?)?);
-    let protocol = match entry.required("Protocol")? {
-        "-1" => Protocol::Any,
-        text => Protocol::Number(text.parse().map_err(|_| entry.wrong(format!("`{text}` is no protocol")))?),
+    let numbers = match (entry.part("PortRange"), entry.part("IcmpTypeCode")) {
+        (Some(ports), _) => (ports.number("From"), ports.number("To")),
+        (None, Some(icmp)) => (icmp.number("Type"), icmp.number("Code")),
+        (None, None) => (None, None),
     };
-    let service = match (entry.part("PortRange"), entry.part("IcmpTypeCode")) {
-        (Some(ports), _) if protocol.has_ports() => {
-            let end = |name| ports.number(name).unwrap_or_default();
-            Service::Ports(range(entry, end("From"), end("To"))?)
-        }
-        (_, Some(icmp)) if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) => {
-            let byte = |name| icmp.number(name).and_then(|number| u8::try_from(number).ok());
-            byte("Type").map_or(Service::Any, |kind| Service::Icmp { kind, code: byte("Code") })
-        }
-        (Some(_) | None, _) => Service::Any,
-    };
-    Ok(RuleSpec::plain(direction, action, (protocol, service), peer))
+    let what = service(entry, entry.required("Protocol")?, numbers)?;
+    Ok(RuleSpec::plain(direction, action, what, peer))
 }

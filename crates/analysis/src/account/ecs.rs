@@ -1,7 +1,10 @@
 //! What `aliyun ecs Describe…` and `aliyun vpc Describe…` print, and files of exported rules.
 
+mod acl;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use sekimori_core::{
@@ -13,7 +16,7 @@ use sekimori_core::{
     world::{Dialect, Eni, Flavor, Group, InnerAccess, InstanceState, PortEntry, PrefixEntry},
 };
 
-use super::{AccountError, Described, File, SeenList, SeenSubnet, SeenVpc, build, doc::Doc};
+use super::{AccountError, Described, File, SeenList, SeenSubnet, SeenVpc, build, doc::Doc, routes};
 use crate::transfer::{self, Problem, ReadRule};
 
 /// Whose reply it is, where it says so.
@@ -46,6 +49,10 @@ pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, Acco
         is_known = true;
         port_entries(described, doc, entries)?;
     }
+    if let Some(acl) = doc.part("NetworkAclAttribute") {
+        is_known = true;
+        acl::network_acl(described, acl)?;
+    }
     if is_known && doc.text("NextToken").is_some() {
         let note = format!("`{}` is one page of several: it ends with a NextToken", doc.file);
         described.note(note);
@@ -64,6 +71,7 @@ const READERS: &[(&str, &str, Reader)] = &[
     ("NetworkInterfaceSets", "NetworkInterfaceSet", interface),
     ("PrefixLists", "PrefixList", prefix_list),
     ("PortRangeLists", "PortRangeList", port_list),
+    ("NetworkAcls", "NetworkAcl", acl::network_acl),
 ];
 
 fn owner(described: &mut Described, doc: &Doc<'_>) -> AccountId {
@@ -74,16 +82,19 @@ fn owner(described: &mut Described, doc: &Doc<'_>) -> AccountId {
 fn vpc(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {
     let id = doc.required("VpcId")?;
     let cidr = doc.parsed("CidrBlock")?.ok_or_else(|| doc.wrong(format!("`{id}` has no CidrBlock")))?;
-    let more = doc.texts("SecondaryCidrBlocks", "SecondaryCidrBlock");
-    if !more.is_empty() {
-        let note = format!("`{id}` has further blocks, {}; only {cidr} counts as inside", more.join(", "));
-        described.note(note);
+    let mut further: Vec<IpNet> = Vec::new();
+    for text in doc.texts("SecondaryCidrBlocks", "SecondaryCidrBlock") {
+        further.push(text.parse().map_err(|_| doc.wrong(format!("`{text}` is no block")))?);
+    }
+    let ipv6 = doc.parsed("Ipv6CidrBlock")?;
+    for block in doc.items("Ipv6CidrBlocks", "Ipv6CidrBlock") {
+        let block: Option<IpNet> = block.parsed("Ipv6CidrBlock")?;
+        further.extend(block.filter(|block| Some(*block) != ipv6.map(IpNet::V6)));
     }
     let account = owner(described, &doc);
     let name = doc.text("VpcName").unwrap_or_default().to_owned();
     let region = doc.text("RegionId").unwrap_or_default().to_owned();
-    let ipv6 = doc.parsed("Ipv6CidrBlock")?;
-    described.vpcs.insert(id.into(), SeenVpc { account, region, name, cidr, ipv6, tags: doc.tags() });
+    described.vpcs.insert(id.into(), SeenVpc { account, region, name, cidr, ipv6, further, tags: doc.tags() });
     Ok(())
 }
 
@@ -91,7 +102,7 @@ fn vswitch(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> 
     let id = doc.required("VSwitchId")?;
     let cidr = doc.parsed("CidrBlock")?.ok_or_else(|| doc.wrong(format!("`{id}` has no CidrBlock")))?;
     if let Some(acl) = doc.text("NetworkAclId") {
-        described.note(format!("`{id}` has the network ACL `{acl}`, which is not looked at"));
+        described.acl_names.insert(id.into(), acl.into());
     }
     let account = owner(described, &doc);
     let seen = SeenSubnet {
@@ -226,6 +237,7 @@ fn instance(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError>
         let is_primary = interface.text("Type").is_none_or(|kind| kind == "Primary");
         eni.device_index = u8::from(!is_primary);
         if is_primary {
+            routes::public_addresses_of_instance(described, &eni, &doc)?;
             eni.groups = groups.iter().map(|group| GroupId::from(*group)).collect();
         }
         described.enis_of_instances.insert(eni.id.clone(), eni);
@@ -243,6 +255,7 @@ fn interface(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError
     eni.instance = doc.text("InstanceId").or(named).map(Into::into);
     let index = attachment.and_then(|attachment| attachment.number("DeviceIndex"));
     let is_primary = doc.text("Type").is_none_or(|kind| kind == "Primary");
+    routes::public_addresses_of_interface(described, (&eni, is_primary), &doc)?;
     let index = index.and_then(|index| u8::try_from(index).ok()).unwrap_or(u8::from(!is_primary));
     eni.device_index = index;
     eni.source_check = doc.is("SourceDestCheck").unwrap_or(true);

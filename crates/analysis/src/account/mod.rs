@@ -8,12 +8,13 @@ mod build;
 mod doc;
 mod ec2;
 mod ecs;
+mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde_json::{Deserializer, Value};
 
 use sekimori_core::{
@@ -28,7 +29,7 @@ use sekimori_core::{
     world::{Dialect, Eni, Group, Instance, PortEntry, PrefixEntry},
 };
 
-use self::doc::Doc;
+use self::{doc::Doc, routes::SeenRoutes};
 
 /// Bytes of all files together.
 pub const ACCOUNT_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -110,7 +111,12 @@ struct Described {
     enis: BTreeMap<EniId, Eni>,
     enis_of_instances: BTreeMap<EniId, Eni>,
     peerings: BTreeMap<PeeringId, Peering>,
+    /// Further blocks of VPCs, as peering connections tell them.
+    peer_blocks: BTreeMap<VpcId, Vec<IpNet>>,
     acls: BTreeMap<NetworkAclId, SeenAcl>,
+    /// By vSwitch, the network ACL that it is said to have.
+    acl_names: BTreeMap<SubnetId, NetworkAclId>,
+    routes: SeenRoutes,
     dialects: BTreeMap<AccountId, Dialect>,
     /// By list of replies that come in pages: how many were there, and how many there are.
     pages: BTreeMap<String, (usize, usize)>,
@@ -124,13 +130,15 @@ struct SeenVpc {
     name: String,
     cidr: Ipv4Net,
     ipv6: Option<Ipv6Net>,
+    further: Vec<IpNet>,
     tags: Tags,
 }
 
 impl SeenVpc {
     /// One of which no more is known.
-    fn bare(account: AccountId, cidr: Ipv4Net, ipv6: Option<Ipv6Net>) -> Self {
-        Self { account, region: String::new(), name: String::new(), cidr, ipv6, tags: Tags::default() }
+    fn bare(account: AccountId, cidr: Ipv4Net, further: Vec<IpNet>) -> Self {
+        let (region, name, tags) = (String::new(), String::new(), Tags::default());
+        Self { account, region, name, cidr, ipv6: None, further, tags }
     }
 }
 
@@ -215,7 +223,7 @@ fn read_document(described: &mut Described, file: &str, value: &Value) -> Result
     if value.is_array() {
         return ecs::rules_array(described, doc);
     }
-    let is_known = ec2::read(described, doc)? | ecs::read(described, doc)?;
+    let is_known = ec2::read(described, doc)? | ecs::read(described, doc)? | routes::read(described, doc)?;
     if !is_known {
         let names: Vec<&str> = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         described.notes.insert(format!("`{file}`: nothing is made of `{}`", names.join("`, `")));

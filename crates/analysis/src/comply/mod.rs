@@ -21,7 +21,11 @@ mod tests;
 mod words;
 mod world;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -276,6 +280,9 @@ pub fn check(world: &World, question: &Question) -> Result<Report, ComplyError> 
     }
     if *mode == Mode::Semantic {
         report.notes.extend(semantic::waiting_rules(world, resource.as_deref()));
+        let failed = report.findings.iter().map(|finding| finding.resource.id.as_str());
+        let failed: BTreeSet<&str> = failed.collect();
+        report.notes.extend(failed.into_iter().filter_map(|id| semantic::cut_off(world, id)));
     }
     Ok(report)
 }

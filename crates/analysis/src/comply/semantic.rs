@@ -11,6 +11,7 @@ use sekimori_core::{
         Set, TooComplex,
         reach::{Reach, reach},
     },
+    ways::Gap,
     world::{Group, World},
 };
 
@@ -22,7 +23,7 @@ use super::{
     parameters::PortSet,
     world::{self, ALL_PORTS_MIN},
 };
-use crate::{portions::Decider, text};
+use crate::{portions::Decider, text, who};
 
 /// Notes about rules that wait for the first member of a group; more are counted.
 const NOTES_MAX: usize = 100;
@@ -464,4 +465,17 @@ pub(super) fn waiting_rules(world: &World, only: Option<&str>) -> Vec<String> {
         notes.push(format!("and {more} more rules that name groups without members"));
     }
     notes
+}
+
+/// Says of a group that was found open that no interface which carries it is known to be reached from the internet: the finding stands,
+/// for the next interface may be.
+pub(super) fn cut_off(world: &World, group: &str) -> Option<String> {
+    let group = world.group(&group.into())?;
+    let gaps: Vec<Gap> = world.members(&group.id).map(|eni| who::cut_off(world, eni)).collect::<Option<_>>()?;
+    let first = gaps.first()?;
+    let named = text::named(group.id.as_str(), &group.name);
+    let count = gaps.len();
+    Some(format!(
+        "{named}: none of the {count} interfaces that carry it is reached from the internet as things are: {first}"
+    ))
 }

@@ -6,6 +6,7 @@ use sekimori_core::{
     change::Change,
     ids::{EniId, GroupId, SubnetId, VpcId},
     network_acl::NetworkAcl,
+    platform,
     world::{Eni, GroupSet, Instance, Referent, Subnet, Vpc, World},
 };
 
@@ -125,7 +126,7 @@ impl Looking<'_> {
     }
 
     fn vpc(&mut self, vpc: &Vpc) {
-        let blocks = |world: &World| world.vpc(&vpc.id).map(|vpc| (vpc.cidr, vpc.ipv6));
+        let blocks = |world: &World| world.vpc(&vpc.id).map(|vpc| platform::blocks(Some(vpc)).collect::<Vec<_>>());
         if self.before.vpc(&vpc.id).is_some() && blocks(self.before) != blocks(self.after) {
             self.around(&vpc.id);
         }

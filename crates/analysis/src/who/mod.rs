@@ -6,6 +6,7 @@
 //! estate take seconds.
 
 mod units;
+mod ways;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +25,7 @@ use sekimori_core::{
 };
 
 use self::units::{Estate, Facing, ServicesId, Unit};
+pub(crate) use self::ways::cut_off;
 use crate::{
     effective::{GroupName, group_name},
     outside::{runs_inside, without},
@@ -59,6 +61,9 @@ pub struct Report {
     pub inside: Vec<Reach>,
     /// Addresses outside that reach interfaces, and those that interfaces reach.
     pub outside: Vec<Exposure>,
+    /// What else there is to know, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The revision of the world that was asked.
     pub revision: Revision,
 }
@@ -147,14 +152,16 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhoError> {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         return Err(WhoError::BothOutside { from: name(&question.from), to: name(&question.to) });
     }
-    let mut asked = Asked { world, vpc, estate: Estate::of(world)?, blocks: BTreeMap::new() };
+    let (blocks, notes) = (BTreeMap::new(), ways::Notes::default());
+    let mut asked = Asked { world, vpc, estate: Estate::of(world)?, blocks, notes };
     let inside = asked.inside(&from, &to)?;
     let mut outside = asked.outside(Direction::Ingress, &to, &from)?;
     outside.extend(asked.outside(Direction::Egress, &from, &to)?);
     if inside.len() + outside.len() > WHO_LINES_MAX {
         return Err(WhoError::TooLong);
     }
-    Ok(Report { question: question.clone(), inside, outside, revision: world.revision() })
+    let notes = asked.notes.told();
+    Ok(Report { question: question.clone(), inside, outside, notes, revision: world.revision() })
 }
 
 /// One side of a question.
@@ -217,6 +224,8 @@ struct Asked<'a> {
     estate: Estate,
     /// What is inside of a VPC, as runs.
     blocks: BTreeMap<VpcId, Vec<(IpAddr, IpAddr)>>,
+    /// What is told beside the lines.
+    notes: ways::Notes,
 }
 
 impl Asked<'_> {
@@ -289,23 +298,31 @@ impl Asked<'_> {
                 Direction::Ingress => &unit.ingress,
                 Direction::Egress => &unit.egress,
             };
-            let mut open: BTreeMap<ServicesId, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
+            let mut open: Vec<(ServicesId, (IpAddr, IpAddr))> = Vec::new();
             for (first, last, services) in facing.runs(unit.family) {
                 let run = (first.max(meant.0), last.min(meant.1));
                 if run.0 <= run.1 {
-                    open.entry(services).or_default().extend(without(run, unit.family, hidden));
+                    let left = without(run, unit.family, hidden);
+                    open.extend(left.into_iter().map(|run| (services, run)));
                 }
             }
-            for (services, runs) in open.into_iter().filter(|(_, runs)| !runs.is_empty()) {
-                let services = self.estate.known.services(services);
-                lines.push(Exposure {
-                    direction,
-                    interfaces: side(world, &unit.bearing, &members),
-                    addresses: ranges(&joined(runs)),
-                    services: services.map(crate::services::Services::words).unwrap_or_default(),
-                });
-                if lines.len() > WHO_LINES_MAX {
-                    return Err(WhoError::TooLong);
+            for (members, led) in ways::alike(world, &members, direction, hidden) {
+                self.notes.add(world, &members, (&open, &led));
+                let mut by: BTreeMap<ServicesId, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
+                for (services, run) in &open {
+                    by.entry(*services).or_default().extend(led.within(*run));
+                }
+                for (services, runs) in by.into_iter().filter(|(_, runs)| !runs.is_empty()) {
+                    let services = self.estate.known.services(services);
+                    lines.push(Exposure {
+                        direction,
+                        interfaces: side(world, &unit.bearing, &members),
+                        addresses: ranges(&joined(runs)),
+                        services: services.map(crate::services::Services::words).unwrap_or_default(),
+                    });
+                    if lines.len() > WHO_LINES_MAX {
+                        return Err(WhoError::TooLong);
+                    }
                 }
             }
         }

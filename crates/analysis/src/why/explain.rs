@@ -19,7 +19,7 @@ use sekimori_core::{
 use super::{
     Leg, Pair, Question, Report, WhyError,
     cost::Cost,
-    leg_of,
+    leg_of, missing,
     pairs::{Asked, scope},
     plan::{Plan, plan},
 };
@@ -125,9 +125,18 @@ pub fn explain(world: &World, question: &Question, goal: Goal, limits: LimitMode
         Goal::Allow => judged.iter().all(|(_, report)| passes(report)),
         Goal::Stop => pairs_allowed == 0,
     };
-    let planned = (!is_done).then(|| plan(world, &scope, goal, (question.source_port, limits)));
+    // No rule changes what is not led there.
+    let joined = scope.only(|pair| !pair.is_cut_off(world));
+    let planned =
+        (!is_done && !joined.asked.is_empty()).then(|| plan(world, &joined, goal, (question.source_port, limits)));
+    let cut_off = || {
+        let (_, report) = judged.iter().find(|(asked, _)| asked.pair.is_cut_off(world))?;
+        let why = report.legs.iter().find(|leg| matches!(leg.decision.why, Why::NoWay { .. }))?;
+        Some(format!("no rule helps where nothing leads: {}", why.reason))
+    };
     let (change, no_change) = match planned {
-        None => (None, None),
+        None => (None, cut_off().filter(|_| !is_done && goal == Goal::Allow)),
+        Some(Ok(plan)) if plan.edits.is_empty() => (None, cut_off()),
         Some(Ok(plan)) => (Some(suggestion(world, &shown.pair, &plan)), None),
         Some(Err(reason)) => (None, Some(reason)),
     };
@@ -163,7 +172,8 @@ pub fn tried(
     limits: LimitMode,
 ) -> Result<Option<(World, usize)>, WhyError> {
     let scope = scope(world, question)?;
-    let planned = plan(world, &scope, goal, (question.source_port, limits));
+    let joined = scope.only(|pair| !pair.is_cut_off(world));
+    let planned = plan(world, &joined, goal, (question.source_port, limits));
     Ok(planned.ok().map(|plan| (plan.after, plan.edits.len())))
 }
 
@@ -223,7 +233,15 @@ fn answer(those: &[&(&Asked, Report)]) -> Option<Answer> {
 fn lines(world: &World, pair: &Pair, action: Action) -> Vec<Leg> {
     let ways = [Direction::Egress, Direction::Ingress];
     let there = ways.into_iter().filter_map(|way| pair.packet(way));
-    let mut lines: Vec<Leg> = there.flat_map(|(eni, packet)| peeled(world, eni, &packet, action)).collect();
+    let of_end = |(eni, packet): (&Arc<Eni>, Packet)| {
+        let missing = if action == Action::Deny { missing(world, eni, &packet) } else { Vec::new() };
+        let peeled = peeled(world, eni, &packet, action);
+        match packet.direction {
+            Direction::Egress => [peeled, missing].concat(),
+            Direction::Ingress => [missing, peeled].concat(),
+        }
+    };
+    let mut lines: Vec<Leg> = there.flat_map(of_end).collect();
     if action == Action::Deny {
         let back = ways.into_iter().filter_map(|way| pair.answer(way));
         lines.extend(back.flat_map(|(eni, packet)| peeled_acl(world, eni, &packet)));
@@ -266,7 +284,8 @@ fn without(world: &World, why: &Why) -> Option<Change> {
         | Why::Malformed
         | Why::NoPolicy
         | Why::TableFull
-        | Why::HalfOpen => None,
+        | Why::HalfOpen
+        | Why::NoWay { .. } => None,
     }
 }
 
@@ -293,6 +312,9 @@ fn peering(world: &World, pair: &Pair) -> Option<PeeringId> {
 fn notes(world: &World, pair: &Pair, goal: Goal) -> Vec<String> {
     let mut notes = Vec::new();
     for eni in [&pair.from.eni, &pair.to.eni].into_iter().flatten() {
+        if pair.from.eni.is_none() || pair.to.eni.is_none() {
+            notes.extend(unseen(world, eni));
+        }
         let instance = eni.instance.as_ref().and_then(|id| world.instance(id));
         if let Some(stopped) = instance.filter(|instance| instance.state == InstanceState::Stopped) {
             notes.push(format!("{} is stopped: whatever the rules say, it sends and takes nothing", stopped.id));
@@ -305,4 +327,12 @@ fn notes(world: &World, pair: &Pair, goal: Goal) -> Vec<String> {
         }
     }
     notes
+}
+
+/// What the routes of an interface lead to beyond which nobody has looked.
+pub(crate) fn unseen(world: &World, eni: &Eni) -> Option<String> {
+    let targets: Vec<&str> = world.unseen_targets(eni).into_iter().collect();
+    let told = shortened(targets.iter().map(ToString::to_string).collect(), WHY_ENDS_MAX).join(", ");
+    (!targets.is_empty())
+        .then(|| format!("what {} leads to {told} is not looked at beyond, and counts as passing", eni.subnet))
 }

@@ -50,6 +50,14 @@ pub(super) struct Scope {
     pub(super) asked: Vec<Asked>,
 }
 
+impl Scope {
+    /// The same question about some of its pairs.
+    pub(super) fn only(&self, is_meant: impl Fn(&Pair) -> bool) -> Self {
+        let asked = self.asked.iter().filter(|asked| is_meant(&asked.pair)).cloned().collect();
+        Self { from: self.from.clone(), to: self.to.clone(), asked }
+    }
+}
+
 fn named(world: &World, name: &str) -> Named {
     let is_one = || name.parse::<IpAddr>().is_ok() || resolve::eni(world, name).is_some();
     match name {
@@ -232,6 +240,7 @@ impl Outside<'_> {
         let mut blocks: Vec<Cidr> = rules.chain(entries).flat_map(|spec| self.blocks_of(spec)).collect();
         blocks.extend(behind.iter().flat_map(|(subnet, _)| neighbours(subnet)).map(Cidr::from));
         blocks.extend(world.bypass().entries().iter().map(|entry| entry.peer));
+        blocks.extend(world.blocks_of_ways(eni));
         blocks.push(Cidr::from(ipnet::IpNet::V4(CLOUD_SERVICES)));
         blocks.extend(LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()));
         blocks

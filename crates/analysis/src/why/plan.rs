@@ -17,7 +17,7 @@ use sekimori_core::{
     packet::{Packet, Transport, Why},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     verdict,
-    world::{Eni, Flavor, Group, World},
+    world::{Dialect, Eni, Flavor, Group, World},
 };
 
 use super::{
@@ -221,7 +221,8 @@ impl Planner<'_> {
             | Why::Malformed
             | Why::NoPolicy
             | Why::TableFull
-            | Why::HalfOpen => Vec::new(),
+            | Why::HalfOpen
+            | Why::NoWay { .. } => Vec::new(),
         };
         steps.extend(self.entries(world, probe));
         steps
@@ -296,7 +297,8 @@ impl Planner<'_> {
     fn entries(&self, world: &World, probe: &Probe<'_>) -> Vec<Step> {
         let Some((acl, decides)) = verdict::met_acl(world, probe.eni, &probe.packet) else { return Vec::new() };
         let is_admitted = decides.is_some_and(|entry| entry.spec.action == Action::Allow);
-        if is_admitted == (self.goal == Goal::Allow) {
+        // Alibaba Cloud's API sets all entries at once, so that no single one is proposed.
+        if is_admitted == (self.goal == Goal::Allow) || world.dialect_of(&acl.account) == Dialect::Ecs {
             return Vec::new();
         }
         let direction = probe.packet.direction;

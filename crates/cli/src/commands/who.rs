@@ -88,7 +88,7 @@ fn page(report: &Report) -> Page {
             page = page.line("").line(title).table(&["INTERFACES", "ADDRESSES", "OUTSIDE", "SERVICES"], rows, none);
         }
     }
-    page
+    report.notes.iter().fold(page, |page, note| page.line("").line(note))
 }
 
 fn reach(reach: &Reach) -> Row {
@@ -139,6 +139,7 @@ mod tests {
                 addresses: vec!["203.0.113.0/24".to_owned()],
                 services: vec!["tcp/22".to_owned()],
             }],
+            notes: Vec::new(),
             revision: Revision(7),
         };
         expect![[r#"

@@ -4,13 +4,12 @@
 
 use sekimori_core::{
     refusal::{Counted, Kind, Refusal},
-    rule::{Peer, Protocol, RuleSpec, Service},
+    rule::{Peer, Protocol, RuleSpec, Service, ec2},
 };
 
 use super::{
     catalog::Action,
     errors::{Failure, failure},
-    words,
 };
 
 /// What the client of an operation is told about a refusal.
@@ -334,7 +333,7 @@ fn rule_words(spec: &RuleSpec) -> String {
     };
     let protocol = match spec.protocol {
         Protocol::Any => "ALL".to_owned(),
-        protocol @ Protocol::Number(_) => words::protocol(protocol).to_uppercase(),
+        protocol @ Protocol::Number(_) => ec2::protocol(protocol).to_uppercase(),
     };
     let service = match &spec.service {
         Service::Ports(ports) => format!(", from port: {}, to port: {}", ports.first(), ports.last()),

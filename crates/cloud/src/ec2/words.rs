@@ -1,44 +1,6 @@
-//! How EC2 writes what a rule says: protocols, ports, ARNs.
+//! How EC2 calls things: ARNs, ids of what is made with others, the words of flow logs.
 
-use sekimori_core::{
-    ids::AccountId,
-    rule::{Protocol, Service},
-};
-
-/// A protocol as EC2 writes it: four have names, `-1` is all, the others are numbers.
-pub(super) fn protocol(protocol: Protocol) -> String {
-    match protocol {
-        Protocol::Any => "-1".to_owned(),
-        Protocol::TCP => "tcp".to_owned(),
-        Protocol::UDP => "udp".to_owned(),
-        Protocol::ICMP => "icmp".to_owned(),
-        Protocol::ICMPV6 => "icmpv6".to_owned(),
-        Protocol::Number(number) => number.to_string(),
-    }
-}
-
-/// A protocol as a client writes it, in any case.
-pub(super) fn read_protocol(text: &str) -> Option<Protocol> {
-    match text.to_ascii_lowercase().as_str() {
-        "-1" => Some(Protocol::Any),
-        "tcp" => Some(Protocol::TCP),
-        "udp" => Some(Protocol::UDP),
-        "icmp" => Some(Protocol::ICMP),
-        "icmpv6" => Some(Protocol::ICMPV6),
-        number => number.parse().ok().map(Protocol::Number),
-    }
-}
-
-/// First and last port, or ICMP type and code; `None` where a rule has none.
-pub(super) fn ports(protocol: Protocol, service: &Service) -> Option<(i64, i64)> {
-    match service {
-        Service::Ports(ports) => Some((i64::from(ports.first()), i64::from(ports.last()))),
-        Service::Icmp { kind, code } => Some((i64::from(*kind), code.map_or(-1, i64::from))),
-        Service::Any if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) => Some((-1, -1)),
-        // EC2 has no port lists.
-        Service::Any | Service::PortList(_) => None,
-    }
-}
+use sekimori_core::ids::AccountId;
 
 /// `arn:aws:ec2:us-east-1:123456789012:security-group/sg-…`.
 pub(super) fn arn(region: &str, account: &AccountId, kind: &str, id: &str) -> String {
@@ -129,20 +91,3 @@ pub(super) mod flow_log {
 
 /// How ids of attachments begin.
 const ATTACHMENT: &str = "eni-attach-";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_named_protocols_are_their_names() {
-        for (sent, shown) in
-            [("6", "tcp"), ("TCP", "tcp"), ("17", "udp"), ("1", "icmp"), ("58", "icmpv6"), ("47", "47")]
-        {
-            assert_eq!(protocol(read_protocol(sent).unwrap()), shown);
-        }
-        for unknown in ["all", "esp", "256", "-2", ""] {
-            assert_eq!(read_protocol(unknown), None, "{unknown}");
-        }
-    }
-}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sekimori_core::{
     change::Change,
     ids::{AccountId, EniId, GroupId, PeeringId, VpcId},
+    platform,
     world::{GroupSet, Referent, World, group_set},
 };
 
@@ -116,7 +117,7 @@ impl Touched {
 
     /// A platform policy knows what is outside a VPC by its blocks.
     fn add_vpc(&mut self, id: &VpcId, before: &World, after: &World) {
-        let blocks = |world: &World| world.vpc(id).map(|vpc| (vpc.cidr, vpc.ipv6));
+        let blocks = |world: &World| world.vpc(id).map(|vpc| platform::blocks(Some(vpc)).collect::<Vec<_>>());
         if blocks(before) == blocks(after) {
             return;
         }

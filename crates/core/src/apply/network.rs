@@ -49,6 +49,8 @@ impl Draft<'_> {
             description: description.clone(),
             cidr: *cidr,
             ipv6,
+            further: Vec::new(),
+            ways: None,
             resource_group: resource_group.clone(),
             tags: tags.clone(),
             shared_with: Vec::new(),

@@ -6,7 +6,7 @@ use sekimori_core::{
     ids::{AclAssociationId, NetworkAclId},
     network_acl::{ACL_NUMBER_MAX, AclEntry},
     refusal::Kind,
-    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service, ec2::read_protocol},
 };
 
 use super::{
@@ -18,7 +18,6 @@ use super::{
 use crate::ec2::{
     errors::{Fault, IdKind},
     query::Query,
-    words::read_protocol,
 };
 
 pub(super) fn list(scope: &Scope<'_>) -> Result<Query, Fault> {

@@ -9,14 +9,11 @@ use sekimori_core::{
     command::NewRule,
     ids::{AccountId, GroupId, PrefixListId},
     refusal::Kind,
-    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service, ec2::read_protocol},
 };
 
 use super::scope::{Scope, read_id};
-use crate::ec2::{
-    errors::{Fault, IdKind, RuleFault, is_words},
-    words::read_protocol,
-};
+use crate::ec2::errors::{Fault, IdKind, RuleFault, is_words};
 
 /// What of a flat rule says that there is one.
 const FLAT: [&str; 5] = ["IpProtocol", "FromPort", "ToPort", "CidrIp", "SourceSecurityGroupName"];

@@ -6,7 +6,7 @@ use sekimori_core::{
     address::Family,
     ids::GroupId,
     refusal::Kind,
-    rule::{Direction, Peer, Protocol, Rule, Service},
+    rule::{Direction, Peer, Protocol, Rule, Service, ec2},
     tags::Tags,
     time::Timestamp,
     world::Group,
@@ -18,12 +18,7 @@ use super::{
     peerings, tags,
 };
 use crate::{
-    ec2::{
-        Call,
-        errors::Fault,
-        query::Listing,
-        words::{self, arn},
-    },
+    ec2::{Call, errors::Fault, query::Listing, words::arn},
     node::{Fields, list, number},
 };
 
@@ -98,9 +93,9 @@ fn rule_value(rule: &Rule, name: &str) -> Option<String> {
         },
         "group-id" => group().map(|(group, _)| group),
         "user-id" => group().map(|(_, account)| account),
-        "protocol" => Some(words::protocol(spec.protocol)),
-        "from-port" => words::ports(spec.protocol, &spec.service).map(|(from, _)| from.to_string()),
-        "to-port" => words::ports(spec.protocol, &spec.service).map(|(_, to)| to.to_string()),
+        "protocol" => Some(ec2::protocol(spec.protocol)),
+        "from-port" => ec2::numbers(spec.protocol, &spec.service).map(|(from, _)| from.to_string()),
+        "to-port" => ec2::numbers(spec.protocol, &spec.service).map(|(_, to)| to.to_string()),
         _ => None,
     }
 }
@@ -160,8 +155,8 @@ fn permission(
     rules: &[&Rule],
     of_peer: impl Fn(&GroupId) -> Fields,
 ) -> Fields {
-    let mut fields: Fields = vec![("ipProtocol", words::protocol(protocol).into())];
-    if let Some((from, to)) = words::ports(protocol, service) {
+    let mut fields: Fields = vec![("ipProtocol", ec2::protocol(protocol).into())];
+    if let Some((from, to)) = ec2::numbers(protocol, service) {
         fields.extend([("fromPort", number(from)), ("toPort", number(to))]);
     }
     let of = |name: &'static str, text: fn(&Peer) -> Option<String>| {

@@ -6,7 +6,7 @@ use sekimori_core::{
     ids::{EniId, GroupId, InsightsAnalysisId, InsightsPathId},
     insights::{Hop, InsightsAnalysis, InsightsPath, Obstacle, PathFilter, PathPacket, PathProtocol},
     refusal::Kind,
-    rule::{Direction, Peer, PortRange, RuleSpec},
+    rule::{Direction, Peer, PortRange, RuleSpec, ec2},
     tags::Tags,
     time::Timestamp,
 };
@@ -21,7 +21,7 @@ use crate::{
         Call,
         errors::Fault,
         query::{AnalysisQuery, Listing},
-        words::{self, arn},
+        words::arn,
     },
     node::{Fields, Node, list, number},
     time::to_millis,
@@ -311,7 +311,7 @@ fn rule(group: &GroupId, spec: &RuleSpec) -> Fields {
     let mut fields: Fields = vec![
         ("direction", direction_word(spec.direction).into()),
         ("securityGroupId", group.as_str().into()),
-        ("protocol", words::protocol(spec.protocol).into()),
+        ("protocol", ec2::protocol(spec.protocol).into()),
     ];
     match &spec.peer {
         Peer::Cidr(cidr) => fields.push(("cidr", cidr.to_string().into())),
@@ -319,7 +319,7 @@ fn rule(group: &GroupId, spec: &RuleSpec) -> Fields {
         // The model of the cloud has no place for a group that a rule names.
         Peer::Group { .. } => {}
     }
-    let ports = words::ports(spec.protocol, &spec.service);
+    let ports = ec2::numbers(spec.protocol, &spec.service);
     fields.extend(ports.map(|(from, to)| ("portRange", range(from, to))));
     fields
 }

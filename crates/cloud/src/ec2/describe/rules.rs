@@ -6,7 +6,7 @@ use sekimori_core::{
     address::Family,
     ids::RuleId,
     refusal::Kind,
-    rule::{Direction, Peer, Rule},
+    rule::{Direction, Peer, Rule, ec2},
     tags::Tags,
     time::Timestamp,
     world::Group,
@@ -18,12 +18,7 @@ use super::{
     peerings, tags,
 };
 use crate::{
-    ec2::{
-        Call,
-        errors::Fault,
-        query::Listing,
-        words::{self, arn},
-    },
+    ec2::{Call, errors::Fault, query::Listing, words::arn},
     node::{Fields, list, number},
 };
 
@@ -114,10 +109,10 @@ fn item(OfGroup { group, rule }: &OfGroup<'_>, view: &View<'_>) -> Fields {
 /// What a rule says, besides the group that it names. Here `-1` stands for ports that it does not have.
 fn said(rule: &Rule) -> Fields {
     let spec = &rule.spec;
-    let (from, to) = words::ports(spec.protocol, &spec.service).unwrap_or((-1, -1));
+    let (from, to) = ec2::numbers(spec.protocol, &spec.service).unwrap_or((-1, -1));
     let mut fields: Fields = vec![
         ("isEgress", (spec.direction == Direction::Egress).into()),
-        ("ipProtocol", words::protocol(spec.protocol).into()),
+        ("ipProtocol", ec2::protocol(spec.protocol).into()),
         ("fromPort", number(from)),
         ("toPort", number(to)),
     ];
