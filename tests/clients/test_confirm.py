@@ -1,11 +1,14 @@
 """`sekimori apply --confirm-within`: a change rolls back by itself unless it is confirmed."""
 
+import http.client
 import json
+import subprocess
 import time
 import urllib.parse
 
 import pytest
-from aws import client_of, tcp
+from aws import OFFICE_V4, client_of, tcp
+from probes import Listeners, Talk
 from test_ec2_peering import clear, vpc_with_instance
 
 from server import until
@@ -79,6 +82,58 @@ def test_what_is_confirmed_stays_and_what_is_rolled_back_early_goes(applying):
     done = applying.order("rollback", undone["trial"]["id"])
     assert done["left"] == [] and len(done["restored"]) == 1, done
     assert len(applying.rules()) == 3 and applying.rule in applying.rules()
+
+
+@pytest.fixture
+def office():
+    """The address of the office is here too, beside the one that the VPC's outside has."""
+    words = [f"{OFFICE_V4}/32", "dev", "lo"]
+    subprocess.run(["ip", "address", "add", *words], check=True)
+    yield OFFICE_V4
+    subprocess.run(["ip", "address", "delete", *words], check=True)
+
+
+def test_a_live_connection_of_whoever_asks_is_not_cut_unawares(applying, office):
+    server, ec2 = applying.server, applying.ec2
+    made = ec2.authorize_security_group_ingress(
+        GroupId=applying.group, IpPermissions=tcp(22, IpRanges=[{"CidrIp": f"{office}/32"}])
+    )
+    rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    server.wait_applied()
+    closes = applying.request("RevokeSecurityGroupIngress", **{"SecurityGroupRuleId.1": rule})
+
+    def apply(source, request, **more):
+        connection = http.client.HTTPConnection(server.signer().address, timeout=30, source_address=(source, 0))
+        try:
+            headers = {"authorization": f"Bearer {server.credentials['SEKIMORI_TOKEN']}"}
+            body = {"requests": [{"parameters": request}], **more}
+            connection.request("POST", "/v1/apply", json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    with Listeners(applying.instance, "tcp/22"), Talk(f"{applying.vpc}.outside", applying.address, 22, office) as ssh:
+        assert ssh.is_alive()
+        # EC2 keeps what is live, but nobody could come back.
+        status, answer = apply(office, closes)
+        message = answer["error"]["message"]
+        assert (status, answer["error"]["code"]) == (409, "refused"), answer
+        assert f"the live flow tcp/22 from {office} port" in message and "could not be begun again" in message, message
+        eni = applying.order("flows", "--live", "--instance", applying.instance)["flows"][0]["eni"]
+        assert server.command("treatment", "set", eni, "reset").returncode == 0
+        server.wait_applied()
+        status, answer = apply(office, closes)
+        assert status == 409 and "would end with a reset: default" in answer["error"]["message"], answer
+        print(answer["error"]["message"])
+        status, answer = apply(office, applying.opened(443))
+        assert (status, answer["flows"], answer["unknown"]) == (200, [], []), answer
+        status, answer = apply(office, closes, confirm_within_s=60)
+        assert status == 200 and len(answer["flows"]) == 1 and answer["flows"][0]["ending"] == "reset", answer
+        assert answer["warnings"] and answer["cuts"] == [], answer
+        server.wait_applied()
+        assert not ssh.is_alive(), "it was not said in vain"
+        applying.order("rollback", answer["trial"]["id"])
 
 
 def test_what_makes_no_sense_is_said_in_the_words_of_the_cloud(applying):

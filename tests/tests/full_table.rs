@@ -6,6 +6,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
+    time::Instant,
 };
 
 use sekimori_agent::bpf::sys;
@@ -16,11 +17,12 @@ use sekimori_core::{
     flow::{Segment, TcpFlags},
     flow_room::FlowRoom,
     ids::{GroupId, RuleId},
-    limits::{ENI_HALF_OPEN_MAX, HOST_FLOWS_MAX},
+    limits::{ENI_HALF_OPEN_MAX, HOST_FLOWS_MAX, LIVE_FLOWS_TOLD_MAX},
+    live_flow::{FlowMatch, FlowsWanted},
     packet::{Packet, Transport},
     rule::{Action, Direction, Peer, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
-    world::{Eni, Flavor},
+    world::{Eni, Flavor, World},
 };
 use sekimori_tests::{
     frame::frame,
@@ -146,6 +148,7 @@ fn who_fills_a_table_leaves_the_others_their_shares() {
         assert_eq!(counted, [count(share + pool), count(share)]);
         assert_eq!(plane.plane.maps().budgets.get(0).flows[version], count(pool));
     }
+    lists(&plane, &other, share);
     // A flow that ends leaves room for one other of its ENI's, and of nobody's else.
     let slot = plane.tables.eni_slot(&other.id).expect("it is on this host");
     let ended = kernel_key(slot, &other, &datagram(&other, true, 3)).expect("it can be a flow");
@@ -155,6 +158,23 @@ fn who_fills_a_table_leaves_the_others_their_shares() {
     plane.forget_flows().expect("flows can be ended");
     assert_eq!([&greedy, &other].map(|eni| budget(&plane, eni).flows), [[0, 0]; 2]);
     assert_eq!(plane.plane.maps().budgets.get(0).flows, [0, 0]);
+}
+
+/// Full tables are listed as far as is asked for, and the rest is counted. What has been idle for long in the meantime is not live.
+fn lists(plane: &TestPlane, eni: &Eni, share: u32) {
+    let source = plane.plane.live_source(&plane.tables, &World::default(), None).expect("the tables can be opened");
+    let list = |one: FlowMatch, most: u32| {
+        let began = Instant::now();
+        let (told, untold) = source.read(&FlowsWanted { any: vec![one], most }).expect("flows are readable");
+        println!("{} flows told and {untold} counted in {:?}", told.len(), began.elapsed());
+        (told, untold)
+    };
+    let (told, untold) = list(FlowMatch::default(), u32::MAX);
+    assert_eq!(told.len(), LIVE_FLOWS_TOLD_MAX as usize);
+    assert!(untold > u64::from(HOST_FLOWS_MAX / 2) && told.is_sorted_by_key(|flow| flow.idle_s), "{untold}");
+    let (told, untold) = list(FlowMatch::of_eni(&eni.id), 10);
+    assert!(told.len() == 10 && told.iter().all(|flow| flow.eni == eni.id));
+    assert!(untold >= u64::from(share) - 10 && untold <= 2 * u64::from(share), "{untold}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     busy::Busy, callers::Callers, commit::Committer, hosts::Hosts, metrics::Refusals, past::Past, records::Records,
-    replay::Replay, secrets::Secrets, usage::Usage,
+    replay::Replay, secrets::Secrets, turns::Turns, usage::Usage,
 };
 
 /// Diagnostic reports that are made at a time; a client that asks for more is told to try again.
@@ -29,6 +29,8 @@ pub(crate) struct App {
     pub(crate) busy: Busy,
     /// Turns to make a diagnostic report: [`DIAGNOSES_MAX`].
     pub(crate) diagnoses: Semaphore,
+    /// Turns to answer a question.
+    pub(crate) questions: Turns,
     /// Requests that were refused.
     pub(crate) refusals: Refusals,
     /// When rules were last used.

@@ -41,6 +41,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod turns;
 pub mod usage;
 pub mod verify;
 
@@ -63,6 +64,7 @@ pub use self::{
     },
     run::{run, run_on},
     store::LockError,
+    turns::{QUESTIONS_AT_A_TIME_MAX, QUESTIONS_WAITING_MAX},
 };
 
 /// What a server is told when it starts.

@@ -106,6 +106,7 @@ impl Offline {
             callers: Default::default(),
             busy: Default::default(),
             diagnoses: Semaphore::new(DIAGNOSES_MAX),
+            questions: Default::default(),
             refusals: Default::default(),
             usage: Arc::new(Usage::open(dir.path(), now)?),
             past: Past::of(store),

@@ -205,6 +205,7 @@ impl Open {
             callers: Callers::default(),
             busy: Busy::default(),
             diagnoses,
+            questions: Default::default(),
             refusals: Refusals::default(),
             usage,
             past,

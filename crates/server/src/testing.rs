@@ -85,6 +85,7 @@ impl Bench {
             callers: Default::default(),
             busy: Default::default(),
             diagnoses: Semaphore::new(DIAGNOSES_MAX),
+            questions: Default::default(),
             refusals: Default::default(),
             usage: Arc::clone(&self.usage),
             past: Past::of(Arc::clone(&self.store)),

@@ -112,8 +112,9 @@ async fn judge(
         app.hosts.flows.ask(outside::now());
         since
     });
-    let app = Arc::clone(app);
-    let judged = apart(move || {
+    let kept = Arc::clone(app);
+    let judged = apart(app, move || {
+        let app = kept;
         let last = app.usage.last_uses();
         let last = |group: &GroupId, rule: &RuleId| last.get(&(group.clone(), rule.clone())).copied();
         let seen = if too_wide { sights(&app) } else { Vec::new() };

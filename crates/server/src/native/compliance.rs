@@ -22,7 +22,7 @@ use crate::{
 pub(super) async fn check(State(app): State<Arc<App>>, request: Request) -> Answer<Report> {
     let question: Question = read(request).await?;
     let world = app.committer.world();
-    json(apart(move || comply::check(&world, &question)).await??)
+    json(apart(&app, move || comply::check(&world, &question)).await??)
 }
 
 /// `POST /v1/comply/fix`.
@@ -37,7 +37,7 @@ pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer
         return Err(ApiError::new(ErrorCode::Refused, message));
     }
     let (limits, asked, looked_at) = (app.limits, request.clone(), world.clone());
-    let plan: Plan = apart(move || fix::plan(&looked_at, limits, &asked, Some(caller))).await??;
+    let plan: Plan = apart(&app, move || fix::plan(&looked_at, limits, &asked, Some(caller))).await??;
     if request.dry_run {
         return json(FixedCompliance { plan, applied: false, revision: world.revision() });
     }

@@ -160,6 +160,6 @@ pub(super) async fn plan_check(State(app): State<Arc<App>>, request: Request) ->
         let message = format!("no security group `{group}`; list them with DescribeSecurityGroups");
         return Err(ApiError::new(ErrorCode::NotFound, message));
     }
-    let report = apart(move || planning::check(&world, group.as_ref(), &advice)).await?;
+    let report = apart(&app, move || planning::check(&world, group.as_ref(), &advice)).await?;
     json(report.map_err(|error| ApiError::new(ErrorCode::Refused, error.to_string()))?)
 }

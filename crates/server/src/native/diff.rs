@@ -50,7 +50,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     let mut forbidden = None;
     let (before, after) = match question {
         DiffQuestion::Policies(two) => {
-            let report = apart(move || diff::policies(&now, &two.one, &two.other)).await??;
+            let report = apart(&app, move || diff::policies(&now, &two.one, &two.other)).await??;
             return json(DiffAnswer { report, live: None, flows: None, forbidden: None, revision });
         }
         DiffQuestion::Moments(DiffMoments { from, to }) => (moment(&app, from).await?, moment(&app, to).await?),
@@ -60,7 +60,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
             let after = applied.state.world().clone();
             let words = format!("revision {revision} with {}", wanted.operation());
             let before = now.clone();
-            let held = apart(move || Checker::default().hold(&before, applied).map(drop)).await?;
+            let held = apart(&app, move || Checker::default().hold(&before, applied).map(drop)).await?;
             forbidden = held.err().map(|refusal| refusal.to_string());
             (stated(now), Stated { world: after, words })
         }
@@ -76,7 +76,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     };
     let (seen, recorded_since, lost) = seen(&app);
     let now_ms = outside::now().0.max(0).unsigned_abs().saturating_mul(1_000);
-    let compared = apart(move || {
+    let compared = apart(&app, move || {
         let (old, new) = (&before.world, &after.world);
         let report = diff::worlds((old, &before.words), (new, &after.words))?;
         let ahead = heard.as_ref().map(|(listed, _)| Ahead { now_ms, listed });
@@ -96,7 +96,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
 async fn live_flows(app: &App, before: &World, after: &World) -> Result<(BTreeSet<EniId>, Heard), ApiError> {
     let touched = {
         let (before, after) = (before.clone(), after.clone());
-        apart(move || diff::touched(&before, &after)).await?
+        apart(app, move || diff::touched(&before, &after)).await?
     };
     let all = [FlowMatch::default()];
     let heard =

@@ -30,7 +30,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Report> {
 /// `POST /v1/invariants/check`.
 pub(super) async fn check(State(app): State<Arc<App>>) -> Answer<Report> {
     let world = app.committer.world();
-    json(apart(move || invariant::check(&world)).await?)
+    json(apart(&app, move || invariant::check(&world)).await?)
 }
 
 /// `PUT /v1/invariants/{name}`.

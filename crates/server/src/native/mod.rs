@@ -60,6 +60,7 @@ use crate::{
     app::App,
     http::{BODY_TIMEOUT, connection, from},
     outside::{self, NoEntropy},
+    turns::{QUESTIONS_AT_A_TIME_MAX, QUESTIONS_WAITING_MAX},
 };
 
 /// Bytes of a native request's body.
@@ -172,9 +173,21 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
     serde_json::from_slice(&body.to_bytes()).map_err(|error| invalid(&format!("{error}; send JSON")))
 }
 
-/// Answers a question on a thread of its own: many rules or interfaces take a while, and other requests must not wait for it.
-async fn apart<T: Send + 'static>(answer: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(answer).await;
+/// Answers a question on a thread of its own, in its turn: many rules or interfaces take a while, and other requests must not wait for
+/// it. The turn ends with the answer, also when nobody waits for that any more.
+async fn apart<T: Send + 'static>(app: &App, answer: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let Some(turn) = app.questions.take().await else {
+        let message = format!(
+            "{QUESTIONS_AT_A_TIME_MAX} questions are being answered and {QUESTIONS_WAITING_MAX} wait; ask again in a moment"
+        );
+        return Err(ApiError::new(ErrorCode::Overloaded, message));
+    };
+    let work = move || {
+        let answer = answer();
+        drop(turn);
+        answer
+    };
+    let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
 }
 

@@ -92,6 +92,38 @@ async fn everything_under_v1_needs_the_token() {
 }
 
 #[tokio::test]
+async fn questions_beyond_a_short_queue_are_told_to_come_again() {
+    let lab = Lab::new();
+    let to = lab.bench.committer.world().instances().next().unwrap().id.clone();
+    let path = format!("/v1/why?from=198.51.100.10&to={to}&service=tcp/22");
+    let mut turns = Vec::new();
+    for _ in 0..QUESTIONS_AT_A_TIME_MAX {
+        turns.push(lab.app.questions.take().await.unwrap());
+    }
+    let waiting: Vec<_> = (0..QUESTIONS_WAITING_MAX)
+        .map(|_| {
+            let (app, path) = (Arc::clone(&lab.app), path.clone());
+            let token = format!("Bearer {}", app.secrets.token());
+            let request = axum::http::Request::builder().uri(path).header(AUTHORIZATION, token);
+            let request = request.body(Body::empty()).unwrap();
+            tokio::spawn(async move { http::router(app).oneshot(request).await.unwrap().status() })
+        })
+        .collect();
+    while !lab.app.questions.is_full() {
+        tokio::task::yield_now().await;
+    }
+    let (status, code, message) = lab.refused(Method::GET, &path, "").await;
+    assert_eq!((status, code), (503, ErrorCode::Overloaded));
+    assert!(message.contains("ask again in a moment"), "{message}");
+    let (status, _) = lab.call(Method::GET, "/v1/status", "").await;
+    assert_eq!(status, StatusCode::OK, "nothing else waits");
+    drop(turns);
+    for one in waiting {
+        assert_eq!(one.await.unwrap(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn health_follows_what_the_hosts_report() {
     let lab = Lab::new();
     let health = async || {

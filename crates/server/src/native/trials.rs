@@ -21,7 +21,7 @@ use sekimori_core::{
 };
 
 use super::{
-    Answer, ApiError, Origin, apart, commit,
+    Answer, ApiError, Origin, commit,
     groups::{Name, text_of},
     json, read,
     request::{Wanted, wanted},
@@ -118,7 +118,7 @@ async fn try_once(
     };
     let tried = tried(app, &state, &command).map_err(|error| refused(app, &state, &all, error))?;
     let cuts = cuts(world, tried.world(), connections);
-    let (flows, unknown) = cut_live(app, (world, tried.world()), connections).await?;
+    let (flows, unknown) = cut_live(app, (world, tried.world()), connections).await;
     let warnings: Vec<String> =
         cuts.iter().map(ToString::to_string).chain(flows.iter().map(ToString::to_string)).collect();
     if let Some(first) = warnings.first().filter(|_| wish.confirm_within_s.is_none() && !wish.force) {
@@ -145,16 +145,15 @@ async fn cut_live(
     app: &App,
     (before, after): (&World, &World),
     connections: &[Connection],
-) -> Result<(Vec<CutFlow>, Vec<String>), ApiError> {
+) -> (Vec<CutFlow>, Vec<String>) {
     let clients: BTreeSet<_> = connections.iter().map(|one| one.client.ip().to_canonical()).collect();
     let clients = clients.into_iter().filter(|address| !address.is_loopback());
     let by_peer: Vec<FlowMatch> =
         clients.map(|address| FlowMatch { peer: address.to_string().parse().ok(), ..FlowMatch::default() }).collect();
     if by_peer.is_empty() {
-        return Ok(Default::default());
+        return Default::default();
     }
-    let (old, new) = (before.clone(), after.clone());
-    let touched = apart(move || diff::touched(&old, &new)).await?;
+    let touched = diff::touched(before, after);
     let questions = live::of_interfaces(&app.hosts, before, &touched, &by_peer, APPLY_FLOWS_MAX);
     let heard: Heard = live::ask(&app.hosts, questions).await;
     let is_told = |cut: &CutFlow| {
@@ -169,7 +168,7 @@ async fn cut_live(
     if heard.untold() > 0 {
         unknown.push(format!("{} more live flows of those who manage were not looked at", heard.untold()));
     }
-    Ok((cut, unknown))
+    (cut, unknown)
 }
 
 async fn commit_of(app: &App, origin: Origin, command: Command) -> crate::commit::Committed {

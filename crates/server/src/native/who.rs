@@ -27,11 +27,11 @@ pub(super) async fn who(
 ) -> Answer<Report> {
     let Query(WhoQuery { from, to, vpc, at, at_time }) = query.map_err(|error| unreadable(&error))?;
     let (world, question) = (world_at(&app, at, at_time).await?, Question { from, to, vpc });
-    json(apart(move || who::ask(&world, &question)).await??)
+    json(apart(&app, move || who::ask(&world, &question)).await??)
 }
 
 /// `GET /v1/who/all`.
 pub(super) async fn all(State(app): State<Arc<App>>) -> Answer<who::Matrix> {
     let world = app.committer.world();
-    json(apart(move || who::all_pairs(&world)).await??)
+    json(apart(&app, move || who::all_pairs(&world)).await??)
 }

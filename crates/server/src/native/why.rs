@@ -58,7 +58,7 @@ pub(super) async fn why(
     let (question, goal) = read(query)?;
     let world = world_at(&app, at, at_time).await?;
     let (asked, limits) = (world.clone(), app.limits);
-    let explanation = apart(move || why::explain(&asked, &question, goal, limits)).await??;
+    let explanation = apart(&app, move || why::explain(&asked, &question, goal, limits)).await??;
     let is_past = at.is_some() || at_time.is_some();
     let evidence = if is_past { nothing_seen(&app) } else { evidence(&app, &world, &explanation).await };
     json(WhyAnswer { explanation, evidence })
