@@ -121,15 +121,15 @@ def test_a_live_connection_of_whoever_asks_is_not_cut_unawares(applying, office)
         assert (status, answer["error"]["code"]) == (409, "refused"), answer
         assert f"the live flow tcp/22 from {office} port" in message and "could not be begun again" in message, message
         eni = applying.order("flows", "--live", "--instance", applying.instance)["flows"][0]["eni"]
-        assert server.command("treatment", "set", eni, "reset").returncode == 0
+        assert server.command("treatment", "set", eni, "reevaluate").returncode == 0
         server.wait_applied()
         status, answer = apply(office, closes)
-        assert status == 409 and "would end with a reset: default" in answer["error"]["message"], answer
+        assert status == 409 and "would end in silence: default" in answer["error"]["message"], answer
         print(answer["error"]["message"])
         status, answer = apply(office, applying.opened(443))
         assert (status, answer["flows"], answer["unknown"]) == (200, [], []), answer
         status, answer = apply(office, closes, confirm_within_s=60)
-        assert status == 200 and len(answer["flows"]) == 1 and answer["flows"][0]["ending"] == "reset", answer
+        assert status == 200 and len(answer["flows"]) == 1 and answer["flows"][0]["ending"] == "ends", answer
         assert answer["warnings"] and answer["cuts"] == [], answer
         server.wait_applied()
         assert not ssh.is_alive(), "it was not said in vain"
