@@ -41,6 +41,16 @@ impl Client {
     /// # Errors
     /// The server's refusal.
     pub fn call(&self, action: &str, parameters: &[(&str, &str)]) -> anyhow::Result<String> {
+        let (status, text) = self.ask(action, parameters)?;
+        anyhow::ensure!((200..300).contains(&status), "{action} is refused: {text}");
+        Ok(text)
+    }
+
+    /// Calls an operation; returns the status and the XML of the answer, which may be a refusal.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn ask(&self, action: &str, parameters: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
         let all = [("Action", action), ("Version", VERSION)].into_iter().chain(parameters.iter().copied());
         let pairs: Vec<String> = all.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         let form = pairs.join("&");
@@ -51,8 +61,7 @@ impl Client {
         let request = request.header("Authorization", authorization(&self.key, host, &date, &form));
         let mut response = request.send(form).with_context(|| format!("cannot call {action}"))?;
         let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
-        anyhow::ensure!(response.status().is_success(), "{action} is refused: {text}");
-        Ok(text)
+        Ok((response.status().as_u16(), text))
     }
 
     /// Calls an operation that makes something; returns its id, the first text of a field.

@@ -37,7 +37,7 @@ use self::{
     monitor::Memory,
     watch::Breach,
 };
-use crate::{ecs::Client, server::Server, stop::Stop};
+use crate::{ec2, ecs::Client, server::Server, stop::Stop};
 
 /// Changes of ten minutes.
 const CHANGES_IN_TEN_MINUTES: u64 = 10_000;
@@ -151,7 +151,8 @@ impl Run {
 pub fn soak(dir: &Path, plan: Plan, tells: bool, stop: &Stop) -> anyhow::Result<String> {
     let server = Server::start(dir, stop)?;
     let client = server.client()?;
-    let estate = Estate::build(&client)?;
+    let ec2 = server.ec2_client()?;
+    let estate = Estate::build(&client, &ec2)?;
     let run = Run {
         plan,
         halt: Stop::default(),
@@ -165,7 +166,7 @@ pub fn soak(dir: &Path, plan: Plan, tells: bool, stop: &Stop) -> anyhow::Result<
         memory: Mutex::default(),
     };
     thread::scope(|scope| {
-        let workers = begin(&run, &client, scope);
+        let workers = begin(&run, (&client, &ec2), scope);
         let ended = supervise(&run, stop);
         run.halt.raise();
         for worker in workers {
@@ -188,7 +189,11 @@ pub fn soak(dir: &Path, plan: Plan, tells: bool, stop: &Stop) -> anyhow::Result<
 type Worker<'scope> = ScopedJoinHandle<'scope, ()>;
 
 /// Starts everything.
-fn begin<'scope>(run: &'scope Run, client: &'scope Client, scope: &'scope Scope<'scope, '_>) -> Vec<Worker<'scope>> {
+fn begin<'scope>(
+    run: &'scope Run,
+    (client, ec2): (&'scope Client, &'scope ec2::Client),
+    scope: &'scope Scope<'scope, '_>,
+) -> Vec<Worker<'scope>> {
     let mut workers = Vec::new();
     let mut start = |name: String, work: Box<dyn FnOnce() -> anyhow::Result<()> + Send + 'scope>| {
         workers.push(scope.spawn(move || run.work(&name, work)));
@@ -209,8 +214,8 @@ fn begin<'scope>(run: &'scope Run, client: &'scope Client, scope: &'scope Scope<
         start(format!("streams of {place}"), Box::new(move || streams::stream(run, place)));
     }
     for writer in writers::ALL {
-        let client = client.sibling();
-        start(format!("writer of {writer:?}"), Box::new(move || writers::write(run, writer, &client)));
+        let (client, ec2) = (client.sibling(), ec2.sibling());
+        start(format!("writer of {writer:?}"), Box::new(move || writers::write(run, writer, &client, &ec2)));
     }
     let (one, other) = (client.sibling(), client.sibling());
     start("floods".to_owned(), Box::new(move || floods::flood(run)));

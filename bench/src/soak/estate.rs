@@ -1,4 +1,4 @@
-//! Who is there: instances in two VPCs, made through the API, with rules that never change and groups for those that do.
+//! Who is there: instances in two VPCs of ECS and one of EC2, made through the APIs, with rules that never change and groups for those that do.
 
 use std::{
     fmt,
@@ -6,12 +6,17 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ipnet::Ipv6Net;
 use sekimori_agent::netlink::netns::NetNs;
 use sekimori_core::address::Mac;
 use serde_json::Value;
 
-use super::model::{BY_DENY, FLOODED, OPEN_TCP, OPEN_UDP};
-use crate::ecs::{Client, ECS, VPC};
+use super::model::{BY_DENY, FLOODED, OPEN_TCP, OPEN_UDP, Transport};
+use crate::{
+    api::borrow,
+    ec2,
+    ecs::{Client, ECS, VPC},
+};
 
 /// An instance, by what it is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,11 +35,13 @@ pub enum Place {
     Bared,
     /// Two in a VPC of their own, where nothing may be dropped at all.
     Quiet(u8),
+    /// Two in a VPC of EC2: one asks, the other is asked.
+    Tenant(u8),
 }
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Client(0),
         Self::Client(1),
         Self::Mover(0),
@@ -46,13 +53,16 @@ impl Place {
         Self::Bared,
         Self::Quiet(0),
         Self::Quiet(1),
+        Self::Tenant(0),
+        Self::Tenant(1),
     ];
     /// Those with services.
-    pub const SERVING: [Self; 5] = [Self::Server(0), Self::Server(1), Self::Victim, Self::Bared, Self::Quiet(1)];
+    pub const SERVING: [Self; 6] =
+        [Self::Server(0), Self::Server(1), Self::Victim, Self::Bared, Self::Quiet(1), Self::Tenant(1)];
     /// Those that begin new flows.
-    pub const ASKING: [Self; 4] = [Self::Client(0), Self::Client(1), Self::Mover(0), Self::Mover(1)];
+    pub const ASKING: [Self; 5] = [Self::Client(0), Self::Client(1), Self::Mover(0), Self::Mover(1), Self::Tenant(0)];
     /// Those with flows that never end.
-    pub const TALKING: [Self; 3] = [Self::Client(0), Self::Client(1), Self::Quiet(0)];
+    pub const TALKING: [Self; 4] = [Self::Client(0), Self::Client(1), Self::Quiet(0), Self::Tenant(0)];
 
     /// Whom it talks with all the time.
     #[must_use]
@@ -60,6 +70,7 @@ impl Place {
         match self {
             Self::Client(_) => &[Self::Server(0), Self::Server(1), Self::Victim],
             Self::Quiet(_) => &[Self::Quiet(1)],
+            Self::Tenant(_) => &[Self::Tenant(1)],
             Self::Mover(_) | Self::Server(_) | Self::Victim | Self::Flooder | Self::Bared => &[],
         }
     }
@@ -75,6 +86,7 @@ impl fmt::Display for Place {
             Self::Flooder => f.write_str("flooder"),
             Self::Bared => f.write_str("bared"),
             Self::Quiet(number) => write!(f, "quiet-{number}"),
+            Self::Tenant(number) => write!(f, "tenant-{number}"),
         }
     }
 }
@@ -116,6 +128,8 @@ pub struct Estate {
     pub clients: String,
     /// What the servers have.
     pub servers: String,
+    /// The groups of the tenants of EC2: who asks, and who is asked.
+    pub tenants: [String; 2],
     hosts: Vec<Host>,
 }
 
@@ -124,7 +138,7 @@ impl Estate {
     ///
     /// # Errors
     /// What the server refuses.
-    pub fn build(client: &Client) -> anyhow::Result<Self> {
+    pub fn build(client: &Client, ec2: &ec2::Client) -> anyhow::Result<Self> {
         let (vpc, vswitch) = network(client, "10.0.0.0/16", "10.0.1.0/24")?;
         let (clients, servers) = (group(client, &vpc, "clients")?, group(client, &vpc, "servers")?);
         let (victims, flooders) = (group(client, &vpc, "victims")?, group(client, &vpc, "flooders")?);
@@ -140,8 +154,10 @@ impl Estate {
         let (askers, answerers) = (group(client, &quiet_vpc, "askers")?, group(client, &quiet_vpc, "answerers")?);
         open(client, &answerers, "TCP", &one(OPEN_TCP), &askers)?;
         open(client, &answerers, "UDP", &one(OPEN_UDP), &askers)?;
+        let tenancy = Tenancy::build(ec2)?;
         let hosts = Place::ALL.into_iter().map(|place| {
             let (network, group) = match place {
+                Place::Tenant(number) => return tenancy.host(client, ec2, number),
                 Place::Client(_) => (&vswitch, &clients),
                 Place::Mover(_) | Place::Bared => (&vswitch, &others),
                 Place::Server(_) => (&vswitch, &servers),
@@ -154,7 +170,7 @@ impl Estate {
         });
         let hosts = hosts.collect::<anyhow::Result<Vec<_>>>()?;
         client.wait()?;
-        Ok(Self { vpc, vswitch, clients, servers, hosts })
+        Ok(Self { vpc, vswitch, clients, servers, tenants: tenancy.groups, hosts })
     }
 
     /// One of its instances.
@@ -209,6 +225,75 @@ pub fn new_instance<'a>(vswitch: &'a str, group: &'a str) -> [(&'a str, &'a str)
         ("InstanceType", "soak"),
         ("Ipv6AddressCount", "1"),
     ]
+}
+
+/// The VPC of EC2.
+struct Tenancy {
+    subnet: String,
+    groups: [String; 2],
+}
+
+impl Tenancy {
+    fn build(ec2: &ec2::Client) -> anyhow::Result<Self> {
+        let network = [("CidrBlock", "10.2.0.0/16"), ("AmazonProvidedIpv6CidrBlock", "true")];
+        let answer = ec2.call("CreateVpc", &network)?;
+        let vpc = tag(&answer, "vpcId")?;
+        let told = ec2.call("DescribeVpcs", &[("VpcId.1", &vpc)])?;
+        // The first 64 of the block's own first 56 bits.
+        let block: Ipv6Net = tag(&told, "ipv6CidrBlock")?.parse()?;
+        let block = Ipv6Net::new(block.network(), 64)?.to_string();
+        let subnet = [("VpcId", vpc.as_str()), ("CidrBlock", "10.2.1.0/24"), ("Ipv6CidrBlock", &block)];
+        let subnet = ec2.make("CreateSubnet", &subnet, "subnetId")?;
+        let group = |name: &str| {
+            let group = [("VpcId", vpc.as_str()), ("GroupName", name), ("GroupDescription", name)];
+            ec2.make("CreateSecurityGroup", &group, "groupId")
+        };
+        let groups = [group("askers")?, group("asked")?];
+        for port in [OPEN_TCP, OPEN_UDP] {
+            let rule = permission(&groups, port);
+            ec2.call("AuthorizeSecurityGroupIngress", &borrow(&rule))?;
+        }
+        Ok(Self { subnet, groups })
+    }
+
+    fn host(&self, client: &Client, ec2: &ec2::Client, number: u8) -> anyhow::Result<Host> {
+        let group = self.groups.get(usize::from(number)).context("there are two tenants")?;
+        let new = [
+            ("ImageId", "ami-0123456789abcdef0"),
+            ("InstanceType", "t3.micro"),
+            ("MinCount", "1"),
+            ("MaxCount", "1"),
+            ("SubnetId", &self.subnet),
+            ("SecurityGroupId.1", group),
+            ("Ipv6AddressCount", "1"),
+        ];
+        let answer = ec2.call("RunInstances", &new)?;
+        let instance = tag(&answer, "instanceId")?;
+        client.wait()?;
+        let ns = NetNs::open(&instance)?.with_context(|| format!("`{instance}` has no namespace"))?;
+        let addresses = [tag(&answer, "privateIpAddress")?.parse()?, tag(&answer, "ipv6Address")?.parse()?];
+        let (eni, mac) = (tag(&answer, "networkInterfaceId")?, tag(&answer, "macAddress")?);
+        let mac = mac.parse().ok().with_context(|| format!("`{mac}` is no Ethernet address"))?;
+        Ok(Host { place: Place::Tenant(number), instance, eni, mac, addresses, ns })
+    }
+}
+
+/// A rule of EC2 that lets the first group ask the second at a port.
+#[must_use]
+pub fn permission([from, to]: &[String; 2], port: u16) -> Vec<(String, String)> {
+    let port_text = port.to_string();
+    let rule = [
+        ("GroupId", to.as_str()),
+        ("IpPermissions.1.IpProtocol", &Transport::of(port).name().to_lowercase()),
+        ("IpPermissions.1.FromPort", &port_text),
+        ("IpPermissions.1.ToPort", &port_text),
+        ("IpPermissions.1.Groups.1.GroupId", from),
+    ];
+    rule.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn tag(xml: &str, name: &str) -> anyhow::Result<String> {
+    ec2::first(xml, name).map(str::to_owned).with_context(|| format!("no `{name}` in {xml}"))
 }
 
 fn host(client: &Client, place: Place, vswitch: &str, group: &str) -> anyhow::Result<Host> {

@@ -22,6 +22,8 @@ pub const BY_ALLOW: [u16; 4] = [8_100, 8_101, 8_102, 8_103];
 pub const BY_DENY: [u16; 4] = [8_110, 8_111, 8_112, 8_113];
 /// Ports that a group opens at the servers that are in it.
 pub const BY_GROUP: [u16; 2] = [8_200, 8_201];
+/// Ports that a rule of EC2 opens at its tenant and whose deletion closes them.
+pub const BY_PERMISSION: [u16; 4] = [8_300, 8_301, 8_302, 8_303];
 /// Ports that nobody ever reaches.
 pub const NEVER: std::ops::Range<u16> = 9_000..10_000;
 
@@ -115,6 +117,9 @@ pub fn at_first() -> Model {
             [OPEN_TCP, OPEN_UDP].into_iter().for_each(|port| declare(from, to, port, Fate::Dropped));
         }
     }
+    let (from, to) = (Place::Tenant(0), Place::Tenant(1));
+    [OPEN_TCP, OPEN_UDP].into_iter().for_each(|port| declare(from, to, port, Fate::Passes));
+    BY_PERMISSION.into_iter().chain(NEVER.take(2)).for_each(|port| declare(from, to, port, Fate::Dropped));
     model
 }
 

@@ -18,7 +18,7 @@ use sekimori_agent::netlink::netns::within;
 use super::{
     Run,
     estate::Place,
-    model::{BY_ALLOW, BY_DENY, BY_GROUP, FLOODED, NEVER, OPEN_TCP, OPEN_UDP, Transport},
+    model::{BY_ALLOW, BY_DENY, BY_GROUP, BY_PERMISSION, FLOODED, NEVER, OPEN_TCP, OPEN_UDP, Transport},
 };
 
 /// How long a service waits before it looks whether it is over.
@@ -34,10 +34,11 @@ pub fn serve(run: &Run, place: Place, ready: Sender<()>) -> anyhow::Result<()> {
     within(run.estate.host(place)?.ns.as_fd(), || {
         thread::scope(|scope| {
             let ports = [OPEN_TCP, OPEN_UDP, FLOODED].into_iter().chain(BY_ALLOW).chain(BY_DENY).chain(BY_GROUP);
-            let begun = ports.chain(NEVER.take(2)).try_for_each(|port| match Transport::of(port) {
-                Transport::Tcp => listen(run, port, scope),
-                Transport::Udp => receive(run, port, scope),
-            });
+            let begun =
+                ports.chain(BY_PERMISSION).chain(NEVER.take(2)).try_for_each(|port| match Transport::of(port) {
+                    Transport::Tcp => listen(run, port, scope),
+                    Transport::Udp => receive(run, port, scope),
+                });
             drop(ready);
             begun
         })

@@ -14,12 +14,13 @@ use serde_json::Value;
 
 use super::{
     Counts, Run,
-    estate::{self, Place, one},
-    model::{BY_ALLOW, BY_DENY, BY_GROUP, Fate, OPEN_TCP, Path, Transport},
+    estate::{self, Place, one, permission},
+    model::{BY_ALLOW, BY_DENY, BY_GROUP, BY_PERMISSION, Fate, OPEN_TCP, Path, Transport},
     probes::ALLOWED_PATIENCE,
 };
 use crate::{
     api::{borrow, permissions},
+    ec2,
     ecs::{Client, ECS},
     world::fillers,
 };
@@ -48,18 +49,27 @@ pub enum Writer {
     Fillers,
     /// Instances that are made and released, with their namespaces.
     Instances,
+    /// Rules of EC2 that allow.
+    Permissions,
 }
 
 /// All of them.
-pub const ALL: [Writer; 6] =
-    [Writer::Allows, Writer::Denials, Writer::Members, Writer::Groups, Writer::Fillers, Writer::Instances];
+pub const ALL: [Writer; 7] = [
+    Writer::Allows,
+    Writer::Denials,
+    Writer::Members,
+    Writer::Groups,
+    Writer::Fillers,
+    Writer::Instances,
+    Writer::Permissions,
+];
 
 /// Changes until the end, or until enough has been changed.
 ///
 /// # Errors
 /// What the server refuses, and that it is away for too long.
-pub fn write(run: &Run, writer: Writer, client: &Client) -> anyhow::Result<()> {
-    let mut hand = Hand { run, client, writer, started: Instant::now(), made: 0 };
+pub fn write(run: &Run, writer: Writer, client: &Client, ec2: &ec2::Client) -> anyhow::Result<()> {
+    let mut hand = Hand { run, client, ec2, writer, started: Instant::now(), made: 0 };
     let mut chances = run.plan.chances(&format!("{writer:?}"));
     let mut round = 0;
     while hand.may_go_on() {
@@ -71,6 +81,7 @@ pub fn write(run: &Run, writer: Writer, client: &Client) -> anyhow::Result<()> {
             Writer::Groups => hand.live_a_group(chance, round)?,
             Writer::Fillers => hand.fill(round)?,
             Writer::Instances => hand.live_an_instance(round)?,
+            Writer::Permissions => hand.permit(chance)?,
         }
         round += 1;
     }
@@ -81,6 +92,7 @@ pub fn write(run: &Run, writer: Writer, client: &Client) -> anyhow::Result<()> {
 struct Hand<'a> {
     run: &'a Run,
     client: &'a Client,
+    ec2: &'a ec2::Client,
     writer: Writer,
     started: Instant,
     made: u64,
@@ -95,20 +107,35 @@ impl Hand<'_> {
         self.run.halt.pause(wait).is_ok()
     }
 
-    /// Makes a call, again and again until it is answered. Then what was not answered may have been done already: `done` says with
-    /// which refusal the server tells so.
+    /// Makes a call of ECS until it is answered: see [`Hand::insist`].
     fn call(&mut self, action: &str, parameters: &[(&str, &str)], done: &[&str]) -> anyhow::Result<Value> {
+        let client = self.client;
+        match self.insist(action, parameters, done, || client.ask(ECS, action, parameters))? {
+            Some(text) => Ok(serde_json::from_str(&text)?),
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// Makes a call, again and again until it is answered. Then what was not answered may have been done already: `done` says with
+    /// which refusal the server tells so, and there is no answer.
+    fn insist(
+        &mut self,
+        action: &str,
+        parameters: &[(&str, &str)],
+        done: &[&str],
+        ask: impl Fn() -> anyhow::Result<(u16, String)>,
+    ) -> anyhow::Result<Option<String>> {
         let until = Instant::now() + PATIENCE;
         let mut is_first = true;
         loop {
             self.run.counts.under_way.fetch_add(1, Ordering::Relaxed);
-            let answer = self.client.ask(ECS, action, parameters);
+            let answer = ask();
             self.run.counts.under_way.fetch_sub(1, Ordering::Relaxed);
             match answer {
                 Ok((200, text)) => {
                     self.made += 1;
                     Counts::note(&self.run.counts.changes);
-                    return Ok(serde_json::from_str(&text)?);
+                    return Ok(Some(text));
                 }
                 Ok((503, _)) | Err(_) if Instant::now() < until => {}
                 // What was not answered is under way still.
@@ -116,7 +143,7 @@ impl Hand<'_> {
                 Ok((_, text)) if !is_first && done.iter().any(|code| text.contains(code)) => {
                     self.made += 1;
                     Counts::note(&self.run.counts.changes);
-                    return Ok(Value::Null);
+                    return Ok(None);
                 }
                 Ok((status, text)) => anyhow::bail!("{action} {parameters:?} is refused with {status}: {text}"),
                 Err(error) => return Err(error),
@@ -173,6 +200,28 @@ impl Hand<'_> {
         ];
         self.run.journal.note(format!("{:?}: {action} {port}", self.writer));
         self.change(|path| path.port == port, next, |hand| hand.call(action, &rule, &[]).map(drop))
+    }
+
+    /// Adds a rule of EC2, or takes it away.
+    fn permit(&mut self, chance: u64) -> anyhow::Result<()> {
+        let port = BY_PERMISSION[(chance % BY_PERMISSION.len() as u64) as usize];
+        let (from, to) = (Place::Tenant(0), Place::Tenant(1));
+        let path = Path { from, to, transport: Transport::of(port), port };
+        let is_there = self.run.model.look(&path).is_some_and(|state| state.fate == Fate::Passes);
+        let (action, next, done) = match is_there {
+            true => ("RevokeSecurityGroupIngress", Fate::Dropped, "InvalidPermission.NotFound"),
+            false => ("AuthorizeSecurityGroupIngress", Fate::Passes, "InvalidPermission.Duplicate"),
+        };
+        let rule = permission(&self.run.estate.tenants, port);
+        self.run.journal.note(format!("{:?}: {action} {port}", self.writer));
+        self.change(
+            |path| path.to == to && path.port == port,
+            next,
+            |hand| {
+                let (ec2, rule) = (hand.ec2, borrow(&rule));
+                hand.insist(action, &rule, &[done], || ec2.ask(action, &rule)).map(drop)
+            },
+        )
     }
 
     /// Lets a mover join the clients, or leave them.
