@@ -5,13 +5,24 @@
 mod stub;
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write as _,
     process::{Command, Output, Stdio},
     thread,
     time::Duration,
 };
 
 use expect_test::expect;
+use flate2::{Compression, write::GzEncoder};
+use sekimori_cloud::records::{Record, Recorder};
+use sekimori_core::{
+    flow_log::{FlowLog, FlowLogConfig, LogDestinationKind, LoggedAddresses, LoggedTraffic},
+    flow_record::{TrafficKey, TrafficSum},
+    resource::Resource,
+    rule::Direction,
+    time::Timestamp,
+    world::World,
+};
 use stub::Stub;
 use tempfile::TempDir;
 
@@ -290,4 +301,108 @@ fn an_account_in_files_is_asked_with_its_routes_and_public_addresses() {
     let (code, out, notes) = run(&mut sekimori(&["--account-files", files, "who", "--from", "internet"]));
     assert!(code == 0 && out.contains("i-shut"), "{out}");
     assert!(notes.contains("routes of `vpc-1` are not described, so routes and public addresses are not looked at"));
+}
+
+/// What a server writes of some traffic of an interface: the first packets from an address, the answers to them, and a refused one.
+fn written(world: &World, kind: LogDestinationKind, format: &str) -> String {
+    let config = FlowLogConfig {
+        traffic: LoggedTraffic::All,
+        destination_kind: kind,
+        destination: String::new(),
+        log_group: String::new(),
+        role: String::new(),
+        cross_account_role: String::new(),
+        format: format.to_owned(),
+        interval_s: 60,
+        files: None,
+        addresses: LoggedAddresses::Both,
+        paths: Vec::new(),
+    };
+    let log = FlowLog {
+        id: "fl-1".into(),
+        account: "123456789012".into(),
+        region: "eu-west-1".to_owned(),
+        resource: Resource::Vpc("vpc-1".into()),
+        name: String::new(),
+        description: String::new(),
+        resource_group: String::new(),
+        config,
+        tags: Default::default(),
+        created_at: Timestamp(0),
+        active_since: Some(Timestamp(0)),
+    };
+    let recorder = Recorder::new(&log, world, (1_790_000_000, 1_790_000_060));
+    let eni = world.eni(&"eni-1".into()).unwrap();
+    let mut lines: Vec<String> = recorder.header().into_iter().collect();
+    let mut line = |direction,
+                    passed,
+                    (source, source_port): (&str, u16),
+                    (destination, destination_port): (&str, u16),
+                    tcp_flags| {
+        let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+        let eni_id = eni.id.clone();
+        let key = TrafficKey {
+            eni: eni_id,
+            direction,
+            passed,
+            protocol: 6,
+            source,
+            destination,
+            source_port,
+            destination_port,
+        };
+        let sum = TrafficSum { packets: 4, bytes: 400, tcp_flags, first_s: 1_790_000_007, last_s: 1_790_000_009 };
+        lines.push(recorder.line(eni, Record::Ok(&key, &sum)));
+    };
+    for port in [50_001, 50_002, 50_003] {
+        line(Direction::Ingress, true, ("203.0.113.7", port), ("10.0.0.4", 443), 3);
+        line(Direction::Egress, true, ("10.0.0.4", 443), ("203.0.113.7", port), 19);
+    }
+    line(Direction::Ingress, false, ("192.0.2.1", 50_001), ("10.0.0.4", 22), 2);
+    lines.push(recorder.line(eni, Record::NoData));
+    lines.join("\n") + "\n"
+}
+
+const EC2_FORMAT: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} \
+                          ${packets} ${bytes} ${start} ${end} ${action} ${log-status}";
+const ECS_FORMAT: &str = "${eni-id} ${srcaddr} ${srcport} ${dstaddr} ${dstport} ${protocol} ${direction} ${start} ${log-status} \
+                          ${action} ${tcp-flags}";
+
+#[test]
+fn what_is_too_wide_is_told_by_records_that_a_server_wrote() {
+    let dir = account(ACCOUNT);
+    let mut world = World::default();
+    let file = sekimori_analysis::account::File { name: "a.json".to_owned(), text: ACCOUNT.to_owned() };
+    sekimori_analysis::account::read(&[file]).unwrap().changes.iter().for_each(|change| world.apply(change));
+    let logs = tempfile::tempdir().unwrap();
+    let day = logs.path().join("AWSLogs/2026/11");
+    fs::create_dir_all(&day).unwrap();
+    let mut packed = GzEncoder::new(File::create(day.join("a.log.gz")).unwrap(), Compression::default());
+    packed.write_all(written(&world, LogDestinationKind::S3, EC2_FORMAT).as_bytes()).unwrap();
+    packed.finish().unwrap();
+    fs::write(logs.path().join("b.log"), written(&world, LogDestinationKind::LogService, ECS_FORMAT)).unwrap();
+    fs::write(logs.path().join("README.md"), "nothing").unwrap();
+    let (files, logs) = (dir.path().to_str().unwrap(), logs.path().to_str().unwrap());
+    let words = ["--account-files", files, "health", "--too-wide", "--flow-logs", logs];
+    let (code, out, notes) = run(&mut sekimori(&words));
+    assert_eq!(code, 2, "{notes}");
+    expect![[r#"
+        1 rule is wider than the flows recorded since 2026-09-21T14:13:27Z have used
+        GROUP       RULE            SAYS                                   FLOWS SEEN  ENOUGH FOR THEM
+        sg-1 (web)  sg-1/ingress/1  ingress: allow tcp 443 from 0.0.0.0/0  6 of 6      allow tcp 443 from 203.0.113.7/32
+    "#]].assert_eq(&out);
+    expect![[r#"
+        note: `vpc-1`: routes and public addresses decide who is outside and reaches what; what load balancers and accelerators pass on is not looked at
+        sekimori: 1 use in 12 records of what passed; 6 of answers, 2 of what was refused
+    "#]].assert_eq(&notes);
+    let cut = day.join("c.log");
+    fs::write(&cut, written(&world, LogDestinationKind::S3, EC2_FORMAT).trim_end().trim_end_matches("NODATA"))
+        .unwrap();
+    let (code, out, error) = run(&mut sekimori(&words));
+    let said = format!("`{}`, line 9: it has 13 values for the 14 fields of the first line", cut.display());
+    assert!(code == 1 && out.is_empty() && error.contains(&said), "{code} {error}");
+    fs::write(&cut, b"PAR1\xff\xff").unwrap();
+    let (code, _, error) = run(&mut sekimori(&words));
+    assert!(code == 1 && error.contains("c.log` is no text"), "{code} {error}");
+    assert_eq!(run(&mut sekimori(&["health", "--flow-logs", logs])).0, 64, "only with --too-wide");
 }

@@ -3,6 +3,8 @@
 //!
 //! What a field would tell that is not known here is `-`, as in both clouds.
 
+pub mod read;
+
 use sekimori_core::{
     flow_log::{FlowLog, LogDestinationKind, LoggedAddresses, LoggedTraffic},
     flow_record::{TrafficKey, TrafficSum},

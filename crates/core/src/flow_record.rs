@@ -74,3 +74,23 @@ pub struct TrafficPart {
     /// Whether the window ends with this part.
     pub is_last: bool,
 }
+
+/// A use of an interface that records of flow logs show: what was let pass of one kind, whoever's port it came from. Answers are none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observed {
+    /// The interface.
+    pub eni: EniId,
+    /// Towards or away from it; `None` where the records do not say so.
+    pub direction: Option<Direction>,
+    /// IANA number.
+    pub protocol: u8,
+    /// Where the packets came from.
+    pub source: IpAddr,
+    /// Where they went.
+    pub destination: IpAddr,
+    /// The destination port, of what has ports.
+    pub port: Option<u16>,
+    /// In how many records it was seen.
+    pub records: u64,
+}

@@ -47,6 +47,10 @@ pub const ENI_GROUPS_MAX: usize = 16;
 pub const ENI_ADDRESSES_MAX: usize = 64;
 /// ENIs of one instance, whatever the quota.
 pub const INSTANCE_ENIS_MAX: u32 = 32;
+/// Different flows that are held while files of records are read.
+pub const RECORD_TUPLES_MAX: usize = 1_048_576;
+/// Different uses of interfaces, as records show them, in one question.
+pub const OBSERVED_MAX: usize = 65_536;
 /// Bytes in the name of an interface (`IFNAMSIZ` less the final zero).
 pub const INTERFACE_BYTES_MAX: usize = 15;
 /// Bytes in the name or path of a network namespace.

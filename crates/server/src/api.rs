@@ -28,6 +28,7 @@ use sekimori_analysis::{
 use sekimori_core::{
     bypass::BypassEntry,
     feed::{ClosedEni, CounterReport},
+    flow_record::Observed,
     ids::{AccountId, EniId, GroupId, HostId, KeyId, RuleId},
     limits::LimitMode,
     platform::PlatformPolicy,
@@ -341,6 +342,37 @@ pub struct Policy {
     pub on: bool,
     /// What it does.
     pub purpose: String,
+}
+
+/// The request of `POST /v1/health`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskHealth {
+    /// One group; absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Rules that nothing has used since then, in seconds since 1970, are findings, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_since: Option<i64>,
+    /// Whether rules that share packets are told, too.
+    #[serde(default)]
+    pub overlaps: bool,
+    /// Whether rules that allow more than was used are.
+    #[serde(default)]
+    pub too_wide: bool,
+    /// What records of flow logs show of their use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<GivenRecords>,
+}
+
+/// What records of flow logs show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenRecords {
+    /// Seconds since 1970 of the first of them.
+    pub since_s: Option<i64>,
+    /// The uses, each once; at most [`OBSERVED_MAX`](sekimori_core::limits::OBSERVED_MAX).
+    pub observed: Vec<Observed>,
 }
 
 /// The request of `POST /v1/health/fix`.

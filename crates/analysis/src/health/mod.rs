@@ -88,6 +88,9 @@ pub struct Report {
     /// Since when flows have been recorded, if what is too wide was asked and they were.
     #[serde(default)]
     pub recorded_since: Option<Timestamp>,
+    /// What else there is to know, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -217,6 +220,7 @@ pub fn check(world: &World, question: &Question, uses: &Uses<'_>) -> Result<Repo
         more_overlaps: 0,
         too_wide: uses.evidence.map(|evidence| width::too_wide(world, &groups, &evidence)).unwrap_or_default(),
         recorded_since: uses.evidence.and_then(|evidence| evidence.since),
+        notes: Vec::new(),
     };
     for group in &groups {
         let looked = look(world, group, question, uses, &mut report);

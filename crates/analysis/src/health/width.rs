@@ -13,19 +13,26 @@ use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
     address::Cidr,
+    flow_record::Observed,
     ids::{GroupId, RuleId},
+    packet::{Packet, Transport, Why},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     time::Timestamp,
-    world::{Group, World},
+    verdict,
+    world::{Eni, Group, World},
 };
 
 use crate::{
     effective::{GroupName, group_name},
+    services::shortened,
     text,
+    why::SOURCE_PORT,
 };
 
 /// Rules that are proposed in place of one; where more would be needed, none are.
 pub const NARROWER_MAX: usize = 8;
+/// Interfaces that records name and nobody knows, as far as they are told.
+const STRANGERS_TOLD_MAX: usize = 8;
 /// A block is too wide if all peers that were seen are in one that is longer by so many bits.
 const NARROWER_BITS: u8 = 8;
 
@@ -44,6 +51,75 @@ pub struct Sight {
     pub kind: Option<u8>,
     /// The other end.
     pub peer: IpAddr,
+    /// How often it was seen.
+    pub times: u64,
+}
+
+/// What records of flow logs show of rules, and what of them shows nothing, in sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfRecords {
+    /// The uses.
+    pub sights: Vec<Sight>,
+    /// What is not among them, and why.
+    pub notes: Vec<String>,
+}
+
+/// The uses of rules that records show. A record names no rule, so it counts for the one that decides about its first packet in this world.
+#[must_use]
+pub fn of_records(world: &World, observed: &[Observed]) -> OfRecords {
+    let (mut sights, mut strangers, mut placeless, mut unruled) = (Vec::new(), BTreeSet::new(), 0_u64, 0_u64);
+    for one in observed {
+        let Some(eni) = world.eni(&one.eni) else {
+            strangers.insert(one.eni.as_str());
+            continue;
+        };
+        let Some(packet) = packet_of(eni, one) else {
+            placeless += 1;
+            continue;
+        };
+        let decision = verdict::decide(world, eni, &packet);
+        let is_allowed = decision.is_allowed();
+        if let Why::Rule { group, rule } = decision.why
+            && is_allowed
+        {
+            let Observed { protocol, port, records: times, .. } = *one;
+            sights.push(Sight { group, rule, protocol, port, kind: None, peer: packet.peer, times });
+        } else {
+            unruled += 1;
+        }
+    }
+    let mut notes = Vec::new();
+    if !strangers.is_empty() {
+        let named = shortened(strangers.iter().map(ToString::to_string).collect(), STRANGERS_TOLD_MAX).join(", ");
+        notes.push(format!("the records tell of interfaces that are not known here: {named}"));
+    }
+    if placeless > 0 {
+        notes.push(format!("uses in the records of addresses that their interface does not have now: {placeless}"));
+    }
+    if unruled > 0 {
+        notes.push(format!("uses in the records that no rule lets pass as things are, but a default, the bypass set, a shared group, or a rule that is gone: {unruled}"));
+    }
+    OfRecords { sights, notes }
+}
+
+/// The first packet of a use, as the interface sees it.
+fn packet_of(eni: &Eni, one: &Observed) -> Option<Packet> {
+    let has = |address: IpAddr| eni.addresses.contains(&address);
+    let direction = one.direction.or_else(|| match (has(one.source), has(one.destination)) {
+        (_, true) => Some(Direction::Ingress),
+        (true, false) => Some(Direction::Egress),
+        (false, false) => None,
+    })?;
+    let (local, peer) = match direction {
+        Direction::Ingress => (one.destination, one.source),
+        Direction::Egress => (one.source, one.destination),
+    };
+    let transport = match (one.protocol, one.port) {
+        (6, Some(destination)) => Transport::Tcp { source: SOURCE_PORT, destination },
+        (17, Some(destination)) => Transport::Udp { source: SOURCE_PORT, destination },
+        (protocol, _) => Transport::Other { protocol },
+    };
+    has(local).then_some(Packet { direction, local, peer, transport, is_forwarded: false })
 }
 
 /// What is known of the use of rules.
@@ -95,6 +171,7 @@ pub(super) fn too_wide(world: &World, groups: &[&Group], evidence: &Evidence<'_>
             let matching: Vec<&Sight> =
                 sights.iter().copied().filter(|sight| is_of(world, &rule.spec, sight)).collect();
             let narrower = narrower(rule, &matching);
+            let seen = matching.iter().fold(0, |sum: u64, sight| sum.saturating_add(sight.times));
             if narrower.is_empty() {
                 continue;
             }
@@ -103,8 +180,8 @@ pub(super) fn too_wide(world: &World, groups: &[&Group], evidence: &Evidence<'_>
                 rule: rule.id.clone(),
                 direction: rule.spec.direction,
                 rule_text: text::rule(world, group.flavor, rule),
-                seen: matching.len() as u64,
-                decided: (evidence.decided)(&group.id, &rule.id).max(matching.len() as u64),
+                seen,
+                decided: (evidence.decided)(&group.id, &rule.id).max(seen),
                 since,
                 narrower_texts: narrower.iter().map(|spec| text::spec(world, group.flavor, spec)).collect(),
                 narrower,

@@ -2,9 +2,13 @@
 
 mod more;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
-use anstream::eprint;
+use anstream::{eprint, eprintln};
 use anyhow::anyhow;
 use clap::Args;
 use comfy_table::{Cell, Row};
@@ -12,21 +16,26 @@ use sekimori_analysis::{
     health::{Finding, Place, Report, State, Unused},
     text,
 };
+use sekimori_cloud::records::read::Records;
 use sekimori_core::{ids::RuleId, time::Timestamp};
-use sekimori_server::api::{FixHealth, FixedHealth};
+use sekimori_server::api::{AskHealth, FixHealth, FixedHealth, GivenRecords};
 
 use crate::{
     cli::Common,
     client::Client,
     exit::{Answer, Failure, Outcome},
-    moment,
+    flow_logs, moment,
     output::{self, NONE, Page},
 };
+
+/// How much longer than other questions one with records may take.
+const RECORDS_WAIT: Duration = Duration::from_secs(120);
 
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori health\n  sekimori health sg-web --unused-since 2026-10-01\n  \
-                        sekimori health sg-web --fix --yes\n  sekimori health sg-web --merge --yes\n  sekimori health --overlaps --too-wide\n\n\
+                        sekimori health sg-web --fix --yes\n  sekimori health sg-web --merge --yes\n  sekimori health --overlaps --too-wide\n  \
+                        sekimori health --too-wide --flow-logs AWSLogs/\n\n\
                         The exit code is 0 when nothing was found and 2 when something was. A rule counts as used when it \
                         decides about the first packet of a flow or drops one; the packets of a live flow are not counted.")]
 pub(crate) struct HealthArgs {
@@ -41,6 +50,9 @@ pub(crate) struct HealthArgs {
     /// Also tell rules that allow more than the flows that were recorded have used; begins to record if nobody has
     #[arg(long)]
     too_wide: bool,
+    /// Also tell rules that allow more than these records of flow logs show: files, and directories with .log and .gz files; may be repeated
+    #[arg(long, value_name = "PATH", requires = "too_wide", num_args = 1..)]
+    flow_logs: Vec<PathBuf>,
     /// Put fewer rules in the place of those that they say as well
     #[arg(long, conflicts_with_all = ["fix", "rules"])]
     merge: bool,
@@ -64,7 +76,10 @@ pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
     query.extend(since.as_deref().map(|since| ("unused_since", since)));
     query.extend(args.overlaps.then_some(("overlaps", "true")));
     query.extend(args.too_wide.then_some(("too_wide", "true")));
-    let report: Report = client.get("/v1/health", &query)?;
+    let report: Report = match args.flow_logs.as_slice() {
+        [] => client.get("/v1/health", &query)?,
+        paths => client.post_patiently("/v1/health", &with_records(&args, paths)?, RECORDS_WAIT)?,
+    };
     output::show(common.output, &report, |report| page(report, args.too_wide))?;
     if args.fix {
         return fix(common, &client, &report, args);
@@ -73,6 +88,28 @@ pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
         return merge(common, &client, &report, args);
     }
     Ok(if report.is_clean() { Answer::Yes } else { Answer::No })
+}
+
+/// The same question with what files of records show. How much of them that is goes to the error output.
+fn with_records(args: &HealthArgs, paths: &[PathBuf]) -> Result<AskHealth, Failure> {
+    let Records { observed, first_s: since_s, passed, refused, answers, untyped, skipped } = flow_logs::read(paths)?;
+    let uses = count(observed.len(), "use");
+    eprintln!(
+        "sekimori: {uses} in {passed} records of what passed; {answers} of answers, {refused} of what was refused"
+    );
+    if untyped > 0 {
+        eprintln!("note: {untyped} records are of ICMP; they tell no type, so no rule counts as used by them");
+    }
+    if skipped > 0 {
+        eprintln!("note: {skipped} records tell that others are missing (SKIPDATA)");
+    }
+    Ok(AskHealth {
+        group: args.group.clone().map(Into::into),
+        unused_since: args.unused_since.map(|since| since.0),
+        overlaps: args.overlaps,
+        too_wide: args.too_wide,
+        records: Some(GivenRecords { since_s, observed }),
+    })
 }
 
 /// Replaces what was shown by fewer rules.
@@ -147,7 +184,8 @@ fn page(report: &Report, is_width_asked: bool) -> Page {
     page = more::absent(page, &report.empty_peers);
     page = more::merges(page, &report.merges);
     page = more::overlaps(page, &report.overlaps, report.more_overlaps);
-    if is_width_asked { more::too_wide(page, &report.too_wide, report.recorded_since) } else { page }
+    let page = if is_width_asked { more::too_wide(page, &report.too_wide, report.recorded_since) } else { page };
+    page.lines(&report.notes)
 }
 
 fn row(finding: &Finding) -> Row {
@@ -236,6 +274,7 @@ mod tests {
             more_overlaps: 0,
             too_wide: vec![],
             recorded_since: None,
+            notes: vec![],
         }
     }
 

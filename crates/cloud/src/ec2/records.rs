@@ -19,6 +19,11 @@ pub(crate) fn version_of(fields: &[&str]) -> u8 {
     fields.iter().map(of_field).max().unwrap_or(2)
 }
 
+/// Whether a record may have a field of this name.
+pub(crate) fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name)
+}
+
 /// A field that ECS has not, or has differently.
 pub(crate) fn value(of: &Recorder<'_>, version: u8, field: &str, eni: &Eni, record: Record<'_>) -> Option<String> {
     match field {

@@ -13,7 +13,7 @@ use sekimori_analysis::{
     health::{
         self,
         fewer::Merge,
-        width::{Evidence, Sight},
+        width::{self, Evidence, OfRecords, Sight},
     },
 };
 use sekimori_core::{
@@ -22,14 +22,15 @@ use sekimori_core::{
     feed::Counter,
     flow_event::FlowEvent,
     ids::{GroupId, RuleId},
+    limits::OBSERVED_MAX,
     rule::Direction,
     time::Timestamp,
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, apart, commit, json, read};
+use super::{Answer, ApiError, Origin, apart, commit, json, read, read_within};
 use crate::{
-    api::{ErrorCode, FixHealth, FixedHealth, OpenAnswer},
+    api::{AskHealth, ErrorCode, FixHealth, FixedHealth, GivenRecords, OpenAnswer},
     app::App,
     flows::FlowFilter,
     outside,
@@ -37,6 +38,8 @@ use crate::{
 
 /// Flows by which rules are called too wide: the newest.
 const SIGHTS_MAX: usize = 262_144;
+/// Bytes of a question with records; each use of them is an object of some 150.
+pub(super) const HEALTH_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The parameters of `GET /v1/health`.
 #[derive(Deserialize)]
@@ -58,7 +61,20 @@ pub(super) async fn health(
     let group = group.map(GroupId::from);
     let question = health::Question { group, unused_since: unused_since.map(Timestamp), overlaps };
     let world = app.committer.world();
-    json(judge(&app, world, question, too_wide).await?)
+    json(judge(&app, world, question, (too_wide, None)).await?)
+}
+
+/// `POST /v1/health`: the same with records of flow logs as further evidence of what is used.
+pub(super) async fn health_by_records(State(app): State<Arc<App>>, request: Request) -> Answer<health::Report> {
+    let asked: AskHealth = read_within(request, HEALTH_BODY_BYTES_MAX).await?;
+    let AskHealth { group, unused_since, overlaps, too_wide, records } = asked;
+    if records.as_ref().is_some_and(|records| records.observed.len() > OBSERVED_MAX) {
+        let message = format!("more than {OBSERVED_MAX} uses are too many for one question; give fewer records");
+        return Err(ApiError::new(ErrorCode::Invalid, message));
+    }
+    let question = health::Question { group, unused_since: unused_since.map(Timestamp), overlaps };
+    let world = app.committer.world();
+    json(judge(&app, world, question, (too_wide, records)).await?)
 }
 
 /// `POST /v1/health/fix`.
@@ -71,7 +87,7 @@ pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer
     let (commands, deleted, added) = match rules {
         Some(rules) => deletion(&world, named(&world, &rules)?),
         None => {
-            let report = judge(&app, world.clone(), question, false).await?;
+            let report = judge(&app, world.clone(), question, (false, None)).await?;
             if merge { replacement(&world, &report.merges) } else { deletion(&world, removable(report)) }
         }
     };
@@ -105,7 +121,7 @@ async fn judge(
     app: &Arc<App>,
     world: World,
     question: health::Question,
-    too_wide: bool,
+    (too_wide, records): (bool, Option<GivenRecords>),
 ) -> Result<health::Report, ApiError> {
     let since = too_wide.then(|| {
         let since = app.hosts.flows.recorded_since();
@@ -117,13 +133,17 @@ async fn judge(
         let app = kept;
         let last = app.usage.last_uses();
         let last = |group: &GroupId, rule: &RuleId| last.get(&(group.clone(), rule.clone())).copied();
-        let seen = if too_wide { sights(&app) } else { Vec::new() };
+        let mut seen = if too_wide { sights(&app) } else { Vec::new() };
+        let GivenRecords { since_s, observed } = records.unwrap_or_default();
+        let OfRecords { sights, notes } = width::of_records(&world, &observed);
+        seen.extend(sights);
         let decided = |group: &GroupId, rule: &RuleId| {
             app.hosts.counts.count_of(&Counter::Rule { group: group.clone(), rule: Some(rule.clone()) }).packets
         };
-        let evidence = since.map(|since| Evidence { since, seen: &seen, decided: &decided });
+        let first = |since: Option<Timestamp>| since.into_iter().chain(since_s.map(Timestamp)).min();
+        let evidence = since.map(|since| Evidence { since: first(since), seen: &seen, decided: &decided });
         let uses = health::Uses { watched_since: app.usage.since(), last: &last, evidence };
-        health::check(&world, &question, &uses)
+        health::check(&world, &question, &uses).map(|report| health::Report { notes, ..report })
     });
     Ok(judged.await??)
 }
@@ -135,7 +155,7 @@ fn sights(app: &App) -> Vec<Sight> {
     let sight = |event: &FlowEvent| {
         let (group, rule, peer) = (event.group.clone()?, event.rule.clone()?, event.peer?);
         let kind = event.icmp.map(|icmp| icmp.kind);
-        Some(Sight { group, rule, protocol: event.protocol, port: event.destination().1, kind, peer })
+        Some(Sight { group, rule, protocol: event.protocol, port: event.destination().1, kind, peer, times: 1 })
     };
     found.iter().filter_map(|sighted| sight(&sighted.event)).collect()
 }

@@ -97,7 +97,7 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/who/all", get(who::all))
         .route("/v1/policy/{name}", get(questions::policy))
         .route("/v1/nft/{name}", get(questions::nft))
-        .route("/v1/health", get(checks::health))
+        .route("/v1/health", get(checks::health).post(checks::health_by_records))
         .route("/v1/health/fix", post(checks::fix))
         .route("/v1/comply", post(compliance::check))
         .route("/v1/comply/fix", post(compliance::fix))
@@ -165,11 +165,16 @@ async fn unknown(request: Request) -> ApiError {
 
 /// Reads a small JSON body.
 async fn read<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    read_within(request, NATIVE_BODY_BYTES_MAX).await
+}
+
+/// Reads a JSON body of so many bytes.
+async fn read_within<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, ApiError> {
     let invalid =
         |what: &str| ApiError::new(ErrorCode::Invalid, format!("the request's body cannot be read: {what}"));
-    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), NATIVE_BODY_BYTES_MAX).collect()).await;
+    let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), bytes_max).collect()).await;
     let body = body.map_err(|_| invalid("it did not arrive in time; send it again"))?;
-    let body = body.map_err(|error| invalid(&format!("{error}; send at most {NATIVE_BODY_BYTES_MAX} bytes")))?;
+    let body = body.map_err(|error| invalid(&format!("{error}; send at most {bytes_max} bytes")))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| invalid(&format!("{error}; send JSON")))
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use proptest::{collection::vec, prelude::*};
 use sekimori_core::{
     address::Family,
+    flow_record::Observed,
     limits::LimitMode,
     packet::{Packet, Transport},
     rule::Action,
@@ -12,7 +13,10 @@ use sekimori_core::{
 };
 
 use super::*;
-use crate::{health::width::Sight, trial::Trial};
+use crate::{
+    health::width::{OfRecords, Sight},
+    trial::Trial,
+};
 
 fn report(text: &str, overlaps: bool) -> Report {
     let uses = Uses { watched_since: Timestamp(100), last: &|_, _| None, evidence: None };
@@ -122,6 +126,7 @@ fn wide(text: &str, sights: &[(&str, u8, u16, &str)]) -> String {
         port: (*protocol != 1).then_some(*port),
         kind: (*protocol == 1).then_some(8),
         peer: peer.parse().unwrap(),
+        times: 1,
     };
     let seen: Vec<Sight> = sights.iter().map(sight).collect();
     let evidence = Evidence { since: Some(Timestamp(50)), seen: &seen, decided: &|_, _| 9 };
@@ -159,6 +164,50 @@ fn a_rule_that_allows_more_than_was_seen_is_told_with_what_is_enough() {
         r3 (2 of 9): allow tcp 22 from 203.0.113.5/32, priority 1"#]]
     .assert_eq(&wide(text, &seen));
     assert_eq!(wide(text, &[]), "");
+}
+
+#[test]
+fn records_show_the_use_of_the_rule_that_decides_about_them() {
+    let world = fixture::world(
+        "ec2
+         sg web ec2
+         sg db ec2
+         web: in allow tcp 1-65535 from 0.0.0.0/0
+         web: in allow tcp 443 from 203.0.113.0/24
+         web: in allow all from sg-db
+         web: out allow all to 0.0.0.0/0
+         eni a 10.0.0.1 fd00::1 in web
+         eni b 10.0.0.2 in db",
+    );
+    let one = |eni: &str, direction, protocol, (source, destination): (&str, &str), port| Observed {
+        eni: eni.into(),
+        direction,
+        protocol,
+        source: source.parse().unwrap(),
+        destination: destination.parse().unwrap(),
+        port,
+        records: 3,
+    };
+    let observed = [
+        one("eni-a", None, 6, ("203.0.113.9", "10.0.0.1"), Some(443)),
+        one("eni-a", Some(Direction::Egress), 17, ("10.0.0.1", "192.0.2.53"), Some(53)),
+        one("eni-a", None, 47, ("10.0.0.2", "10.0.0.1"), None),
+        // Let pass by nothing that is there now, at an address that is gone, at an interface of somebody else.
+        one("eni-a", None, 17, ("203.0.113.9", "10.0.0.1"), Some(53)),
+        one("eni-a", None, 6, ("203.0.113.9", "10.0.0.7"), Some(443)),
+        one("eni-z", None, 6, ("203.0.113.9", "10.0.0.1"), Some(443)),
+    ];
+    let OfRecords { sights, notes } = width::of_records(&world, &observed);
+    let shown =
+        |sight: &Sight| format!("{} {} {:?} {} {}", sight.rule, sight.protocol, sight.port, sight.peer, sight.times);
+    let shown: Vec<String> = sights.iter().map(shown).chain(notes).collect();
+    expect![[r#"
+        r2 6 Some(443) 203.0.113.9 3
+        r4 17 Some(53) 192.0.2.53 3
+        r3 47 None 10.0.0.2 3
+        the records tell of interfaces that are not known here: eni-z
+        uses in the records of addresses that their interface does not have now: 1
+        uses in the records that no rule lets pass as things are, but a default, the bypass set, a shared group, or a rule that is gone: 1"#]].assert_eq(&shown.join("\n"));
 }
 
 const BLOCKS: [&str; 8] =

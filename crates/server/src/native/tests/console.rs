@@ -12,7 +12,9 @@ use sekimori_core::{
     feed::{Count, RuleCount},
     flow_event::{FlowEvent, FlowReport},
     ids::GroupId,
+    limits::OBSERVED_MAX,
     rule::{Action, Direction},
+    time::Timestamp,
     world::Group,
 };
 
@@ -314,4 +316,27 @@ async fn snapshots_that_make_no_sense_are_refused_and_change_nothing() {
         assert_eq!(found, status, "{path} {body}: {message}");
     }
     assert_eq!(lab.bench.committer.world().revision(), revision);
+}
+
+#[tokio::test]
+async fn records_of_flow_logs_are_evidence_as_well() {
+    let lab = Lab::new();
+    let id = lab.group().id;
+    lab.add(&id, "in,tcp,9000/9999,10.1.0.0/16,5\n").await;
+    let world = lab.bench.committer.world();
+    let eni = world.members(&id).next().unwrap().clone();
+    let one = json!({ "eni": eni.id, "direction": null, "protocol": 6, "source": "10.1.7.7",
+        "destination": eni.addresses[0], "port": 9001, "records": 4 });
+    let records = json!({ "since_s": 50, "observed": [one] });
+    let found: health::Report =
+        lab.post("/v1/health", json!({ "group": id, "too_wide": true, "records": records })).await;
+    let [wide] = found.too_wide.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((wide.seen, found.recorded_since, found.notes.len()), (4, Some(Timestamp(50)), 0));
+    assert!(wide.narrower_texts[0].contains("tcp 9001 from 10.1.7.7/32"), "{:?}", wide.narrower_texts);
+    let body = format!(
+        r#"{{"records":{{"since_s":1,"observed":[{}]}}}}"#,
+        vec![one.to_string(); OBSERVED_MAX + 1].join(",")
+    );
+    let (status, _, message) = lab.refused(Method::POST, "/v1/health", &body).await;
+    assert!(status == 400 && message.contains("more than 65536 uses"), "{message}");
 }
