@@ -184,8 +184,8 @@ async fn answered(mut waiting: Waiting<'_>, deadline: Instant) -> Result<LiveFlo
     }
 }
 
-/// What to ask whom about the flows of interfaces: of each only what the matches say, which name no interface themselves. Where that is more than one question may
-/// name, everything at all interfaces is asked for.
+/// What to ask whom about the flows of interfaces: of each only what the matches say, which name no interface themselves. A host of
+/// which that is more than one question may name is asked for what the matches say at all its interfaces.
 pub(crate) fn of_interfaces(
     hosts: &Hosts,
     world: &World,
@@ -193,12 +193,24 @@ pub(crate) fn of_interfaces(
     matches: &[FlowMatch],
     most: u32,
 ) -> Vec<(HostId, FlowsWanted)> {
-    let of_eni = |eni| matches.iter().map(move |one| FlowMatch { eni: Some(EniId::clone(eni)), ..one.clone() });
-    let mut questions = of_matches(hosts, world, enis.iter().flat_map(of_eni), most);
-    for (_, wanted) in questions.iter_mut().filter(|(_, wanted)| wanted.any.len() > LIVE_FLOW_MATCHES_MAX) {
-        wanted.any = matches.to_vec();
+    if hosts.is_of_files {
+        return Vec::new();
     }
-    questions
+    let mut by_home: BTreeMap<&HostId, Vec<&EniId>> = BTreeMap::new();
+    for eni in enis.iter().filter_map(|id| world.eni(id)) {
+        if let Some(home) = world.home_of(eni) {
+            by_home.entry(home).or_default().push(&eni.id);
+        }
+    }
+    let of_eni = |eni: &EniId| {
+        matches.iter().map(|one| FlowMatch { eni: Some(eni.clone()), ..one.clone() }).collect::<Vec<_>>()
+    };
+    let wanted = |(home, enis): (&HostId, Vec<&EniId>)| {
+        let is_named = enis.len().saturating_mul(matches.len()) <= LIVE_FLOW_MATCHES_MAX;
+        let any = if is_named { enis.into_iter().flat_map(of_eni).collect() } else { matches.to_vec() };
+        (home.clone(), FlowsWanted { any, most })
+    };
+    by_home.into_iter().map(wanted).collect()
 }
 
 /// What to ask whom about interfaces that each match names; those that no host has are left out.

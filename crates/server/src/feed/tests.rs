@@ -6,12 +6,14 @@ use sekimori_core::{
     feed::{ClosedEni, Count, Counter, Gauges, Known, Tally, TallyReport},
     flow_event::FlowInterest,
     ids::GroupId,
+    live_flow::{FlowMatch, FlowsWanted, LiveFlows},
 };
 
 use super::*;
 use crate::{
+    live,
     store::MemStore,
-    testing::{self, Bench, authorize, new_account, new_group, new_vpc, small_world},
+    testing::{self, Bench, authorize, live_flow, new_account, new_group, new_vpc, small_world},
 };
 
 /// An agent that says what a test tells it to.
@@ -373,4 +375,28 @@ async fn an_agent_hears_whether_events_are_wanted_and_tells_them() {
     timeout(Duration::from_secs(5), news.changed()).await.unwrap().unwrap();
     drop(watcher);
     assert_eq!(agent.hear_interest().await, FlowInterest::default());
+}
+
+#[tokio::test]
+async fn a_question_about_live_flows_is_asked_until_it_is_answered() {
+    let lab = lab(filled_bench(), 0);
+    let mut agent = Agent::hello(&lab.path(), None).await;
+    agent.hear_snapshot().await;
+    let wanted = FlowsWanted { any: vec![FlowMatch { port: Some(22), ..FlowMatch::default() }], most: 3 };
+    let asking = tokio::spawn({
+        let (hosts, wanted) = (Arc::clone(&lab.bench.hosts), wanted.clone());
+        async move { live::ask(&hosts, vec![("rack-1".into(), wanted)]).await }
+    });
+    let asked = agent.hear().await;
+    assert_eq!(asked, FromServer::LiveFlows { request: 1, wanted });
+    // The connection is lost before the answer: the next one is asked the same.
+    let mut again = Agent::hello(&lab.path(), None).await;
+    drop(agent);
+    again.hear_snapshot().await;
+    assert_eq!(again.hear().await, asked);
+    let world = lab.bench.committer.world();
+    let flows = vec![live_flow(world.enis().next().unwrap(), "192.0.2.9", 22)];
+    again.say(&FromAgent::LiveFlows(LiveFlows { request: 1, flows, untold: 4, ..LiveFlows::default() })).await;
+    let heard = asking.await.unwrap();
+    assert_eq!((heard.flows.len(), heard.untold(), heard.missing().len()), (1, 4, 0));
 }

@@ -81,8 +81,12 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
         let report = diff::worlds((old, &before.words), (new, &after.words))?;
         let ahead = heard.as_ref().map(|(listed, _)| Ahead { now_ms, listed });
         let seen = diff::flows(old, new, &seen, ahead);
-        let live = heard.as_ref().map(|(_, heard)| LiveEnded {
-            changed: diff::live(old, new, heard.flows.iter().map(|(_, flow)| flow)),
+        let live = heard.as_ref().map(|(listed, heard)| LiveEnded {
+            changed: diff::live(
+                old,
+                new,
+                heard.flows.iter().map(|(_, flow)| flow).filter(|flow| listed.contains(&flow.eni)),
+            ),
             untold: heard.untold(),
             hosts: heard.hosts.clone(),
         });
