@@ -2,6 +2,7 @@
 
 mod counted;
 mod flags;
+mod found;
 mod renew;
 mod seats;
 mod touched;
@@ -21,7 +22,7 @@ use sekimori_core::{
 };
 
 pub use self::counted::Counted;
-use self::{seats::Seats, touched::Touched};
+use self::{found::Found, seats::Seats, touched::Touched};
 use crate::{
     abi,
     build::BuildError,
@@ -180,17 +181,17 @@ impl Tables {
                 touched.add(change, &before, world);
             }
         }
-        for id in &touched.enis {
-            let here = world.eni(id).filter(|eni| world.is_on(eni, &self.host));
-            self.seats.seat(id, here.map(|eni| Place::of(world, eni)));
+        let found: Vec<Found> = touched.enis.iter().map(|id| Found::of(id, world, &self.host)).collect();
+        for found in &found {
+            self.seats.seat(&found.id, found.here().map(|eni| Place::of(world, eni)));
         }
         let renewed = self.update_policies(&touched, &mut delta);
-        for id in &touched.enis {
-            self.update_eni(id, &before, &mut delta);
+        for found in &found {
+            self.update_eni(found, &before, &mut delta);
         }
         for set in &renewed {
             for id in self.renew_entries(set, &touched.enis, &mut delta) {
-                self.update_eni(&id, &before, &mut delta);
+                self.update_eni(&Found::of(&id, world, &self.host), &before, &mut delta);
             }
         }
         self.retire(&touched, &mut delta);
@@ -527,29 +528,21 @@ impl Tables {
         self.policies.range(seats::first_of(&set)..).map(|(place, _)| place).take_while(move |other| other.set == set)
     }
 
-    fn is_here(&self, id: &EniId) -> bool {
-        self.world.eni(id).is_some_and(|eni| self.world.is_on(eni, &self.host))
-    }
-
-    fn update_eni(&mut self, id: &EniId, before: &World, delta: &mut Delta) {
-        let after = self.world.eni(id).cloned();
-        let here = self.is_here(id);
-        let slot = match &after {
-            Some(_) if here => match self.take_eni(id) {
-                Ok((slot, is_new)) => {
-                    self.seats.number(id, slot);
-                    delta.names.extend(is_new.then(|| Name::Eni(slot, Some(id.clone()))));
-                    Some(slot)
-                }
-                Err(error) => {
-                    delta.failures.push(ClosedEni { eni: id.clone(), reason: error.to_string() });
-                    None
-                }
-            },
-            _ => None,
-        };
-        self.update_members(before, id, slot, delta);
-        match (slot, after.as_deref()) {
+    fn update_eni(&mut self, found: &Found, before: &World, delta: &mut Delta) {
+        let id = &found.id;
+        let slot = found.here().and_then(|_| match self.take_eni(id) {
+            Ok((slot, is_new)) => {
+                self.seats.number(id, slot);
+                delta.names.extend(is_new.then(|| Name::Eni(slot, Some(id.clone()))));
+                Some(slot)
+            }
+            Err(error) => {
+                delta.failures.push(ClosedEni { eni: id.clone(), reason: error.to_string() });
+                None
+            }
+        });
+        self.update_members(before, found, slot, delta);
+        match (slot, found.here()) {
             (Some(slot), Some(eni)) => self.put_entry(slot, eni, delta),
             _ => self.drop_entry(id, delta),
         }
@@ -602,9 +595,8 @@ impl Tables {
         delta.enis.push((slot, None));
     }
 
-    fn update_members(&mut self, was: &World, id: &EniId, slot: Option<u32>, delta: &mut Delta) {
-        let (before, after) = (was.eni(id).map(Arc::as_ref), self.world.eni(id).cloned());
-        let after = after.as_deref();
+    fn update_members(&mut self, was: &World, found: &Found, slot: Option<u32>, delta: &mut Delta) {
+        let (before, after) = (was.eni(&found.id).map(Arc::as_ref), found.eni.as_deref());
         let mut new = BTreeMap::new();
         for vpc in after.map(|eni| self.world.joined_with(&eni.vpc)).unwrap_or_default() {
             for address in after.into_iter().flat_map(|eni| &eni.addresses) {
@@ -617,7 +609,7 @@ impl Tables {
             let Some(slot) = self.vpcs.get(&vpc) else { continue };
             for address in before.into_iter().flat_map(|eni| &eni.addresses) {
                 let key = address_key(slot, *address);
-                let is_of_another = || self.world.eni_seen_from(&vpc, *address).is_some_and(|eni| eni.id != *id);
+                let is_of_another = || self.world.eni_seen_from(&vpc, *address).is_some_and(|eni| eni.id != found.id);
                 if !new.contains_key(&key) && !is_of_another() {
                     self.members.remove(&key);
                     delta.members.push((key, None));

@@ -1,4 +1,5 @@
-//! What one agent is told of the world: all but what is kept back, and of the rules only those of its host's groups.
+//! What one agent is told of the world: all but what is kept back, of the rules only those of its host's groups, and of instances only
+//! its host's. An instance stays on the host that it was made on.
 //!
 //! Rules are most of a large world, and an agent has no use for those of groups that none of its interfaces has. A group whose
 //! rules an agent knows stays known until it is deleted, so that an interface which comes and goes costs nothing, and both sides
@@ -99,6 +100,7 @@ impl Slice {
                 self.groups.contains(group)
             }
             Change::PutShadow(shadow) => self.groups.contains(&shadow.group),
+            Change::PutInstance(instance) => instance.host == self.host,
             Change::PutKey(_)
             | Change::DeleteKey(_)
             | Change::PutTerminated(_)
@@ -130,7 +132,6 @@ impl Slice {
             | Change::DeleteVpc(_)
             | Change::PutSubnet(_)
             | Change::DeleteSubnet(_)
-            | Change::PutInstance(_)
             | Change::DeleteInstance(_)
             | Change::PutEni(_)
             | Change::DeleteEni(_)
