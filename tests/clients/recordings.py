@@ -15,7 +15,7 @@ from server import REGION, until
 # A minute must end, and the next sample be taken; other tests keep the machine busy.
 MINUTE_S = 180
 PAUSE_S = 1
-FORMAT = "${version} ${interface-id} ${srcaddr} ${dstaddr} ${dstport} ${protocol} ${packets} ${bytes} ${action} ${log-status} ${flow-direction}"
+FORMAT = "${version} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${start} ${packets} ${bytes} ${action} ${log-status} ${flow-direction}"
 BUCKET = {"LogDestinationType": "s3", "LogDestination": "arn:aws:s3:::bucket/records"}
 
 
@@ -78,7 +78,7 @@ class Ec2Recording:
     def __init__(self, server):
         self.site = site = Site(server)
         subnet, _ = site.subnet()
-        group = site.group("db")
+        self.group = group = site.group("db")
         self.db, self.app, _ = (site.instance(subnet, one) for one in (group, site.group("app"), site.group("quiet")))
         site.allow(group, ("tcp/5432", "0.0.0.0/0"))
         made = site.ec2.create_flow_logs(ResourceType="VPC", ResourceIds=[site.vpc], TrafficType="ALL", LogFormat=FORMAT,
