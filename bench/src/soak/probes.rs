@@ -2,14 +2,15 @@
 
 use std::{
     io::ErrorKind,
-    net::{SocketAddr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     os::fd::{AsFd, AsRawFd},
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket},
+    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket},
 };
 use sekimori_agent::netlink::netns::within;
 use sekimori_core::ids::IdSource;
@@ -32,6 +33,10 @@ const DENIED_PATIENCE: Duration = Duration::from_millis(300);
 /// After so long a datagram is sent again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// Where flows come from, each from a port of its own: EC2 lets a flow go on when its rule is gone, so one from the port of an older one would
+/// pass. All are used before one is used again, which is longer than a flow lives; the kernel chooses others for streams.
+const PORTS: std::ops::Range<u16> = 10_000..32_768;
+
 /// Begins flows from a place until the end.
 ///
 /// # Errors
@@ -40,9 +45,11 @@ pub fn probe(run: &Run, from: Place) -> anyhow::Result<()> {
     let mut chances = run.plan.chances(&from.to_string());
     within(run.estate.host(from)?.ns.as_fd(), || {
         let mut attempts: Vec<Attempt> = Vec::new();
+        let mut ports = PORTS.cycle();
         while run.halt.pause(LOOK).is_ok() {
             if attempts.len() < ATTEMPTS_MAX {
-                attempts.extend(Attempt::begin(run, from, &mut chances)?);
+                let port = ports.next().context("there are no ports")?;
+                attempts.extend(Attempt::begin(run, from, port, &mut chances)?);
             }
             attempts.retain_mut(|attempt| match attempt.answer() {
                 None => true,
@@ -80,12 +87,12 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn begin(run: &Run, from: Place, chances: &mut IdSource) -> anyhow::Result<Option<Self>> {
+    fn begin(run: &Run, from: Place, port: u16, chances: &mut IdSource) -> anyhow::Result<Option<Self>> {
         let Some((path, before)) = run.model.any(from, chances) else { return Ok(None) };
         let to = run.estate.host(path.to)?.at((chances.next_u64() % 2) as usize, path.port);
         let socket = match path.transport {
-            Transport::Tcp => Socket::Tcp(call(to)?),
-            Transport::Udp => Socket::Udp(ask(to)?),
+            Transport::Tcp => Socket::Tcp(call(port, to)?),
+            Transport::Udp => Socket::Udp(ask(port, to)?),
         };
         let now = Instant::now();
         Ok(Some(Self { path, to, before, began: now, sent: now, socket }))
@@ -129,20 +136,24 @@ impl Attempt {
     }
 }
 
-fn call(to: SocketAddr) -> anyhow::Result<TcpStream> {
+/// A port of this host, for a flow to somebody.
+fn own(port: u16, to: SocketAddr) -> SocketAddr {
+    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(any, port)
+}
+
+fn call(port: u16, to: SocketAddr) -> anyhow::Result<TcpStream> {
     let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(own(port, to)))?;
     match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn ask(to: SocketAddr) -> anyhow::Result<UdpSocket> {
-    let socket = match to {
-        SocketAddr::V4(_) => UdpSocket::bind(("0.0.0.0", 0))?,
-        SocketAddr::V6(_) => UdpSocket::bind(("::", 0))?,
-    };
+fn ask(port: u16, to: SocketAddr) -> anyhow::Result<UdpSocket> {
+    let socket = UdpSocket::bind(own(port, to))?;
     socket.set_nonblocking(true)?;
     socket.connect(to)?;
     socket.send(b"?")?;
