@@ -4,7 +4,8 @@
 //! pin of a running agent's link opens nothing, and the agent pins it again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
+    ffi::{OsStr, OsString},
     fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -110,7 +111,7 @@ impl Links {
         side: Side,
         ifindex: u32,
         program: u32,
-        pins: &BTreeSet<PathBuf>,
+        pins: &HashSet<OsString>,
     ) -> io::Result<Option<LinkFault>> {
         let info = match self.held.get(&(eni.clone(), side)) {
             Some(link) => sys::link_info(link.as_fd())?,
@@ -122,7 +123,7 @@ impl Links {
         Ok(match info.ifindex == ifindex {
             false => Some(LinkFault::Detached),
             true if info.program != program => Some(LinkFault::Foreign),
-            true if !pins.contains(&self.path(eni, side)) => Some(LinkFault::Unpinned),
+            true if !pins.contains(OsStr::new(&name(eni, side))) => Some(LinkFault::Unpinned),
             true => None,
         })
     }
@@ -137,10 +138,10 @@ impl Links {
     }
 
     /// The names there are. A directory that is gone has none.
-    pub(super) fn pins(&self) -> io::Result<BTreeSet<PathBuf>> {
+    pub(super) fn pins(&self) -> io::Result<HashSet<OsString>> {
         match fs::read_dir(&self.dir) {
-            Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
             Err(error) => Err(error),
         }
     }
@@ -167,8 +168,12 @@ impl Links {
 
 /// The name of a link in a directory of links.
 pub(super) fn path_in(dir: &Path, eni: &EniId, side: Side) -> PathBuf {
+    dir.join(name(eni, side))
+}
+
+fn name(eni: &EniId, side: Side) -> String {
     let start = SIDES.get(side).map_or("", |(start, _)| start);
-    dir.join(format!("{start}{eni}"))
+    format!("{start}{eni}")
 }
 
 /// Gives an object a name that may be another's.
