@@ -430,16 +430,15 @@ static __always_inline int handle(struct __sk_buff *skb, __u8 direction)
 		if (direction == INGRESS || standing != STANDING_NEW || action != PASS || LOOKS_ON)
 			return action;
 		slot = routed_end(skb, eni);
-		end = slot ? bpf_map_lookup_elem(&enis, &slot) : 0;
 	} else {
 		if (LOOKS_ON)
 			return PASS;
 		count(skb, slot, direction, REASON_KNOWN_FLOW, 0);
-		if (direction == INGRESS || !flow->other)
+		if (direction == INGRESS)
 			return PASS;
 		slot = flow->other;
-		end = other_end(skb, eni, &slot);
 	}
+	end = slot ? other_end(skb, eni, &slot) : 0;
 	return end ? go_straight(skb, end, slot, standing) : PASS;
 }
 

@@ -83,7 +83,7 @@ static __always_inline int is_plain_way(struct __sk_buff *skb, __u32 ifindex)
 	return skb->len <= ETH_HLEN + MTU_MIN || !bpf_check_mtu(skb, ifindex, &mtu, 0, BPF_MTU_CHK_SEGS);
 }
 
-/* The ENI that a known packet can go straight to. */
+/* The other end, if a packet can go straight to it. */
 static __always_inline struct eni *other_end(struct __sk_buff *skb, const struct eni *eni, const __u32 *other)
 {
 	struct eni *end = bpf_map_lookup_elem(&enis, other);
@@ -94,7 +94,7 @@ static __always_inline struct eni *other_end(struct __sk_buff *skb, const struct
 }
 
 /*
- * The number of the ENI that a packet which begins a flow can go straight to: the one to whose interface the router would send it on,
+ * The number of the ENI that a packet which begins a flow may go straight to: the one to whose interface the router would send it on,
  * with no other router in between. The working memory has the packet.
  */
 static __noinline __u32 routed_end(struct __sk_buff *skb, const struct eni *eni)
@@ -132,9 +132,7 @@ static __noinline __u32 routed_end(struct __sk_buff *skb, const struct eni *eni)
 	port.netns = eni->netns;
 	port.ifindex = route->ifindex;
 	end = hinted_eni(&port, &slot);
-	if (!end || !has_own_way(end) || end->vpc != eni->vpc)
-		return 0;
-	return is_plain_way(skb, end->ifindex) ? slot : 0;
+	return end && end->vpc == eni->vpc ? slot : 0;
 }
 
 /* Looks at a packet at the end that it is to go straight to. By itself: the stack has no room for what two looks need. */

@@ -236,8 +236,7 @@ struct Tenancy {
 impl Tenancy {
     fn build(ec2: &ec2::Client) -> anyhow::Result<Self> {
         let network = [("CidrBlock", "10.2.0.0/16"), ("AmazonProvidedIpv6CidrBlock", "true")];
-        let answer = ec2.call("CreateVpc", &network)?;
-        let vpc = tag(&answer, "vpcId")?;
+        let vpc = ec2.make("CreateVpc", &network, "vpcId")?;
         let told = ec2.call("DescribeVpcs", &[("VpcId.1", &vpc)])?;
         // The first 64 of the block's own first 56 bits.
         let block: Ipv6Net = tag(&told, "ipv6CidrBlock")?.parse()?;
@@ -268,13 +267,9 @@ impl Tenancy {
             ("Ipv6AddressCount", "1"),
         ];
         let answer = ec2.call("RunInstances", &new)?;
-        let instance = tag(&answer, "instanceId")?;
-        client.wait()?;
-        let ns = NetNs::open(&instance)?.with_context(|| format!("`{instance}` has no namespace"))?;
         let addresses = [tag(&answer, "privateIpAddress")?.parse()?, tag(&answer, "ipv6Address")?.parse()?];
         let (eni, mac) = (tag(&answer, "networkInterfaceId")?, tag(&answer, "macAddress")?);
-        let mac = mac.parse().ok().with_context(|| format!("`{mac}` is no Ethernet address"))?;
-        Ok(Host { place: Place::Tenant(number), instance, eni, mac, addresses, ns })
+        placed(client, Place::Tenant(number), tag(&answer, "instanceId")?, (eni, &mac), addresses)
     }
 }
 
@@ -302,12 +297,22 @@ fn host(client: &Client, place: Place, vswitch: &str, group: &str) -> anyhow::Re
     let told = client.call(ECS, "DescribeNetworkInterfaces", &[("InstanceId", &instance)])?;
     let told =
         told.pointer("/NetworkInterfaceSets/NetworkInterfaceSet/0").context("the instance has no interface")?;
-    client.wait()?;
-    let ns = NetNs::open(&instance)?.with_context(|| format!("`{instance}` has no namespace"))?;
     let addresses =
         [text(told, "/PrivateIpAddress")?.parse()?, text(told, "/Ipv6Sets/Ipv6Set/0/Ipv6Address")?.parse()?];
-    let eni = text(told, "/NetworkInterfaceId")?;
-    let mac = text(told, "/MacAddress")?;
+    let (eni, mac) = (text(told, "/NetworkInterfaceId")?, text(told, "/MacAddress")?);
+    placed(client, place, instance, (eni, &mac), addresses)
+}
+
+/// An instance whose namespace is there.
+fn placed(
+    client: &Client,
+    place: Place,
+    instance: String,
+    (eni, mac): (String, &str),
+    addresses: [IpAddr; 2],
+) -> anyhow::Result<Host> {
+    client.wait()?;
+    let ns = NetNs::open(&instance)?.with_context(|| format!("`{instance}` has no namespace"))?;
     let mac = mac.parse().ok().with_context(|| format!("`{mac}` is no Ethernet address"))?;
     Ok(Host { place, instance, eni, mac, addresses, ns })
 }

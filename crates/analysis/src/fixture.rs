@@ -181,14 +181,7 @@ fn spec(words: &[&str]) -> RuleSpec {
         direction: if *direction == "in" { Direction::Ingress } else { Direction::Egress },
         action: if *action == "allow" { Action::Allow } else { Action::Deny },
         priority: option("priority").map_or(1, |priority| priority.parse().unwrap()),
-        protocol: match *protocol {
-            "tcp" => Protocol::TCP,
-            "udp" => Protocol::UDP,
-            "icmp" => Protocol::ICMP,
-            "icmpv6" => Protocol::ICMPV6,
-            "all" => Protocol::Any,
-            number => Protocol::Number(number.parse().unwrap()),
-        },
+        protocol: Protocol::of_name(protocol).unwrap_or_else(|| Protocol::Number(protocol.parse().unwrap())),
         service: rest[..at].first().map_or(Service::Any, |ports| Service::Ports(range(ports))),
         source_ports: option("source").map(range),
         peer: if peer.starts_with("sg-") {

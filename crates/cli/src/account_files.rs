@@ -10,7 +10,10 @@ use anyhow::{Context as _, anyhow};
 use sekimori_analysis::account::{self, ACCOUNT_BYTES_MAX, ACCOUNT_FILES_MAX, File};
 use sekimori_server::offline::Offline;
 
-use crate::exit::Failure;
+use crate::{
+    exit::Failure,
+    files::{has_end, listed},
+};
 
 /// What is read of a directory.
 const EXTENSIONS: [&str; 2] = ["json", "csv"];
@@ -24,7 +27,10 @@ const NOTES_TOLD_MAX: usize = 40;
 pub(crate) fn open(paths: &[PathBuf]) -> Result<Offline, Failure> {
     let mut files = Vec::new();
     let mut bytes = 0;
-    for path in listed(paths)? {
+    let within = |path: &Path| {
+        of_directory(path).with_context(|| format!("cannot list `{}`", path.display())).map_err(Failure::from)
+    };
+    for path in listed(paths, &EXTENSIONS, ACCOUNT_FILES_MAX, within)? {
         let size = fs::metadata(&path).with_context(|| format!("cannot read `{}`", path.display()))?.len();
         bytes += usize::try_from(size).unwrap_or(usize::MAX).min(ACCOUNT_BYTES_MAX + 1);
         if bytes > ACCOUNT_BYTES_MAX {
@@ -44,30 +50,8 @@ pub(crate) fn open(paths: &[PathBuf]) -> Result<Offline, Failure> {
     Ok(Offline::of(account.changes).map_err(|error| anyhow!(error))?)
 }
 
-/// The files that are meant, those of directories in the order of their names.
-fn listed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut all = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            all.push(path.clone());
-            continue;
-        }
-        let within = of_directory(path).with_context(|| format!("cannot list `{}`", path.display()))?;
-        if within.is_empty() {
-            return Err(anyhow!("`{}` holds no file that ends in .json or .csv", path.display()).into());
-        }
-        all.extend(within);
-    }
-    if all.len() > ACCOUNT_FILES_MAX {
-        return Err(anyhow!("{} files are more than the {ACCOUNT_FILES_MAX} that are read", all.len()).into());
-    }
-    Ok(all)
-}
-
 fn of_directory(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let is_wanted = |path: &PathBuf| {
-        path.is_file() && path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known))
-    };
+    let is_wanted = |path: &PathBuf| path.is_file() && has_end(path, &EXTENSIONS);
     let mut all = Vec::new();
     for entry in fs::read_dir(dir)? {
         all.extend(Some(entry?.path()).filter(is_wanted));

@@ -10,7 +10,10 @@ use anyhow::{Context as _, anyhow};
 use flate2::bufread::MultiGzDecoder;
 use sekimori_cloud::records::read::{Reader, Records};
 
-use crate::exit::Failure;
+use crate::{
+    exit::Failure,
+    files::{has_end, listed},
+};
 
 /// What is read of a directory.
 const EXTENSIONS: [&str; 2] = ["log", "gz"];
@@ -31,7 +34,11 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// When one cannot be read, is none of records, or they are too many.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Records, Failure> {
     let (mut reader, mut bytes) = (Reader::default(), FLOW_LOG_BYTES_MAX);
-    for path in listed(paths)? {
+    let within = |path: &Path| {
+        let mut all = Vec::new();
+        within(path, DEPTH_MAX, &mut all).map(|()| all)
+    };
+    for path in listed(paths, &EXTENSIONS, FLOW_LOG_FILES_MAX, within)? {
         bytes = file(&mut reader, &path, bytes)?;
     }
     Ok(reader.finish().map_err(|error| anyhow!(error))?)
@@ -68,26 +75,6 @@ fn file(reader: &mut Reader, path: &Path, mut bytes_left: u64) -> Result<u64, Fa
     }
 }
 
-/// The files that are meant, those of directories in the order of their names.
-fn listed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut all = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            all.push(path.clone());
-            continue;
-        }
-        let before = all.len();
-        within(path, DEPTH_MAX, &mut all)?;
-        if all.len() == before {
-            return Err(anyhow!("`{}` holds no file that ends in .log or .gz", path.display()).into());
-        }
-    }
-    if all.len() > FLOW_LOG_FILES_MAX {
-        return Err(anyhow!("{} files are more than the {FLOW_LOG_FILES_MAX} that are read", all.len()).into());
-    }
-    Ok(all)
-}
-
 fn within(dir: &Path, depth: usize, all: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let cannot = || format!("cannot list `{}`", dir.display());
     let mut entries: Vec<PathBuf> = Vec::new();
@@ -101,7 +88,7 @@ fn within(dir: &Path, depth: usize, all: &mut Vec<PathBuf>) -> Result<(), Failur
                 return Err(anyhow!("`{}` is more than {DEPTH_MAX} directories deep", path.display()).into());
             }
             within(&path, depth - 1, all)?;
-        } else if path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known)) {
+        } else if has_end(&path, &EXTENSIONS) {
             all.push(path);
         }
     }

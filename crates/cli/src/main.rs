@@ -20,6 +20,7 @@ mod connection;
 mod credentials;
 mod data_dir;
 mod exit;
+mod files;
 mod flow_logs;
 mod log;
 mod moment;

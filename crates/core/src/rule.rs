@@ -82,6 +82,20 @@ impl Protocol {
     /// ICMP for IPv6, protocol 58.
     pub const ICMPV6: Self = Self::Number(58);
 
+    /// The protocol of a name, as [`Display`](fmt::Display) writes it; a number is no name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "all" => Some(Self::Any),
+            "icmp" => Some(Self::ICMP),
+            "tcp" => Some(Self::TCP),
+            "udp" => Some(Self::UDP),
+            "gre" => Some(Self::GRE),
+            "icmpv6" => Some(Self::ICMPV6),
+            _ => None,
+        }
+    }
+
     /// Whether the protocol's packets carry ports that rules may name.
     #[must_use]
     pub fn has_ports(self) -> bool {

@@ -1,6 +1,6 @@
 //! What tests share: a small world made by real commands, and the commits that make it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::sync::Semaphore;
 
@@ -12,7 +12,7 @@ use sekimori_core::{
         Outcome, Revocation, VpcIpv6,
     },
     flow_log::{FlowLog, FlowLogConfig, LogDestinationKind, LoggedAddresses, LoggedTraffic},
-    ids::{AccountId, GroupId, HostId, IdSource, SubnetId, VpcId},
+    ids::{AccountId, EniId, GroupId, HostId, IdSource, SubnetId, VpcId},
     invariant::Mode,
     limits::LimitMode,
     live_flow::{BegunBy, FlowMatch, FlowState, FlowsWanted, LiveFlow, LiveFlows},
@@ -124,11 +124,16 @@ pub(crate) fn live_host(hosts: &Arc<Hosts>, name: &str, flows: Vec<LiveFlow>) ->
 
 /// An established connection from outside to a port of an interface.
 pub(crate) fn live_flow(eni: &Eni, peer: &str, port: u16) -> LiveFlow {
+    live_flow_at(&eni.id, eni.addresses[0], peer, port)
+}
+
+/// The same to an address of it.
+pub(crate) fn live_flow_at(eni: &EniId, local: IpAddr, peer: &str, port: u16) -> LiveFlow {
     LiveFlow {
-        eni: eni.id.clone(),
+        eni: eni.clone(),
         first: Packet {
             direction: Direction::Ingress,
-            local: eni.addresses[0],
+            local,
             peer: peer.parse().unwrap(),
             transport: Transport::Tcp { source: 50_000, destination: port },
             is_forwarded: false,

@@ -14,19 +14,15 @@ use sekimori_core::{
     world::{Dialect, Eni, Flavor, InstanceState, PrefixEntry},
 };
 
-use super::{AccountError, Described, SeenAcl, SeenList, SeenSubnet, SeenVpc, build, doc::Doc, routes};
+use super::{
+    AccountError, Described, Lists, SeenAcl, SeenList, SeenSubnet, SeenVpc, build, doc::Doc, read_lists, routes,
+};
 
 const OWNER: &str = "OwnerId";
 
 /// Takes in a reply. Whether it is one of these.
 pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, AccountError> {
-    let mut is_known = false;
-    for (name, read) in READERS {
-        if doc.has_array(name) {
-            is_known = true;
-            doc.items(name, "").into_iter().try_for_each(|item| read(described, item))?;
-        }
-    }
+    let mut is_known = read_lists(described, doc, READERS)?;
     // `get-managed-prefix-list-entries` does not say of which list.
     let entries = doc.items("Entries", "");
     let is_empty = doc.has_array("Entries") && entries.is_empty() && doc.stem().starts_with("pl-");
@@ -38,25 +34,19 @@ pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, Acco
         let empty = || SeenList { account, region: String::new(), name: String::new(), entries: None };
         described.prefix_lists.entry(id.into()).or_insert_with(empty).entries = Some(entries);
     }
-    if is_known && doc.text("NextToken").is_some() {
-        described.note(format!("`{}` is one page of several: it ends with a NextToken", doc.file));
-    }
     Ok(is_known)
 }
 
-type Reader = fn(&mut Described, Doc<'_>) -> Result<(), AccountError>;
-
-/// The lists of replies, and what an item of each is.
-const READERS: [(&str, Reader); 9] = [
-    ("Vpcs", vpc),
-    ("Subnets", subnet),
-    ("SecurityGroups", group),
-    ("SecurityGroupRules", named_rule),
-    ("NetworkInterfaces", interface),
-    ("Reservations", reservation),
-    ("PrefixLists", prefix_list),
-    ("VpcPeeringConnections", peering),
-    ("NetworkAcls", network_acl),
+const READERS: &Lists = &[
+    ("Vpcs", "", vpc),
+    ("Subnets", "", subnet),
+    ("SecurityGroups", "", group),
+    ("SecurityGroupRules", "", named_rule),
+    ("NetworkInterfaces", "", interface),
+    ("Reservations", "", reservation),
+    ("PrefixLists", "", prefix_list),
+    ("VpcPeeringConnections", "", peering),
+    ("NetworkAcls", "", network_acl),
 ];
 
 fn vpc(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {

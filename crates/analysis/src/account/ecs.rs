@@ -16,7 +16,9 @@ use sekimori_core::{
     world::{Dialect, Eni, Flavor, Group, InnerAccess, InstanceState, PortEntry, PrefixEntry},
 };
 
-use super::{AccountError, Described, File, SeenList, SeenSubnet, SeenVpc, build, doc::Doc, routes};
+use super::{
+    AccountError, Described, File, Lists, SeenList, SeenSubnet, SeenVpc, build, doc::Doc, read_lists, routes,
+};
 use crate::transfer::{self, Problem, ReadRule};
 
 /// Whose reply it is, where it says so.
@@ -25,16 +27,7 @@ const GROUP_EXAMPLE: &str = "sg-bp67acfmxazb4p****";
 
 /// Takes in a reply. Whether it is one of these.
 pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, AccountError> {
-    let mut is_known = false;
-    for (name, inner, read) in READERS {
-        let is_list = doc.has_nested(name, inner) || (*name == "PortRangeLists" && doc.has_array(name));
-        if is_list {
-            is_known = true;
-            let items = doc.items(name, inner);
-            described.count(name, items.len(), doc.number("TotalCount"));
-            items.into_iter().try_for_each(|item| read(described, item))?;
-        }
-    }
+    let mut is_known = read_lists(described, doc, READERS)?;
     if doc.has_nested("Permissions", "Permission") || doc.has_array("Permissions") {
         is_known = true;
         attribute(described, doc)?;
@@ -53,17 +46,10 @@ pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, Acco
         is_known = true;
         acl::network_acl(described, acl)?;
     }
-    if is_known && doc.text("NextToken").is_some() {
-        let note = format!("`{}` is one page of several: it ends with a NextToken", doc.file);
-        described.note(note);
-    }
     Ok(is_known)
 }
 
-type Reader = fn(&mut Described, Doc<'_>) -> Result<(), AccountError>;
-
-/// The lists of replies, what they hold, and what an item of each is.
-const READERS: &[(&str, &str, Reader)] = &[
+const READERS: &Lists = &[
     ("Vpcs", "Vpc", vpc),
     ("VSwitches", "VSwitch", vswitch),
     ("SecurityGroups", "SecurityGroup", group),
@@ -71,6 +57,7 @@ const READERS: &[(&str, &str, Reader)] = &[
     ("NetworkInterfaceSets", "NetworkInterfaceSet", interface),
     ("PrefixLists", "PrefixList", prefix_list),
     ("PortRangeLists", "PortRangeList", port_list),
+    ("PortRangeLists", "", port_list),
     ("NetworkAcls", "NetworkAcl", acl::network_acl),
 ];
 

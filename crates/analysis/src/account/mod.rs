@@ -197,6 +197,24 @@ pub fn read(files: &[File]) -> Result<Account, AccountError> {
     Ok(build::account(described))
 }
 
+/// The lists of replies, the name of what is inside where they are nested (Alibaba's are), and how an item of each is taken in.
+type Lists = [(&'static str, &'static str, fn(&mut Described, Doc<'_>) -> Result<(), AccountError>)];
+
+/// Takes in the lists of a reply. Whether it has any of these.
+fn read_lists(described: &mut Described, doc: Doc<'_>, lists: &Lists) -> Result<bool, AccountError> {
+    let mut is_known = false;
+    for (name, inner, read) in lists {
+        let is_there = if inner.is_empty() { doc.has_array(name) } else { doc.has_nested(name, inner) };
+        if is_there {
+            is_known = true;
+            let items = doc.items(name, inner);
+            described.count(name, items.len(), doc.number("TotalCount"));
+            items.into_iter().try_for_each(|item| read(described, item))?;
+        }
+    }
+    Ok(is_known)
+}
+
 fn read_file(described: &mut Described, file: &File) -> Result<(), AccountError> {
     let text = file.text.trim_start_matches('\u{feff}').trim_start();
     if text.is_empty() {
@@ -224,6 +242,9 @@ fn read_document(described: &mut Described, file: &str, value: &Value) -> Result
         return ecs::rules_array(described, doc);
     }
     let is_known = ec2::read(described, doc)? | ecs::read(described, doc)? | routes::read(described, doc)?;
+    if is_known && doc.text("NextToken").is_some() {
+        described.note(format!("`{}` is one page of several: it ends with a NextToken", doc.file));
+    }
     if !is_known {
         let names: Vec<&str> = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         described.notes.insert(format!("`{file}`: nothing is made of `{}`", names.join("`, `")));

@@ -16,7 +16,7 @@ use sekimori_core::{
     world::{Dialect, Eni, Subnet, Vpc},
 };
 
-use super::{AccountError, Described, doc::Doc};
+use super::{AccountError, Described, Lists, doc::Doc, read_lists};
 
 /// Everything that files say of it.
 #[derive(Debug, Default)]
@@ -64,32 +64,17 @@ struct Allocated {
 
 /// Takes in a reply. Whether it is one of these.
 pub(super) fn read(described: &mut Described, doc: Doc<'_>) -> Result<bool, AccountError> {
-    let mut is_known = false;
-    for (name, read) in READERS {
-        if doc.has_array(name) {
-            is_known = true;
-            doc.items(name, "").into_iter().try_for_each(|item| read(described, item))?;
-        }
-    }
-    if doc.has_nested("EipAddresses", "EipAddress") {
-        is_known = true;
-        described.routes.has_eips = true;
-        let items = doc.items("EipAddresses", "EipAddress");
-        described.count("EipAddresses", items.len(), doc.number("TotalCount"));
-        items.into_iter().try_for_each(|item| eip(described, item))?;
-    }
-    Ok(is_known)
+    described.routes.has_eips |= doc.has_nested("EipAddresses", "EipAddress");
+    read_lists(described, doc, READERS)
 }
 
-type Reader = fn(&mut Described, Doc<'_>) -> Result<(), AccountError>;
-
-/// The lists of replies of EC2, and what an item of each is.
-const READERS: [(&str, Reader); 5] = [
-    ("RouteTables", route_table),
-    ("InternetGateways", gateway),
-    ("EgressOnlyInternetGateways", gateway),
-    ("NatGateways", nat_gateway),
-    ("Addresses", address),
+const READERS: &Lists = &[
+    ("RouteTables", "", route_table),
+    ("InternetGateways", "", gateway),
+    ("EgressOnlyInternetGateways", "", gateway),
+    ("NatGateways", "", nat_gateway),
+    ("Addresses", "", address),
+    ("EipAddresses", "EipAddress", eip),
 ];
 
 fn route_table(described: &mut Described, doc: Doc<'_>) -> Result<(), AccountError> {

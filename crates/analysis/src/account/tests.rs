@@ -352,6 +352,17 @@ fn blocks_routes_and_public_addresses_of_ec2_are_taken_over() {
 }
 
 #[test]
+fn one_page_of_any_list_is_told_as_one() {
+    let vpcs = file("v.json", r#"{"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16"}]}"#);
+    for list in ["RouteTables", "NatGateways", "Addresses", "Subnets"] {
+        let page = file("page.json", &format!(r#"{{"{list}": [], "NextToken": "more"}}"#));
+        let account = read(&[vpcs.clone(), page]).unwrap();
+        let is_told = |note: &String| note == "`page.json` is one page of several: it ends with a NextToken";
+        assert!(account.notes.iter().any(is_told), "{list}: {:?}", account.notes);
+    }
+}
+
+#[test]
 fn the_internet_reaches_what_has_an_address_and_a_route() {
     let world = world_of(EC2_WAYS);
     let question = |from: Option<&str>, to: Option<&str>| who::Question {

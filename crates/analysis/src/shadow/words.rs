@@ -61,14 +61,9 @@ fn set(spec: &mut RuleSpec, group: &Group, option: &[&str]) -> Result<(), String
 
 fn service(word: &str) -> Result<(Protocol, Service), String> {
     let (name, detail) = word.split_once('/').map_or((word, None), |(name, detail)| (name, Some(detail)));
-    let protocol = match name {
-        "all" => Protocol::Any,
-        "tcp" => Protocol::TCP,
-        "udp" => Protocol::UDP,
-        "icmp" => Protocol::ICMP,
-        "icmpv6" => Protocol::ICMPV6,
-        "gre" => Protocol::GRE,
-        number => Protocol::Number(number.parse().map_err(|_| format!("`{number}` is not a protocol; {FORM}"))?),
+    let protocol = match Protocol::of_name(name) {
+        Some(protocol) => protocol,
+        None => Protocol::Number(name.parse().map_err(|_| format!("`{name}` is not a protocol; {FORM}"))?),
     };
     let service = match (protocol, detail) {
         (Protocol::TCP | Protocol::UDP, None) => return Err(format!("`{word}` has no ports; write {word}/443")),

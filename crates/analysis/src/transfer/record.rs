@@ -279,20 +279,11 @@ impl Record {
     fn protocol(&self) -> Result<Protocol, String> {
         let text = self.text("ipprotocol").unwrap_or_default();
         let word = text.to_ascii_lowercase();
-        Ok(match word.as_str() {
-            "tcp" => Protocol::TCP,
-            "udp" => Protocol::UDP,
-            "icmp" => Protocol::ICMP,
-            "icmpv6" => Protocol::ICMPV6,
-            "gre" => Protocol::GRE,
-            "all" | "-1" => Protocol::Any,
-            _ => {
-                let number: Result<u8, _> = word.parse();
-                Protocol::Number(
-                    number.map_err(|_| format!("`{text}` is not a protocol; use tcp, udp, icmp, gre or all"))?,
-                )
-            }
-        })
+        if word == "-1" {
+            return Ok(Protocol::Any);
+        }
+        let read = || Protocol::of_name(&word).or_else(|| word.parse().ok().map(Protocol::Number));
+        read().ok_or_else(|| format!("`{text}` is not a protocol; use tcp, udp, icmp, gre or all"))
     }
 
     fn service(&self, protocol: Protocol) -> Result<Service, String> {

@@ -2,38 +2,17 @@
 
 use std::sync::Arc;
 
-use sekimori_core::{
-    live_flow::{BegunBy, FlowState},
-    packet::{Packet, Transport},
-    rule::Direction,
-    world::Revision,
-};
+use sekimori_core::world::Revision;
 
 use super::*;
-use crate::testing::small_world;
+use crate::testing::{live_flow_at, small_world};
 
 fn wanted(most: u32) -> FlowsWanted {
     FlowsWanted { any: vec![FlowMatch::default()], most }
 }
 
 fn flow(eni: &str, idle_s: u32) -> LiveFlow {
-    LiveFlow {
-        eni: eni.into(),
-        first: Packet {
-            direction: Direction::Ingress,
-            local: "10.1.0.1".parse().unwrap(),
-            peer: "203.0.113.9".parse().unwrap(),
-            transport: Transport::Tcp { source: 50_000, destination: 22 },
-            is_forwarded: false,
-        },
-        icmp_id: 0,
-        begun_by: BegunBy::NoRule,
-        state: FlowState::Established,
-        is_untracked: false,
-        packets: [3, 2],
-        bytes: [300, 200],
-        idle_s,
-    }
+    LiveFlow { idle_s, ..live_flow_at(&eni.into(), [10, 1, 0, 1].into(), "203.0.113.9", 22) }
 }
 
 fn answer(request: u64, flows: Vec<LiveFlow>, untold: u64) -> LiveFlows {

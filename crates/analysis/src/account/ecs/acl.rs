@@ -59,15 +59,9 @@ fn spec(entry: &Doc<'_>, direction: Direction, peer: &str) -> Result<RuleSpec, A
         other => return Err(entry.wrong(format!("policy `{other}` of an entry is neither accept nor drop"))),
     };
     let block: Cidr = entry.required(peer)?.parse().map_err(|error| entry.wrong(error))?;
-    let protocol = match entry.required("Protocol")?.to_ascii_lowercase().as_str() {
-        "all" => Protocol::Any,
-        "tcp" => Protocol::TCP,
-        "udp" => Protocol::UDP,
-        "icmp" => Protocol::ICMP,
-        "icmpv6" => Protocol::ICMPV6,
-        "gre" => Protocol::GRE,
-        other => return Err(entry.wrong(format!("`{other}` is no protocol of a network ACL"))),
-    };
+    let named = entry.required("Protocol")?.to_ascii_lowercase();
+    let protocol = Protocol::of_name(&named);
+    let protocol = protocol.ok_or_else(|| entry.wrong(format!("`{named}` is no protocol of a network ACL")))?;
     let text = entry.text("Port").unwrap_or("-1/-1");
     let port = |text: &str| text.trim().parse::<u16>().ok();
     let service = match text.split_once('/') {

@@ -246,15 +246,7 @@ fn protocol_of(text: &str) -> Option<Protocol> {
     if let Ok(number) = text.parse::<u8>() {
         return Some(Protocol::Number(number));
     }
-    match text.to_ascii_lowercase().as_str() {
-        "tcp" => Some(Protocol::TCP),
-        "udp" => Some(Protocol::UDP),
-        "icmp" => Some(Protocol::ICMP),
-        "icmpv6" => Some(Protocol::ICMPV6),
-        "gre" => Some(Protocol::GRE),
-        "all" => Some(Protocol::Any),
-        _ => None,
-    }
+    Protocol::of_name(&text.to_ascii_lowercase())
 }
 
 /// Whether ports can be meant; the protocol of a rule that is to be changed is not known here.
