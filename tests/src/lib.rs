@@ -5,6 +5,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod generate;
 pub mod lab;
+pub mod open;
 pub mod plane;
 pub mod shrink;
 pub mod told;

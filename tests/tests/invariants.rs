@@ -27,7 +27,10 @@ use sekimori_core::{
     verdict,
     world::{Dialect, Eni, Flavor, Group, World},
 };
-use sekimori_tests::generate::{Chooser, Universe};
+use sekimori_tests::{
+    generate::{Chooser, Universe},
+    open::open_groups,
+};
 
 const WORLDS: u64 = 150;
 const PACKETS: usize = 250;
@@ -99,6 +102,21 @@ fn arrives(
     Some(leaves.unwrap_or(Some(true))? && enters.unwrap_or(Some(true))?)
 }
 
+/// Whether it does, and nothing drops the answer to it.
+fn is_served(
+    world: &World,
+    from: (IpAddr, Option<&Eni>),
+    to: (IpAddr, Option<&Eni>),
+    transport: Transport,
+) -> Option<bool> {
+    let answers = |end: (IpAddr, Option<&Eni>), peer, direction| {
+        let answer = at(direction, end.0, peer, transport).answer();
+        end.1.zip(answer).is_none_or(|(eni, answer)| verdict::refused_by_acl(world, eni, &answer).is_none())
+    };
+    let is_answered = answers(from, to.0, Direction::Egress) && answers(to, from.0, Direction::Ingress);
+    Some(arrives(world, from, to, transport)? && is_answered)
+}
+
 /// Whether an end means an address, which is an interface's or outside.
 fn means(world: &World, end: &End, address: IpAddr, eni: Option<&Eni>) -> bool {
     match (end, eni) {
@@ -164,7 +182,13 @@ fn with_source(transport: Transport, port: u16) -> Transport {
 fn source_ports(world: &World) -> BTreeSet<u16> {
     let rules = world.groups().flat_map(|group| group.rules.values()).filter_map(|rule| rule.spec.source_ports);
     let bypass = world.bypass().entries().iter().filter_map(|entry| entry.source_ports);
-    let ends = rules.chain(bypass).flat_map(|range| [range.first(), range.last().saturating_add(1)]);
+    // What answers go to.
+    let acls = world.network_acls().flat_map(|acl| &acl.entries);
+    let answers = acls.filter_map(|entry| match entry.spec.service {
+        Service::Ports(range) => Some(range),
+        Service::Any | Service::PortList(_) | Service::Icmp { .. } => None,
+    });
+    let ends = rules.chain(bypass).chain(answers).flat_map(|range| [range.first(), range.last().saturating_add(1)]);
     ends.chain([0, 50_000]).collect()
 }
 
@@ -172,7 +196,8 @@ fn source_ports(world: &World) -> BTreeSet<u16> {
 fn confirm(world: &World, judged: &Judged, witness: &Witness) {
     let eni = |id: &Option<sekimori_core::ids::EniId>| id.as_ref().map(|id| Arc::clone(world.eni(id).unwrap()));
     match witness {
-        Witness::Passes(Sight { from, from_eni, to, to_eni, transport }) => {
+        Witness::Passes(Sight { from, from_eni, to, to_eni, transport, answer_dropped_at }) => {
+            assert_eq!(*answer_dropped_at, None);
             let (sender, receiver) = (eni(from_eni), eni(to_eni));
             assert!(means(world, &judged.statement.from, *from, sender.as_deref()), "{judged:?}");
             assert!(means(world, &judged.statement.to, *to, receiver.as_deref()), "{judged:?}");
@@ -180,16 +205,18 @@ fn confirm(world: &World, judged: &Judged, witness: &Witness) {
             let passed = arrives(world, (*from, sender.as_deref()), (*to, receiver.as_deref()), *transport);
             assert_eq!(passed, Some(true), "{judged:?}");
         }
-        Witness::Dropped(Sight { from, from_eni, to, to_eni, transport }) => {
+        Witness::Dropped(Sight { from, from_eni, to, to_eni, transport, answer_dropped_at }) => {
             let (sender, receiver) = (eni(from_eni), eni(to_eni));
             assert!(means(world, &judged.statement.from, *from, sender.as_deref()), "{judged:?}");
             assert!(means(world, &judged.statement.to, *to, receiver.as_deref()), "{judged:?}");
             assert_eq!(judged.statement.verb, Verb::MayReach);
             for port in source_ports(world) {
                 let transport = with_source(*transport, port);
-                let passed = arrives(world, (*from, sender.as_deref()), (*to, receiver.as_deref()), transport);
+                let passed = is_served(world, (*from, sender.as_deref()), (*to, receiver.as_deref()), transport);
                 assert_ne!(passed, Some(true), "{transport:?} {judged:?}");
             }
+            let passed = arrives(world, (*from, sender.as_deref()), (*to, receiver.as_deref()), *transport);
+            assert_eq!(answer_dropped_at.is_some(), passed == Some(true), "{judged:?}");
         }
         Witness::NoFamily { .. } | Witness::Apart { .. } => assert_eq!(judged.statement.verb, Verb::MayReach),
         Witness::TooComplex(why) => panic!("{why}"),
@@ -255,7 +282,9 @@ fn what_is_told_is_what_the_verdict_says() {
                     // Any service at all is enough where none is named; nothing is said of a single one then.
                     Verb::MayReach if statement.services.is_empty() => {}
                     Verb::MayReach if is_required(judged, Family::of(*from), &two) => {
-                        let some = ports.iter().any(|port| arrives(with_source(packet.transport, *port)));
+                        let ends = ((*from, sender.as_deref()), (*to, receiver.as_deref()));
+                        let is_served = |transport| is_served(&world, ends.0, ends.1, transport) == Some(true);
+                        let some = ports.iter().any(|port| is_served(with_source(packet.transport, *port)));
                         assert!(some, "seed {seed}: {packet:?} at {}: {judged:?}", eni.id);
                         tried[1] += 1;
                     }
@@ -269,6 +298,53 @@ fn what_is_told_is_what_the_verdict_says() {
         "{violated:?} {held:?}"
     );
     assert!(tried[0] > 300 && tried[1] > 20, "{tried:?}");
+}
+
+#[test]
+fn who_may_reach_gets_an_answer() {
+    let (mut answered, mut unanswered, mut dropped) = (0, 0, 0);
+    for seed in 0..WORLDS {
+        let universe = Universe::new(seed);
+        let mut world = universe.world.clone();
+        open_groups(&mut world);
+        let (mut asked, ports) = (Vec::new(), source_ports(&world));
+        for eni in universe.enis() {
+            for outside in ["198.51.100.10", "203.0.113.200", "192.0.2.1"] {
+                let (address, id) = (outside.parse::<IpAddr>().unwrap(), &eni.id);
+                if is_inside(&world, &eni, address) {
+                    continue;
+                }
+                let texts = [format!("{outside} may reach eni:{id}"), format!("eni:{id} may reach {outside}")];
+                for (way, text) in [Direction::Ingress, Direction::Egress].into_iter().zip(texts) {
+                    world.apply(&put(asked.len(), &format!("{text} tcp/80")));
+                    asked.push((Arc::clone(&eni), address, way));
+                }
+            }
+        }
+        let report = check(&world);
+        for (number, (eni, address, way)) in asked.iter().enumerate() {
+            let judged = report.invariants.iter().find(|judged| judged.name == number.to_string()).unwrap();
+            let is_served = |own: IpAddr, port: u16| {
+                let (own, peer) = ((own, Some(&**eni)), (*address, None));
+                let (from, to) = if *way == Direction::Egress { (own, peer) } else { (peer, own) };
+                is_served(&world, from, to, Transport::Tcp { source: port, destination: 80 }) == Some(true)
+            };
+            let mut own = eni.addresses.iter().filter(|own| own.is_ipv4());
+            let expected = own.all(|own| ports.iter().any(|port| is_served(*own, *port)));
+            assert_eq!(judged.holds, expected, "seed {seed}: {judged:?}");
+            let witness = judged.witness.as_ref();
+            witness.iter().for_each(|witness| confirm(&world, judged, witness));
+            let said = matches!(witness, Some(Witness::Dropped(Sight { answer_dropped_at: Some(_), .. })));
+            *(if expected {
+                &mut answered
+            } else if said {
+                &mut unanswered
+            } else {
+                &mut dropped
+            }) += 1;
+        }
+    }
+    assert!(answered > 100 && unanswered > 30 && dropped > 30, "{answered} {unanswered} {dropped}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use sekimori_core::{
 };
 use sekimori_tests::{
     generate::Universe,
+    open::open_groups,
     told::{is_told, lies_in},
 };
 
@@ -31,27 +32,45 @@ fn passes(world: &World, eni: &Eni, packet: Packet) -> bool {
     verdict::decide(world, eni, &packet).is_allowed()
 }
 
-/// What the report says of a packet between two interfaces of one or two VPCs.
-fn is_inside(report: &Report, (from, to): (&Eni, &Eni), ends: (IpAddr, IpAddr), transport: Transport) -> bool {
-    let says = |reach: &Reach| {
-        reach.from.vpc == from.vpc
-            && reach.to.vpc == to.vpc
-            && holds(&reach.from, ends.0)
-            && holds(&reach.to, ends.1)
-            && is_told(&reach.services, transport)
-    };
-    report.inside.iter().any(says)
+/// Whether nothing drops the answer to a packet.
+fn is_answered(world: &World, eni: &Eni, packet: Packet) -> bool {
+    packet.answer().is_none_or(|answer| verdict::refused_by_acl(world, eni, &answer).is_none())
 }
 
-fn is_outside(report: &Report, eni: &Eni, packet: &Packet) -> bool {
-    let says = |exposure: &Exposure| {
+/// Whether a line says of a packet that it passes, and that its answer does.
+fn says(services: &[String], answered: Option<&Vec<String>>, transport: Transport) -> (bool, bool) {
+    let passes = is_told(services, transport);
+    (passes, answered.map_or(passes, |answered| is_told(answered, transport)))
+}
+
+/// What several lines say together.
+fn any(said: impl Iterator<Item = (bool, bool)>) -> (bool, bool) {
+    said.fold((false, false), |sum, one| (sum.0 | one.0, sum.1 | one.1))
+}
+
+/// What the report says of a packet between two interfaces of one or two VPCs.
+fn is_inside(
+    report: &Report,
+    (from, to): (&Eni, &Eni),
+    ends: (IpAddr, IpAddr),
+    transport: Transport,
+) -> (bool, bool) {
+    let is_about = |reach: &&Reach| {
+        reach.from.vpc == from.vpc && reach.to.vpc == to.vpc && holds(&reach.from, ends.0) && holds(&reach.to, ends.1)
+    };
+    let lines = report.inside.iter().filter(is_about);
+    any(lines.map(|reach| says(&reach.services, reach.answered.as_ref(), transport)))
+}
+
+fn is_outside(report: &Report, eni: &Eni, packet: &Packet) -> (bool, bool) {
+    let is_about = |exposure: &&Exposure| {
         exposure.direction == packet.direction
             && exposure.interfaces.vpc == eni.vpc
             && holds(&exposure.interfaces, packet.local)
             && lies_in(&exposure.addresses, packet.peer)
-            && is_told(&exposure.services, packet.transport)
     };
-    report.outside.iter().any(says)
+    let lines = report.outside.iter().filter(is_about);
+    any(lines.map(|exposure| says(&exposure.services, exposure.answered.as_ref(), packet.transport)))
 }
 
 fn is_within(world: &World, eni: &Eni, address: IpAddr) -> bool {
@@ -61,51 +80,87 @@ fn is_within(world: &World, eni: &Eni, address: IpAddr) -> bool {
     blocks.any(|block| block.contains(&address)) || world.eni_seen_from(&eni.vpc, address).is_some()
 }
 
+/// How many packets of each kind were compared.
+#[derive(Debug, Default)]
+struct Compared {
+    reached: usize,
+    unreached: usize,
+    exposed: usize,
+    hidden: usize,
+    cut_off: usize,
+    unanswered: usize,
+}
+
 #[test]
 fn what_reaches_is_what_both_ends_let_pass() {
-    let (mut reached, mut unreached, mut exposed, mut hidden, mut cut_off) = (0, 0, 0, 0, 0);
+    let mut counts = Compared::default();
     for seed in 0..WORLDS {
         let mut universe = Universe::new(seed);
         universe.add_ways();
-        let world = universe.world.clone();
-        let report = who::ask(&world, &Question::default()).unwrap();
-        let enis = universe.enis();
-        for _ in 0..PACKETS.min(enis.len() * PACKETS) {
-            let eni = universe.chooser.pick(&enis);
-            let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
-            let is_discovery =
-                matches!(packet.transport, Transport::Icmp { protocol: 58, kind: 130..=137 | 143, .. });
-            if is_discovery || !eni.addresses.contains(&packet.local) || eni.addresses.contains(&packet.peer) {
-                continue;
+        compare(seed, universe, &mut counts);
+    }
+    let Compared { reached, unreached, exposed, hidden, cut_off, .. } = counts;
+    assert!(reached > 300 && unreached > 300, "{counts:?}");
+    assert!(exposed > 300 && hidden > 300 && cut_off > 300, "{counts:?}");
+}
+
+#[test]
+fn what_is_answered_is_what_network_acls_let_back() {
+    let mut counts = Compared::default();
+    for seed in 0..WORLDS {
+        let mut universe = Universe::new(seed);
+        open_groups(&mut universe.world);
+        compare(seed, universe, &mut counts);
+    }
+    assert!(counts.unanswered > 100 && counts.unanswered < counts.reached + counts.exposed - 300, "{counts:?}");
+}
+
+fn compare(seed: u64, mut universe: Universe, counts: &mut Compared) {
+    let world = universe.world.clone();
+    let report = who::ask(&world, &Question::default()).unwrap();
+    let enis = universe.enis();
+    for _ in 0..PACKETS.min(enis.len() * PACKETS) {
+        let eni = universe.chooser.pick(&enis);
+        let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
+        let is_discovery = matches!(packet.transport, Transport::Icmp { protocol: 58, kind: 130..=137 | 143, .. });
+        if is_discovery || !eni.addresses.contains(&packet.local) || eni.addresses.contains(&packet.peer) {
+            continue;
+        }
+        let other = world.eni_seen_from(&eni.vpc, packet.peer).filter(|other| other.id != eni.id);
+        match other {
+            Some(other) if world.eni_seen_from(&other.vpc, packet.local).is_some_and(|own| own.id == eni.id) => {
+                let (from, to, ends) = match packet.direction {
+                    Direction::Egress => (&eni, other, (packet.local, packet.peer)),
+                    Direction::Ingress => (other, &eni, (packet.peer, packet.local)),
+                };
+                let leaves = Packet { direction: Direction::Egress, local: ends.0, peer: ends.1, ..packet };
+                let enters = Packet { direction: Direction::Ingress, local: ends.1, peer: ends.0, ..packet };
+                let expected = passes(&world, from, leaves) && passes(&world, to, enters);
+                let answered = expected && is_answered(&world, from, leaves) && is_answered(&world, to, enters);
+                counts.unanswered += usize::from(expected && !answered);
+                let told = is_inside(&report, (from, to), ends, packet.transport);
+                assert_eq!(told, (expected, answered), "seed {seed}: {packet:?} at {}\n{:#?}", eni.id, report.inside);
+                *(if expected { &mut counts.reached } else { &mut counts.unreached }) += 1;
             }
-            let other = world.eni_seen_from(&eni.vpc, packet.peer).filter(|other| other.id != eni.id);
-            match other {
-                Some(other) if world.eni_seen_from(&other.vpc, packet.local).is_some_and(|own| own.id == eni.id) => {
-                    let (from, to, ends) = match packet.direction {
-                        Direction::Egress => (&eni, other, (packet.local, packet.peer)),
-                        Direction::Ingress => (other, &eni, (packet.peer, packet.local)),
-                    };
-                    let leaves = Packet { direction: Direction::Egress, local: ends.0, peer: ends.1, ..packet };
-                    let enters = Packet { direction: Direction::Ingress, local: ends.1, peer: ends.0, ..packet };
-                    let expected = passes(&world, from, leaves) && passes(&world, to, enters);
-                    let told = is_inside(&report, (from, to), ends, packet.transport);
-                    assert_eq!(told, expected, "seed {seed}: {packet:?} at {}\n{:#?}", eni.id, report.inside);
-                    *(if expected { &mut reached } else { &mut unreached }) += 1;
-                }
-                None if !is_within(&world, &eni, packet.peer) => {
-                    let is_led = world.gaps(&eni, &packet).is_empty();
-                    let expected = is_led && passes(&world, &eni, packet);
-                    cut_off += usize::from(!is_led);
-                    let told = is_outside(&report, &eni, &packet);
-                    assert_eq!(told, expected, "seed {seed}: {packet:?} at {}\n{:#?}", eni.id, report.outside);
-                    *(if expected { &mut exposed } else { &mut hidden }) += 1;
-                }
-                Some(_) | None => {}
+            None if !is_within(&world, &eni, packet.peer) => {
+                let is_led = world.gaps(&eni, &packet).is_empty();
+                let expected = is_led && passes(&world, &eni, packet);
+                counts.cut_off += usize::from(!is_led);
+                let answered = expected && is_answered(&world, &eni, packet);
+                counts.unanswered += usize::from(expected && !answered);
+                let told = is_outside(&report, &eni, &packet);
+                assert_eq!(
+                    told,
+                    (expected, answered),
+                    "seed {seed}: {packet:?} at {}\n{:#?}",
+                    eni.id,
+                    report.outside
+                );
+                *(if expected { &mut counts.exposed } else { &mut counts.hidden }) += 1;
             }
+            Some(_) | None => {}
         }
     }
-    assert!(reached > 300 && unreached > 300, "{reached} {unreached}");
-    assert!(exposed > 300 && hidden > 300 && cut_off > 300, "{exposed} {hidden} {cut_off}");
 }
 
 #[test]

@@ -7,7 +7,6 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use sekimori_core::{
-    flow,
     ids::{EniId, VpcId},
     live_flow::LiveFlow,
     packet::{Packet, Transport},
@@ -78,9 +77,7 @@ fn refused(world: &World, eni: &Eni, first: &Packet) -> Option<String> {
     if !decision.is_allowed() {
         return Some(decision.why.to_string());
     }
-    let answer =
-        Packet { direction: first.direction.reverse(), transport: flow::answer_to(first.transport)?, ..*first };
-    verdict::refused_by_acl(world, eni, &answer).map(|decision| decision.why.to_string())
+    verdict::refused_by_acl(world, eni, &first.answer()?).map(|decision| decision.why.to_string())
 }
 
 /// The connections that pass before a change and would not after it.

@@ -55,6 +55,16 @@ impl Bearing {
         self.passing_knowing(world, &Set::everything(direction), direction, Some(known))
     }
 
+    /// Those of some first packets whose answers the network ACL lets pass as well, or that nobody answers. It is the only thing that looks
+    /// at an answer: groups know the flow.
+    pub(crate) fn answered(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
+        let Some(subnet) = &self.guarded else { return Ok(packets.clone()) };
+        let way = direction.reverse();
+        let every = Set::everything(way);
+        let refused = every.difference(&self.admitted(world, &every, subnet, way)?)?;
+        packets.difference(&refused.asking()?)
+    }
+
     /// Those of some packets that pass in a direction, at whatever own address.
     pub(crate) fn allowed_of(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
         let unjudged = Reader::new(world, &self.vpc, []).discovery(direction);

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
     address::Family,
-    flow,
     ids::{EniId, InstanceId, RuleId, VpcId},
     packet::{Decision, Packet, Transport, Why},
     rule::{Action, Direction},
@@ -275,7 +274,7 @@ impl Pair {
     /// The answer to it, as the interface of an end sees it.
     fn answer(&self, direction: Direction) -> Option<(&Arc<Eni>, Packet)> {
         let (eni, asked) = self.packet(direction.reverse())?;
-        Some((eni, Packet { direction, transport: flow::answer_to(self.transport)?, ..asked }))
+        Some((eni, asked.answer()?))
     }
 
     fn judge(&self, world: &World) -> Report {

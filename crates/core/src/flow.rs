@@ -375,6 +375,14 @@ pub fn answer_to(transport: Transport) -> Option<Transport> {
     }
 }
 
+impl Packet {
+    /// What is sent back for it, if it is the first of a flow and anything is, as the same interface sees it.
+    #[must_use]
+    pub fn answer(&self) -> Option<Self> {
+        Some(Self { direction: self.direction.reverse(), transport: answer_to(self.transport)?, ..*self })
+    }
+}
+
 /// Whether an ICMP message reports an error and quotes the packet that caused it.
 #[must_use]
 pub fn is_error(protocol: u8, kind: u8) -> bool {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
-    flow::answer_to,
     flow_event::FlowEvent,
     ids::{EniId, InstanceId},
     packet::{Decision, Packet, Transport},
@@ -165,16 +164,11 @@ pub(super) fn ending_of(
 ) -> Option<Ending> {
     let home = before.home_of(old);
     let Some(new) = new.filter(|new| home.is_none() || after.home_of(new) == home) else { return Some(Ending::Gone) };
-    let answer = answer_to(first.transport).map(|transport| Packet {
-        direction: first.direction.reverse(),
-        transport,
-        ..*first
-    });
     let is_dropped = |packet: &Packet| {
         let drops = |world: &World, eni: &Eni| verdict::refused_by_acl(world, eni, packet).is_some();
         drops(after, new) && !drops(before, old)
     };
-    if is_dropped(first) || answer.is_some_and(|answer| is_dropped(&answer)) {
+    if is_dropped(first) || first.answer().is_some_and(|answer| is_dropped(&answer)) {
         return Some(Ending::Acl);
     }
     if verdict::decide_by_groups(after, new, first).is_allowed() {

@@ -1,7 +1,8 @@
 //! `may reach`: a pair of ends of which one cannot reach the other, if there is one.
 //!
 //! Every pair must be able to, by each service that is named (by any, if none is), from some source port: over IPv4 if both have it, else
-//! over IPv6. Of an interface that is each of its addresses of the family, of a block and of the internet each address.
+//! over IPv6. Of an interface that is each of its addresses of the family, of a block and of the internet each address. Whoever gets no answer
+//! reaches nobody: network ACLs look at answers by themselves.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,8 +15,11 @@ use sekimori_core::{
     address::{Family, from_number, number},
     ids::EniId,
     invariant::{Served, Sight, Witness},
+    packet::Packet,
     rule::Direction,
     space::view::Bounds,
+    verdict,
+    world::World,
 };
 
 use super::{
@@ -82,8 +86,8 @@ fn pair(
         });
         return Ok(apart);
     }
-    let egress = asked.passing.of(world, sender, Direction::Egress)?;
-    let ingress = asked.passing.of(world, receiver, Direction::Ingress)?;
+    let egress = asked.passing.answered(world, sender, Direction::Egress)?;
+    let ingress = asked.passing.answered(world, receiver, Direction::Ingress)?;
     let [egress, ingress] = [&egress, &ingress]
         .map(|boxes| boxes.iter().filter(|bounds| asked.has(bounds.services)).collect::<Vec<&Bounds>>());
     let sets = Sets::of(sources, targets);
@@ -98,8 +102,8 @@ fn pair(
             let of_sources = alike(sources, family, &sets.from_v4, (&egress, own_of), (&ingress, peers_of));
             let of_targets = alike(targets, family, &sets.to_v4, (&egress, peers_of), (&ingress, own_of));
             let found = unserved((&of_sources, &of_targets), (&egress, &ingress), wanted, family);
-            if found.is_some() {
-                return Ok(found);
+            if let Some(sight) = found {
+                return Ok(Some(dropped(world, sight)));
             }
         }
     }
@@ -192,7 +196,7 @@ fn unserved(
     (egress, ingress): (&[&Bounds], &[&Bounds]),
     wanted: Wanted,
     family: Family,
-) -> Option<Witness> {
+) -> Option<Sight> {
     let is_bound = wanted.and_then(|served| served.family()).is_some();
     for ((of_source, source_v4), senders) in sources {
         for ((of_target, target_v4), receivers) in targets {
@@ -211,10 +215,30 @@ fn unserved(
             let Some(((from, from_eni), (to, to_eni))) = different else { continue };
             let transport = transport(service, SOURCE_PORT)?;
             let (from_eni, to_eni) = (Some(from_eni.clone()), Some(to_eni.clone()));
-            return Some(Witness::Dropped(Sight { from: *from, from_eni, to: *to, to_eni, transport }));
+            return Some(Sight { from: *from, from_eni, to: *to, to_eni, transport, answer_dropped_at: None });
         }
     }
     None
+}
+
+/// A flow that does not come about, with what drops its answer if nothing drops its first packet.
+fn dropped(world: &World, sight: Sight) -> Witness {
+    let at = |eni: &Option<EniId>, direction, (local, peer)| {
+        let packet = Packet { direction, local, peer, transport: sight.transport, is_forwarded: false };
+        Some((world.eni(eni.as_ref()?)?, packet))
+    };
+    let ends = [
+        at(&sight.from_eni, Direction::Egress, (sight.from, sight.to)),
+        at(&sight.to_eni, Direction::Ingress, (sight.to, sight.from)),
+    ];
+    let ends = || ends.iter().flatten();
+    let is_let_through = ends().all(|(eni, packet)| verdict::decide(world, eni, packet).is_allowed());
+    // The answer meets the end that was reached first.
+    let refusing = ends().rev().find(|(eni, packet)| {
+        packet.answer().is_some_and(|answer| verdict::refused_by_acl(world, eni, &answer).is_some())
+    });
+    let answer_dropped_at = refusing.filter(|_| is_let_through).map(|(eni, _)| eni.id.clone());
+    Witness::Dropped(Sight { answer_dropped_at, ..sight })
 }
 
 /// An interface, and an address outside from or to which a service does not get through.
@@ -226,7 +250,7 @@ pub(super) fn outside(
 ) -> Result<Option<Witness>, Trouble> {
     let world = asked.world;
     for (bearing, members) in inner.iter() {
-        let boxes = asked.passing.of(world, bearing, direction)?;
+        let boxes = asked.passing.answered(world, bearing, direction)?;
         let boxes: Vec<&Bounds> = boxes.iter().filter(|bounds| asked.has(bounds.services)).collect();
         let with_v4 = having(members, Family::V4);
         let of_blocks = runs(&blocks(world, &bearing.vpc));
@@ -254,7 +278,7 @@ pub(super) fn outside(
                 let left = without(run, family, &runs_inside(world, &bearing.vpc));
                 let Some((peer, service)) = is_closed(&left) else { continue };
                 let Some(transport) = transport(service, SOURCE_PORT) else { continue };
-                return Ok(Some(Witness::Dropped(sight(member, peer, direction, transport))));
+                return Ok(Some(dropped(world, sight(member, peer, direction, transport))));
             }
         }
     }

@@ -81,7 +81,7 @@ fn meeting(
         let Some(target) = other else { continue };
         let transport = shown(asked, services, ports)?;
         let (from_eni, to_eni) = (Some(sender.1.clone()), Some(target.1.clone()));
-        return Some(Sight { from: sender.0, from_eni, to: target.0, to_eni, transport });
+        return Some(Sight { from: sender.0, from_eni, to: target.0, to_eni, transport, answer_dropped_at: None });
     }
     None
 }
@@ -113,8 +113,12 @@ pub(super) fn outside(
 pub(super) fn sight(member: &Member, peer: IpAddr, direction: Direction, transport: Transport) -> Sight {
     let (own, eni) = (member.0, Some(member.1.clone()));
     match direction {
-        Direction::Ingress => Sight { from: peer, from_eni: None, to: own, to_eni: eni, transport },
-        Direction::Egress => Sight { from: own, from_eni: eni, to: peer, to_eni: None, transport },
+        Direction::Ingress => {
+            Sight { from: peer, from_eni: None, to: own, to_eni: eni, transport, answer_dropped_at: None }
+        }
+        Direction::Egress => {
+            Sight { from: own, from_eni: eni, to: peer, to_eni: None, transport, answer_dropped_at: None }
+        }
     }
 }
 

@@ -13,13 +13,13 @@ use sekimori_core::{
 use super::touched::Touched;
 use crate::permits::Bearing;
 
-/// Policies that are kept, in each direction; beyond them all are forgotten and computed again as they are needed.
+/// Policies that are kept, in each direction, once more for each network ACL that looks at answers; beyond them all are forgotten and computed again as they are needed.
 pub const INVARIANT_POLICIES_KEPT_MAX: usize = 32_768;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Passing {
-    known: OrdMap<(Direction, Bearing), Arc<[Bounds]>>,
+    known: OrdMap<(Direction, bool, Bearing), Arc<[Bounds]>>,
 }
 
 impl Passing {
@@ -31,11 +31,34 @@ impl Passing {
         bearing: &Bearing,
         direction: Direction,
     ) -> Result<Arc<[Bounds]>, TooComplex> {
-        let key = (direction, bearing.clone());
+        self.kept(world, bearing, (direction, false))
+    }
+
+    /// Those of them whose answers pass as well.
+    pub(super) fn answered(
+        &mut self,
+        world: &World,
+        bearing: &Bearing,
+        direction: Direction,
+    ) -> Result<Arc<[Bounds]>, TooComplex> {
+        // Only a network ACL looks at answers.
+        self.kept(world, bearing, (direction, bearing.guarded.is_some()))
+    }
+
+    fn kept(
+        &mut self,
+        world: &World,
+        bearing: &Bearing,
+        (direction, is_answered): (Direction, bool),
+    ) -> Result<Arc<[Bounds]>, TooComplex> {
+        let key = (direction, is_answered, bearing.clone());
         if let Some(known) = self.known.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let passing = bearing.judged(world, direction)?.difference(&dhcp(world, bearing, direction)?)?;
+        let mut passing = bearing.judged(world, direction)?.difference(&dhcp(world, bearing, direction)?)?;
+        if is_answered {
+            passing = bearing.answered(world, &passing, direction)?;
+        }
         let boxes: Arc<[Bounds]> = passing.boxes().collect();
         if self.known.len() >= 2 * INVARIANT_POLICIES_KEPT_MAX {
             self.known.clear();
@@ -47,7 +70,9 @@ impl Passing {
     pub(super) fn forget(&mut self, touched: &Touched) {
         for bearing in touched.bearings.union(&touched.named) {
             for direction in [Direction::Ingress, Direction::Egress] {
-                self.known.remove(&(direction, bearing.clone()));
+                for is_answered in [false, true] {
+                    self.known.remove(&(direction, is_answered, bearing.clone()));
+                }
             }
         }
     }

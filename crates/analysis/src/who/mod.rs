@@ -3,7 +3,7 @@
 //!
 //! A packet reaches its end when it leaves the sender and is let in by the receiver, as [`crate::why`] says of a single one. It is
 //! computed for each set of groups and not for each interface, and each set of services is kept once, so that all pairs of a large
-//! estate take seconds.
+//! estate take seconds. Whether the answer comes back is told beside: a packet that arrives has reached its end without it.
 
 mod units;
 mod ways;
@@ -24,13 +24,13 @@ use sekimori_core::{
     world::{Eni, Revision, World},
 };
 
-use self::units::{Estate, Facing, ServicesId, Unit};
+use self::units::{Estate, Facing, Known, Passed, ServicesId, Unit};
 pub(crate) use self::ways::cut_off;
 use crate::{
     effective::{GroupName, group_name},
     outside::{runs_inside, without},
     permits::Bearing,
-    services::{joined, ranges, shortened},
+    services::{Services, joined, ranges, shortened},
     why::INTERNET,
 };
 
@@ -79,6 +79,9 @@ pub struct Reach {
     pub pairs: usize,
     /// By which services.
     pub services: Vec<String>,
+    /// Those of them whose answers come back, if not all do: network ACLs look at answers by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Vec<String>>,
 }
 
 /// What is open between interfaces and addresses outside.
@@ -92,6 +95,9 @@ pub struct Exposure {
     pub addresses: Vec<String>,
     /// The services.
     pub services: Vec<String>,
+    /// Those of them whose answers come back, if not all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Vec<String>>,
 }
 
 /// Interfaces with the same groups.
@@ -269,18 +275,16 @@ impl Asked<'_> {
         let mut lines = Vec::new();
         for (ingress, senders) in &let_in {
             for (egress, receivers) in &sent_to {
-                let (services, pairs) = (known.meet(*ingress, *egress), distinct(senders, receivers));
-                if services != 0 && pairs > 0 {
-                    lines.push((services, pairs, senders, receivers));
+                let (passed, pairs) = (known.passed(*ingress, *egress), distinct(senders, receivers));
+                if passed.all != 0 && pairs > 0 {
+                    lines.push((passed, pairs, senders, receivers));
                 }
             }
         }
-        let words = |id: ServicesId| known.services(id).map(crate::services::Services::words).unwrap_or_default();
-        let line = |(services, pairs, senders, receivers): (ServicesId, usize, &Members, &Members)| Reach {
-            from: side(self.world, &sender.bearing, senders),
-            to: side(self.world, &receiver.bearing, receivers),
-            pairs,
-            services: words(services),
+        let line = |(passed, pairs, senders, receivers): (Passed, usize, &Members, &Members)| {
+            let (services, answered) = told(known, passed);
+            let from = side(self.world, &sender.bearing, senders);
+            Reach { from, to: side(self.world, &receiver.bearing, receivers), pairs, services, answered }
         };
         lines.into_iter().map(line).collect()
     }
@@ -298,27 +302,28 @@ impl Asked<'_> {
                 Direction::Ingress => &unit.ingress,
                 Direction::Egress => &unit.egress,
             };
-            let mut open: Vec<(ServicesId, (IpAddr, IpAddr))> = Vec::new();
-            for (first, last, services) in facing.runs(unit.family) {
+            let mut open: Vec<(Passed, (IpAddr, IpAddr))> = Vec::new();
+            for (first, last, passed) in facing.runs(unit.family) {
                 let run = (first.max(meant.0), last.min(meant.1));
                 if run.0 <= run.1 {
                     let left = without(run, unit.family, hidden);
-                    open.extend(left.into_iter().map(|run| (services, run)));
+                    open.extend(left.into_iter().map(|run| (passed, run)));
                 }
             }
             for (members, led) in ways::alike(world, &members, direction, hidden) {
                 self.notes.add(world, &members, (&open, &led));
-                let mut by: BTreeMap<ServicesId, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
-                for (services, run) in &open {
-                    by.entry(*services).or_default().extend(led.within(*run));
+                let mut by: BTreeMap<Passed, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
+                for (passed, run) in &open {
+                    by.entry(*passed).or_default().extend(led.within(*run));
                 }
-                for (services, runs) in by.into_iter().filter(|(_, runs)| !runs.is_empty()) {
-                    let services = self.estate.known.services(services);
+                for (passed, runs) in by.into_iter().filter(|(_, runs)| !runs.is_empty()) {
+                    let (services, answered) = told(&self.estate.known, passed);
                     lines.push(Exposure {
                         direction,
                         interfaces: side(world, &unit.bearing, &members),
                         addresses: ranges(&joined(runs)),
-                        services: services.map(crate::services::Services::words).unwrap_or_default(),
+                        services,
+                        answered,
                     });
                     if lines.len() > WHO_LINES_MAX {
                         return Err(WhoError::TooLong);
@@ -330,14 +335,20 @@ impl Asked<'_> {
     }
 }
 
+/// The words for what passes, and for what of it is answered if that is not all.
+fn told(known: &Known, Passed { all, answered }: Passed) -> (Vec<String>, Option<Vec<String>>) {
+    let words = |id: ServicesId| known.services(id).map(Services::words).unwrap_or_default();
+    (words(all), (answered != all).then(|| words(answered)))
+}
+
 /// Members by what the other end lets pass; without those that it does not know by their addresses.
-fn by_services(members: &Members, facing: &Facing, (world, vpc): (&World, &VpcId)) -> BTreeMap<ServicesId, Members> {
-    let mut by: BTreeMap<ServicesId, Members> = BTreeMap::new();
+fn by_services(members: &Members, facing: &Facing, (world, vpc): (&World, &VpcId)) -> BTreeMap<Passed, Members> {
+    let mut by: BTreeMap<Passed, Members> = BTreeMap::new();
     for (eni, own) in members {
-        let services = facing.at(*own);
+        let passed = facing.at(*own);
         let is_known = || world.eni_seen_from(vpc, *own).is_some_and(|seen| seen.id == eni.id);
-        if services != 0 && is_known() {
-            by.entry(services).or_default().push((Arc::clone(eni), *own));
+        if passed.all != 0 && is_known() {
+            by.entry(passed).or_default().push((Arc::clone(eni), *own));
         }
     }
     by
@@ -410,7 +421,7 @@ fn reaching(estate: &mut Estate, target: usize, told: &mut [(usize, ServicesId)]
     let seen = seen.get(&(to.bearing.vpc.clone(), to.family)).map(Vec::as_slice).unwrap_or_default();
     // A sender once for each answer that its addresses get.
     let mut let_in: Vec<(usize, ServicesId)> = Vec::new();
-    for (first, last, services) in to.ingress.runs(to.family) {
+    for (first, last, Passed { all: services, .. }) in to.ingress.runs(to.family) {
         let from = seen.partition_point(|(address, _)| number(*address) < first);
         for (_, sender) in seen.iter().skip(from).take_while(|(address, _)| number(*address) <= last) {
             match told.get_mut(*sender) {
@@ -429,7 +440,7 @@ fn reaching(estate: &mut Estate, target: usize, told: &mut [(usize, ServicesId)]
     for (sender, ingress) in let_in {
         let Some(from) = units.get(sender).filter(|from| !Arc::ptr_eq(&from.bearing, &to.bearing)) else { continue };
         sent_to.clear();
-        sent_to.extend(to.members.iter().map(|(_, own)| from.egress.at(*own)));
+        sent_to.extend(to.members.iter().map(|(_, own)| from.egress.at(*own).all));
         looked_at += sent_to.len() as u64;
         sent_to.dedup();
         let services = sent_to.iter().map(|egress| (sender, known.meet(ingress, *egress)));
@@ -450,7 +461,7 @@ fn among(estate: &mut Estate, target: usize) -> Vec<(usize, ServicesId)> {
     for (sender, from) in units.iter().enumerate().filter(|(_, unit)| alike(unit)) {
         let services = |members: &Members, facing: &Facing| {
             let mut by: BTreeMap<ServicesId, Members> = BTreeMap::new();
-            members.iter().for_each(|one| by.entry(facing.at(one.1)).or_default().push(one.clone()));
+            members.iter().for_each(|one| by.entry(facing.at(one.1).all).or_default().push(one.clone()));
             by
         };
         let (let_in, sent_to) = (services(&from.members, &to.ingress), services(&to.members, &from.egress));

@@ -20,6 +20,15 @@ use crate::{permits::Bearing, services::Services};
 /// The number of a set of services in [`Known`]; 0 is none.
 pub(super) type ServicesId = u32;
 
+/// What passes between two ends, or past one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Passed {
+    /// Of first packets.
+    pub(super) all: ServicesId,
+    /// Those whose answers pass as well.
+    pub(super) answered: ServicesId,
+}
+
 /// Every set of services that was met, once.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -48,6 +57,11 @@ impl Known {
         self.all.get(id as usize)
     }
 
+    /// What passes at both of two ends.
+    pub(super) fn passed(&mut self, one: Passed, other: Passed) -> Passed {
+        Passed { all: self.meet(one.all, other.all), answered: self.meet(one.answered, other.answered) }
+    }
+
     /// The services that are in both.
     pub(super) fn meet(&mut self, one: ServicesId, other: ServicesId) -> ServicesId {
         if one == other || one == 0 || other == 0 {
@@ -66,11 +80,15 @@ impl Known {
 
 /// What passes in one direction, by the other end's address: from each number on, until the next.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facing(Vec<(u128, ServicesId)>);
+pub(super) struct Facing(Vec<(u128, Passed)>);
 
-impl Facing {
+/// Services from each number on, until the next.
+#[derive(Debug)]
+struct Runs(Vec<(u128, ServicesId)>);
+
+impl Runs {
     /// Boxes of one family and direction, whatever their own addresses.
-    fn of(boxes: &[&Bounds], known: &mut Known) -> Self {
+    fn of(boxes: &[Bounds], known: &mut Known) -> Self {
         let mut events: BTreeMap<u128, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
         for (index, bounds) in boxes.iter().enumerate() {
             events.entry(number(bounds.peers.0)).or_default().0.push(index);
@@ -82,7 +100,7 @@ impl Facing {
         for (at, (begin, end)) in events {
             active.extend(begin);
             active.retain(|index| !end.contains(index));
-            let here = active.iter().filter_map(|index| boxes.get(*index)).copied();
+            let here = active.iter().filter_map(|index| boxes.get(*index));
             let id = known.id(Services::of(here));
             if runs.last().is_none_or(|(_, before)| *before != id) {
                 runs.push((at, id));
@@ -91,20 +109,40 @@ impl Facing {
         Self(runs)
     }
 
-    pub(super) fn at(&self, address: IpAddr) -> ServicesId {
-        let at = number(address);
+    fn at(&self, at: u128) -> ServicesId {
         let after = self.0.partition_point(|(first, _)| *first <= at);
         after.checked_sub(1).and_then(|index| self.0.get(index)).map_or(0, |(_, id)| *id)
     }
+}
+
+impl Facing {
+    /// Boxes of one family and direction, and of them what is answered, if that is not all.
+    fn of(all: &[Bounds], answered: Option<&[Bounds]>, known: &mut Known) -> Self {
+        let all = Runs::of(all, known);
+        let Some(answered) = answered.map(|boxes| Runs::of(boxes, known)) else {
+            let passed = |(at, id): (u128, ServicesId)| (at, Passed { all: id, answered: id });
+            return Self(all.0.into_iter().map(passed).collect());
+        };
+        let starts: BTreeSet<u128> = all.0.iter().chain(&answered.0).map(|(at, _)| *at).collect();
+        let passed = |at: u128| (at, Passed { all: all.at(at), answered: answered.at(at) });
+        Self(starts.into_iter().map(passed).collect())
+    }
+
+    pub(super) fn at(&self, address: IpAddr) -> Passed {
+        let at = number(address);
+        let after = self.0.partition_point(|(first, _)| *first <= at);
+        after.checked_sub(1).and_then(|index| self.0.get(index)).map_or(Passed::default(), |(_, passed)| *passed)
+    }
 
     /// The runs with something in them: first and last number.
-    pub(super) fn runs(&self, family: Family) -> impl Iterator<Item = (u128, u128, ServicesId)> + use<'_> {
+    pub(super) fn runs(&self, family: Family) -> impl Iterator<Item = (u128, u128, Passed)> + use<'_> {
         let every = match family {
             Family::V4 => u128::from(u32::MAX),
             Family::V6 => u128::MAX,
         };
         let ends = self.0.iter().skip(1).map(|(next, _)| next - 1).chain([every]);
-        self.0.iter().zip(ends).map(|((first, id), last)| (*first, last, *id)).filter(|(_, _, id)| *id != 0)
+        let runs = self.0.iter().zip(ends).map(|((first, passed), last)| (*first, last, *passed));
+        runs.filter(|(_, _, passed)| passed.all != 0)
     }
 }
 
@@ -142,6 +180,25 @@ impl Estate {
     }
 }
 
+/// What passes in a direction, as boxes.
+struct Way {
+    all: Vec<Bounds>,
+    /// Those whose answers pass, where something looks at answers.
+    answered: Option<Vec<Bounds>>,
+}
+
+impl Way {
+    fn of(world: &World, bearing: &Bearing, direction: Direction, read: &ReadMembers) -> Result<Self, TooComplex> {
+        let judged = bearing.judged_knowing(world, direction, read)?;
+        let answered = bearing.guarded.as_ref().map(|_| bearing.answered(world, &judged, direction)).transpose()?;
+        Ok(Self { all: judged.boxes().collect(), answered: answered.map(|set| set.boxes().collect()) })
+    }
+
+    fn boxes(&self) -> impl Iterator<Item = &Bounds> {
+        self.all.iter().chain(self.answered.iter().flatten())
+    }
+}
+
 fn units_of(
     world: &World,
     bearing: Arc<Bearing>,
@@ -149,9 +206,9 @@ fn units_of(
     known: &mut Known,
     read: &ReadMembers,
 ) -> Result<Vec<Unit>, TooComplex> {
-    let ingress: Vec<Bounds> = bearing.judged_knowing(world, Direction::Ingress, read)?.boxes().collect();
-    let egress: Vec<Bounds> = bearing.judged_knowing(world, Direction::Egress, read)?.boxes().collect();
-    let boxes: Vec<&Bounds> = ingress.iter().chain(&egress).collect();
+    let ingress = Way::of(world, &bearing, Direction::Ingress, read)?;
+    let egress = Way::of(world, &bearing, Direction::Egress, read)?;
+    let boxes: Vec<&Bounds> = [&ingress, &egress].into_iter().flat_map(Way::boxes).collect();
     let holds = |bounds: &Bounds, own: &IpAddr| bounds.own.0 <= *own && *own <= bounds.own.1;
     let cuts: BTreeSet<IpAddr> = boxes.iter().map(|bounds| bounds.own.0).collect();
     let cuts: Vec<IpAddr> = cuts.into_iter().chain(boxes.iter().map(|bounds| bounds.own.1)).collect();
@@ -169,9 +226,12 @@ fn units_of(
     for members in alike.into_values() {
         let Some((_, own)) = members.first() else { continue };
         let (own, family) = (*own, Family::of(*own));
-        let mut facing = |boxes: &[Bounds]| {
-            let here: Vec<&Bounds> = boxes.iter().filter(|bounds| holds(bounds, &own)).collect();
-            Facing::of(&here, known)
+        let here = |boxes: &'_ [Bounds]| -> Vec<Bounds> {
+            boxes.iter().filter(|bounds| holds(bounds, &own)).copied().collect()
+        };
+        let mut facing = |way: &Way| {
+            let (all, answered) = (here(&way.all), way.answered.as_deref().map(here));
+            Facing::of(&all, answered.as_deref(), known)
         };
         let (ingress, egress) = (facing(&ingress), facing(&egress));
         units.push(Unit { bearing: Arc::clone(&bearing), family, members, ingress, egress });

@@ -16,7 +16,7 @@ use sekimori_core::{
     world::{Eni, World},
 };
 
-use super::{Members, ServicesId, WHO_NAMES_MAX};
+use super::{Members, Passed, WHO_NAMES_MAX};
 use crate::{
     outside::{runs_inside, without},
     services::shortened,
@@ -118,7 +118,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn add(&mut self, world: &World, members: &Members, (open, led): (&[(ServicesId, Run)], &Led)) {
+    pub(super) fn add(&mut self, world: &World, members: &Members, (open, led): (&[(Passed, Run)], &Led)) {
         if open.is_empty() {
             return;
         }

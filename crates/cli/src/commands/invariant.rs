@@ -153,11 +153,14 @@ mod tests {
         };
         let transport = Transport::Tcp { source: 50_000, destination: 22 };
         let ends = ("203.0.113.1".parse().unwrap(), "10.0.0.5".parse().unwrap());
-        let sight = Sight { from: ends.0, from_eni: None, to: ends.1, to_eni: Some("eni-1".into()), transport };
+        let (from_eni, to_eni, answer_dropped_at) = (None, Some("eni-1".into()), None);
+        let sight = Sight { from: ends.0, from_eni, to: ends.1, to_eni, transport, answer_dropped_at };
+        let unanswered = Sight { answer_dropped_at: Some("eni-1".into()), ..sight.clone() };
         let report = Report {
             invariants: vec![
                 judged("no-ssh", "internet must-not reach sg-1 tcp/22", Some(Witness::Passes(sight))),
                 judged("web-db", "tag:role=web may reach tag:role=db tcp/5432", None),
+                judged("web-in", "internet may reach sg-1 tcp/22", Some(Witness::Dropped(unanswered))),
             ],
             revision: Revision(9),
         };
@@ -166,6 +169,7 @@ mod tests {
             NAME    INVARIANT                                    MODE     HOLDS  SINCE       WITNESS
             no-ssh  internet must-not reach sg-1 tcp/22          warn     no     revision 7  tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) passes
             web-db  tag:role=web may reach tag:role=db tcp/5432  enforce  yes    -           -
+            web-in  internet may reach sg-1 tcp/22               warn     no     revision 7  the answer to tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) is dropped by the network ACL at eni-1
         "#]].assert_eq(&page(&report).plain());
     }
 }

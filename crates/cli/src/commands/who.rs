@@ -92,13 +92,25 @@ fn page(report: &Report) -> Page {
 }
 
 fn reach(reach: &Reach) -> Row {
-    let Reach { from, to, services, .. } = reach;
-    Row::from(vec![who(from), from.addresses.join("\n"), who(to), to.addresses.join("\n"), services.join("\n")])
+    let Reach { from, to, .. } = reach;
+    let services = told(&reach.services, reach.answered.as_deref());
+    Row::from(vec![who(from), from.addresses.join("\n"), who(to), to.addresses.join("\n"), services])
 }
 
 fn exposure(exposure: &Exposure) -> Row {
-    let Exposure { interfaces, addresses, services, .. } = exposure;
-    Row::from(vec![who(interfaces), interfaces.addresses.join("\n"), addresses.join("\n"), services.join("\n")])
+    let Exposure { interfaces, addresses, .. } = exposure;
+    let services = told(&exposure.services, exposure.answered.as_deref());
+    Row::from(vec![who(interfaces), interfaces.addresses.join("\n"), addresses.join("\n"), services])
+}
+
+/// Services, and below them those that are answered where not all are.
+fn told(services: &[String], answered: Option<&[String]>) -> String {
+    let below = match answered {
+        None => String::new(),
+        Some([]) => "\nwithout an answer (network ACL)".to_owned(),
+        Some(answered) => format!("\nanswered (network ACL): {}", answered.join("\n")),
+    };
+    services.join("\n") + &below
 }
 
 /// The instances, and below them the groups that they have.
@@ -132,12 +144,19 @@ mod tests {
         let services = vec!["tcp/5432".to_owned(), "udp/53".to_owned()];
         let report = Report {
             question: Question { to: Some("i-3".to_owned()), ..Question::default() },
-            inside: vec![Reach { from: web(), to: side("db", &["i-3"], &["10.0.1.1"]), pairs: 2, services }],
+            inside: vec![Reach {
+                from: web(),
+                to: side("db", &["i-3"], &["10.0.1.1"]),
+                pairs: 2,
+                services,
+                answered: Some(vec!["tcp/5432 from ports 1024-65535".to_owned()]),
+            }],
             outside: vec![Exposure {
                 direction: Direction::Ingress,
                 interfaces: side("db", &["i-3"], &["10.0.1.1"]),
                 addresses: vec!["203.0.113.0/24".to_owned()],
                 services: vec!["tcp/22".to_owned()],
+                answered: Some(Vec::new()),
             }],
             notes: Vec::new(),
             revision: Revision(7),
@@ -147,12 +166,12 @@ mod tests {
             FROM             ADDRESSES  TO             ADDRESSES  SERVICES
             i-1              10.0.0.1   i-3            10.0.1.1   tcp/5432
             i-2              10.0.0.2   in sg-db (db)             udp/53
-            in sg-web (web)
+            in sg-web (web)                                       answered (network ACL): tcp/5432 from ports 1024-65535
 
             reached from outside:
             INTERFACES     ADDRESSES  OUTSIDE         SERVICES
             i-3            10.0.1.1   203.0.113.0/24  tcp/22
-            in sg-db (db)
+            in sg-db (db)                             without an answer (network ACL)
         "#]]
         .assert_eq(&page(&report).plain());
     }

@@ -66,7 +66,7 @@ pub struct Violation {
 pub enum Witness {
     /// A packet that gets through and must not.
     Passes(Sight),
-    /// A packet that does not get through and should.
+    /// A packet that does not get through and should, or whose answer does not.
     Dropped(Sight),
     /// Two ends that have no family in common which the service runs over.
     NoFamily {
@@ -103,6 +103,9 @@ pub struct Sight {
     pub to_eni: Option<EniId>,
     /// What it is.
     pub transport: Transport,
+    /// The interface whose network ACL drops the answer, where that is what drops the flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_dropped_at: Option<EniId>,
 }
 
 /// Whether a text can be the name of an invariant.
@@ -172,7 +175,10 @@ impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Passes(sight) => write!(f, "{sight} passes"),
-            Self::Dropped(sight) => write!(f, "{sight} is dropped"),
+            Self::Dropped(sight) => match &sight.answer_dropped_at {
+                None => write!(f, "{sight} is dropped"),
+                Some(eni) => write!(f, "the answer to {sight} is dropped by the network ACL at {eni}"),
+            },
             Self::NoFamily { from, to } => {
                 write!(f, "{from} and {to} have no address family in common that the service runs over")
             }

@@ -50,7 +50,7 @@ pub struct Statement {
 pub enum Verb {
     /// No packet gets from any of the first to any of the second.
     MustNotReach,
-    /// Each of the first can reach each of the second.
+    /// Each of the first can reach each of the second, and gets an answer.
     MayReach,
 }
 

@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 use super::{OWN, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, whole};
 use crate::{
     address::{Family, from_number, number},
+    flow,
+    packet::Transport,
     rule::Direction,
 };
 
@@ -77,6 +79,78 @@ impl Set {
         });
         Self { pieces: turned.collect() }
     }
+
+    /// The packets of the other direction at the same interface which its packets are the answers to ([`flow::answer_to`]).
+    ///
+    /// # Errors
+    /// When they are too many.
+    pub fn asking(&self) -> Result<Self, TooComplex> {
+        let exchanges = exchanges();
+        let asking = |bounds: Bounds| {
+            let bounds = Bounds { direction: bounds.direction.reverse(), ..bounds };
+            exchanges.iter().filter_map(move |exchange| exchange.asking(bounds)).collect::<Vec<_>>()
+        };
+        bounded(self.boxes().flat_map(asking).map(|bounds| piece(&bounds)).collect())
+    }
+}
+
+/// Services whose answers are told in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Exchange {
+    asked: (u32, u32),
+    /// As many services, in the same order.
+    answers: (u32, u32),
+    /// Whether the ports change places: these services are every port of one protocol.
+    is_ported: bool,
+}
+
+impl Exchange {
+    /// The part of a box of answers that these services are asked by.
+    fn asking(&self, answers: Bounds) -> Option<Bounds> {
+        let (first, last) = (answers.services.0.max(self.answers.0), answers.services.1.min(self.answers.1));
+        if first > last {
+            return None;
+        }
+        if !self.is_ported {
+            let asked = |answer: u32| self.asked.0 + (answer - self.answers.0);
+            return Some(Bounds { services: (asked(first), asked(last)), ..answers });
+        }
+        let asked = |port: u16| self.asked.0 | u32::from(port);
+        let port = |answer: u32| u16::try_from(answer & 0xffff).ok();
+        let services = (asked(answers.sources.0), asked(answers.sources.1));
+        Some(Bounds { services, sources: (port(first)?, port(last)?), ..answers })
+    }
+}
+
+/// All services that are answered, in runs.
+fn exchanges() -> Vec<Exchange> {
+    let mut exchanges: Vec<Exchange> = Vec::new();
+    for protocol in 0..=u8::MAX {
+        let base = u32::from(protocol) << 16;
+        if TYPED.contains(&u128::from(protocol)) {
+            for kind in 0..=u8::MAX {
+                let answer = flow::answer_to(Transport::Icmp { protocol, kind, code: 0 });
+                let Some(Transport::Icmp { kind: answer, .. }) = answer else { continue };
+                let [asked, answers] =
+                    [kind, answer].map(|kind| base | u32::from(kind) << 8).map(|at| (at, at | 0xff));
+                exchanges.push(Exchange { asked, answers, is_ported: false });
+            }
+            continue;
+        }
+        let (run, is_ported) = ((base, base | 0xffff), PORTED.contains(&u128::from(protocol)));
+        match exchanges.last_mut() {
+            Some(before)
+                if !is_ported
+                    && !before.is_ported
+                    && before.asked == before.answers
+                    && before.asked.1 + 1 == base =>
+            {
+                (before.asked.1, before.answers.1) = (run.1, run.1);
+            }
+            Some(_) | None => exchanges.push(Exchange { asked: run, answers: run, is_ported }),
+        }
+    }
+    exchanges
 }
 
 /// Every packet of a direction whose other end has one of these addresses.
@@ -210,6 +284,67 @@ mod tests {
         assert!(narrowed.turned().contains(&leaves));
         assert!(!narrowed.turned().contains(&Packet { local: receiver, peer: sender, ..leaves }));
         assert_eq!(narrowed.turned().turned(), narrowed);
+    }
+
+    #[test]
+    fn what_asks_is_what_the_flow_says_the_answer_of() {
+        let port = |first, last| Service::Ports(PortRange::new(first, last).unwrap());
+        let narrow = |spec: RuleSpec, sources| {
+            let spec = RuleSpec { source_ports: PortRange::new(sources, 50), ..spec };
+            Reader::new(&World::default(), &"vpc-1".into(), [&spec]).rule(&spec).unwrap()
+        };
+        let spec = |protocol, service, peer: &str| {
+            let peer = Peer::Cidr(peer.parse().unwrap());
+            RuleSpec::plain(Direction::Ingress, Action::Allow, (protocol, service), peer)
+        };
+        let sets = [
+            narrow(spec(Protocol::TCP, port(20, 30), "10.0.0.0/8"), 40),
+            narrow(spec(Protocol::UDP, port(0, u16::MAX), "::/0"), 50),
+            set(Protocol::ICMP, Service::Icmp { kind: 0, code: Some(3) }, "0.0.0.0/0"),
+            set(Protocol::ICMPV6, Service::Any, "fd00::/64"),
+            set(Protocol::Any, Service::Any, "10.0.0.0/9")
+                .difference(&set(Protocol::GRE, Service::Any, "10.0.0.0/9"))
+                .unwrap(),
+        ];
+        let ends =
+            [("10.0.0.1", "10.0.0.2"), ("10.200.0.1", "10.0.0.2"), ("fd00::1", "fd00::2"), ("192.0.2.1", "10.0.0.2")];
+        let ported =
+            [20, 25, 30, 31, 40, 45, 50, 51].map(|port| [(20, port), (30, port), (40, port), (50, port), (51, port)]);
+        let mut transports: Vec<Transport> = ported
+            .into_iter()
+            .flatten()
+            .flat_map(|(source, destination)| {
+                [Transport::Tcp { source, destination }, Transport::Udp { source, destination }]
+            })
+            .collect();
+        transports.extend([1, 58].into_iter().flat_map(|protocol| {
+            (0..=u8::MAX).flat_map(move |kind| [0, 3].map(|code| Transport::Icmp { protocol, kind, code }))
+        }));
+        transports.extend([0, 5, 7, 47, 48, 132, 255].map(|protocol| Transport::Other { protocol }));
+        let (mut found, mut none) = (0, 0);
+        for set in sets {
+            let asking = set.asking().unwrap();
+            for (peer, local) in ends.map(|(peer, local)| (peer.parse().unwrap(), local.parse().unwrap())) {
+                for transport in &transports {
+                    let asked = Packet {
+                        direction: Direction::Egress,
+                        local,
+                        peer,
+                        transport: *transport,
+                        is_forwarded: false,
+                    };
+                    let answer = flow::answer_to(*transport).map(|transport| Packet {
+                        direction: Direction::Ingress,
+                        transport,
+                        ..asked
+                    });
+                    let expected = answer.is_some_and(|answer| set.contains(&answer));
+                    assert_eq!(asking.contains(&asked), expected, "{asked:?}");
+                    *(if expected { &mut found } else { &mut none }) += 1;
+                }
+            }
+        }
+        assert!(found > 100 && none > 100, "{found} {none}");
     }
 
     #[test]
