@@ -10,11 +10,13 @@ demo:
 	demo/setup.sh
 	demo/run.sh
 
-# The clients are installed while the rest is built: `clients` waits for it, and does it again if it has failed.
+# The clients are installed while the rest is built: `clients` waits for it, and does it again if it has failed. What waits for packets and
+# what waits for clients leave the machine to each other; each part says what it has to say when it has ended.
 test: setup
 	mkdir -p target
 	tools/as-root.sh tests/clients/install.sh >target/clients-install.log 2>&1 &
-	$(MAKE) lint unit clients short-soak
+	$(MAKE) lint
+	$(MAKE) --jobs=2 --output-sync=target unit clients short-soak
 
 .PHONY: setup
 setup:
@@ -26,14 +28,17 @@ lint:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	tools/check-dependencies.py
 
+# Cargo would ask make how many jobs it may run, and make cannot be asked through these scripts.
+alone = env -u MAKEFLAGS
+
 # As root, because real packets need namespaces; without it those tests say what they skip.
 unit:
-	tools/as-root.sh cargo test --workspace --locked
+	$(alone) tools/as-root.sh cargo test --workspace --locked
 
 # With the binary of the unit tests, which are built already. `make demo` and `make bench` run the optimized one.
 clients:
-	tools/as-root.sh cargo test --workspace --locked --no-run
-	tools/as-root.sh tests/clients/run.sh
+	$(alone) tools/as-root.sh cargo test --workspace --locked --no-run
+	$(alone) tools/as-root.sh tests/clients/run.sh
 
 # SEKIMORI_SOAK_SECONDS and SEKIMORI_SOAK_SEED say how long, and which choices.
 soak:
@@ -42,8 +47,8 @@ soak:
 
 # With the binary of the unit tests, which checks itself for overflows and broken assumptions.
 short-soak:
-	cargo build --workspace --locked
-	tools/as-root.sh target/debug/sekimori-soak --seconds 60
+	$(alone) cargo build --workspace --locked
+	$(alone) tools/as-root.sh target/debug/sekimori-soak --seconds 60
 
 build:
 	cargo build --release --locked -p sekimori-cli
