@@ -218,6 +218,13 @@ impl Lab {
         enforcer.take_read_back(Some(0)).map(|report| report.differences).unwrap_or_default()
     }
 
+    /// One step of what a running agent does in turns; whether there is more.
+    pub fn step(&mut self) -> bool {
+        let Some(enforcer) = &mut self.enforcer else { return false };
+        self.runtime.block_on(enforcer.take_turn(Duration::ZERO));
+        enforcer.has_turns()
+    }
+
     /// Compares everything with the kernel and repairs what differs; returns what it found.
     pub fn verify(&mut self) -> Vec<Difference> {
         let Some(enforcer) = &mut self.enforcer else { return Vec::new() };

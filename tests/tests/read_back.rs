@@ -17,7 +17,7 @@ use sekimori_agent::{
         maps::{BPFFS, Maps},
         sys::{self, Plain, Shared},
     },
-    enforcer::READ_BACK_ENTRIES,
+    enforcer::{ENTRIES_PER_STEP, READ_BACK_ENTRIES},
     netlink::netns::{self, NetNs, within},
 };
 use sekimori_compile::{
@@ -311,6 +311,77 @@ fn wrong_entries_are_found_by_samples_and_repaired() {
     stranger.enis.store_u64(0, offset_of!(Eni, next), 1);
     assert_eq!(kinds(&sampled(&mut lab)), [(Part::Eni, "is not empty")]);
     siege.end();
+    as_declared(&mut lab);
+}
+
+/// A round of looking and a part of one of comparing, step by step, with something done after each; how many steps, and what was
+/// told.
+fn in_turns(lab: &mut Lab, mut between: impl FnMut(&mut Lab, usize)) -> (usize, Vec<Difference>) {
+    assert!(lab.enforcer().begin_look(true) && !lab.enforcer().begin_look(true), "one round at a time");
+    lab.enforcer().begin_read_back();
+    let mut steps = 1;
+    while lab.step() {
+        between(lab, steps);
+        steps += 1;
+    }
+    (steps, lab.enforcer().take_read_back(Some(0)).unwrap().differences)
+}
+
+#[test]
+fn turns_find_what_is_taken_away_and_no_change_between_them() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let mut is_open = false;
+    let mut regroup = |lab: &mut Lab, _: usize| {
+        is_open = !is_open;
+        lab.regroup("a", if is_open { &["open"] } else { &["client"] });
+    };
+    let parts = READ_BACK_ENTRIES / ENTRIES_PER_STEP;
+    // Changes at every place of a round, several times over all entries.
+    for _ in 0..4 * abi::ENI_SLOTS as usize / READ_BACK_ENTRIES {
+        let (steps, found) = in_turns(&mut lab, &mut regroup);
+        assert_eq!(found, []);
+        assert!(steps > 5, "{steps}");
+    }
+    let all: usize = (0..6).map(|_| in_turns(&mut lab, |_, _| ()).0).sum();
+    assert!(all > abi::ENI_SLOTS as usize / ENTRIES_PER_STEP, "{all} steps of {parts} or fewer each");
+    lab.regroup("a", &["client"]);
+    // What is taken away before the round comes there is found in it, whatever changes meanwhile.
+    let detached = link(&lab, "to", "b");
+    let (_, found) = in_turns(&mut lab, |lab, step| {
+        if step == 1 {
+            sys::link_detach(sys::open_pinned(&detached).unwrap().as_fd()).unwrap();
+            fs::remove_file(link(lab, "from", "c")).unwrap();
+            netns::delete(&format!("{}.outside", lab.vpc_id("main"))).unwrap();
+        }
+        lab.regroup("a", if step % 2 == 0 { &["client"] } else { &["open"] });
+    });
+    let mut found = kinds(&found);
+    found.sort_unstable();
+    let expected = [
+        (Part::Program, "has lost its name"),
+        (Part::Program, "was detached"),
+        (Part::Namespace, "was removed or replaced"),
+    ];
+    assert_eq!(found, expected);
+    lab.regroup("a", &["client"]);
+    as_declared(&mut lab);
+    assert_eq!(lab.verify(), []);
+}
+
+#[test]
+fn a_link_that_is_taken_off_behind_a_round_is_found_by_the_next_short_one() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let path = link(&lab, "to", "b");
+    let (_, found) = in_turns(&mut lab, |_, step| {
+        if step == 6 {
+            sys::link_detach(sys::open_pinned(&path).unwrap().as_fd()).unwrap();
+        }
+    });
+    assert_eq!(found, [], "the round was past it");
+    assert!(lab.enforcer().begin_look(false));
+    while lab.step() {}
+    let found = lab.enforcer().take_read_back(Some(0)).unwrap().differences;
+    assert_eq!(kinds(&found), [(Part::Program, "was detached")]);
     as_declared(&mut lab);
 }
 

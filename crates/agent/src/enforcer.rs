@@ -5,6 +5,7 @@
 
 mod events;
 mod read_back;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,8 +21,8 @@ use sekimori_core::{
     world::{Eni, Revision, World},
 };
 
-pub use self::read_back::READ_BACK_ENTRIES;
-use self::{events::Witness, read_back::Findings};
+use self::{events::Witness, read_back::Findings, turns::Look};
+pub use self::{read_back::READ_BACK_ENTRIES, turns::ENTRIES_PER_STEP};
 use crate::{
     bound::{self, Bindings},
     bpf::{AttachMode, Collection, DataPlane, counters::Over, maps::Image, read::Reader},
@@ -42,6 +43,8 @@ pub struct Enforcer {
     closed_by_plane: BTreeMap<EniId, String>,
     closed_by_local: BTreeMap<EniId, String>,
     findings: Findings,
+    /// What others can take away is being looked at.
+    look: Option<Look>,
     witness: Witness,
 }
 
@@ -78,6 +81,7 @@ impl Enforcer {
             closed_by_plane: BTreeMap::new(),
             closed_by_local: BTreeMap::new(),
             findings: Findings::default(),
+            look: None,
             witness: Witness::default(),
         })
     }
@@ -232,15 +236,20 @@ impl Enforcer {
         &self.bindings
     }
 
-    /// Repairs what failed or was taken away since: once a second.
+    /// Repairs what failed or was taken away since, in one go: once a second while there is no server, and nothing to wait for it.
     pub async fn repair(&mut self) {
+        self.retry();
+        self.watch(true).await;
+        self.read_back();
+    }
+
+    /// Tries again what failed: once a second.
+    pub fn retry(&mut self) {
         self.retry_closed();
         if self.plane.is_dirty() {
             let written = self.plane.resync(&self.tables);
             self.note_plane(written, true);
         }
-        self.watch(true).await;
-        self.read_back();
         self.take_over();
     }
 

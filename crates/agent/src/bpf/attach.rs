@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     io,
+    ops::Bound::{Excluded, Unbounded},
     os::fd::{AsFd, BorrowedFd},
 };
 
@@ -164,28 +165,49 @@ impl Attachments {
         Ok(())
     }
 
-    /// How the links of every ENI are not as they were left; what cannot be looked at is taken for lost. `is_exact` also asks
-    /// whether each name is that very link's.
-    pub(super) fn look(&self, is_exact: bool) -> io::Result<Vec<(EniId, Side, LinkFault)>> {
-        let pins = self.links.pins()?;
-        let (mut faults, mut ids) = (Vec::new(), HashMap::new());
-        for (eni, port) in self.ports.iter().filter(|(eni, _)| !self.filtered.contains(*eni)) {
-            let ours = match ids.entry(port.netns) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(place) => *place.insert(self.program_ids(port.netns)?),
-            };
-            for (side, program) in ours.into_iter().enumerate() {
-                if self.takeover.is_observing(eni, side) {
-                    continue;
-                }
-                let found = self.links.look(eni, side, port.ifindex, program, &pins)?;
-                let is_strange = || self.links.is_pinned(eni, side).map_or(true, |is_pinned| !is_pinned);
-                let fault = match found {
-                    None if is_exact && is_strange() => Some(LinkFault::Unpinned),
-                    other => other,
-                };
-                faults.extend(fault.map(|fault| (eni.clone(), side, fault)));
+    /// So many ENIs after one of them, or the first.
+    pub(super) fn enis_after(&self, last: Option<&EniId>, count: usize) -> Vec<EniId> {
+        let later = (last.map_or(Unbounded, Excluded), Unbounded);
+        self.ports.range::<EniId, _>(later).take(count).map(|(eni, _)| eni.clone()).collect()
+    }
+
+    /// How the links of some ENIs are not as they were left; a name that cannot be looked at is taken for lost. `is_exact` also
+    /// asks whether each name is that very link's. An ENI whose links cannot be looked at is passed over, and why is told.
+    pub(super) fn look(&self, enis: &[EniId], is_exact: bool) -> (Vec<(EniId, Side, LinkFault)>, io::Result<()>) {
+        let (mut faults, mut ids, mut result) = (Vec::new(), HashMap::new(), Ok(()));
+        for eni in enis {
+            let looked = self.look_at(eni, is_exact, &mut ids);
+            match looked {
+                Ok(found) => faults.extend(found.into_iter().map(|(side, fault)| (eni.clone(), side, fault))),
+                Err(error) => result = Err(error),
             }
+        }
+        (faults, result)
+    }
+
+    /// `ids` are the numbers of the programs of namespaces, as far as they were asked for.
+    fn look_at(
+        &self,
+        eni: &EniId,
+        is_exact: bool,
+        ids: &mut HashMap<u64, [u32; 2]>,
+    ) -> io::Result<Vec<(Side, LinkFault)>> {
+        let Some(port) = self.ports.get(eni).filter(|_| !self.filtered.contains(eni)) else { return Ok(Vec::new()) };
+        let ours = match ids.entry(port.netns) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => *place.insert(self.program_ids(port.netns)?),
+        };
+        let mut faults = Vec::new();
+        for (side, program) in ours.into_iter().enumerate() {
+            if self.takeover.is_observing(eni, side) {
+                continue;
+            }
+            let is_strange = || self.links.is_pinned(eni, side).map_or(true, |is_pinned| !is_pinned);
+            let fault = match self.links.look(eni, side, port.ifindex, program)? {
+                None if is_exact && is_strange() => Some(LinkFault::Unpinned),
+                other => other,
+            };
+            faults.extend(fault.map(|fault| (side, fault)));
         }
         Ok(faults)
     }
@@ -203,11 +225,11 @@ impl Attachments {
         self.links.renew(eni, side, program)
     }
 
-    /// ENIs whose programs are filters, after one of them: as many as there are, in turns.
-    pub(super) fn filtered_after(&self, eni: Option<&EniId>) -> Vec<EniId> {
-        let is_later = |one: &&EniId| eni.is_none_or(|eni| *one > eni);
-        let (later, earlier): (Vec<&EniId>, Vec<&EniId>) = self.filtered.iter().partition(is_later);
-        later.into_iter().chain(earlier).cloned().collect()
+    /// So many ENIs whose programs are filters, after one of them, in turns.
+    pub(super) fn filtered_after(&self, last: Option<&EniId>, count: usize) -> Vec<EniId> {
+        let later = (last.map_or(Unbounded, Excluded), Unbounded);
+        let earlier = last.into_iter().flat_map(|last| self.filtered.range::<EniId, _>(..=last));
+        self.filtered.range::<EniId, _>(later).chain(earlier).take(count).cloned().collect()
     }
 
     /// Puts the filters of an ENI back that are not there; whether there were any.

@@ -4,7 +4,7 @@
 //! the names that a restarted agent reads. Flows, fragments and counters are the programs' own, and `port_hints` is only a
 //! hint, which the programs do not trust.
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{collections::BTreeSet, io, ops::Range, sync::Arc};
 
 use sekimori_compile::{
     abi::{self, AddressKey, EMPTY_MEMBER, Eni, PortKey, address_of},
@@ -36,7 +36,7 @@ pub enum Object {
 }
 
 /// Words of a policy that take as long to compare as another object.
-const WORDS_PER_ENTRY: usize = 64;
+pub const WORDS_PER_ENTRY: usize = 64;
 /// The place in an array that is no object's. That of the ENIs says in `next` whether objects have begun to move.
 pub(super) const NOBODY: usize = 0;
 
@@ -56,6 +56,13 @@ impl Object {
         difference(Part::Name, told(name), "is not what is written down")
     }
 
+    /// The difference of a policy of which some words are wrong, if any are.
+    #[must_use]
+    pub fn wrong_policy(id: PolicyId, wrong: usize, len: usize) -> Option<Difference> {
+        let what = || format!("has {wrong} wrong words of {len}");
+        (wrong > 0).then(|| difference(Part::Policy, format!("number {}", id.0), what()))
+    }
+
     /// What a step of the tables has written.
     #[must_use]
     pub fn of(delta: &Delta) -> Vec<Self> {
@@ -68,35 +75,6 @@ impl Object {
 }
 
 impl DataPlane {
-    /// Everything that decides, except what is there and should not be: [`DataPlane::strays`].
-    #[must_use]
-    pub fn objects(&self, tables: &Tables) -> Vec<Object> {
-        let enis = (1..abi::ENI_SLOTS).map(Object::Eni);
-        let policies = tables.policies().map(|(id, words)| Object::Policy(id, Arc::clone(words)));
-        let members = tables.members().keys().copied().map(Object::Member);
-        std::iter::once(Object::Fixed).chain(enis).chain(policies).chain(members).collect()
-    }
-
-    /// Elements of the hashes that nothing of the tables is behind.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn strays(&self, tables: &Tables) -> io::Result<Vec<Object>> {
-        let mut strays = Vec::new();
-        sys::for_each(self.maps.fd("addresses")?, |key: &AddressKey, _: &u32| {
-            if !tables.members().contains_key(key) {
-                strays.push(Object::Member(*key));
-            }
-        })?;
-        let ports: BTreeSet<PortKey> = self.attachments.ports().values().copied().collect();
-        sys::for_each(self.maps.fd("ports")?, |port: &PortKey, _: &u32| {
-            if !ports.contains(port) {
-                strays.push(Object::Port(*port));
-            }
-        })?;
-        Ok(strays)
-    }
-
     /// Names that are not as they should be, and names of numbers that stand for nothing.
     #[must_use]
     pub fn wrong_names(&self, tables: &Tables) -> Vec<Name> {
@@ -131,7 +109,10 @@ impl DataPlane {
                 None => self.check_free(*slot),
             },
             Object::Member(key) => self.check_member(key, tables)?,
-            Object::Policy(id, words) => self.check_policy(*id, words),
+            Object::Policy(id, words) => {
+                let wrong = self.wrong_words(*id, words, 0..words.len());
+                wrong.and_then(|wrong| Object::wrong_policy(*id, wrong, words.len()))
+            }
             Object::Port(port) => self.check_port(port)?,
             Object::Name(name) => {
                 let is_wrong = tables.has_name(name) && !self.has_name(name);
@@ -193,12 +174,13 @@ impl DataPlane {
         Ok((!is_right).then(|| difference(Part::Address, subject(), "has other groups or another owner")))
     }
 
-    fn check_policy(&self, id: PolicyId, words: &[u64]) -> Option<Difference> {
+    /// How many words of a part of a policy are wrong; `None` when it is in use no more.
+    #[must_use]
+    pub fn wrong_words(&self, id: PolicyId, words: &[u64], part: Range<usize>) -> Option<usize> {
         let placed = self.placed.get(&id)?;
-        let found = self.maps.words.get_run(placed.at as usize, words.len());
-        let wrong = found.iter().zip(words).filter(|(found, word)| found != word).count();
-        let what = || format!("has {wrong} wrong words of {}", words.len());
-        (wrong > 0).then(|| difference(Part::Policy, format!("number {}", id.0), what()))
+        let wanted = words.get(part.clone())?;
+        let found = self.maps.words.get_run(placed.at as usize + part.start, wanted.len());
+        Some(found.iter().zip(wanted).filter(|(found, word)| found != word).count())
     }
 
     fn check_port(&self, port: &PortKey) -> io::Result<Option<Difference>> {

@@ -4,8 +4,7 @@
 //! pin of a running agent's link opens nothing, and the agent pins it again.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    ffi::{OsStr, OsString},
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -104,15 +103,8 @@ impl Links {
         Ok(())
     }
 
-    /// How a link is not as it was left on an interface. Its pin is compared by name only: `pins` are those there are.
-    pub(super) fn look(
-        &self,
-        eni: &EniId,
-        side: Side,
-        ifindex: u32,
-        program: u32,
-        pins: &HashSet<OsString>,
-    ) -> io::Result<Option<LinkFault>> {
+    /// How a link is not as it was left on an interface. Its name is looked at by [`Links::is_pinned`].
+    pub(super) fn look(&self, eni: &EniId, side: Side, ifindex: u32, program: u32) -> io::Result<Option<LinkFault>> {
         let info = match self.held.get(&(eni.clone(), side)) {
             Some(link) => sys::link_info(link.as_fd())?,
             None => match open_if_there(&self.path(eni, side))? {
@@ -123,7 +115,6 @@ impl Links {
         Ok(match info.ifindex == ifindex {
             false => Some(LinkFault::Detached),
             true if info.program != program => Some(LinkFault::Foreign),
-            true if !pins.contains(OsStr::new(&name(eni, side))) => Some(LinkFault::Unpinned),
             true => None,
         })
     }
@@ -134,15 +125,6 @@ impl Links {
         match self.held.get(&(eni.clone(), side)) {
             Some(link) => is_pin_of(link.as_fd(), &path),
             None => Ok(path.exists()),
-        }
-    }
-
-    /// The names there are. A directory that is gone has none.
-    pub(super) fn pins(&self) -> io::Result<HashSet<OsString>> {
-        match fs::read_dir(&self.dir) {
-            Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
-            Err(error) => Err(error),
         }
     }
 
@@ -168,12 +150,8 @@ impl Links {
 
 /// The name of a link in a directory of links.
 pub(super) fn path_in(dir: &Path, eni: &EniId, side: Side) -> PathBuf {
-    dir.join(name(eni, side))
-}
-
-fn name(eni: &EniId, side: Side) -> String {
     let start = SIDES.get(side).map_or("", |(start, _)| start);
-    format!("{start}{eni}")
+    dir.join(format!("{start}{eni}"))
 }
 
 /// Gives an object a name that may be another's.

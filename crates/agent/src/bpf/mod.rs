@@ -26,6 +26,7 @@ mod members;
 mod own;
 mod programs;
 mod repair;
+mod round;
 mod settle;
 mod shadow;
 mod shape;
@@ -49,8 +50,10 @@ use sekimori_compile::{
 use sekimori_core::{binding::Side, feed::ClosedEni, ids::EniId, limits::HOST_FLOWS_MAX};
 
 pub use attach::{AttachMode, detach_filters};
-pub use check::Object;
+pub use check::{Object, WORDS_PER_ENTRY};
 pub use elsewhere::At;
+pub use round::{Next, Round};
+pub use watch::Restored;
 pub use write::{HashWrites, KernelHashes};
 
 use attach::Attachments;

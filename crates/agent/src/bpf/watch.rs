@@ -14,28 +14,43 @@ use super::{
     maps,
 };
 
+/// What was found at the links of some interfaces.
+pub struct Restored {
+    /// How they were not as they were left.
+    pub found: Vec<Difference>,
+    /// ENIs that have lost a program: those must be closed again.
+    pub lost: Vec<EniId>,
+    /// Why one could not be looked at.
+    pub unseen: Option<Difference>,
+    /// The last of them; none when there were none.
+    pub last: Option<EniId>,
+}
+
 impl DataPlane {
-    /// Puts back the names of maps and links, and programs that were replaced. Says what it found, and which ENIs have lost
-    /// a program: those must be closed again. `is_exact` also asks whether each name is the very object's.
-    pub fn restore(&mut self, is_exact: bool) -> (Vec<Difference>, Vec<EniId>) {
+    /// Puts back the names of maps, and the bpffs itself; says what it found.
+    pub fn restore_names(&mut self) -> Vec<Difference> {
         let mut found = self.restore_mount();
         match self.maps.pin_again(&self.home) {
             Ok(lost) => found.extend(lost.into_iter().map(|name| difference(Part::Pin, name, "was removed"))),
             Err(error) => found.push(unrepaired(Part::Pin, "of the maps", "cannot be looked at", &error)),
         }
-        let mut lost = Vec::new();
-        match self.attachments.look(is_exact) {
-            Ok(faults) => {
-                for (eni, side, fault) in faults {
-                    let program = SIDES.get(side).map_or("", |(start, _)| start.trim_end_matches('_'));
-                    found.push(difference(Part::Program, format!("{program} {eni}"), words(fault)));
-                    self.mend(&eni, side, fault, &mut found, &mut lost);
-                }
-            }
-            Err(error) => found.push(unrepaired(Part::Program, "of some interface", "cannot be looked at", &error)),
+        found
+    }
+
+    /// Puts back programs of so many interfaces after one of them, or from the first on, that were replaced; with `is_exact` also
+    /// the names of their links, which are asked whether they are the very object's.
+    pub fn restore_links(&mut self, last: Option<&EniId>, count: usize, is_exact: bool) -> Restored {
+        let enis = self.attachments.enis_after(last, count);
+        let (faults, looked) = self.attachments.look(&enis, is_exact);
+        let (mut found, mut lost) = (Vec::new(), Vec::new());
+        for (eni, side, fault) in faults {
+            let program = SIDES.get(side).map_or("", |(start, _)| start.trim_end_matches('_'));
+            found.push(difference(Part::Program, format!("{program} {eni}"), words(fault)));
+            self.mend(&eni, side, fault, &mut found, &mut lost);
         }
         lost.dedup();
-        (found, lost)
+        let unseen = |error: &io::Error| unrepaired(Part::Program, "of some interface", "cannot be looked at", error);
+        Restored { found, lost, unseen: looked.as_ref().err().map(unseen), last: enis.into_iter().next_back() }
     }
 
     fn mend(&mut self, eni: &EniId, side: usize, fault: LinkFault, found: &mut [Difference], lost: &mut Vec<EniId>) {
@@ -54,11 +69,11 @@ impl DataPlane {
         }
     }
 
-    /// ENIs whose programs are clsact filters, in turns after one of them. A filter leaves no trace to look at, so whether
+    /// So many ENIs whose programs are clsact filters, in turns after one of them. A filter leaves no trace to look at, so whether
     /// it is there is told by putting it there: [`DataPlane::mend_filters`].
     #[must_use]
-    pub fn filtered_after(&self, eni: Option<&EniId>) -> Vec<EniId> {
-        self.attachments.filtered_after(eni)
+    pub fn filtered_after(&self, last: Option<&EniId>, count: usize) -> Vec<EniId> {
+        self.attachments.filtered_after(last, count)
     }
 
     /// Puts the filters of an ENI back that are not there; says what it found.

@@ -1,12 +1,12 @@
 //! Compares what the kernel holds with what was written there, repairs what differs, and tells it.
 //!
-//! Three ways lead here: what a change has just written is compared at once; everything else again and again, a bounded
+//! Three ways lead here: what a change has just written is compared next; everything else again and again, a bounded
 //! number of entries at a time; and everything together when it is asked for. Programs, names and namespaces, which others can
-//! take away, are looked at several times a second.
+//! take away, are looked at several times a second. The first two, and the looks, are done in turns: see `turns.rs`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use sekimori_compile::tables::Delta;
+use sekimori_compile::tables::{Delta, PolicyId};
 use sekimori_core::{
     feed::{DIFFERENCES_MAX, Difference, Part, ReadBack},
     ids::EniId,
@@ -14,15 +14,16 @@ use sekimori_core::{
 
 use super::Enforcer;
 use crate::{
-    bound::Again,
-    bpf::Object,
+    bpf::{Next, Object, Round, WORDS_PER_ENTRY},
     local::{Drift, Port, Touched},
 };
 
-/// Entries of the maps that are compared at a time.
+/// Entries of the maps that are compared at a time, in as many turns as that takes.
 pub const READ_BACK_ENTRIES: usize = 4_096;
-/// Interfaces with filters in place of links that are looked at, each time namespaces are.
-const FILTERS_AT_A_TIME: usize = 64;
+/// Words of a policy that are compared at a time, and count as so many entries as they take as long as.
+const WORDS_AT_A_TIME: usize = 4_096;
+/// What a reading of some of a hash counts for.
+const READING_WEIGHT: usize = 64;
 /// Entries that were written and wait to be compared; beyond these, everything is compared anew.
 const WRITTEN_MAX: usize = 65_536;
 
@@ -30,7 +31,12 @@ const WRITTEN_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     written: VecDeque<Object>,
-    rest: VecDeque<Object>,
+    /// The round that is on its way.
+    round: Option<Round>,
+    /// A policy that is compared in part.
+    begun: Option<BegunPolicy>,
+    /// Entries of the round that are still to be compared this time.
+    pub(super) left: usize,
     checked: u64,
     found: u64,
     differences: Vec<Difference>,
@@ -42,18 +48,25 @@ pub(super) struct Findings {
     filtered: Option<EniId>,
 }
 
+/// A policy of which some words have been compared.
+#[derive(Debug)]
+struct BegunPolicy {
+    id: PolicyId,
+    words: Arc<Vec<u64>>,
+    compared: usize,
+    wrong: usize,
+}
+
+/// Objects that differ, and how.
+type Wrong = Vec<(Object, Difference)>;
+
 impl Findings {
-    fn note(&mut self, difference: Difference) {
+    pub(super) fn note(&mut self, difference: Difference) {
         tracing::warn!(%difference, "the kernel was not as it was left");
         self.found += 1;
         if self.differences.len() < DIFFERENCES_MAX {
             self.differences.push(difference);
         }
-    }
-
-    /// The next entry.
-    fn next(&mut self) -> Option<Object> {
-        self.written.pop_front().or_else(|| self.rest.pop_front())
     }
 }
 
@@ -63,25 +76,10 @@ impl Enforcer {
         let written = Object::of(delta);
         if self.findings.written.len() + written.len() > WRITTEN_MAX {
             self.findings.written.clear();
-            self.findings.rest.clear();
+            self.findings.round = None;
         } else {
             self.findings.written.extend(written);
         }
-    }
-
-    /// Compares some entries and repairs those that differ: what was written lately first. After the last entry a new
-    /// round begins.
-    pub fn read_back(&mut self) {
-        if self.is_comparable() && self.findings.written.is_empty() && self.findings.rest.is_empty() {
-            self.begin_round();
-        }
-        self.compare_some(Findings::next);
-        self.findings.is_round_complete |= self.is_comparable() && self.findings.rest.is_empty();
-    }
-
-    /// Compares some of what was written lately.
-    pub fn read_back_written(&mut self) {
-        self.compare_some(|findings| findings.written.pop_front());
     }
 
     /// What is not wholly written differs, and is being written.
@@ -89,41 +87,84 @@ impl Enforcer {
         self.is_following && !self.plane.is_dirty()
     }
 
-    fn compare_some(&mut self, next: impl Fn(&mut Findings) -> Option<Object>) {
-        if !self.is_comparable() {
-            return;
-        }
-        let (mut left, mut wrong) = (READ_BACK_ENTRIES, Vec::new());
-        while left > 0
-            && let Some(object) = next(&mut self.findings)
-        {
-            left = left.saturating_sub(object.weight());
-            wrong.extend(self.compare(object));
-        }
-        self.mend(wrong);
+    /// Whether there are entries to compare.
+    pub(super) fn has_entries(&self) -> bool {
+        let findings = &self.findings;
+        self.is_comparable() && (findings.begun.is_some() || !findings.written.is_empty() || findings.left > 0)
     }
 
-    /// What there is to compare, in a new round.
-    fn begin_round(&mut self) {
-        match self.plane.strays(&self.tables) {
-            Ok(strays) => self.findings.rest.extend(strays),
-            Err(error) => tracing::warn!(%error, "cannot read the kernel's tables"),
-        }
-        self.findings.rest.extend(self.plane.objects(&self.tables));
-    }
-
-    fn compare(&mut self, object: Object) -> Option<(Object, Difference)> {
-        self.findings.checked += object.weight() as u64;
-        match self.plane.check(&object, &self.tables) {
-            Ok(difference) => Some((object, difference?)),
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the kernel's tables");
-                None
+    /// Compares about so many entries: the rest of a policy, what was written lately, the rest of this time's part of the round.
+    /// After the last entry of a round there is nothing to do until the next time.
+    pub(super) fn compare_some(&mut self, count: usize, wrong: &mut Wrong) {
+        let mut done = 0;
+        while done < count && self.has_entries() {
+            if self.findings.begun.is_some() {
+                done += self.compare_words(wrong);
+            } else if let Some(object) = self.findings.written.pop_front() {
+                done += self.compare(object, wrong);
+            } else {
+                let spent = self.compare_next(wrong);
+                self.findings.left = self.findings.left.saturating_sub(spent);
+                done += spent;
             }
         }
     }
 
-    fn mend(&mut self, wrong: Vec<(Object, Difference)>) {
+    /// Compares the next entry of the round; returns what it counts for. A new round begins if there is none.
+    fn compare_next(&mut self, wrong: &mut Wrong) -> usize {
+        let mut round = self.findings.round.take().unwrap_or_default();
+        let next = self.plane.next_of(&mut round, &self.tables);
+        match next {
+            Next::Object(object) => {
+                self.findings.round = Some(round);
+                self.compare(object, wrong)
+            }
+            Next::Read => {
+                self.findings.round = Some(round);
+                READING_WEIGHT
+            }
+            Next::Over => {
+                self.findings.is_round_complete = true;
+                self.findings.left = 0;
+                1
+            }
+        }
+    }
+
+    /// Compares an entry, or begins to compare a policy; returns what it counts for.
+    fn compare(&mut self, object: Object, wrong: &mut Wrong) -> usize {
+        if let Object::Policy(id, words) = object {
+            self.findings.begun = Some(BegunPolicy { id, words, compared: 0, wrong: 0 });
+            self.findings.checked += 1;
+            return 1;
+        }
+        let weight = object.weight();
+        self.findings.checked += weight as u64;
+        match self.plane.check(&object, &self.tables) {
+            Ok(difference) => wrong.extend(difference.map(|difference| (object, difference))),
+            Err(error) => tracing::warn!(%error, "cannot read the kernel's tables"),
+        }
+        weight
+    }
+
+    /// Compares the next words of the policy that is begun. One that went out of use meanwhile has none.
+    fn compare_words(&mut self, wrong: &mut Wrong) -> usize {
+        let Some(mut begun) = self.findings.begun.take() else { return 0 };
+        let end = begun.words.len().min(begun.compared + WORDS_AT_A_TIME);
+        let Some(found) = self.plane.wrong_words(begun.id, &begun.words, begun.compared..end) else { return 1 };
+        let weight = (end / WORDS_PER_ENTRY).saturating_sub(begun.compared / WORDS_PER_ENTRY);
+        self.findings.checked += weight as u64;
+        (begun.compared, begun.wrong) = (end, begun.wrong + found);
+        if end < begun.words.len() {
+            self.findings.begun = Some(begun);
+        } else if let Some(difference) = Object::wrong_policy(begun.id, begun.wrong, end) {
+            wrong.push((Object::Policy(begun.id, begun.words), difference));
+        }
+        weight.max(1)
+    }
+
+    /// Repairs what differs, and tells it.
+    pub(super) fn mend(&mut self, wrong: Wrong) {
         if wrong.is_empty() {
             return;
         }
@@ -136,49 +177,9 @@ impl Enforcer {
         }
     }
 
-    /// Looks at what others can take away, and puts it back: programs and names; with `is_thorough` also namespaces
-    /// and links.
-    pub async fn watch(&mut self, is_thorough: bool) {
-        if !self.is_following {
-            return;
-        }
-        self.bindings.look(is_thorough, &mut self.plane).await;
-        let (found, lost) = self.plane.restore(is_thorough);
-        let bound = self.bindings.attach_again(&lost, &mut self.plane).await;
-        let again = self.attach_again(&lost);
-        if is_thorough {
-            self.repair_local().await;
-            self.mend_filters();
-        }
-        for difference in found {
-            let of_bound =
-                bound.iter().find(|(eni, _)| difference.is_program_of(eni)).map(|(_, again)| again.clone());
-            match of_bound {
-                None => {}
-                Some(Again::Gone) => continue,
-                Some(Again::Done) => {
-                    self.findings.note(difference);
-                    continue;
-                }
-                Some(Again::Failed(failure)) => {
-                    self.findings.note(Difference { failure: Some(failure), ..difference });
-                    continue;
-                }
-            }
-            let is_of = |port: &Port| difference.subject.ends_with(port.eni.as_str());
-            let attached = again.iter().find(|(port, _)| difference.part == Part::Program && is_of(port));
-            match attached {
-                None | Some((_, None)) => self.findings.note(difference),
-                // An interface that is gone has no program, and is told of itself.
-                Some((port, Some(_))) if !is_thorough || self.local.ports().all(|there| there != port) => {}
-                Some((_, failure)) => self.findings.note(Difference { failure: failure.clone(), ..difference }),
-            }
-        }
-    }
-
     /// Puts filters back, of some interfaces at a time. An interface that is gone is told of itself.
-    fn mend_filters(&mut self) {
-        for eni in self.plane.filtered_after(self.findings.filtered.as_ref()).into_iter().take(FILTERS_AT_A_TIME) {
+    pub(super) fn mend_filters(&mut self, count: usize) {
+        for eni in self.plane.filtered_after(self.findings.filtered.as_ref(), count) {
             let port = self.local.ports().find(|port| port.eni == eni);
             let router = port.and_then(|port| self.local.router(&port.vpc));
             let found = match router {
@@ -191,7 +192,7 @@ impl Enforcer {
     }
 
     /// Closes interfaces again that have lost a program. They open with their policy, at once.
-    fn attach_again(&mut self, lost: &[EniId]) -> Vec<(Port, Option<String>)> {
+    pub(super) fn attach_again(&mut self, lost: &[EniId]) -> Vec<(Port, Option<String>)> {
         let mut done = Vec::new();
         for eni in lost {
             let port = self.local.ports().find(|port| port.eni == *eni).cloned();
@@ -201,6 +202,11 @@ impl Enforcer {
             done.push((port, closed.err().map(|error| format!("{error:#}"))));
         }
         done
+    }
+
+    /// Whether nothing of local compute is known to be missing.
+    pub(super) fn is_local_whole(&self) -> bool {
+        self.closed_by_local.is_empty() && self.findings.missing.is_empty()
     }
 
     /// Repairs namespaces and links that somebody took away.
@@ -234,16 +240,18 @@ impl Enforcer {
             self.note_plane(written, true);
         }
         self.findings.written.clear();
-        self.findings.rest.clear();
-        self.begin_round();
+        (self.findings.begun, self.findings.round) = (None, Some(Round::default()));
         let mut wrong = Vec::new();
-        while let Some(object) = self.findings.next() {
-            wrong.extend(self.compare(object));
+        while self.findings.round.is_some() || self.findings.begun.is_some() {
+            if self.findings.begun.is_some() {
+                self.compare_words(&mut wrong);
+            } else {
+                self.compare_next(&mut wrong);
+            }
         }
         let names = self.plane.wrong_names(&self.tables);
         self.findings.checked += self.tables.names().len() as u64;
         wrong.extend(names.into_iter().map(|name| (Object::Name(name.clone()), Object::wrong_name(&name))));
-        self.findings.is_round_complete = true;
         self.mend(wrong);
     }
 

@@ -12,7 +12,7 @@ use sekimori_core::{
     ids::{EniId, InstanceId, PeeringId, VpcId},
 };
 
-use super::{LocalCompute, Placed, wanted::outside_name};
+use super::{LocalCompute, Placed, peering::Joined, router::Router, wanted::outside_name};
 use crate::netlink::netns::{self, Identity};
 
 /// What [`LocalCompute::apply`] is to look at.
@@ -142,32 +142,41 @@ impl LocalCompute {
         let mut all = Vec::new();
         let mut links = BTreeMap::new();
         for (vpc, router) in &self.routers {
-            if is_lost(vpc.as_str(), router.identity) {
-                all.push(Drift::Router(vpc.clone()));
-            }
-            if router.outside().is_some_and(|outside| is_lost(&outside_name(vpc), outside)) {
-                all.push(Drift::Outside(vpc.clone()));
-            }
+            all.extend(router.lost(vpc));
             match router.links() {
-                Ok(present) => drop(links.insert(vpc, present)),
+                Ok(present) => drop(links.insert(vpc.clone(), present)),
                 Err(error) => tracing::warn!(%vpc, %error, "cannot list the links of a router"),
             }
         }
         for (id, placed) in &self.placed {
             all.extend(lost_of(id, placed, links.get(&placed.vpc)));
         }
-        for (id, joined) in &self.joined {
+        all.extend(self.lost_peerings(&links));
+        all
+    }
+
+    /// Peerings whose link is not in both routers; `links` are those of each.
+    pub(super) fn lost_peerings(&self, links: &BTreeMap<VpcId, BTreeSet<String>>) -> Vec<Drift> {
+        let is_lost = |joined: &Joined| {
             let name = joined.link();
             let is_there = |vpc: &VpcId| links.get(vpc).is_none_or(|links| links.contains(&name));
-            if !joined.is_complete || !joined.vpcs().into_iter().all(is_there) {
-                all.push(Drift::Peering(id.clone()));
-            }
-        }
-        all
+            !joined.is_complete || !joined.vpcs().into_iter().all(is_there)
+        };
+        let lost = self.joined.iter().filter(|(_, joined)| is_lost(joined));
+        lost.map(|(id, _)| Drift::Peering(id.clone())).collect()
     }
 }
 
-fn lost_of(id: &InstanceId, placed: &Placed, links: Option<&BTreeSet<String>>) -> Vec<Drift> {
+impl Router {
+    /// Which namespaces of a VPC are not there, or not the same.
+    pub(super) fn lost(&self, vpc: &VpcId) -> Vec<Drift> {
+        let router = is_lost(vpc.as_str(), self.identity).then(|| Drift::Router(vpc.clone()));
+        let is_lost_outside = self.outside().is_some_and(|outside| is_lost(&outside_name(vpc), outside));
+        router.into_iter().chain(is_lost_outside.then(|| Drift::Outside(vpc.clone()))).collect()
+    }
+}
+
+pub(super) fn lost_of(id: &InstanceId, placed: &Placed, links: Option<&BTreeSet<String>>) -> Vec<Drift> {
     if is_lost(id.as_str(), placed.identity) {
         return vec![Drift::Instance(id.clone())];
     }

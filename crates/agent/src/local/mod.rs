@@ -17,6 +17,7 @@
 mod claim;
 mod drift;
 mod error;
+mod look;
 mod pair;
 mod peering;
 mod port;
@@ -50,6 +51,7 @@ use self::{
 pub use self::{
     drift::{Drift, Touched},
     error::LocalError,
+    look::{LocalLook, Looked},
     registry::REGISTRY_FILE,
 };
 use crate::netlink::{

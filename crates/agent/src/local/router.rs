@@ -22,6 +22,19 @@ use crate::netlink::{
     sysctl,
 };
 
+/// Bytes of the kernel's table of links that are read at a time: some 30 links.
+const LISTED_BYTES: usize = 4_096;
+
+/// A list of links on its way.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Their names.
+    pub(super) names: BTreeSet<String>,
+    is_begun: bool,
+    /// The start of a line that was not read to its end.
+    line: Vec<u8>,
+}
+
 /// A router that exists.
 #[derive(Debug)]
 pub(super) struct Router {
@@ -95,12 +108,27 @@ impl Router {
     /// The names of the links inside. Not through netlink, whose listing takes the kernel time that grows with the
     /// square of the number of links: it looks for the number of every other end's namespace.
     pub(super) fn links(&self) -> io::Result<BTreeSet<String>> {
-        let mut text = String::new();
+        let mut listing = Listing::default();
+        while !self.list(&mut listing)? {}
+        Ok(listing.names)
+    }
+
+    /// Goes on with a list of the links inside; whether it is whole. Another list that is begun meanwhile cuts this one short.
+    pub(super) fn list(&self, listing: &mut Listing) -> io::Result<bool> {
         let mut table = &self.table;
-        table.rewind()?;
-        table.read_to_string(&mut text)?;
-        let names = text.lines().filter_map(|line| line.split_once(':'));
-        Ok(names.map(|(name, _)| name.trim_start().to_owned()).collect())
+        if !listing.is_begun {
+            table.rewind()?;
+            listing.is_begun = true;
+        }
+        let mut part = [0; LISTED_BYTES];
+        let count = table.read(&mut part)?;
+        listing.line.extend_from_slice(part.get(..count).unwrap_or_default());
+        let whole = listing.line.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = listing.line.drain(..whole).collect();
+        let lines = String::from_utf8_lossy(&lines);
+        let names = lines.lines().filter_map(|line| line.split_once(':'));
+        listing.names.extend(names.map(|(name, _)| name.trim_start().to_owned()));
+        Ok(count == 0)
     }
 
     fn new(ns: NetNs, netlink: Netlink) -> Result<Self, LocalError> {

@@ -24,7 +24,10 @@ use sekimori_core::{
     ids::HostId,
     world::{Revision, World},
 };
-use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    task::JoinHandle,
+    time::{Interval, MissedTickBehavior},
+};
 
 pub use self::down::{DownReport, down};
 use self::{counters::CounterTeller, feed::Connection, flows::FlowTeller, live::LiveTeller};
@@ -38,6 +41,11 @@ use crate::{
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often programs are looked at, and entries of the maps compared: whatever is taken away is back within a second.
 const WATCH: Duration = Duration::from_millis(250);
+/// How long looking and comparing may take in one turn; between two, whatever the server has said goes first.
+const TURN: Duration = Duration::from_millis(1);
+/// Messages of the server that are followed in a row while anything else waits: then it has a turn. So a flood of changes does not
+/// hide what is taken away: a round is some hundred turns at most.
+const MESSAGES_IN_A_ROW_MAX: u32 = 8;
 /// Every so many looks, namespaces and links are looked at as well.
 const WATCHES_PER_THOROUGH_ONE: u32 = 2;
 /// How often events are read from the ring, one message at most each time: a flood does not keep changes waiting.
@@ -160,41 +168,21 @@ impl Agent {
         self.away = None;
         let welcomed = Instant::now();
         let mut snapshot = World::default();
-        let mut tick = tokio::time::interval(HOUSEKEEPING);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watch = tokio::time::interval(WATCH);
-        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut events = tokio::time::interval(EVENTS_EVERY);
-        events.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut tick, mut watch, mut events) = (every(HOUSEKEEPING), every(WATCH), every(EVENTS_EVERY));
         self.reported = None;
         self.flows.begin();
         self.live.begin();
         self.counters.begin();
         self.reported_bound = None;
         self.report(&mut server).await?;
+        let mut in_a_row = 0;
         loop {
+            let is_others_turn = in_a_row >= MESSAGES_IN_A_ROW_MAX;
+            let has_turns = self.enforcer.has_turns();
             tokio::select! {
-                message = server.receive() => {
-                    let request = self.handle(message?, &mut snapshot).await?;
-                    self.tell_start(welcomed);
-                    self.report(&mut server).await?;
-                    self.enforcer.read_back_written();
-                    self.tell_read_back(&mut server, request).await?;
-                    self.live.read(&self.enforcer);
-                }
-                answer = self.live.answer() => {
-                    server.send(&FromAgent::LiveFlows(answer)).await?;
-                    self.live.read(&self.enforcer);
-                }
-                () = self.enforcer.bindings().news() => {
-                    self.enforcer.look_at_bound().await;
-                    self.report(&mut server).await?;
-                }
-                _ = watch.tick() => {
-                    self.watch().await;
-                    self.report(&mut server).await?;
-                    self.tell_read_back(&mut server, None).await?;
-                }
+                // What comes at intervals, then what the server has said, and last what can wait.
+                biased;
+                _ = watch.tick() => self.begin_watch(),
                 _ = events.tick(), if self.enforcer.tells_flows() => {
                     let seen = self.take_events();
                     self.flows.tell(&mut server, seen)?;
@@ -206,6 +194,29 @@ impl Agent {
                     for report in self.count().await {
                         server.send(&FromAgent::Counters(report)).await?;
                     }
+                }
+                message = server.receive(), if !is_others_turn => {
+                    in_a_row += 1;
+                    let request = self.handle(message?, &mut snapshot).await?;
+                    self.tell_start(welcomed);
+                    self.report(&mut server).await?;
+                    self.tell_read_back(&mut server, request).await?;
+                    self.live.read(&self.enforcer);
+                }
+                answer = self.live.answer() => {
+                    server.send(&FromAgent::LiveFlows(answer)).await?;
+                    self.live.read(&self.enforcer);
+                }
+                () = self.enforcer.bindings().news() => {
+                    self.enforcer.look_at_bound().await;
+                    self.report(&mut server).await?;
+                }
+                // Not before the runtime has looked for what has come meanwhile.
+                () = tokio::task::yield_now(), if has_turns || is_others_turn => {
+                    in_a_row = 0;
+                    self.enforcer.take_turn(TURN).await;
+                    self.report(&mut server).await?;
+                    self.tell_read_back(&mut server, None).await?;
                 }
             }
         }
@@ -264,11 +275,13 @@ impl Agent {
         Ok(None)
     }
 
-    /// Puts back what others took away, and compares some of what was written.
-    async fn watch(&mut self) {
-        self.chores.watches = self.chores.watches.wrapping_add(1);
-        self.enforcer.watch(self.chores.watches.is_multiple_of(WATCHES_PER_THOROUGH_ONE)).await;
-        self.enforcer.read_back();
+    /// Has what others may have taken away looked at, and the next entries compared.
+    fn begin_watch(&mut self) {
+        let is_thorough = self.chores.watches.wrapping_add(1).is_multiple_of(WATCHES_PER_THOROUGH_ONE);
+        if self.enforcer.begin_look(is_thorough) {
+            self.chores.watches = self.chores.watches.wrapping_add(1);
+        }
+        self.enforcer.begin_read_back();
     }
 
     async fn tell_read_back(&mut self, server: &mut Connection, request: Option<u64>) -> anyhow::Result<()> {
@@ -305,6 +318,7 @@ impl Agent {
         match self.enforcer.heard() {
             Some(_) => {
                 self.take_events();
+                self.enforcer.repair().await;
                 self.keep_house().await;
             }
             // What was bound may be in a namespace that was not there yet.
@@ -312,12 +326,12 @@ impl Agent {
         }
     }
 
-    /// Repairs and collects.
+    /// Tries again what failed, and collects.
     async fn keep_house(&mut self) {
         if self.enforcer.heard().is_none() {
             return;
         }
-        self.enforcer.repair().await;
+        self.enforcer.retry();
         self.collect().await;
         self.count_losses().await;
         self.sample().await;
@@ -412,6 +426,12 @@ impl Agent {
         }
         reports
     }
+}
+
+fn every(pause: Duration) -> Interval {
+    let mut interval = tokio::time::interval(pause);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 fn is_nobody_there(error: &anyhow::Error) -> bool {

@@ -19,7 +19,7 @@ use sekimori_core::{
 };
 
 use self::lab::{Lab, can_run, connect, is_up, ns, pings, talk};
-use super::{Drift, LocalCompute, LocalError, REGISTRY_FILE, Touched};
+use super::{Drift, LocalCompute, LocalError, LocalLook, Looked, REGISTRY_FILE, Touched};
 use crate::netlink::{
     Netlink,
     netns::{self, within},
@@ -29,8 +29,28 @@ use crate::netlink::{
 const PATIENCE: Duration = Duration::from_secs(3);
 const IMPATIENCE: Duration = Duration::from_millis(300);
 
+/// What is missing, by a look at everything; one in turns must suspect the same.
 fn drifts(lab: &Lab) -> Vec<Drift> {
-    lab.local().check()
+    let (found, mut look) = (lab.local().check(), LocalLook::default());
+    let end = std::iter::repeat_with(|| lab.local().look(&mut look)).find(|looked| *looked != Looked::Some);
+    assert_eq!(end, Some(if found.is_empty() { Looked::All } else { Looked::Suspicious }), "{found:?}");
+    found
+}
+
+/// More links than are read at a time, so that some are read in two parts.
+#[tokio::test]
+async fn a_look_in_turns_sees_every_link() {
+    if !can_run() {
+        return;
+    }
+    let mut lab = Lab::new();
+    let network = lab.network("10.1.0.0/24");
+    lab.instances(&network, 70);
+    lab.reconcile().await;
+    assert_eq!(drifts(&lab), []);
+    let mut look = LocalLook::default();
+    let steps = std::iter::repeat_with(|| lab.local().look(&mut look)).take_while(|looked| *looked == Looked::Some);
+    assert!(steps.count() > 5, "a router, parts of its links, instances");
 }
 
 /// A connection must work, in both families.
