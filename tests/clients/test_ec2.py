@@ -227,7 +227,9 @@ def test_what_is_around_a_vpc(ec2, own_vpc):
     assert attribute("enableDnsHostnames")
     inside = [{"Name": "vpc-id", "Values": [own_vpc]}]
     [table] = ec2.describe_route_tables(Filters=[*inside, {"Name": "association.main", "Values": ["true"]}])["RouteTables"]
-    assert [(route["DestinationCidrBlock"], route["GatewayId"]) for route in table["Routes"]] == [("10.20.0.0/16", "local")]
+    inner, outer = table["Routes"]
+    assert (inner["DestinationCidrBlock"], inner["GatewayId"]) == ("10.20.0.0/16", "local")
+    assert outer["DestinationCidrBlock"] == "0.0.0.0/0" and outer["LocalGatewayId"].startswith("lgw-") and "GatewayId" not in outer
     assert table["Associations"][0]["Main"] and table["Tags"] == []
     subnet = ec2.create_subnet(VpcId=own_vpc, CidrBlock="10.20.1.0/24")["Subnet"]["SubnetId"]
     [acl] = ec2.describe_network_acls(Filters=[*inside, {"Name": "default", "Values": ["true"]}])["NetworkAcls"]

@@ -19,6 +19,7 @@ pub mod health;
 pub mod history;
 pub mod insights;
 pub mod invariant;
+mod led;
 pub mod lockout;
 mod merge;
 pub mod nft;

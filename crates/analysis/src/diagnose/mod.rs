@@ -23,6 +23,7 @@ use sekimori_core::{
 
 use crate::{
     effective::{GroupName, group_name},
+    led,
     portions::{Decider, Portion, Portions},
     resolve, text,
     why::{SOURCE_PORT, WhyError, parse_service},
@@ -61,6 +62,9 @@ pub struct Report {
     pub revision: Revision,
     /// One for each service and family.
     pub checks: Vec<Check>,
+    /// What stands in the way beside the rules, in a sentence: of an account in files, that nothing outside leads to the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<String>,
 }
 
 /// Whether one service is open.
@@ -166,6 +170,9 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, DiagnoseError> 
         direction: *direction,
         revision: world.revision(),
         checks,
+        cut_off: led::cut_off(world, eni)
+            .filter(|_| *direction == Direction::Ingress)
+            .map(|gap| format!("nothing outside leads to it as things are: {gap}")),
     })
 }
 

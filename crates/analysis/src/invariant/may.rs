@@ -19,6 +19,7 @@ use sekimori_core::{
     rule::Direction,
     space::view::Bounds,
     verdict,
+    ways::Gap,
     world::World,
 };
 
@@ -28,6 +29,7 @@ use super::{
     sides::{Member, Members, Outside},
 };
 use crate::{
+    led,
     outside::{blocks, runs, runs_inside, without},
     permits::Bearing,
     services::Services,
@@ -214,8 +216,8 @@ fn unserved(
             let different = senders.iter().find_map(|from| Some((from, receivers.iter().find(|to| to.1 != from.1)?)));
             let Some(((from, from_eni), (to, to_eni))) = different else { continue };
             let transport = transport(service, SOURCE_PORT)?;
-            let (from_eni, to_eni) = (Some(from_eni.clone()), Some(to_eni.clone()));
-            return Some(Sight { from: *from, from_eni, to: *to, to_eni, transport, answer_dropped_at: None });
+            let (from, to) = ((*from, Some(from_eni.clone())), (*to, Some(to_eni.clone())));
+            return Some(Sight::between(from, to, transport));
         }
     }
     None
@@ -255,7 +257,7 @@ pub(super) fn outside(
         let with_v4 = having(members, Family::V4);
         let of_blocks = runs(&blocks(world, &bearing.vpc));
         for wanted in wanted(asked) {
-            for member in representatives(members, &boxes, &with_v4) {
+            for member in representatives(world, members, &boxes, &with_v4) {
                 let Some(family) = family_for(meant, wanted, with_v4.contains(&member.1)) else { continue };
                 let Some(run) = meant.within(family, whole(family)) else { continue };
                 let lacks = !having_only(members, &member.1, family);
@@ -264,6 +266,13 @@ pub(super) fn outside(
                 }
                 if Family::of(member.0) != family {
                     continue;
+                }
+                let gap = || cut_off(world, (bearing, member), direction, (run, family));
+                if let Some((peer, gap)) = gap() {
+                    let service = wanted.map_or(6 << 16 | 443, |served| served.span().0);
+                    let Some(transport) = transport(service, SOURCE_PORT) else { continue };
+                    let sight = sight(member, peer, direction, transport);
+                    return Ok(Some(Witness::Dropped(Sight { gap: Some(gap), ..sight })));
                 }
                 let held: Vec<&Bounds> = boxes
                     .iter()
@@ -285,6 +294,20 @@ pub(super) fn outside(
     Ok(None)
 }
 
+/// An address of a run outside that nothing leads to, or from, and what is missing.
+fn cut_off(
+    world: &World,
+    (bearing, (own, eni)): (&Bearing, &Member),
+    direction: Direction,
+    (run, family): ((u128, u128), Family),
+) -> Option<(IpAddr, Gap)> {
+    world.ways(&bearing.vpc)?;
+    let inside = runs_inside(world, &bearing.vpc);
+    let led = led::led(world, (world.eni(eni)?, *own), direction, &inside);
+    let left = without(run, family, &inside);
+    left.into_iter().find_map(|run| led.gap(run).map(|(peer, gap)| (peer, gap.clone())))
+}
+
 /// Whether an interface has an address of a family among members.
 fn having_only(members: &OrdSet<Member>, eni: &EniId, family: Family) -> bool {
     members.iter().any(|(own, other)| other == eni && Family::of(*own) == family)
@@ -298,18 +321,21 @@ fn no_family(asked: &Asked<'_>, member: &Member, direction: Direction) -> Witnes
     }
 }
 
-/// One member for all that the same boxes hold and whose interfaces have the same families.
+/// One member for all that the same boxes hold, whose interfaces have the same families, and to which the same leads.
 fn representatives<'a>(
+    world: &World,
     members: &'a OrdSet<Member>,
     boxes: &[&Bounds],
     with_v4: &BTreeSet<&EniId>,
 ) -> impl Iterator<Item = &'a Member> + use<'a> {
     let with_v6 = having(members, Family::V6);
-    let mut by: BTreeMap<(Vec<bool>, Family, bool, bool), &Member> = BTreeMap::new();
+    let mut by = BTreeMap::new();
     for member in members {
         let holds = |bounds: &&Bounds| bounds.own.0 <= member.0 && member.0 <= bounds.own.1;
         let (v4, v6) = (with_v4.contains(&member.1), with_v6.contains(&member.1));
-        by.entry((boxes.iter().map(holds).collect(), Family::of(member.0), v4, v6)).or_insert(member);
+        let way = world.eni(&member.1).and_then(|eni| led::kind(world, eni, member.0));
+        let held: Vec<bool> = boxes.iter().map(holds).collect();
+        by.entry((held, Family::of(member.0), v4, v6, way)).or_insert(member);
     }
     by.into_values()
 }

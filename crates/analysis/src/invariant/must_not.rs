@@ -1,6 +1,6 @@
 //! `must-not reach`: a packet that leaves one end and is let in by the other, if there is one.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use imbl::OrdSet;
 
@@ -18,7 +18,10 @@ use super::{
     Asked, Trouble, bounded,
     sides::{Member, Members, Outside, within},
 };
-use crate::outside::{blocks, runs, without};
+use crate::{
+    led::{self, Led},
+    outside::{blocks, runs, runs_inside, without},
+};
 
 type Span = (u32, u32);
 type Run = (IpAddr, IpAddr);
@@ -80,8 +83,8 @@ fn meeting(
         let other = within(targets, to).find(|target| target.1 != sender.1 && knows(ours, target));
         let Some(target) = other else { continue };
         let transport = shown(asked, services, ports)?;
-        let (from_eni, to_eni) = (Some(sender.1.clone()), Some(target.1.clone()));
-        return Some(Sight { from: sender.0, from_eni, to: target.0, to_eni, transport, answer_dropped_at: None });
+        let (from, to) = ((sender.0, Some(sender.1.clone())), (target.0, Some(target.1.clone())));
+        return Some(Sight::between(from, to, transport));
     }
     None
 }
@@ -98,12 +101,15 @@ pub(super) fn outside(
         let of_blocks = runs(&blocks(world, &bearing.vpc));
         let boxes = asked.passing.of(world, bearing, direction)?;
         for bounds in boxes.iter().filter(|bounds| asked.has(bounds.services)) {
-            let Some(member) = within(members, bounds.own).next() else { continue };
             let Some(run) = meant.within(bounds.family, bounds.peers) else { continue };
             let left = without(run, bounds.family, &of_blocks);
-            let Some(peer) = stranger(world, &bearing.vpc, &left) else { continue };
-            let Some(transport) = shown(asked, bounds.services, bounds.sources) else { continue };
-            return Ok(Some(Witness::Passes(sight(member, peer, direction, transport))));
+            let some = within(members, bounds.own);
+            for (member, led) in different(world, &bearing.vpc, some, direction) {
+                let led: Vec<Run> = left.iter().flat_map(|run| led.within(*run)).collect();
+                let Some(peer) = stranger(world, &bearing.vpc, &led) else { continue };
+                let Some(transport) = shown(asked, bounds.services, bounds.sources) else { continue };
+                return Ok(Some(Witness::Passes(sight(member, peer, direction, transport))));
+            }
         }
     }
     Ok(None)
@@ -111,14 +117,10 @@ pub(super) fn outside(
 
 /// A packet between a member and an address outside.
 pub(super) fn sight(member: &Member, peer: IpAddr, direction: Direction, transport: Transport) -> Sight {
-    let (own, eni) = (member.0, Some(member.1.clone()));
+    let (own, peer) = ((member.0, Some(member.1.clone())), (peer, None));
     match direction {
-        Direction::Ingress => {
-            Sight { from: peer, from_eni: None, to: own, to_eni: eni, transport, answer_dropped_at: None }
-        }
-        Direction::Egress => {
-            Sight { from: own, from_eni: eni, to: peer, to_eni: None, transport, answer_dropped_at: None }
-        }
+        Direction::Ingress => Sight::between(peer, own, transport),
+        Direction::Egress => Sight::between(own, peer, transport),
     }
 }
 
@@ -136,6 +138,25 @@ impl Outside {
             }
         }
     }
+}
+
+/// One of some members for each way in which something leads to them, or from them; of a VPC without known ways, the first.
+fn different<'a>(
+    world: &World,
+    vpc: &VpcId,
+    members: impl Iterator<Item = &'a Member>,
+    direction: Direction,
+) -> Vec<(&'a Member, Led)> {
+    if world.ways(vpc).is_none() {
+        return members.take(1).map(|member| (member, Led::default())).collect();
+    }
+    let (inside, mut seen) = (runs_inside(world, vpc), BTreeSet::new());
+    let of = |member: &'a Member| {
+        let eni = world.eni(&member.1)?;
+        let is_new = seen.insert((Family::of(member.0), led::kind(world, eni, member.0)));
+        is_new.then(|| (member, led::led(world, (eni, member.0), direction, &inside)))
+    };
+    members.filter_map(of).collect()
 }
 
 /// An address of some runs that is no interface's: there are more addresses than interfaces, or few of both.

@@ -127,7 +127,8 @@ impl Looking<'_> {
 
     fn vpc(&mut self, vpc: &Vpc) {
         let blocks = |world: &World| world.vpc(&vpc.id).map(|vpc| platform::blocks(Some(vpc)).collect::<Vec<_>>());
-        if self.before.vpc(&vpc.id).is_some() && blocks(self.before) != blocks(self.after) {
+        let are_ways_alike = self.before.ways(&vpc.id) == self.after.ways(&vpc.id);
+        if self.before.vpc(&vpc.id).is_some() && (blocks(self.before) != blocks(self.after) || !are_ways_alike) {
             self.around(&vpc.id);
         }
     }

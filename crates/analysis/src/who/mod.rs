@@ -25,9 +25,9 @@ use sekimori_core::{
 };
 
 use self::units::{Estate, Facing, Known, Passed, ServicesId, Unit};
-pub(crate) use self::ways::cut_off;
 use crate::{
     effective::{GroupName, group_name},
+    led::{Members, alike},
     outside::{runs_inside, without},
     permits::Bearing,
     services::{Services, joined, ranges, shortened},
@@ -221,8 +221,6 @@ impl Who {
     }
 }
 
-type Members = Vec<(Arc<Eni>, IpAddr)>;
-
 /// A question on its way.
 struct Asked<'a> {
     world: &'a World,
@@ -310,7 +308,7 @@ impl Asked<'_> {
                     open.extend(left.into_iter().map(|run| (passed, run)));
                 }
             }
-            for (members, led) in ways::alike(world, &members, direction, hidden) {
+            for (members, led) in alike(world, &members, direction, hidden) {
                 self.notes.add(world, &members, (&open, &led));
                 let mut by: BTreeMap<Passed, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
                 for (passed, run) in &open {

@@ -136,12 +136,13 @@ fn opened(answer: &OpenAnswer, dry_run: bool) -> Page {
 const HEADER: [&str; 5] = ["SERVICE", "WITH", "OWN ADDRESS", "ANSWER", "DECIDED BY"];
 
 fn page(report: &Report) -> Page {
-    let Report { eni, instance, vpc, groups, direction, revision, checks } = report;
+    let Report { eni, instance, vpc, groups, direction, revision, checks, cut_off } = report;
     let groups: Vec<String> = groups.iter().map(|group| text::named(group.id.as_str(), &group.name)).collect();
-    Page::default()
+    let page = Page::default()
         .line(format!("{direction} of {eni} of {}, {vpc}, revision {revision}", or_none(instance.as_ref())))
         .line(format!("groups {}", groups.join(", ")))
-        .table(&HEADER, checks.iter().map(row), "")
+        .table(&HEADER, checks.iter().map(row), "");
+    cut_off.iter().fold(page, |page, why| page.line("").line(why))
 }
 
 fn row(check: &Check) -> Row {
@@ -190,6 +191,7 @@ mod tests {
             groups: vec![GroupName { id: "sg-1".into(), name: "web".to_owned() }],
             direction: Direction::Ingress,
             revision: Revision(7),
+            cut_off: Some("nothing outside leads to it as things are: 10.0.0.5 has no public address".to_owned()),
             checks: vec![
                 check("tcp/80", "0.0.0.0/0", Access::Partly, vec![rule(), default()]),
                 check("tcp/22", "10.0.0.7", Access::Closed, vec![default()]),

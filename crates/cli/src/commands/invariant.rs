@@ -153,8 +153,7 @@ mod tests {
         };
         let transport = Transport::Tcp { source: 50_000, destination: 22 };
         let ends = ("203.0.113.1".parse().unwrap(), "10.0.0.5".parse().unwrap());
-        let (from_eni, to_eni, answer_dropped_at) = (None, Some("eni-1".into()), None);
-        let sight = Sight { from: ends.0, from_eni, to: ends.1, to_eni, transport, answer_dropped_at };
+        let sight = Sight::between((ends.0, None), (ends.1, Some("eni-1".into())), transport);
         let unanswered = Sight { answer_dropped_at: Some("eni-1".into()), ..sight.clone() };
         let report = Report {
             invariants: vec![

@@ -17,6 +17,7 @@ use crate::{
     ids::{EniId, VpcId},
     packet::Transport,
     time::Timestamp,
+    ways::Gap,
     world::{Revision, World},
 };
 
@@ -106,6 +107,18 @@ pub struct Sight {
     /// The interface whose network ACL drops the answer, where that is what drops the flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_dropped_at: Option<EniId>,
+    /// What is missing on its way, where no rule is what stops it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
+impl Sight {
+    /// A packet by its two ends.
+    #[must_use]
+    pub fn between(from: (IpAddr, Option<EniId>), to: (IpAddr, Option<EniId>), transport: Transport) -> Self {
+        let ((from, from_eni), (to, to_eni)) = (from, to);
+        Self { from, from_eni, to, to_eni, transport, answer_dropped_at: None, gap: None }
+    }
 }
 
 /// Whether a text can be the name of an invariant.
@@ -175,9 +188,10 @@ impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Passes(sight) => write!(f, "{sight} passes"),
-            Self::Dropped(sight) => match &sight.answer_dropped_at {
-                None => write!(f, "{sight} is dropped"),
-                Some(eni) => write!(f, "the answer to {sight} is dropped by the network ACL at {eni}"),
+            Self::Dropped(sight) => match (&sight.gap, &sight.answer_dropped_at) {
+                (Some(gap), _) => write!(f, "{sight} does not get there: {gap}"),
+                (None, None) => write!(f, "{sight} is dropped"),
+                (None, Some(eni)) => write!(f, "the answer to {sight} is dropped by the network ACL at {eni}"),
             },
             Self::NoFamily { from, to } => {
                 write!(f, "{from} and {to} have no address family in common that the service runs over")

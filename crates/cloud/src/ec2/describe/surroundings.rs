@@ -2,6 +2,7 @@
 //! made with one, and kinds of things that there are none of here.
 
 use sekimori_core::{
+    address::{Cidr, Family},
     ids::VpcId,
     refusal::Kind,
     tags::Tags,
@@ -88,7 +89,8 @@ fn fields(first: (&'static str, Node), next: Fields) -> Fields {
     std::iter::once(first).chain(next).collect()
 }
 
-/// The main route table of a VPC, and its tags, which are none: what is inside is reached without a gateway.
+/// The main route table of a VPC, and its tags, which are none: what is inside is reached without a gateway, and everything else by the
+/// router of the host, which translates no address and lets begin from either side. In the words of EC2 that is a local gateway.
 struct RouteTable<'a>(&'a Vpc, Tags);
 
 impl<'a> RouteTable<'a> {
@@ -104,17 +106,35 @@ impl<'a> RouteTable<'a> {
         made_with("rtbassoc", self.0.id.as_str())
     }
 
+    /// What everything that is not inside is reached by.
+    fn way_out(&self) -> String {
+        made_with("lgw", self.0.id.as_str())
+    }
+
+    /// The blocks that routes are for: of IPv4, and of IPv6 if the VPC has it. Those inside come first.
+    fn blocks(&self) -> ([String; 2], Option<[String; 2]>) {
+        let world = |family| Cidr::world(family).to_string();
+        let v6 = self.0.ipv6.map(|block| [block.to_string(), world(Family::V6)]);
+        ([self.0.cidr.to_string(), world(Family::V4)], v6)
+    }
+
     fn fields(&self) -> Fields {
-        let route = |(name, block): (&'static str, String)| -> Fields {
+        let (v4, v6) = self.blocks();
+        let families = [("destinationCidrBlock", Some(v4)), ("destinationIpv6CidrBlock", v6)];
+        let route = |name, block: String, (by, gateway): (&'static str, String)| -> Fields {
             vec![
                 (name, block.into()),
-                ("gatewayId", "local".into()),
+                (by, gateway.into()),
                 ("state", "active".into()),
                 ("origin", "CreateRouteTable".into()),
             ]
         };
-        let v6 = self.0.ipv6.map(|block| ("destinationIpv6CidrBlock", block.to_string()));
-        let blocks = std::iter::once(("destinationCidrBlock", self.0.cidr.to_string())).chain(v6);
+        let of_family = |(name, blocks): (&'static str, Option<[String; 2]>)| -> Vec<Fields> {
+            let gateways = [("gatewayId", "local".to_owned()), ("localGatewayId", self.way_out())];
+            let routes = blocks.into_iter().flatten().zip(gateways);
+            routes.map(|(block, gateway)| route(name, block, gateway)).collect()
+        };
+        let routes = families.into_iter().flat_map(of_family);
         let state: Fields = vec![("state", "associated".into())];
         let association: Fields = vec![
             ("routeTableAssociationId", self.association().into()),
@@ -126,7 +146,7 @@ impl<'a> RouteTable<'a> {
             ("routeTableId", self.id().into()),
             ("vpcId", self.0.id.as_str().into()),
             ("ownerId", self.0.account.as_str().into()),
-            ("routeSet", list("item", blocks.map(route))),
+            ("routeSet", list("item", routes)),
             ("associationSet", list("item", [association])),
             ("propagatingVgwSet", list::<&str>("item", [])),
             tags::set(&self.1),
@@ -150,8 +170,8 @@ impl Item for RouteTable<'_> {
             "association.main" => vec!["true".to_owned()],
             "vpc-id" => vec![self.0.id.to_string()],
             "owner-id" => vec![self.0.account.to_string()],
-            "route.destination-cidr-block" => vec![self.0.cidr.to_string()],
-            "route.destination-ipv6-cidr-block" => self.0.ipv6.map(|block| block.to_string()).into_iter().collect(),
+            "route.destination-cidr-block" => self.blocks().0.into(),
+            "route.destination-ipv6-cidr-block" => self.blocks().1.into_iter().flatten().collect(),
             "route.gateway-id" => vec!["local".to_owned()],
             "route.origin" => vec!["CreateRouteTable".to_owned()],
             "route.state" => vec!["active".to_owned()],

@@ -67,7 +67,7 @@ fn older_clients_learn_that_nothing_is_linked() {
 }
 
 #[test]
-fn the_main_route_table_of_a_vpc_leads_to_its_inside() {
+fn the_main_route_table_of_a_vpc_leads_inside_and_outside() {
     let mut estate = Estate::furnished();
     estate.succeed("Action=CreateVpc&CidrBlock=10.1.0.0/16");
     let main = "Action=DescribeRouteTables&Filter.1.Name=association.main&Filter.1.Value.1=true";
@@ -80,7 +80,9 @@ fn the_main_route_table_of_a_vpc_leads_to_its_inside() {
         "association.route-table-association-id&Filter.1.Value.1=rtbassoc-*".to_owned(),
         "owner-id&Filter.1.Value.1=123456789012".to_owned(),
         "route.destination-cidr-block&Filter.1.Value.1=10.0.0.0/16".to_owned(),
+        "route.destination-cidr-block&Filter.1.Value.1=0.0.0.0/0".to_owned(),
         "route.destination-ipv6-cidr-block&Filter.1.Value.1=fd*".to_owned(),
+        "route.destination-ipv6-cidr-block&Filter.1.Value.1=::/0".to_owned(),
         "route.gateway-id&Filter.1.Value.1=local".to_owned(),
         "route.origin&Filter.1.Value.1=CreateRouteTable".to_owned(),
         "route.state&Filter.1.Value.1=active".to_owned(),
