@@ -204,6 +204,8 @@ mod tests {
             tcp/80   everyone  10.0.0.1     partly  allow: rule sgr-1 of sg-1 (web): allow tcp 80 from 10.0.0.0/8, priority 1
                                                     deny: no rule matches; ingress default of ecs basic
             tcp/22   10.0.0.7  10.0.0.1     closed  deny: no rule matches; ingress default of ecs basic
+
+            nothing outside leads to it as things are: 10.0.0.5 has no public address
         "#]].assert_eq(&page(&report).plain());
     }
 
