@@ -253,7 +253,9 @@ impl Feed {
             return send_snapshot(outgoing, world, slice).await;
         }
         let mut at = after;
-        for commit in commits {
+        // The log may be ahead of the world: a commit is stored before everybody sees it. Who is told more than that would seem to be of
+        // another history when it is looked at next, and get a snapshot.
+        for commit in commits.into_iter().take_while(|commit| commit.revision <= world.revision()) {
             at = commit.revision;
             let told = slice.next(commit).map(|(commit, groups)| encode(&FromServer::Commit { commit, groups }));
             match told.transpose()?.filter(|bytes| bytes.len() <= MESSAGE_BYTES_MAX) {

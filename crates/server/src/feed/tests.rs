@@ -363,6 +363,23 @@ async fn an_agent_that_does_not_read_costs_nothing_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_stored_but_not_the_worlds_yet_is_not_told() {
+    let lab = lab(filled_bench(), 0);
+    let newest = small_world().0.pop().unwrap();
+    let stored = Commit { revision: newest.revision.next(), ..newest.clone() };
+    lab.bench.store.append(newest.revision, &[stored]).unwrap();
+    let mut agent = Agent::hello(&lab.path(), Some(newest.revision.0 - 1)).await;
+    assert_eq!(agent.hear_commit().await.revision, newest.revision);
+    // The next thing that is said is what is asked for next.
+    let wanted = FlowsWanted { any: vec![FlowMatch::default()], most: 1 };
+    let hosts = Arc::clone(&lab.bench.hosts);
+    let asking = tokio::spawn(async move { live::ask(&hosts, vec![("rack-1".into(), wanted)]).await });
+    let heard = agent.hear().await;
+    assert!(matches!(heard, FromServer::LiveFlows { .. }), "{heard:?}");
+    asking.abort();
+}
+
+#[tokio::test]
 async fn an_agent_hears_whether_events_are_wanted_and_tells_them() {
     let lab = lab(filled_bench(), 0);
     let mut agent = Agent::hello(&lab.path(), None).await;
