@@ -13,8 +13,8 @@ use std::{
 
 use sekimori_core::feed::FEED_VERSION;
 
-/// What the two sides say.
-const ROOTS: [&str; 2] = ["FromAgent", "FromServer"];
+/// What the two sides say, and the ids, which are types that a macro makes.
+const ROOTS: [&str; 3] = ["FromAgent", "FromServer", "$name"];
 /// What [`sekimori_core::feed::Slice`] tells no agent of, though a change could hold it.
 const UNTOLD: [&str; 12] = [
     "AccessKey",
@@ -72,7 +72,7 @@ fn item(chunk: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
 
 /// The type that a piece of source declares, or writes or reads by hand.
 fn name_of(chunk: &str) -> Option<String> {
-    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
     let word = |text: &str| text.chars().take_while(|letter| is_word(*letter)).collect::<String>();
     for line in chunk.lines().map(str::trim) {
         if line.starts_with("impl") {

@@ -1,14 +1,10 @@
 //! Which addresses outside something leads to and from, and the interfaces that are alike in that: routes and public addresses of an
 //! account that was read from files. Elsewhere everything leads everywhere. Every answer about what is outside asks here.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use sekimori_core::{
-    address::{Family, from_number, number},
+    address::{Family, number},
     ids::SubnetId,
     packet::{Packet, Transport},
     rule::Direction,
@@ -16,10 +12,7 @@ use sekimori_core::{
     world::{Eni, World},
 };
 
-use crate::outside::{runs_inside, without};
-
-/// First and last address.
-pub(crate) type Run = (IpAddr, IpAddr);
+use crate::outside::{Run, cut, runs_inside, without};
 
 /// Runs of addresses outside, each with what is missing on the way to it; those of a gap are closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,26 +71,14 @@ pub(crate) fn led(world: &World, (eni, own): (&Eni, IpAddr), direction: Directio
     if world.ways(&eni.vpc).is_none() {
         return Led::default();
     }
-    let family = Family::of(own);
-    let last = match family {
-        Family::V4 => u128::from(u32::MAX),
-        Family::V6 => u128::MAX,
-    };
     let blocks = world.blocks_of_ways(eni).into_iter().map(|block| block.network());
     let runs = blocks.map(|net| (net.network(), net.broadcast())).chain(inside.iter().copied());
-    let mut starts: BTreeSet<u128> = BTreeSet::from([0]);
-    for (first, end) in runs.filter(|(first, _)| Family::of(*first) == family) {
-        starts.insert(number(first));
-        starts.extend(number(end).checked_add(1).filter(|next| *next <= last));
-    }
-    let ends = starts.iter().skip(1).map(|next| next - 1).chain([last]);
-    let part = |(first, last): (&u128, u128)| {
-        let (peer, last) = (from_number(family, *first), from_number(family, last));
+    let part = |run: Run| {
         let transport = Transport::Other { protocol: 0 };
-        let packet = Packet { direction, local: own, peer, transport, is_forwarded: false };
-        ((peer, last), world.gaps(eni, &packet).into_iter().next())
+        let packet = Packet { direction, local: own, peer: run.0, transport, is_forwarded: false };
+        (run, world.gaps(eni, &packet).into_iter().next())
     };
-    Led(Some(starts.iter().zip(ends).map(part).collect()))
+    Led(Some(cut(Family::of(own), runs).into_iter().map(part).collect()))
 }
 
 /// What is missing on the way to an interface, if nothing outside is known to lead to any of its addresses.

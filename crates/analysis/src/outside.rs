@@ -1,7 +1,7 @@
 //! What is inside of a VPC: its own blocks, those of the VPCs that it is peered with, and the addresses that interfaces have beside
 //! them. Everything else is outside, which questions call `internet`.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use sekimori_core::{
     address::{Cidr, Family, from_number, number},
@@ -11,6 +11,9 @@ use sekimori_core::{
 };
 
 use crate::services::joined;
+
+/// First and last address.
+pub(crate) type Run = (IpAddr, IpAddr);
 
 /// The blocks, in no order.
 pub(crate) fn inside(world: &World, vpc: &VpcId) -> Vec<Cidr> {
@@ -30,12 +33,12 @@ pub(crate) fn blocks(world: &World, vpc: &VpcId) -> Vec<Cidr> {
 }
 
 /// What is inside of a VPC as runs of addresses in order.
-pub(crate) fn runs_inside(world: &World, vpc: &VpcId) -> Vec<(IpAddr, IpAddr)> {
+pub(crate) fn runs_inside(world: &World, vpc: &VpcId) -> Vec<Run> {
     runs(&inside(world, vpc))
 }
 
 /// Blocks as runs of addresses in order.
-pub(crate) fn runs(blocks: &[Cidr]) -> Vec<(IpAddr, IpAddr)> {
+pub(crate) fn runs(blocks: &[Cidr]) -> Vec<Run> {
     let run = |block: &Cidr| {
         let net = block.network();
         (net.network(), net.broadcast())
@@ -43,12 +46,20 @@ pub(crate) fn runs(blocks: &[Cidr]) -> Vec<(IpAddr, IpAddr)> {
     joined(blocks.iter().map(run).collect())
 }
 
+/// All addresses of a family in runs, of which each of some runs holds all or none.
+pub(crate) fn cut(family: Family, at: impl Iterator<Item = Run>) -> Vec<Run> {
+    let mut starts = BTreeSet::from([0]);
+    for (first, last) in at.filter(|(first, _)| Family::of(*first) == family) {
+        starts.insert(number(first));
+        starts.extend(number(last).checked_add(1).filter(|next| *next <= family.last()));
+    }
+    let ends = starts.iter().skip(1).map(|next| next - 1).chain([family.last()]);
+    let run = |(first, last): (&u128, u128)| (from_number(family, *first), from_number(family, last));
+    starts.iter().zip(ends).map(run).collect()
+}
+
 /// A run of addresses without those that are inside.
-pub(crate) fn without(
-    (mut first, last): (u128, u128),
-    family: Family,
-    inside: &[(IpAddr, IpAddr)],
-) -> Vec<(IpAddr, IpAddr)> {
+pub(crate) fn without((mut first, last): (u128, u128), family: Family, inside: &[Run]) -> Vec<Run> {
     let ends = |from: u128, to: u128| (from_number(family, from), from_number(family, to));
     let mut left = Vec::new();
     for hidden in inside.iter().filter(|(from, _)| Family::of(*from) == family) {

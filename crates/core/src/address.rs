@@ -27,6 +27,15 @@ impl Family {
             IpAddr::V6(_) => Self::V6,
         }
     }
+
+    /// The [`number`] of its last address.
+    #[must_use]
+    pub fn last(self) -> u128 {
+        match self {
+            Self::V4 => u128::from(u32::MAX),
+            Self::V6 => u128::MAX,
+        }
+    }
 }
 
 /// The number of an address, within its family.

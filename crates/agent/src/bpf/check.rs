@@ -35,21 +35,10 @@ pub enum Object {
     Fixed,
 }
 
-/// Words of a policy that take as long to compare as another object.
-pub const WORDS_PER_ENTRY: usize = 64;
 /// The place in an array that is no object's. That of the ENIs says in `next` whether objects have begun to move.
 pub(super) const NOBODY: usize = 0;
 
 impl Object {
-    /// How many entries it counts for.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        match self {
-            Self::Policy(_, words) => 1 + words.len() / WORDS_PER_ENTRY,
-            Self::Eni(_) | Self::Member(_) | Self::Port(_) | Self::Name(_) | Self::Fixed => 1,
-        }
-    }
-
     /// The difference of a name that is not as it should be.
     #[must_use]
     pub fn wrong_name(name: &Name) -> Difference {

@@ -50,7 +50,7 @@ use sekimori_compile::{
 use sekimori_core::{binding::Side, feed::ClosedEni, ids::EniId, limits::HOST_FLOWS_MAX};
 
 pub use attach::{AttachMode, detach_filters};
-pub use check::{Object, WORDS_PER_ENTRY};
+pub use check::Object;
 pub use elsewhere::At;
 pub use round::{Next, Round};
 pub use watch::Restored;

@@ -14,12 +14,14 @@ use sekimori_core::{
 
 use super::Enforcer;
 use crate::{
-    bpf::{Next, Object, Round, WORDS_PER_ENTRY},
+    bpf::{Next, Object, Round},
     local::{Drift, Port, Touched},
 };
 
 /// Entries of the maps that are compared at a time, in as many turns as that takes.
 pub const READ_BACK_ENTRIES: usize = 4_096;
+/// Words of a policy that take as long to compare as another entry.
+const WORDS_PER_ENTRY: usize = 64;
 /// Words of a policy that are compared at a time, and count as so many entries as they take as long as.
 const WORDS_AT_A_TIME: usize = 4_096;
 /// What a reading of some of a hash counts for.
@@ -101,7 +103,8 @@ impl Enforcer {
             if self.findings.begun.is_some() {
                 done += self.compare_words(wrong);
             } else if let Some(object) = self.findings.written.pop_front() {
-                done += self.compare(object, wrong);
+                self.compare(object, wrong);
+                done += 1;
             } else {
                 let spent = self.compare_next(wrong);
                 self.findings.left = self.findings.left.saturating_sub(spent);
@@ -117,7 +120,8 @@ impl Enforcer {
         match next {
             Next::Object(object) => {
                 self.findings.round = Some(round);
-                self.compare(object, wrong)
+                self.compare(object, wrong);
+                1
             }
             Next::Read => {
                 self.findings.round = Some(round);
@@ -131,20 +135,17 @@ impl Enforcer {
         }
     }
 
-    /// Compares an entry, or begins to compare a policy; returns what it counts for.
-    fn compare(&mut self, object: Object, wrong: &mut Wrong) -> usize {
+    /// Compares an entry, or begins to compare a policy; either counts for one.
+    fn compare(&mut self, object: Object, wrong: &mut Wrong) {
+        self.findings.checked += 1;
         if let Object::Policy(id, words) = object {
             self.findings.begun = Some(BegunPolicy { id, words, compared: 0, wrong: 0 });
-            self.findings.checked += 1;
-            return 1;
+            return;
         }
-        let weight = object.weight();
-        self.findings.checked += weight as u64;
         match self.plane.check(&object, &self.tables) {
             Ok(difference) => wrong.extend(difference.map(|difference| (object, difference))),
             Err(error) => tracing::warn!(%error, "cannot read the kernel's tables"),
         }
-        weight
     }
 
     /// Compares the next words of the policy that is begun. One that went out of use meanwhile has none.

@@ -166,16 +166,13 @@ impl Enforcer {
     }
 
     async fn look_at_local(&mut self, mut local: LocalLook) -> Stage {
-        let filters = Stage::Filters { left: self.plane.filtered_after(None, FILTERS_PER_ROUND).len() };
         match self.local.look(&mut local) {
-            Looked::Some => Stage::Local(local),
-            Looked::All if self.is_local_whole() => filters,
+            Looked::Some => return Stage::Local(local),
+            Looked::All if self.is_local_whole() => {}
             // What is missing is looked for at once: what was seen in turns may be over.
-            Looked::All | Looked::Suspicious => {
-                self.repair_local().await;
-                filters
-            }
+            Looked::All | Looked::Suspicious => self.repair_local().await,
         }
+        Stage::Filters { left: self.plane.filtered_after(None, FILTERS_PER_ROUND).len() }
     }
 
     /// Closes again what has lost a program, and tells what was found.

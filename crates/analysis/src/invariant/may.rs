@@ -41,6 +41,9 @@ type Wanted = Option<Served>;
 /// Members that every box holds or does not hold alike.
 type Alike<'a> = BTreeMap<(Vec<bool>, bool), Vec<&'a Member>>;
 
+/// What stands for any service where a packet is to be shown: tcp/443.
+const ANY_SERVICE: u32 = 6 << 16 | 443;
+
 fn wanted(asked: &Asked<'_>) -> Vec<Wanted> {
     let named = asked.invariant.statement.services.iter().copied().map(Some);
     if asked.invariant.statement.services.is_empty() { vec![None] } else { named.collect() }
@@ -49,7 +52,7 @@ fn wanted(asked: &Asked<'_>) -> Vec<Wanted> {
 /// A service of which nothing gets through, if one is missing.
 fn missing(passing: &Services, wanted: Wanted) -> Option<u32> {
     match wanted {
-        None => passing.is_none().then_some(6 << 16 | 443),
+        None => passing.is_none().then_some(ANY_SERVICE),
         Some(served) => passing.gap(served.span()),
     }
 }
@@ -267,9 +270,9 @@ pub(super) fn outside(
                 if Family::of(member.0) != family {
                     continue;
                 }
-                let gap = || cut_off(world, (bearing, member), direction, (run, family));
-                if let Some((peer, gap)) = gap() {
-                    let service = wanted.map_or(6 << 16 | 443, |served| served.span().0);
+                let gap = cut_off(world, (bearing, member), direction, (run, family));
+                if let Some((peer, gap)) = gap {
+                    let service = wanted.map_or(ANY_SERVICE, |served| served.span().0);
                     let Some(transport) = transport(service, SOURCE_PORT) else { continue };
                     let sight = sight(member, peer, direction, transport);
                     return Ok(Some(Witness::Dropped(Sight { gap: Some(gap), ..sight })));
@@ -350,11 +353,7 @@ fn family_for(meant: Outside, wanted: Wanted, has_v4: bool) -> Option<Family> {
 }
 
 fn whole(family: Family) -> (IpAddr, IpAddr) {
-    let last = match family {
-        Family::V4 => u128::from(u32::MAX),
-        Family::V6 => u128::MAX,
-    };
-    (from_number(family, 0), from_number(family, last))
+    (from_number(family, 0), from_number(family, family.last()))
 }
 
 /// The first address of a run that a service does not get through for, and the service.

@@ -20,11 +20,10 @@ use super::{
 };
 use crate::{
     led::{self, Led},
-    outside::{blocks, runs, runs_inside, without},
+    outside::{Run, blocks, runs, runs_inside, without},
 };
 
 type Span = (u32, u32);
-type Run = (IpAddr, IpAddr);
 
 /// Services that a packet to be shown has rather than others: SSH, then TLS.
 const SHOWN: [u32; 2] = [6 << 16 | 22, 6 << 16 | 443];

@@ -13,7 +13,8 @@ use sekimori_core::{
 use super::touched::Touched;
 use crate::permits::Bearing;
 
-/// Policies that are kept, in each direction, once more for each network ACL that looks at answers; beyond them all are forgotten and computed again as they are needed.
+/// Policies that are kept, each in both directions; one whose answers a network ACL looks at counts twice. Beyond them all are forgotten, and
+/// computed again as they are needed.
 pub const INVARIANT_POLICIES_KEPT_MAX: usize = 32_768;
 
 /// See the module.

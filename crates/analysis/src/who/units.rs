@@ -78,15 +78,21 @@ impl Known {
     }
 }
 
-/// What passes in one direction, by the other end's address: from each number on, until the next.
+/// Something by the other end's address: from each number on, until the next.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facing(Vec<(u128, Passed)>);
+pub(super) struct Runs<T>(Vec<(u128, T)>);
 
-/// Services from each number on, until the next.
-#[derive(Debug)]
-struct Runs(Vec<(u128, ServicesId)>);
+/// What passes in one direction.
+pub(super) type Facing = Runs<Passed>;
 
-impl Runs {
+impl<T: Copy + Default> Runs<T> {
+    fn at_number(&self, at: u128) -> T {
+        let after = self.0.partition_point(|(first, _)| *first <= at);
+        after.checked_sub(1).and_then(|index| self.0.get(index)).map_or_else(T::default, |(_, here)| *here)
+    }
+}
+
+impl Runs<ServicesId> {
     /// Boxes of one family and direction, whatever their own addresses.
     fn of(boxes: &[Bounds], known: &mut Known) -> Self {
         let mut events: BTreeMap<u128, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
@@ -108,39 +114,28 @@ impl Runs {
         }
         Self(runs)
     }
-
-    fn at(&self, at: u128) -> ServicesId {
-        let after = self.0.partition_point(|(first, _)| *first <= at);
-        after.checked_sub(1).and_then(|index| self.0.get(index)).map_or(0, |(_, id)| *id)
-    }
 }
 
 impl Facing {
     /// Boxes of one family and direction, and of them what is answered, if that is not all.
     fn of(all: &[Bounds], answered: Option<&[Bounds]>, known: &mut Known) -> Self {
-        let all = Runs::of(all, known);
-        let Some(answered) = answered.map(|boxes| Runs::of(boxes, known)) else {
+        let all = Runs::<ServicesId>::of(all, known);
+        let Some(answered) = answered.map(|boxes| Runs::<ServicesId>::of(boxes, known)) else {
             let passed = |(at, id): (u128, ServicesId)| (at, Passed { all: id, answered: id });
             return Self(all.0.into_iter().map(passed).collect());
         };
         let starts: BTreeSet<u128> = all.0.iter().chain(&answered.0).map(|(at, _)| *at).collect();
-        let passed = |at: u128| (at, Passed { all: all.at(at), answered: answered.at(at) });
+        let passed = |at: u128| (at, Passed { all: all.at_number(at), answered: answered.at_number(at) });
         Self(starts.into_iter().map(passed).collect())
     }
 
     pub(super) fn at(&self, address: IpAddr) -> Passed {
-        let at = number(address);
-        let after = self.0.partition_point(|(first, _)| *first <= at);
-        after.checked_sub(1).and_then(|index| self.0.get(index)).map_or(Passed::default(), |(_, passed)| *passed)
+        self.at_number(number(address))
     }
 
     /// The runs with something in them: first and last number.
     pub(super) fn runs(&self, family: Family) -> impl Iterator<Item = (u128, u128, Passed)> + use<'_> {
-        let every = match family {
-            Family::V4 => u128::from(u32::MAX),
-            Family::V6 => u128::MAX,
-        };
-        let ends = self.0.iter().skip(1).map(|(next, _)| next - 1).chain([every]);
+        let ends = self.0.iter().skip(1).map(|(next, _)| next - 1).chain([family.last()]);
         let runs = self.0.iter().zip(ends).map(|((first, passed), last)| (*first, last, *passed));
         runs.filter(|(_, _, passed)| passed.all != 0)
     }

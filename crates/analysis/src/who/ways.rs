@@ -5,11 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sekimori_core::{ways::Gap, world::World};
 
 use super::{Members, Passed, WHO_NAMES_MAX};
-use crate::{
-    led::{Led, Run},
-    services::shortened,
-    why::unseen,
-};
+use crate::{led::Led, outside::Run, services::shortened, why::unseen};
 
 /// What is told beside the lines of an answer.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use sekimori_core::{
-    address::{Cidr, Family, from_number, number},
+    address::{Cidr, Family},
     ids::{GroupId, VpcId},
     network_acl::neighbours,
     platform::CLOUD_SERVICES,
@@ -16,7 +16,11 @@ use sekimori_core::{
 };
 
 use super::{Found, Pair, Question, WhyError, common_vpc, pair, parse_end, parse_service};
-use crate::{outside::inside, permits::LINK, resolve};
+use crate::{
+    outside::{Run, cut, inside},
+    permits::LINK,
+    resolve,
+};
 
 /// Pairs of ends that one question may be about.
 pub const WHY_PAIRS_MAX: usize = 10_000;
@@ -164,14 +168,7 @@ fn outside(
     }
 }
 
-type Part = (IpAddr, IpAddr);
-
-fn parts_outside(
-    world: &World,
-    question: &Question,
-    name: &str,
-    direction: Direction,
-) -> Result<Vec<Part>, WhyError> {
+fn parts_outside(world: &World, question: &Question, name: &str, direction: Direction) -> Result<Vec<Run>, WhyError> {
     let found = parse_end(world, name)?;
     let vpc = common_vpc(world, question, &found, &found)?;
     let found = found.within(world, &vpc);
@@ -207,26 +204,13 @@ struct Outside<'a> {
 
 impl Outside<'_> {
     /// Runs of addresses of which every policy line of the interface holds all or none.
-    fn parts(&self, eni: &Eni, direction: Direction) -> Vec<Part> {
+    fn parts(&self, eni: &Eni, direction: Direction) -> Vec<Run> {
         let inside = inside(self.world, self.vpc);
-        let mut starts: BTreeSet<u128> = BTreeSet::from([0]);
-        for block in self.told_apart(eni, direction).into_iter().chain(inside.iter().copied()) {
-            if block.family() == self.family {
-                let net = block.network();
-                starts.insert(number(net.network()));
-                starts.extend(number(net.broadcast()).checked_add(1));
-            }
-        }
-        let last = match self.family {
-            Family::V4 => u128::from(u32::MAX),
-            Family::V6 => u128::MAX,
-        };
-        let starts: Vec<u128> = starts.into_iter().filter(|start| *start <= last).collect();
-        let ends = starts.iter().skip(1).map(|next| next - 1).chain([last]);
-        let ends: Vec<u128> = ends.collect();
-        let part = |(first, last): (&u128, u128)| (from_number(self.family, *first), from_number(self.family, last));
-        let is_outside = |(first, _): &Part| !inside.iter().any(|block| block.contains(*first));
-        starts.iter().zip(ends).map(part).filter(is_outside).collect()
+        let nets =
+            self.told_apart(eni, direction).into_iter().chain(inside.iter().copied()).map(|block| block.network());
+        let mut parts = cut(self.family, nets.map(|net| (net.network(), net.broadcast())));
+        parts.retain(|(first, _)| !inside.iter().any(|block| block.contains(*first)));
+        parts
     }
 
     /// The blocks by which something at the interface tells addresses apart.

@@ -297,10 +297,7 @@ fn fibre(service: u32) -> Span {
 }
 
 fn every_address(family: Family) -> Span {
-    match family {
-        Family::V4 => (0, u128::from(u32::MAX)),
-        Family::V6 => (0, u128::MAX),
-    }
+    (0, family.last())
 }
 
 fn net_span(net: IpNet) -> Span {
