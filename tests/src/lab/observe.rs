@@ -128,19 +128,24 @@ impl Lab {
             pause(LOOK);
         };
         let counts = self.counts_at(&[from, to]).since(&before);
-        let mut way = self.way_there(from, to, &counts);
+        let mut way = self.way_there(from, to, (&counts, answer));
         if attempt.is_answered() {
             way.extend(self.way_back(from, to, &counts));
         }
         Finding { answer, way }
     }
 
-    fn way_there(&self, from: &Host, to: &Host, counts: &Counts) -> Vec<String> {
+    /// What has got nowhere has not come to the other end: what passes by the bypass there meanwhile is a neighbour that asks whether
+    /// another is still there.
+    fn way_there(&self, from: &Host, to: &Host, (counts, answer): (&Counts, Answer)) -> Vec<String> {
         let there = [(from, Direction::Egress), (to, Direction::Ingress)];
         let mut way = Vec::new();
         for (host, direction) in there {
             let Some(eni) = &host.eni else { continue };
-            let Some(reason) = deciding(counts.reasons_at(eni, direction)) else { continue };
+            let is_asking =
+                |reason: &Reason| (answer, direction, *reason) == (Answer::Lost, Direction::Ingress, Reason::Bypass);
+            let reasons = counts.reasons_at(eni, direction).filter(|reason| !is_asking(reason));
+            let Some(reason) = deciding(reasons) else { continue };
             way.push(format!("[{}: {}]", host.name, self.words(reason, direction, counts)));
             if !reason.passes() {
                 break;
