@@ -29,7 +29,7 @@ lint:
 	tools/check-dependencies.py
 
 # Cargo would ask make how many jobs it may run, and make cannot be asked through these scripts.
-alone = env -u MAKEFLAGS
+alone = env -u MAKEFLAGS -u MFLAGS
 
 # As root, because real packets need namespaces; without it those tests say what they skip.
 unit:

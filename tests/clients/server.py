@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from leftovers import Traces
@@ -149,6 +150,19 @@ class Server:
 
     def revision(self):
         return self.status()["committed"]
+
+    def made_since(self, revision):
+        """What clients have changed since. The server's own clock makes revisions too: it forgets terminated instances."""
+        status, body = self.native("GET", "/v1/history?limit=20")
+        assert status == 200, body
+        return [one for one in body["entries"] if one["revision"] > revision and one["who"] != "system"]
+
+    @contextmanager
+    def unchanged(self):
+        """Holds what is done in it to changing nothing."""
+        before = self.revision()
+        yield
+        assert self.made_since(before) == [], "a refused request changed something"
 
     def wait_applied(self):
         status, body = self.native("GET", "/v1/wait?timeout_s=30")

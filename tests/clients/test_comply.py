@@ -147,7 +147,7 @@ def test_a_remedy_closes_the_port(stack):
         stack.comply(*fix, code=64)
         revision = stack.server.revision()
         stack.comply(*fix, "--yes", code=0)
-        assert stack.server.revision() == revision + 1, "all of it is one commit"
+        assert len(stack.server.made_since(revision)) == 1, "all of it is one commit"
         stack.server.wait_applied()
         assert passes(outside, machine.v4, "tcp/22", "tcp/443", source=OFFICE_V4) == ["tcp/22", "tcp/443"]
         assert passes(outside, machine.v4, "tcp/22", "tcp/443", source=CAFE_V4) == ["tcp/443"]
@@ -184,7 +184,7 @@ def test_what_opens_something_or_is_late_is_not_done(stack):
     assert late[0] == 409 and "has changed since" in late[1]["error"]["message"], late
     two = stack.server.native("POST", "/v1/comply/fix", request | {"to_caller": True})
     assert two[0] == 400 and "say one of" in two[1]["error"]["message"], two
-    assert stack.server.revision() == shown["revision"], "a refused remedy changed something"
+    assert stack.server.made_since(shown["revision"]) == [], "a refused remedy changed something"
     assert stack.report(*fix, "--accept-gain", "--yes", code=0)["applied"]
     stack.comply("--rule", "EC2.19", "--resource", group, code=0)
 

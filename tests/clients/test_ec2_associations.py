@@ -56,11 +56,10 @@ def test_a_group_is_carried_in_another_vpc(server, ec2, places):
 
 def test_groups_are_validated_for_an_interface(server, ec2, places):
     group, one, other, _ = places
-    before = server.revision()
-    validate = ec2.validate_security_group_quotas_for_interface
-    assert validate(SecurityGroupIds=[group])["Valid"] is True
-    assert told(validate, SecurityGroupIds=[group, "sg-0123"]) == (400, "InvalidGroup.NotFound")
-    assert server.revision() == before
+    with server.unchanged():
+        validate = ec2.validate_security_group_quotas_for_interface
+        assert validate(SecurityGroupIds=[group])["Valid"] is True
+        assert told(validate, SecurityGroupIds=[group, "sg-0123"]) == (400, "InvalidGroup.NotFound")
     more = [ec2.create_security_group(GroupName=f"g{n}", Description="d", VpcId=one)["GroupId"] for n in range(5)]
     assert validate(SecurityGroupIds=[group, *more[:4]])["Valid"] is True
     too_many = (400, "SecurityGroupsPerInterfaceLimitExceeded")
@@ -82,7 +81,6 @@ def test_refusals_of_associations(server, ec2, places):
     group, one, other, _ = places
     of_one = [{"Name": "vpc-id", "Values": [one]}, {"Name": "group-name", "Values": ["default"]}]
     [default] = ec2.describe_security_groups(Filters=of_one)["SecurityGroups"]
-    before = server.revision()
     associate = ec2.associate_security_group_vpc
     cases = [
         (associate, {"GroupId": group, "VpcId": one}, (400, "InvalidParameterValue")),
@@ -92,9 +90,9 @@ def test_refusals_of_associations(server, ec2, places):
         (associate, {"GroupId": group, "VpcId": other, "DryRun": True}, (412, "DryRunOperation")),
         (ec2.disassociate_security_group_vpc, {"GroupId": group, "VpcId": other}, (400, "InvalidVpcID.NotFound")),
     ]
-    for call, parameters, expected in cases:
-        assert told(call, **parameters) == expected, parameters
-    assert server.revision() == before
+    with server.unchanged():
+        for call, parameters, expected in cases:
+            assert told(call, **parameters) == expected, parameters
 
 
 def test_rules_decide_where_the_group_is_carried(server, ec2, places):
