@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -78,7 +78,8 @@ pub struct World {
 /// What can be derived from the entities, kept because it is asked often.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    enis_by_address: OrdMap<(VpcId, IpAddr), EniId>,
+    /// By VPC first: then a search compares numbers only.
+    enis_by_address: OrdMap<VpcId, OrdMap<IpAddr, EniId>>,
     /// Addresses, each as often as VPCs see it.
     seen_addresses: usize,
     enis_by_group_set: OrdMap<GroupSet, OrdSet<EniId>>,
@@ -233,7 +234,7 @@ impl World {
     /// The ENI that has a private address in a VPC.
     #[must_use]
     pub fn eni_at(&self, vpc: &VpcId, address: IpAddr) -> Option<&Arc<Eni>> {
-        let id = self.index.enis_by_address.get(&(vpc.clone(), address))?;
+        let id = self.index.enis_by_address.get(vpc)?.get(&address)?;
         self.enis.get(id)
     }
 
@@ -257,16 +258,13 @@ impl World {
 
     /// The private addresses of a VPC that ENIs have, in order, from one on.
     pub fn addresses_from(&self, vpc: &VpcId, first: IpAddr) -> impl Iterator<Item = IpAddr> + use<'_> {
-        let of = vpc.clone();
-        let known = self.index.enis_by_address.range((vpc.clone(), first)..);
-        known.map(|(key, _)| key).take_while(move |(vpc, _)| *vpc == of).map(|(_, address)| *address)
+        let known = self.index.enis_by_address.get(vpc).into_iter();
+        known.flat_map(move |of| of.range(first..)).map(|(address, _)| *address)
     }
 
     fn addresses_in(&self, vpc: &VpcId) -> impl Iterator<Item = (IpAddr, &Arc<Eni>)> + use<'_> {
-        let lowest = (vpc.clone(), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let highest = (vpc.clone(), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
-        let known = self.index.enis_by_address.range(lowest..=highest);
-        known.filter_map(|((_, address), id)| Some((*address, self.enis.get(id)?)))
+        let known = self.index.enis_by_address.get(vpc).into_iter().flatten();
+        known.filter_map(|(address, id)| Some((*address, self.enis.get(id)?)))
     }
 
     /// The ENIs of an instance, the primary first.
@@ -525,9 +523,12 @@ impl World {
     }
 
     fn put_eni(&mut self, eni: &Arc<Eni>) {
-        self.delete_eni(&eni.id);
-        for address in &eni.addresses {
-            self.index.enis_by_address.insert((eni.vpc.clone(), *address), eni.id.clone());
+        if let Some(old) = self.enis.insert(eni.id.clone(), Arc::clone(eni)) {
+            self.forget_eni(&old);
+        }
+        if !eni.addresses.is_empty() {
+            let of_vpc = self.index.enis_by_address.entry(eni.vpc.clone()).or_default();
+            of_vpc.extend(eni.addresses.iter().map(|address| (*address, eni.id.clone())));
         }
         self.index.seen_addresses += eni.addresses.len() * (1 + self.peerings.count(&eni.vpc));
         if let Some(instance) = &eni.instance {
@@ -537,26 +538,37 @@ impl World {
             self.index.bound.insert(eni.id.clone());
         }
         let set = group_set(&eni.groups);
+        if let Some(alike) = self.index.enis_by_group_set.get_mut(&set) {
+            alike.insert(eni.id.clone());
+            return;
+        }
         for group in set.iter() {
             let sets = self.index.group_sets_by_group.entry(group.clone()).or_default();
             sets.insert(Arc::clone(&set));
         }
-        self.index.enis_by_group_set.entry(set).or_default().insert(eni.id.clone());
-        self.enis.insert(eni.id.clone(), Arc::clone(eni));
+        self.index.enis_by_group_set.insert(set, OrdSet::unit(eni.id.clone()));
     }
 
     fn delete_eni(&mut self, id: &EniId) {
-        let Some(eni) = self.enis.remove(id) else { return };
-        for address in &eni.addresses {
-            self.index.enis_by_address.remove(&(eni.vpc.clone(), *address));
+        if let Some(old) = self.enis.remove(id) {
+            self.forget_eni(&old);
+        }
+    }
+
+    fn forget_eni(&mut self, eni: &Eni) {
+        if let Some(of_vpc) = self.index.enis_by_address.get_mut(&eni.vpc) {
+            eni.addresses.iter().for_each(|address| drop(of_vpc.remove(address)));
+            if of_vpc.is_empty() {
+                self.index.enis_by_address.remove(&eni.vpc);
+            }
         }
         self.index.seen_addresses -= eni.addresses.len() * (1 + self.peerings.count(&eni.vpc));
         if let Some(instance) = &eni.instance {
             self.index.enis_by_instance.remove(&(instance.clone(), eni.device_index));
         }
-        self.index.bound.remove(id);
+        self.index.bound.remove(&eni.id);
         let set = group_set(&eni.groups);
-        remove_from(&mut self.index.enis_by_group_set, &set, id);
+        remove_from(&mut self.index.enis_by_group_set, &set, &eni.id);
         if self.index.enis_by_group_set.contains_key(&set) {
             return;
         }
