@@ -4,48 +4,103 @@
 //! cloud whose account owns the thing (ECS: `sg-` and 20 lower-case letters and digits; EC2: `sg-` and 17
 //! hex digits).
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::world::Dialect;
+
+/// The text of an id. Ids are what the maps of a world are searched by, and most differ in their first bytes: those are at hand, so
+/// that a search seldom has to follow a pointer. The order is that of the text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Text {
+    /// The first eight bytes, the first one highest; zeros follow a shorter text.
+    head: u64,
+    whole: Arc<str>,
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let mut head = [0; 8];
+        head.iter_mut().zip(text.bytes()).for_each(|(place, byte)| *place = byte);
+        Self { head: u64::from_be_bytes(head), whole: Arc::from(text) }
+    }
+}
+
+/// As the text alone does it, by which ids may be looked up.
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.whole.hash(state);
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.whole)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::from(text))
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.0.whole
             }
         }
 
         impl<T: AsRef<str>> From<T> for $name {
             fn from(text: T) -> Self {
-                Self(Arc::from(text.as_ref()))
+                Self(Text::from(text.as_ref()))
             }
         }
 
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                &self.0.whole
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.0.whole)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.0.whole)
             }
         }
     };
@@ -179,5 +234,49 @@ impl IdSource {
         (0..length)
             .map(|_| alphabet.get((self.next_u64() % size) as usize).copied().map_or('0', char::from))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_ids_is_that_of_their_texts() {
+        let texts = [
+            "",
+            "\0",
+            "a",
+            "a\0",
+            "a\0b",
+            "ab",
+            "eni-0001",
+            "eni-00010",
+            "eni-00010\0",
+            "eni-0001é",
+            "eni-001",
+            "é",
+            "\u{ffff}",
+        ];
+        for one in texts {
+            for other in texts {
+                let (ids, by) = ([EniId::from(one), EniId::from(other)], one.cmp(other));
+                assert_eq!((ids[0].cmp(&ids[1]), ids[0] == ids[1]), (by, by.is_eq()), "{one:?} and {other:?}");
+            }
+        }
+        let (sorted, hashed): (BTreeSet<EniId>, HashSet<EniId>) =
+            (texts.iter().map(EniId::from).collect(), texts.iter().map(EniId::from).collect());
+        assert!(texts.iter().all(|text| sorted.contains(*text) && hashed.contains(*text)));
+    }
+
+    #[test]
+    fn an_id_is_a_string_in_json() {
+        let id = EniId::from("eni-\"1\"");
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, r#""eni-\"1\"""#);
+        assert_eq!(serde_json::from_str::<EniId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<EniId>("1").is_err());
     }
 }

@@ -5,11 +5,7 @@
 //! the copy it was tried on. It changes only through [`World::apply`]; the indexes below are derived in
 //! the same place and can never disagree with the entities.
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
 
