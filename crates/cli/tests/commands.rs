@@ -263,16 +263,12 @@ fn an_account_in_files_is_asked_with_its_routes_and_public_addresses() {
     assert_eq!(code, 0, "{notes}");
     expect![[r#"
         revision 1
-        no interface reaches another
 
         reached from outside:
         INTERFACES     ADDRESSES  OUTSIDE                      SERVICES
         i-open         10.0.0.4   0.0.0.0-9.255.255.255        tcp/443
         in sg-1 (web)             10.1.0.0-169.253.255.255     udp/68 from port 67
                                   169.255.0.0-255.255.255.255
-
-        reaching what is outside:
-        nothing outside is reached
 
         groups let it pass, but nothing leads there: i-shut (10.0.1.4): no public address
     "#]]

@@ -5,6 +5,7 @@ use comfy_table::Row;
 use sekimori_analysis::{
     text,
     who::{Exposure, Matrix, Reach, Report, Side},
+    why::INTERNET,
 };
 use sekimori_core::rule::Direction;
 
@@ -69,22 +70,22 @@ fn counted(matrix: &Matrix) -> Page {
 }
 
 fn page(report: &Report) -> Page {
-    let Report { inside, outside, revision, .. } = report;
-    let mut page = Page::default().line(format!("revision {revision}")).table(
-        &["FROM", "ADDRESSES", "TO", "ADDRESSES", "SERVICES"],
-        inside.iter().map(reach),
-        "no interface reaches another",
-    );
-    for (direction, title, none) in [
-        (Direction::Ingress, "reached from outside:", "nothing is reached from outside"),
-        (Direction::Egress, "reaching what is outside:", "nothing outside is reached"),
+    let Report { inside, outside, revision, question, .. } = report;
+    let [from, to] = [&question.from, &question.to].map(Option::as_deref);
+    let is_internet = |end: Option<&str>| end == Some(INTERNET);
+    let mut page = Page::default().line(format!("revision {revision}"));
+    if !inside.is_empty() || !(is_internet(from) || is_internet(to)) {
+        let rows = inside.iter().map(reach);
+        page =
+            page.table(&["FROM", "ADDRESSES", "TO", "ADDRESSES", "SERVICES"], rows, "no interface reaches another");
+    }
+    for (direction, title, none, outer, inner) in [
+        (Direction::Ingress, "reached from outside:", "nothing is reached from outside", from, to),
+        (Direction::Egress, "reaching what is outside:", "nothing outside is reached", to, from),
     ] {
         let rows: Vec<Row> = outside.iter().filter(|line| line.direction == direction).map(exposure).collect();
-        let asked = match direction {
-            Direction::Ingress => &report.question.from,
-            Direction::Egress => &report.question.to,
-        };
-        if !rows.is_empty() || asked.as_deref().is_none_or(|name| name == sekimori_analysis::why::INTERNET) {
+        let is_asked = outer.is_none_or(|name| name == INTERNET) && !is_internet(inner);
+        if !rows.is_empty() || is_asked {
             page = page.line("").line(title).table(&["INTERFACES", "ADDRESSES", "OUTSIDE", "SERVICES"], rows, none);
         }
     }
