@@ -81,6 +81,11 @@ pub(crate) fn led(world: &World, (eni, own): (&Eni, IpAddr), direction: Directio
     Led(Some(cut(Family::of(own), runs).into_iter().map(part).collect()))
 }
 
+/// In words, that nothing outside is known to lead to any address of an interface, and what is missing.
+pub(crate) fn cut_off_words(world: &World, eni: &Eni) -> Option<String> {
+    cut_off(world, eni).map(|gap| format!("nothing outside leads to it as things are: {gap}"))
+}
+
 /// What is missing on the way to an interface, if nothing outside is known to lead to any of its addresses.
 pub(crate) fn cut_off(world: &World, eni: &Eni) -> Option<Gap> {
     world.ways(&eni.vpc)?;

@@ -228,8 +228,8 @@ fn rules_are_written_under_the_documented_name() {
 const ACCOUNT: &str = r#"
     {"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16", "OwnerId": "123456789012"}]}
     {"Subnets": [
-        {"SubnetId": "subnet-open", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"},
-        {"SubnetId": "subnet-nat", "VpcId": "vpc-1", "CidrBlock": "10.0.1.0/24"}]}
+        {"SubnetId": "subnet-open", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24", "AvailabilityZone": "eu-west-1a"},
+        {"SubnetId": "subnet-nat", "VpcId": "vpc-1", "CidrBlock": "10.0.1.0/24", "AvailabilityZone": "eu-west-1a"}]}
     {"RouteTables": [
         {"RouteTableId": "rtb-open", "VpcId": "vpc-1", "Associations": [{"Main": false, "SubnetId": "subnet-open"}], "Routes": [
             {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"},
@@ -246,6 +246,10 @@ const ACCOUNT: &str = r#"
         {"InstanceId": "i-shut", "VpcId": "vpc-1", "SubnetId": "subnet-nat", "NetworkInterfaces": [
             {"NetworkInterfaceId": "eni-2", "VpcId": "vpc-1", "SubnetId": "subnet-nat", "PrivateIpAddress": "10.0.1.4",
              "Groups": [{"GroupId": "sg-1"}]}]}]}]}"#;
+
+/// Of a request: tcp/22 for everybody.
+const SSH: &str = "IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=22&IpPermissions.1.ToPort=22&\
+                   IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0";
 
 /// A directory with an account in it.
 fn account(text: &str) -> TempDir {
@@ -291,6 +295,15 @@ fn an_account_in_files_is_asked_with_its_routes_and_public_addresses() {
 
         no change would allow it: no rule helps where nothing leads: 10.0.1.4 has no public address
     "#]].assert_eq(&out);
+    let request = format!("Action=AuthorizeSecurityGroupIngress&Version=2016-11-15&GroupId=sg-1&{SSH}");
+    let (code, out, notes) = ask(&["diff", "--request", &request]);
+    assert_eq!(code, 0, "{notes}");
+    let cut_off: Vec<&str> = out.lines().filter(|line| line.contains("leads to")).collect();
+    assert_eq!(
+        cut_off,
+        ["i-shut: nothing outside leads to it as things are: 10.0.1.4 has no public address"],
+        "{out}"
+    );
     let unrouted = ACCOUNT.replace("RouteTables", "Unrouted");
     let dir = account(&unrouted);
     let files = dir.path().to_str().unwrap();

@@ -170,9 +170,7 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, DiagnoseError> 
         direction: *direction,
         revision: world.revision(),
         checks,
-        cut_off: led::cut_off(world, eni)
-            .filter(|_| *direction == Direction::Ingress)
-            .map(|gap| format!("nothing outside leads to it as things are: {gap}")),
+        cut_off: led::cut_off_words(world, eni).filter(|_| *direction == Direction::Ingress),
     })
 }
 

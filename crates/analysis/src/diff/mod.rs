@@ -156,6 +156,9 @@ pub struct InterfaceChange {
     pub gained_witness: Option<Witness>,
     /// One that it loses.
     pub lost_witness: Option<Witness>,
+    /// That nothing outside leads to it after, where something towards it is gained: what is gained arrives from inside only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<String>,
 }
 
 /// A change at an interface.

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     effective::group_name,
+    led,
     services::{Services, joined, range, ranges, rows, shortened},
     text,
 };
@@ -60,6 +61,8 @@ struct Own {
     gained: u64,
     lost: u64,
     witnesses: [Option<Packet>; 2],
+    /// Whether something towards it is gained.
+    is_opened: bool,
 }
 
 pub(super) fn report(
@@ -184,6 +187,7 @@ impl Teller<'_> {
                     Effect::Lost => (&mut own.lost, 1),
                 };
                 *sum = sum.saturating_add(count);
+                own.is_opened |= (said.effect, said.direction) == (Effect::Gained, Direction::Ingress);
                 if let Some(slot) = own.witnesses.get_mut(seen).filter(|slot| slot.is_none()) {
                     *slot = packet.map(|packet| Packet { local: member.own.0, ..packet });
                 }
@@ -269,6 +273,7 @@ fn interface_change(worlds: &Judging<'_>, id: &EniId, own: &Own) -> InterfaceCha
         lost: own.lost,
         gained_witness: witness(gained),
         lost_witness: witness(lost),
+        cut_off: eni.filter(|_| own.is_opened).and_then(|eni| led::cut_off_words(worlds.after, eni)),
     }
 }
 

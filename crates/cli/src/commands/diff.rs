@@ -150,6 +150,8 @@ fn page(answer: &DiffAnswer) -> Page {
         );
         let untold = interfaces.len().saturating_sub(TABLE_INTERFACES_MAX) + interfaces_untold;
         page = more(page, untold, "interfaces");
+        let shown = interfaces.iter().take(TABLE_INTERFACES_MAX);
+        page = page.lines(&shown.filter_map(cut_off).collect::<Vec<_>>());
     }
     let Report { new, new_untold, gone, gone_untold, .. } = &answer.report;
     page = come_or_go(page, "new interfaces:", new, *new_untold);
@@ -221,6 +223,12 @@ fn interface(change: &InterfaceChange) -> TableRow {
     let InterfaceChange { eni, instance, gained, lost, .. } = change;
     let count = |packets: &u64| if *packets == u64::MAX { format!("over {packets}") } else { packets.to_string() };
     TableRow::from(vec![eni.to_string(), or_none(instance.as_ref()), count(gained), count(lost)])
+}
+
+/// That what an interface gains arrives from inside only.
+fn cut_off(change: &InterfaceChange) -> Option<String> {
+    let why = change.cut_off.as_ref()?;
+    Some(format!("{}: {why}", change.instance.as_ref().map_or(change.eni.as_str(), |instance| instance.as_str())))
 }
 
 fn come_or_go(page: Page, title: &str, all: &[Interface], untold: usize) -> Page {
@@ -440,6 +448,7 @@ mod tests {
             lost: 0,
             gained_witness: Some(witness()),
             lost_witness: None,
+            cut_off: Some("nothing outside leads to it as things are: 10.0.0.1 has no public address".to_owned()),
         };
         let gone =
             Interface { eni: "eni-9".into(), instance: None, addresses: texts(&["10.0.0.9"]), groups: Vec::new() };
@@ -496,6 +505,7 @@ mod tests {
             INTERFACE  INSTANCE  PACKETS GAINED             PACKETS LOST
             eni-1      i-1       over 18446744073709551615  0
             and 1 more interfaces
+            i-1: nothing outside leads to it as things are: 10.0.0.1 has no public address
 
             interfaces that are gone:
             INTERFACE  INSTANCE  ADDRESSES  GROUPS
