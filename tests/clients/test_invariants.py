@@ -77,8 +77,9 @@ def test_ecs_is_refused_as_forbidden(server, v2, invariants):
     assert [one["PortRange"] for one in v2.rules(group)] == ["443/443"]
     # The same as a warning: it is committed, told since when and by which packet, and over when it is taken back.
     invariants.add("warned", "--warn", "internet must-not reach tag:invariants=db tcp/80")
+    before = server.revision()
     v2.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[rule(80)])
-    since = server.revision()
+    [since] = [one["revision"] for one in server.made_since(before)]
     violated = invariants.one("warned")
     assert (violated["holds"], violated["since"]) == (False, since) and "tcp/80" in violated["shown"], violated
     assert not invariants.one("warned", "check", code=2)["holds"]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use sekimori_core::{
     address::{Family, number},
-    ids::SubnetId,
+    ids::{SubnetId, VpcId},
     packet::{Packet, Transport},
     rule::Direction,
     ways::Gap,
@@ -81,28 +81,43 @@ pub(crate) fn led(world: &World, (eni, own): (&Eni, IpAddr), direction: Directio
     Led(Some(cut(Family::of(own), runs).into_iter().map(part).collect()))
 }
 
-/// In words, that nothing outside is known to lead to any address of an interface, and what is missing.
-pub(crate) fn cut_off_words(world: &World, eni: &Eni) -> Option<String> {
-    cut_off(world, eni).map(|gap| format!("nothing outside leads to it as things are: {gap}"))
+/// Which interfaces of a world nothing outside leads to. What is inside of a VPC takes a look at all its interfaces, so it is worked
+/// out once for all that are asked about.
+pub(crate) struct CutOff<'a> {
+    world: &'a World,
+    inside: BTreeMap<VpcId, Vec<Run>>,
 }
 
-/// What is missing on the way to an interface, if nothing outside is known to lead to any of its addresses.
-pub(crate) fn cut_off(world: &World, eni: &Eni) -> Option<Gap> {
-    world.ways(&eni.vpc)?;
-    let inside = runs_inside(world, &eni.vpc);
-    let mut first = None;
-    for own in &eni.addresses {
-        let Led(parts) = led(world, (eni, *own), Direction::Ingress, &inside);
-        for ((from, to), gap) in parts.into_iter().flatten() {
-            match gap {
-                None if without((number(from), number(to)), Family::of(from), &inside).is_empty() => {}
-                None => return None,
-                Some(Gap::Link { .. }) => {}
-                Some(gap) => {
-                    first.get_or_insert(gap);
+impl<'a> CutOff<'a> {
+    /// Of a world.
+    pub(crate) fn of(world: &'a World) -> Self {
+        Self { world, inside: BTreeMap::new() }
+    }
+
+    /// What is missing on the way to an interface, if nothing outside is known to lead to any of its addresses.
+    pub(crate) fn gap(&mut self, eni: &Eni) -> Option<Gap> {
+        let world = self.world;
+        world.ways(&eni.vpc)?;
+        let inside = self.inside.entry(eni.vpc.clone()).or_insert_with(|| runs_inside(world, &eni.vpc));
+        let mut first = None;
+        for own in &eni.addresses {
+            let Led(parts) = led(world, (eni, *own), Direction::Ingress, inside);
+            for ((from, to), gap) in parts.into_iter().flatten() {
+                match gap {
+                    None if without((number(from), number(to)), Family::of(from), inside).is_empty() => {}
+                    None => return None,
+                    Some(Gap::Link { .. }) => {}
+                    Some(gap) => {
+                        first.get_or_insert(gap);
+                    }
                 }
             }
         }
+        first
     }
-    first
+
+    /// The same in words.
+    pub(crate) fn words(&mut self, eni: &Eni) -> Option<String> {
+        self.gap(eni).map(|gap| format!("nothing outside leads to it as things are: {gap}"))
+    }
 }

@@ -46,6 +46,7 @@ pub use self::{
     suppress::{Suppression, Told},
     table::standards,
 };
+use crate::led::CutOff;
 
 /// Names in one question: standards, controls, parameters.
 pub const NAMES_MAX: usize = 64;
@@ -282,7 +283,8 @@ pub fn check(world: &World, question: &Question) -> Result<Report, ComplyError> 
         report.notes.extend(semantic::waiting_rules(world, resource.as_deref()));
         let failed = report.findings.iter().map(|finding| finding.resource.id.as_str());
         let failed: BTreeSet<&str> = failed.collect();
-        report.notes.extend(failed.into_iter().filter_map(|id| semantic::cut_off(world, id)));
+        let mut ways = CutOff::of(world);
+        report.notes.extend(failed.into_iter().filter_map(|id| semantic::cut_off(world, &mut ways, id)));
     }
     Ok(report)
 }

@@ -23,7 +23,7 @@ use super::{
     parameters::PortSet,
     world::{self, ALL_PORTS_MIN},
 };
-use crate::{led, portions::Decider, text};
+use crate::{led::CutOff, portions::Decider, text};
 
 /// Notes about rules that wait for the first member of a group; more are counted.
 const NOTES_MAX: usize = 100;
@@ -469,9 +469,9 @@ pub(super) fn waiting_rules(world: &World, only: Option<&str>) -> Vec<String> {
 
 /// Says of a group that was found open that no interface which carries it is known to be reached from the internet: the finding stands,
 /// for the next interface may be.
-pub(super) fn cut_off(world: &World, group: &str) -> Option<String> {
+pub(super) fn cut_off(world: &World, ways: &mut CutOff<'_>, group: &str) -> Option<String> {
     let group = world.group(&group.into())?;
-    let gaps: Vec<Gap> = world.members(&group.id).map(|eni| led::cut_off(world, eni)).collect::<Option<_>>()?;
+    let gaps: Vec<Gap> = world.members(&group.id).map(|eni| ways.gap(eni)).collect::<Option<_>>()?;
     let first = gaps.first()?;
     let named = text::named(group.id.as_str(), &group.name);
     let count = gaps.len();

@@ -23,7 +23,7 @@ use sekimori_core::{
 
 use crate::{
     effective::{GroupName, group_name},
-    led,
+    led::CutOff,
     portions::{Decider, Portion, Portions},
     resolve, text,
     why::{SOURCE_PORT, WhyError, parse_service},
@@ -170,7 +170,7 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, DiagnoseError> 
         direction: *direction,
         revision: world.revision(),
         checks,
-        cut_off: led::cut_off_words(world, eni).filter(|_| *direction == Direction::Ingress),
+        cut_off: CutOff::of(world).words(eni).filter(|_| *direction == Direction::Ingress),
     })
 }
 

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     effective::group_name,
-    led,
+    led::CutOff,
     services::{Services, joined, range, ranges, rows, shortened},
     text,
 };
@@ -61,8 +61,6 @@ struct Own {
     gained: u64,
     lost: u64,
     witnesses: [Option<Packet>; 2],
-    /// Whether something towards it is gained.
-    is_opened: bool,
 }
 
 pub(super) fn report(
@@ -77,11 +75,13 @@ pub(super) fn report(
     places.iter().for_each(|place| teller.place(place));
     let (changes, by_eni) = teller.told();
     let interfaces = by_eni.iter().take(DIFF_INTERFACES_MAX);
-    let interface = |(id, own): (&EniId, &Own)| interface_change(&worlds, id, own);
+    let mut cut_off = CutOff::of(worlds.after);
+    let interface = |(id, own): (&EniId, &Own)| interface_change(&worlds, (id, own), &changes, &mut cut_off);
+    let interfaces = interfaces.map(interface).collect();
     Report {
         before: before.to_owned(),
         after: after.to_owned(),
-        interfaces: interfaces.map(interface).collect(),
+        interfaces,
         interfaces_untold: by_eni.len().saturating_sub(DIFF_INTERFACES_MAX),
         changes_untold: changes.len().saturating_sub(DIFF_CHANGES_MAX),
         changes: changes.into_iter().take(DIFF_CHANGES_MAX).collect(),
@@ -187,7 +187,6 @@ impl Teller<'_> {
                     Effect::Lost => (&mut own.lost, 1),
                 };
                 *sum = sum.saturating_add(count);
-                own.is_opened |= (said.effect, said.direction) == (Effect::Gained, Direction::Ingress);
                 if let Some(slot) = own.witnesses.get_mut(seen).filter(|slot| slot.is_none()) {
                     *slot = packet.map(|packet| Packet { local: member.own.0, ..packet });
                 }
@@ -257,8 +256,15 @@ impl Teller<'_> {
     }
 }
 
-fn interface_change(worlds: &Judging<'_>, id: &EniId, own: &Own) -> InterfaceChange {
+fn interface_change(
+    worlds: &Judging<'_>,
+    (id, own): (&EniId, &Own),
+    changes: &[Change],
+    cut_off: &mut CutOff<'_>,
+) -> InterfaceChange {
     let eni = worlds.after.eni(id);
+    let opens = |change: &Change| (change.effect, change.direction) == (Effect::Gained, Direction::Ingress);
+    let is_opened = own.said.keys().filter_map(|place| changes.get(*place)).any(opens);
     let witness = |packet: &Option<Packet>| packet.map(|packet| judged(worlds, eni, packet));
     let at = |(change, own): (&usize, &Vec<Ends>)| AtInterface {
         change: *change,
@@ -273,7 +279,7 @@ fn interface_change(worlds: &Judging<'_>, id: &EniId, own: &Own) -> InterfaceCha
         lost: own.lost,
         gained_witness: witness(gained),
         lost_witness: witness(lost),
-        cut_off: eni.filter(|_| own.is_opened).and_then(|eni| led::cut_off_words(worlds.after, eni)),
+        cut_off: eni.filter(|_| is_opened).and_then(|eni| cut_off.words(eni)),
     }
 }
 

@@ -84,7 +84,7 @@ fn page(report: &Report) -> Page {
         (Direction::Egress, "reaching what is outside:", "nothing outside is reached", to, from),
     ] {
         let rows: Vec<Row> = outside.iter().filter(|line| line.direction == direction).map(exposure).collect();
-        let is_asked = outer.is_none_or(|name| name == INTERNET) && !is_internet(inner);
+        let is_asked = (outer.is_none() || is_internet(outer)) && !is_internet(inner);
         if !rows.is_empty() || is_asked {
             page = page.line("").line(title).table(&["INTERFACES", "ADDRESSES", "OUTSIDE", "SERVICES"], rows, none);
         }
@@ -137,6 +137,31 @@ mod tests {
             instances: texts(instances),
             addresses: texts(addresses),
         }
+    }
+
+    #[test]
+    fn of_the_internet_only_what_is_asked_is_told_to_be_nothing() {
+        let told = |from: Option<&str>, to: Option<&str>| {
+            let [from, to] = [from, to].map(|name| name.map(str::to_owned));
+            let question = Question { from, to, ..Question::default() };
+            let report = Report {
+                question,
+                inside: Vec::new(),
+                outside: Vec::new(),
+                notes: Vec::new(),
+                revision: Revision(7),
+            };
+            let page = page(&report).plain();
+            let lines =
+                ["no interface reaches another", "nothing is reached from outside", "nothing outside is reached"];
+            lines.map(|line| page.contains(line))
+        };
+        assert_eq!(told(Some("internet"), None), [false, true, false]);
+        assert_eq!(told(None, Some("internet")), [false, false, true]);
+        assert_eq!(told(Some("internet"), Some("i-1")), [false, true, false]);
+        assert_eq!(told(Some("i-1"), Some("internet")), [false, false, true]);
+        assert_eq!(told(Some("i-1"), None), [true, false, true]);
+        assert_eq!(told(None, Some("i-1")), [true, true, false]);
     }
 
     #[test]
