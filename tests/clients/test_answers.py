@@ -92,6 +92,17 @@ def test_ec2_is_opened_and_stopped_as_suggested(server, pair):
         assert not asked(server, *question)["allowed"]
 
 
+@pytest.mark.parametrize("protocol", ["gre", "47", "132", "ICMP"])
+def test_ec2_takes_the_protocol_of_a_suggestion(server, pair, protocol):
+    _, client, _, service, _, _ = pair
+    question = ("why", client, service, protocol)
+    closed = asked(server, *question)
+    assert not closed["allowed"], closed
+    for command in commands(closed):
+        aws(server, command)
+    assert asked(server, *question)["allowed"]
+
+
 def test_ec2_network_acls_are_part_of_the_answer(server, pair):
     ec2, client, web, service, db, address = pair
     [of_service] = ec2.describe_instances(InstanceIds=[service])["Reservations"][0]["Instances"]

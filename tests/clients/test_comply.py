@@ -87,6 +87,11 @@ def test_findings_and_exit_codes(stack):
         "EC2.53",
         "EC2.54",
     }
+    # A control is told by its number in the edition that was asked about, without one by the newest.
+    for asked, number in (("--standard cis-aws-1.2", "1.2 4.3"), ("--standard cis-aws-5.0", "5.0 5.5"), ("", "7.0 6.5")):
+        table = stack.comply(*asked.split(), code=2).stdout
+        [told] = [line for line in table.splitlines() if line.startswith("EC2.2: ")]
+        assert told.endswith(f"; CIS AWS {number}"), told
 
 
 def test_halves_of_the_world(stack):

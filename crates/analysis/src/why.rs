@@ -8,10 +8,11 @@ mod edit;
 mod explain;
 mod pairs;
 mod plan;
+mod service;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{net::IpAddr, str::FromStr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,7 @@ pub use self::{
     },
     pairs::{INTERNET, WHY_PAIRS_MAX},
     plan::WHY_STEPS_MAX,
+    service::parse_service,
 };
 
 /// The source port of a question that does not name one.
@@ -137,6 +139,31 @@ pub enum WhyError {
     /// The service cannot be read.
     #[error("`{0}` is not a service; write tcp/443, udp/53, icmp, icmp/8/0, icmpv6 or a protocol number such as 47")]
     BadService(String),
+    /// A protocol that has ports, without one.
+    #[error(
+        "`{service}` is not a service yet: the question is about one packet, which has a port; write {protocol}/443 or another port"
+    )]
+    NoPort {
+        /// What was written.
+        service: String,
+        /// The protocol.
+        protocol: &'static str,
+    },
+    /// Several ports.
+    #[error(
+        "`{service}` is not a service but a range of ports, and the question is about one packet; name one of them: {protocol}/{first} or \
+         {protocol}/{last}"
+    )]
+    ManyPorts {
+        /// What was written.
+        service: String,
+        /// The protocol.
+        protocol: &'static str,
+        /// The first port.
+        first: u16,
+        /// The last port.
+        last: u16,
+    },
     /// Two ends that cannot meet.
     #[error(
         "`{from}` is in {from_vpc} and `{to}` in {to_vpc}; ask about two ends in one VPC, or in two that are peered"
@@ -301,36 +328,6 @@ impl Pair {
             revision: world.revision(),
         }
     }
-}
-
-/// Reads `tcp/443` and its kin. A bare `icmp` is an echo request.
-///
-/// # Errors
-/// Names the text and the forms there are.
-pub fn parse_service(text: &str, source: u16) -> Result<Transport, WhyError> {
-    let bad = || WhyError::BadService(text.to_owned());
-    let parts: Vec<&str> = text.split('/').collect();
-    Ok(match parts.as_slice() {
-        ["tcp" | "6", port] => Transport::Tcp { source, destination: number(port).ok_or_else(bad)? },
-        ["udp" | "17", port] => Transport::Udp { source, destination: number(port).ok_or_else(bad)? },
-        ["icmp" | "1"] => Transport::Icmp { protocol: 1, kind: 8, code: 0 },
-        ["icmpv6" | "58"] => Transport::Icmp { protocol: 58, kind: 128, code: 0 },
-        [icmp @ ("icmp" | "1" | "icmpv6" | "58"), kind, code @ ..] if code.len() <= 1 => {
-            let protocol = if matches!(*icmp, "icmp" | "1") { 1 } else { 58 };
-            let code = code.first().map_or(Some(0), |code| number(code)).ok_or_else(bad)?;
-            Transport::Icmp { protocol, kind: number(kind).ok_or_else(bad)?, code }
-        }
-        ["gre"] => Transport::Other { protocol: 47 },
-        ["tcp" | "udp" | "6" | "17"] => return Err(bad()),
-        [protocol] => Transport::Other { protocol: number(protocol).ok_or_else(bad)? },
-        _ => return Err(bad()),
-    })
-}
-
-/// A number as people write it: digits only, no sign.
-fn number<T: FromStr>(text: &str) -> Option<T> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
 }
 
 /// One end, as far as it is known.

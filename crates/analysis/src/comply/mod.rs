@@ -113,6 +113,9 @@ pub struct Report {
     pub revision: Revision,
     /// How the rules were read.
     pub mode: Mode,
+    /// The standards that were asked about; none is all.
+    #[serde(default)]
+    pub standards: Vec<String>,
     /// The controls that were asked, in the order of the table.
     pub controls: Vec<Asked>,
     /// What was found, by control, then by resource.
@@ -269,6 +272,7 @@ pub fn check(world: &World, question: &Question) -> Result<Report, ComplyError> 
     let mut report = Report {
         revision: world.revision(),
         mode: *mode,
+        standards: standards.clone(),
         controls: Vec::new(),
         findings: Vec::new(),
         unjudged: Vec::new(),
@@ -328,6 +332,20 @@ fn finding(control: &Control, resource: ResourceName, causes: Vec<Cause>) -> Fin
 }
 
 impl Report {
+    /// The numbers that a control has in the editions of the benchmark that were asked about; of none, all that it has, the newest last.
+    #[must_use]
+    pub fn cis_of<'a>(&self, asked: &'a Asked) -> Vec<&'a Cis> {
+        let editions: Vec<&str> = self.standards.iter().filter_map(|standard| table::edition_of(standard)).collect();
+        let is_meant = |cis: &&Cis| editions.is_empty() || editions.contains(&cis.version.as_str());
+        asked.cis.iter().filter(is_meant).collect()
+    }
+
+    /// Whether editions of the benchmark were asked about.
+    #[must_use]
+    pub fn is_of_cis(&self) -> bool {
+        self.standards.iter().any(|standard| table::edition_of(standard).is_some())
+    }
+
     /// The findings that nobody has suppressed.
     pub fn open(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.suppression.is_none())

@@ -20,7 +20,7 @@ pub fn sarif(report: &Report, version: &str) -> Value {
             "tool": { "driver": {
                 "name": "sekimori comply",
                 "version": version,
-                "rules": report.controls.iter().map(rule).collect::<Vec<_>>(),
+                "rules": report.controls.iter().map(|asked| rule(report, asked)).collect::<Vec<_>>(),
             } },
             "columnKind": "unicodeCodePoints",
             "invocations": [{
@@ -33,8 +33,8 @@ pub fn sarif(report: &Report, version: &str) -> Value {
     })
 }
 
-fn rule(asked: &Asked) -> Value {
-    let cis = asked.cis.iter().map(|cis| format!("CIS AWS {} {}", cis.version, cis.number));
+fn rule(report: &Report, asked: &Asked) -> Value {
+    let cis = report.cis_of(asked).into_iter().map(|cis| format!("CIS AWS {} {}", cis.version, cis.number));
     json!({
         "id": asked.id,
         "name": asked.config_rule,

@@ -263,9 +263,14 @@ pub fn standards() -> Vec<String> {
     clouds.into_iter().chain(cis).collect()
 }
 
+/// The edition of the CIS AWS Foundations Benchmark that a standard is, if it is one.
+pub(super) fn edition_of(standard: &str) -> Option<&str> {
+    standard.strip_prefix("cis-aws-")
+}
+
 /// Whether a control is in a standard; nothing when there is no such standard.
 fn is_in(control: &Control, standard: &str) -> Option<bool> {
-    if let Some(edition) = standard.strip_prefix("cis-aws-") {
+    if let Some(edition) = edition_of(standard) {
         let place = EDITIONS.iter().position(|known| *known == edition)?;
         return Some(control.cis.get(place).is_some_and(|number| !number.is_empty()));
     }

@@ -6,7 +6,7 @@ use sekimori_core::{
     command::NewRule,
     ids::RuleId,
     network_acl::{AclEntry, NetworkAcl},
-    rule::{Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    rule::{Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service, ec2},
     time::Timestamp,
     world::{Flavor, Group, World},
 };
@@ -54,7 +54,7 @@ fn aws(group: &Group, direction: Direction, added: &[&NewRule], removed: &[&Rule
 /// A rule as `IpPermissions` has it (`spec/ec2.md` A1).
 fn permission(rule: &NewRule) -> Value {
     let NewRule { spec, description, .. } = rule;
-    let mut permission = json!({ "IpProtocol": protocol(spec.protocol) });
+    let mut permission = json!({ "IpProtocol": ec2::protocol(spec.protocol) });
     if let Some((from, to)) = ports(spec) {
         permission["FromPort"] = json!(from);
         permission["ToPort"] = json!(to);
@@ -72,14 +72,6 @@ fn permission(rule: &NewRule) -> Value {
     }
     permission[key] = json!([source]);
     permission
-}
-
-fn protocol(protocol: Protocol) -> String {
-    match protocol {
-        Protocol::Any => "-1".to_owned(),
-        Protocol::TCP | Protocol::UDP | Protocol::ICMP | Protocol::ICMPV6 => protocol.to_string(),
-        Protocol::Number(number) => number.to_string(),
-    }
 }
 
 fn ports(spec: &RuleSpec) -> Option<(i32, i32)> {
@@ -133,10 +125,6 @@ fn aliyun(
 /// The command that puts an entry of a network ACL in the place of another.
 pub(super) fn replaced_entry(acl: &NetworkAcl, entry: &AclEntry) -> String {
     let AclEntry { number, spec } = entry;
-    let number_of = |protocol: Protocol| match protocol {
-        Protocol::Any => "-1".to_owned(),
-        Protocol::Number(number) => number.to_string(),
-    };
     let range = match &spec.service {
         Service::Ports(range) => format!(" --port-range From={},To={}", range.first(), range.last()),
         Service::Icmp { kind, code } => {
@@ -156,7 +144,7 @@ pub(super) fn replaced_entry(acl: &NetworkAcl, entry: &AclEntry) -> String {
          {block}{range}",
         acl.id,
         spec.direction,
-        number_of(spec.protocol),
+        ec2::protocol_number(spec.protocol),
         spec.action
     )
 }

@@ -119,7 +119,7 @@ fn a_question_without_an_answer_says_why() {
         None,
         Some("tcp"),
         expect![
-            "error: `tcp` is not a service; write tcp/443, udp/53, icmp, icmp/8/0, icmpv6 or a protocol number such as 47"
+            "error: `tcp` is not a service yet: the question is about one packet, which has a port; write tcp/443 or another port"
         ],
     );
     check_text(

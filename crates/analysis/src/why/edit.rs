@@ -7,7 +7,7 @@ use sekimori_core::{
     ids::{AccountId, EniId, GroupId, NetworkAclId, VpcId},
     network_acl::AclEntry,
     platform::PlatformPolicy,
-    rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service, ec2},
     space::{Set, TooComplex, resolve::Reader},
     world::{Dialect, Flavor, InnerAccess, World},
 };
@@ -249,10 +249,7 @@ fn slashed(ports: Option<PortRange>) -> String {
 
 /// A rule in the shorthand of the AWS command line.
 fn permission(account: &AccountId, spec: &RuleSpec) -> String {
-    let mut words = vec![match spec.protocol {
-        Protocol::Any => "IpProtocol=-1".to_owned(),
-        Protocol::Number(_) => format!("IpProtocol={}", spec.protocol),
-    }];
+    let mut words = vec![format!("IpProtocol={}", ec2::protocol(spec.protocol))];
     words.extend(match &spec.service {
         Service::Ports(range) => vec![format!("FromPort={},ToPort={}", range.first(), range.last())],
         Service::Icmp { kind, code } => {
@@ -285,11 +282,7 @@ fn place(entry: &AclEntry) -> String {
 
 fn entry_words(entry: &AclEntry) -> String {
     let spec = &entry.spec;
-    let protocol = match spec.protocol {
-        Protocol::Any => "-1".to_owned(),
-        Protocol::Number(number) => number.to_string(),
-    };
-    let mut words = vec![format!("--protocol {protocol}")];
+    let mut words = vec![format!("--protocol {}", ec2::protocol_number(spec.protocol))];
     words.extend(
         ports_of(&spec.service).map(|range| format!("--port-range From={},To={}", range.first(), range.last())),
     );
@@ -309,4 +302,33 @@ fn entry_words(entry: &AclEntry) -> String {
     });
     words.push(format!("--rule-action {}", spec.action));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use sekimori_core::limits::LimitMode;
+
+    use crate::{
+        fixture,
+        why::{Goal, Question, explain},
+    };
+
+    #[test]
+    fn the_api_of_ec2_is_given_numbers_where_it_has_no_names() {
+        let world = fixture::world(
+            "
+            ec2
+            sg web ec2
+            eni a 10.1.0.2 in web
+            eni b 10.1.0.3 in web",
+        );
+        for (service, protocol) in [("gre", "47"), ("47", "47"), ("132", "132"), ("1", "icmp"), ("TCP/80", "tcp")] {
+            let ends = ("i-a".to_owned(), "i-b".to_owned());
+            let question = Question { from: ends.0, to: ends.1, service: service.to_owned(), ..Question::default() };
+            let change = explain(&world, &question, Goal::Allow, LimitMode::Cloud).unwrap().change.unwrap();
+            assert_eq!(change.steps.len(), 2, "{service}: {change:?}");
+            let said = format!(" --ip-permissions 'IpProtocol={protocol},");
+            assert!(change.steps.iter().all(|step| step.command.contains(&said)), "{service}: {change:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{Cell, Color, Row};
 use sekimori_analysis::{
     comply::{
-        Asked, Cause, Finding, Mode, Question, Report, Severity, junit, sarif, standards,
+        Asked, Cause, Cis, Finding, Mode, Question, Report, Severity, junit, sarif, standards,
         suppress::{self, FILE_BYTES_MAX, State},
     },
     text,
@@ -150,7 +150,7 @@ fn page(report: &Report) -> Page {
     let rows = report.open().flat_map(|finding| finding.causes.iter().map(move |cause| row(finding, cause)));
     let mut page = Page::default().line(head).table(&header, rows, "every control is complied with");
     for asked in controls.iter().filter(|asked| report.open().any(|finding| finding.control == asked.id)) {
-        page = page.line(explained(asked));
+        page = page.line(explained(report, asked));
     }
     for told in report.suppressions.iter() {
         let suppress::Suppression { control, resource, reason, expires } = &told.suppression;
@@ -165,14 +165,18 @@ fn page(report: &Report) -> Page {
 }
 
 /// `EC2.18: title. Parameters … CIS … What to do.`
-fn explained(asked: &Asked) -> String {
+fn explained(report: &Report, asked: &Asked) -> String {
     let mut line = format!("{}: {}", asked.id, asked.title);
     for (name, value) in &asked.parameters {
         line.push_str(&format!("; {name} {}", if value.is_empty() { "none" } else { value }));
     }
-    if let Some(first) = asked.cis.first() {
-        let newest = asked.cis.last().unwrap_or(first);
-        line.push_str(&format!("; CIS AWS {} {}", newest.version, newest.number));
+    let mut cis = report.cis_of(asked);
+    if !report.is_of_cis() {
+        // Of no edition in particular the newest stands for all.
+        cis.drain(..cis.len().saturating_sub(1));
+    }
+    for Cis { version, number } in cis {
+        line.push_str(&format!("; CIS AWS {version} {number}"));
     }
     format!("{line}\n  to do: {}", asked.remediation)
 }

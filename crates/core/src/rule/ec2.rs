@@ -15,6 +15,15 @@ pub fn protocol(protocol: Protocol) -> String {
     }
 }
 
+/// A protocol as EC2 writes it in an entry of a network ACL: `-1` is all, and none has a name.
+#[must_use]
+pub fn protocol_number(protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Any => "-1".to_owned(),
+        Protocol::Number(number) => number.to_string(),
+    }
+}
+
 /// A protocol as a client writes it, in any case.
 #[must_use]
 pub fn read_protocol(text: &str) -> Option<Protocol> {
@@ -68,6 +77,10 @@ mod tests {
             [("6", "tcp"), ("TCP", "tcp"), ("17", "udp"), ("1", "icmp"), ("58", "icmpv6"), ("47", "47")]
         {
             assert_eq!(protocol(read_protocol(sent).unwrap()), shown);
+        }
+        for known in (0..=u8::MAX).map(Protocol::Number).chain([Protocol::Any]) {
+            assert_eq!(read_protocol(&protocol(known)), Some(known));
+            assert_eq!(read_protocol(&protocol_number(known)), Some(known));
         }
         for unknown in ["all", "esp", "256", "-2", ""] {
             assert_eq!(read_protocol(unknown), None, "{unknown}");

@@ -136,6 +136,8 @@ impl From<WhyError> for ApiError {
             WhyError::Unknown(_) | WhyError::UnknownVpc(_) => ErrorCode::NotFound,
             WhyError::NoMembers(_) | WhyError::TooMany { .. } => ErrorCode::Refused,
             WhyError::BadService(_)
+            | WhyError::NoPort { .. }
+            | WhyError::ManyPorts { .. }
             | WhyError::NoCommonVpc { .. }
             | WhyError::AmbiguousVpc { .. }
             | WhyError::BothOutside { .. }

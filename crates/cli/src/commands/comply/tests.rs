@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use sekimori_analysis::comply::{Cis, ResourceName, Service, Suppression, Told};
+use sekimori_analysis::comply::{ResourceName, Service, Suppression, Told};
 use sekimori_core::world::Revision;
 
 use super::*;
@@ -60,6 +60,7 @@ fn report() -> Report {
     Report {
         revision: Revision(7),
         mode: Mode::Semantic,
+        standards: vec![],
         controls: vec![asked],
         findings: vec![finding("sg-1", None), finding("sg-2", Some(applied.clone()))],
         unjudged: vec![],
@@ -80,6 +81,33 @@ fn findings_say_what_is_open_and_what_to_do() {
         suppression EC2.18/sg-1 until 2026-01-01 (a jump host): expired; it is not applied any more
         a note
     "#]].assert_eq(&page(&report()).plain());
+}
+
+#[test]
+fn the_number_is_that_of_the_edition_that_was_asked_about() {
+    let numbered = |standards: &[&str]| {
+        let mut report = report();
+        let cis = |version: &str, number: &str| Cis { version: version.to_owned(), number: number.to_owned() };
+        report.controls[0].cis = vec![cis("1.2", "4.3"), cis("5.0", "5.5"), cis("7.0", "6.5")];
+        report.standards = standards.iter().map(|standard| (*standard).to_owned()).collect();
+        let (page, mut tags) = (page(&report).plain(), sarif(&report, "1")["runs"][0].take());
+        let told = page.lines().find(|line| line.starts_with("EC2.18: ")).unwrap();
+        let told: Vec<String> = told.split("; ").filter(|part| part.starts_with("CIS")).map(str::to_owned).collect();
+        let tags = tags["tool"]["driver"]["rules"][0]["properties"]["tags"].take();
+        let tags: Vec<String> = serde_json::from_value(tags).unwrap();
+        (told, tags)
+    };
+    let [old, middle, new] = ["CIS AWS 1.2 4.3", "CIS AWS 5.0 5.5", "CIS AWS 7.0 6.5"].map(str::to_owned);
+    let (told, tags) = numbered(&["cis-aws-1.2"]);
+    assert_eq!((told, tags), (vec![old.clone()], vec!["security".to_owned(), old.clone()]));
+    let (told, _) = numbered(&["cis-aws-5.0", "security-hub", "cis-aws-1.2"]);
+    assert_eq!(told, [old.clone(), middle.clone()]);
+    assert_eq!(numbered(&["cis-aws-3.0"]).0, Vec::<String>::new());
+    for standards in [&[][..], &["security-hub"]] {
+        let (told, tags) = numbered(standards);
+        assert_eq!(told, std::slice::from_ref(&new));
+        assert_eq!(tags[1..], [old.clone(), middle.clone(), new.clone()]);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use sekimori_core::{
     ids::{AclAssociationId, NetworkAclId},
     network_acl::{AclAssociation, AclEntry, NetworkAcl},
     refusal::Kind,
-    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service, ec2},
     tags::Tags,
     time::Timestamp,
     world::Subnet,
@@ -74,7 +74,7 @@ impl Shown {
     fn fields(&self) -> Fields {
         let mut fields: Fields = vec![
             ("ruleNumber", number(self.number)),
-            ("protocol", protocol(self.spec.protocol).into()),
+            ("protocol", ec2::protocol_number(self.spec.protocol).into()),
             ("ruleAction", self.spec.action.to_string().into()),
             ("egress", self.is_egress().into()),
         ];
@@ -109,21 +109,13 @@ pub(super) fn analysed(entry: &AclEntry) -> Fields {
     let shown = Shown::entry(entry);
     let mut fields: Fields = vec![
         ("egress", shown.is_egress().into()),
-        ("protocol", protocol(entry.spec.protocol).into()),
+        ("protocol", ec2::protocol_number(entry.spec.protocol).into()),
         ("ruleAction", entry.spec.action.to_string().into()),
         ("ruleNumber", number(shown.number)),
     ];
     fields.extend(block(&entry.spec).map(|(_, block)| ("cidr", block)));
     fields.extend(shown.ports().map(|ports| ("portRange", range(ports))));
     fields
-}
-
-/// ACLs have numbers where rules of groups have names.
-fn protocol(protocol: Protocol) -> String {
-    match protocol {
-        Protocol::Any => "-1".to_owned(),
-        Protocol::Number(number) => number.to_string(),
-    }
 }
 
 fn range(ports: PortRange) -> Node {
@@ -194,7 +186,7 @@ impl Item for NetworkAcl {
             "entry.cidr" => blocks(Family::V4),
             "entry.ipv6-cidr" => blocks(Family::V6),
             "entry.egress" => of_entries(|shown| Some(shown.is_egress().to_string())),
-            "entry.protocol" => of_entries(|shown| Some(protocol(shown.spec.protocol))),
+            "entry.protocol" => of_entries(|shown| Some(ec2::protocol_number(shown.spec.protocol))),
             "entry.rule-action" => of_entries(|shown| Some(shown.spec.action.to_string())),
             "entry.rule-number" => of_entries(|shown| Some(shown.number.to_string())),
             "entry.port-range.from" => of_entries(|shown| Some(shown.ports()?.first().to_string())),
