@@ -173,7 +173,7 @@ pub fn policy_words(bytes: &[u8]) {
 
 /// Whatever there is no policy for passes for this reason only.
 fn is_discovery(packet: &Packet) -> bool {
-    packet.transport.protocol() == 58
+    packet.transport.protocol() == 58 && packet.peer.is_ipv6()
 }
 
 /// A packet from 24 bytes.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use sekimori_core::{
     change::Change,
     ids::GroupId,
+    peering::{Peering, PeeringSide, PeeringStatus},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     tags::Tags,
     time::Timestamp,
@@ -48,6 +49,23 @@ pub(crate) fn world(text: &str) -> World {
         }
     }
     fixture.world.at(Revision(7))
+}
+
+/// Two VPCs of a fixture that see each other.
+pub(crate) fn peering(one: &str, other: &str) -> Peering {
+    let side = |vpc: &str| PeeringSide::of(&vpc_named(vpc));
+    Peering {
+        id: "pcx-1".into(),
+        region: String::new(),
+        requester: side(one),
+        accepter: side(other),
+        status: PeeringStatus::Active,
+        ended_by: None,
+        why_failed: String::new(),
+        tags: Tags::default(),
+        created_at: Timestamp(0),
+        changed_at: Timestamp(0),
+    }
 }
 
 struct Fixture {

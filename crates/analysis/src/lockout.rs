@@ -136,7 +136,7 @@ impl std::fmt::Display for CutFlow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { flow, vpc, ending, reason } = self;
         let how = match ending {
-            Some(Ending::Ends | Ending::Gone) => "would end in silence",
+            Some(Ending::Ends | Ending::Gone | Ending::Parted) => "would end in silence",
             Some(Ending::Reset) => "would end with a reset",
             Some(Ending::Untracked) => "is untracked and would be cut at once",
             Some(Ending::Acl) => "would be stopped by the network ACL",

@@ -142,8 +142,8 @@ fn source((first, last): Ports) -> String {
     }
 }
 
-/// A run of services, protocol by protocol.
-fn names((mut first, last): Span) -> Vec<String> {
+/// A run of services, protocol by protocol; protocols that follow each other whole are one word.
+pub(crate) fn names((mut first, last): Span) -> Vec<String> {
     if (first, last) == (0, 0xff_ffff) {
         return vec!["all".to_owned()];
     }

@@ -242,7 +242,8 @@ fn service_value(packet: &Packet) -> u32 {
 fn is_discovery(packet: &Packet) -> bool {
     let Transport::Icmp { protocol: 58, kind, .. } = packet.transport else { return false };
     let source = if packet.direction == Direction::Egress { packet.local } else { packet.peer };
-    (133..=137).contains(&kind) || (((130..=132).contains(&kind) || kind == 143) && is_placeless(source))
+    let is_listener = (130..=132).contains(&kind) || kind == 143;
+    source.is_ipv6() && ((133..=137).contains(&kind) || is_listener && is_placeless(source))
 }
 
 /// Addresses that a host without an address sends from.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use imbl::ordmap::{DiffItem, OrdMap};
 
 use crate::{
-    ids::{EniId, GroupId, NetworkAclId, PortListId, PrefixListId, SubnetId, VpcId},
+    ids::{EniId, GroupId, InstanceId, NetworkAclId, PortListId, PrefixListId, SubnetId, VpcId},
     platform,
     rule::RuleSpec,
     world::{Eni, Group, PortList, PrefixList, Subnet, Vpc, World, group_set},
@@ -33,6 +33,8 @@ pub struct Differences {
     pub subnets: BTreeSet<SubnetId>,
     /// Network ACLs with other entries.
     pub network_acls: BTreeSet<NetworkAclId>,
+    /// Instances that start, stop, come, go or are on another host.
+    pub instances: BTreeSet<InstanceId>,
     /// Whether the bypass set does.
     pub bypass: bool,
     /// Whether the platform policies do.
@@ -52,6 +54,9 @@ impl Differences {
             joined: joined(before, after),
             subnets: names(&before.subnets, &after.subnets, |one, other| is_same_subnet(one, other)),
             network_acls: names(&before.network_acls, &after.network_acls, |one, other| one.entries == other.entries),
+            instances: names(&before.instances, &after.instances, |one, other| {
+                (one.state, &one.host) == (other.state, &other.host)
+            }),
             bypass: before.bypass != after.bypass,
             platform: before.platform != after.platform,
         }

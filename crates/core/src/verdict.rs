@@ -86,6 +86,8 @@ fn is_discovery(packet: &Packet) -> bool {
         Direction::Egress => packet.local,
     };
     match kind {
+        // Over IPv4 the protocol number 58 is nothing but a number.
+        _ if source.is_ipv4() => false,
         133..=137 => true,
         130..=132 | 143 => source.is_unspecified() || is_link_local(source),
         _ => false,

@@ -23,7 +23,7 @@ use super::{
     parameters::PortSet,
     world::{self, ALL_PORTS_MIN},
 };
-use crate::{led::CutOff, portions::Decider, text};
+use crate::{led::CutOff, portions::Decider, services::names, text};
 
 /// Notes about rules that wait for the first member of a group; more are counted.
 const NOTES_MAX: usize = 100;
@@ -429,7 +429,7 @@ fn told_spans(mut spans: Vec<String>) -> String {
     if more == 0 { told } else { format!("{told} and {more} more ranges") }
 }
 
-/// The services of a reach: a protocol with its ports, or a run of protocols.
+/// The services of a reach: a protocol with its ports, or a run of protocols, whose ends may be parts of one.
 fn services(reach: &Reach) -> String {
     match reach.protocols() {
         (0, u8::MAX) => "all".to_owned(),
@@ -443,7 +443,7 @@ fn services(reach: &Reach) -> String {
             }
             Some(_) | None => Protocol::Number(first).to_string(),
         },
-        (first, last) => format!("protocols {first}-{last}"),
+        _ => names(reach.services()).join(", "),
     }
 }
 

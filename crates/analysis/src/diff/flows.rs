@@ -13,7 +13,10 @@ use sekimori_core::{
     world::{Eni, Treatment, World},
 };
 
-use super::told::packet_words;
+use super::{
+    around::{is_parted, is_running},
+    told::packet_words,
+};
 
 /// Flows of each kind that are told; the rest is counted.
 pub const DIFF_FLOWS_MAX: usize = 100;
@@ -30,8 +33,10 @@ pub enum Ending {
     Untracked,
     /// The network ACL of the subnet drops its packets, or those that answer them.
     Acl,
-    /// Its interface is gone.
+    /// Its interface is gone, or its instance is stopped.
     Gone,
+    /// The VPCs of its ends are not peered any more.
+    Parted,
 }
 
 /// A flow that the two states decide otherwise.
@@ -120,7 +125,10 @@ pub fn flows<'a>(
             ending.note(&flow, Some(ends));
         }
         let passes = |decision: &Option<Decision>| decision.as_ref().is_some_and(Decision::is_allowed);
-        if passes(&flow.before) != passes(&flow.after) {
+        let is_led_once = old.zip(new).is_some_and(|(old, new)| {
+            is_parted((before, old), (after, new), &packet) || is_parted((after, new), (before, old), &packet)
+        });
+        if passes(&flow.before) != passes(&flow.after) || is_led_once && passes(&flow.before) {
             otherwise.note(&flow, None);
         }
     }
@@ -163,7 +171,11 @@ pub(super) fn ending_of(
     is_untracked: bool,
 ) -> Option<Ending> {
     let home = before.home_of(old);
-    let Some(new) = new.filter(|new| home.is_none() || after.home_of(new) == home) else { return Some(Ending::Gone) };
+    let stays = |new: &&Eni| home.is_none() || after.home_of(new) == home && is_running(after, new);
+    let Some(new) = new.filter(stays) else { return Some(Ending::Gone) };
+    if is_parted((before, old), (after, new), first) {
+        return Some(Ending::Parted);
+    }
     let is_dropped = |packet: &Packet| {
         let drops = |world: &World, eni: &Eni| verdict::refused_by_acl(world, eni, packet).is_some();
         drops(after, new) && !drops(before, old)

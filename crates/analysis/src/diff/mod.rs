@@ -4,6 +4,7 @@
 //! sender. Work is proportional to what differs (`sekimori_core::difference`): an interface is looked at only if something that it
 //! is judged by is not the same, and of its policy only the packets that a changed line speaks about.
 
+mod around;
 mod flows;
 mod live;
 mod places;
@@ -31,7 +32,10 @@ pub use self::{
     flows::{Ahead, DIFF_FLOWS_MAX, Ending, FlowChange, FlowsChanged, flows},
     live::{LiveChanged, LiveEnding, live, touched},
 };
-pub(crate) use self::{live::ending, told::packet_words};
+pub(crate) use self::{
+    live::ending,
+    told::{example, packet_words},
+};
 use crate::{
     effective::{GroupName, group_name},
     permits::Bearing,
@@ -73,6 +77,10 @@ pub struct Report {
     pub gone_untold: usize,
     /// What becomes of entries of the bypass set, which pass at every interface whatever its own address.
     pub bypass: Vec<String>,
+    /// What changes around the rules, in words: VPCs that are peered, or not any more, and instances that start or stop. Packets are
+    /// told as rules decide about them, whether or not anything leads them there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub around: Vec<String>,
 }
 
 /// Whether packets are let through, or not any more.

@@ -57,6 +57,7 @@ pub(super) struct Places {
     pub(super) new: Vec<Arc<Eni>>,
     pub(super) gone: Vec<Arc<Eni>>,
     pub(super) bypass: Vec<String>,
+    pub(super) around: Vec<String>,
 }
 
 impl Places {
@@ -67,6 +68,7 @@ impl Places {
             return Ok(places);
         }
         places.bypass = super::suspects::bypass_words(before, after);
+        places.around = super::around::words(before, after, &suspects.differences);
         let mut alike: BTreeMap<(Bearing, Bearing), Vec<&Arc<Eni>>> = BTreeMap::new();
         for id in looked_at(before, after, &suspects) {
             let (old, new) = match (before.eni(&id), after.eni(&id)) {
@@ -211,6 +213,9 @@ pub(super) fn looked_at(before: &World, after: &World, suspects: &Suspects<'_>) 
         }
         for vpc in differences.vpcs.iter().chain(&differences.joined) {
             ids.extend(world.enis_in(vpc).map(|eni| eni.id.clone()));
+        }
+        for instance in &differences.instances {
+            ids.extend(world.enis_of(instance).map(|eni| eni.id.clone()));
         }
         for subnet in differences.subnets.iter().filter_map(|id| world.subnet(id)) {
             let enis = world.enis_in(&subnet.vpc).filter(|eni| eni.subnet == subnet.id);

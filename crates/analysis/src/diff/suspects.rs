@@ -21,10 +21,7 @@ use sekimori_core::{
 };
 
 use super::places::Judged;
-use crate::permits::{LISTENER_KINDS, PLACELESS};
-
-/// Messages of discovery (`core::verdict`).
-const DISCOVERY_KINDS: std::ops::RangeInclusive<u8> = 133..=137;
+use crate::permits::{LINK, LISTENER_KINDS};
 
 /// What differs about the rules of a group.
 #[derive(Default)]
@@ -337,26 +334,19 @@ fn flavor(judged: &Judged<'_>) -> Option<Flavor> {
     judged.bearing.groups.first().and_then(|id| judged.world.group(id)).map(|group| group.flavor)
 }
 
-/// The discovery of neighbours and routers, and the listeners of multicast from addresses of the link: they pass in every world. As
-/// `core::verdict` has it, whatever the family: ICMPv6 over IPv4 is nothing that anybody sends.
+/// The discovery of neighbours and routers, and the listeners of multicast from addresses of the link: they pass in every world.
 fn unjudged(judged: &Judged<'_>, direction: Direction) -> Result<Set, TooComplex> {
     let reader = Reader::new(judged.world, &judged.bearing.vpc, []);
-    let message = |kind: u8, peer: Cidr, local: Option<Cidr>| {
-        let what = (Protocol::ICMPV6, Service::Icmp { kind, code: None });
-        let spec = RuleSpec { local, ..RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(peer)) };
-        reader.rule(&spec)
-    };
     let mut passing = reader.discovery(direction);
-    for kind in DISCOVERY_KINDS {
-        passing = passing.union(&message(kind, Cidr::WORLD_V4, None)?)?;
-    }
-    for link in PLACELESS.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
+    for link in LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
         let (peer, local) = match direction {
             Direction::Ingress => (link, None),
-            Direction::Egress => (Cidr::world(link.family()), Some(link)),
+            Direction::Egress => (Cidr::WORLD_V6, Some(link)),
         };
         for kind in LISTENER_KINDS {
-            passing = passing.union(&message(kind, peer, local)?)?;
+            let what = (Protocol::ICMPV6, Service::Icmp { kind, code: None });
+            let spec = RuleSpec { local, ..RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(peer)) };
+            passing = passing.union(&reader.rule(&spec)?)?;
         }
     }
     Ok(passing)

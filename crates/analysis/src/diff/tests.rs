@@ -8,7 +8,7 @@ use sekimori_core::{
     change,
     flow_event::FlowEvent,
     rule::Direction,
-    world::{Account, Eni, Treatment, World},
+    world::{Account, Eni, Instance, InstanceState, Treatment, World},
 };
 
 use super::*;
@@ -76,13 +76,13 @@ fn a_new_member_is_told_and_what_its_group_gives_it_elsewhere() {
         &with("eni d 10.0.0.4 in web"),
         &expect![[r#"
             0 Gained ingress at 10.0.0.1 10.0.0.2
-              protocols 0-5, tcp/0-442, tcp/444-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.0.4 (i-d)
-              icmp/8/0 from 10.0.0.4 to 10.0.0.1: Some("default") then Some("intra-group accept of sg-web")
+              protocols 0-5, tcp/0-442, tcp/444-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-255 with 10.0.0.4 (i-d)
+              udp/443 from 10.0.0.4 port 50000 to 10.0.0.1: Some("default") then Some("intra-group accept of sg-web")
             1 Gained ingress at 10.0.1.1
               tcp/5432 with 10.0.0.4 (i-d)
               tcp/5432 from 10.0.0.4 port 50000 to 10.0.1.1: Some("default") then Some("rule r2 of sg-db")
-            eni-a [0] 8589999099 gained, 0 lost
-            eni-b [0] 8589999099 gained, 0 lost
+            eni-a [0] 8590000379 gained, 0 lost
+            eni-b [0] 8590000379 gained, 0 lost
             eni-c [1] 65536 gained, 0 lost
             new: eni-d; gone: 
         "#]],
@@ -123,13 +123,10 @@ fn two_policies_are_compared_in_one_world() {
     assert_eq!((report.before.as_str(), report.after.as_str()), ("policy of i-c", "rules of sg-web"));
     expect![[r#"
         0 Gained ingress at 10.0.1.1
-          protocols 0-5, tcp/0-442, tcp/444-5431, tcp/5433-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.0.1-10.0.0.2
+          protocols 0-5, tcp/0-442, tcp/444-5431, tcp/5433-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-255 with 10.0.0.1-10.0.0.2
           tcp/443 with 128.0.0.0/1
           tcp/443 from 198.51.100.1 port 50000 to 10.0.1.1: Some("default") then Some("rule r1 of sg-web")
-        1 Lost ingress at 10.0.1.1
-          protocols 0-5, tcp/0-442, tcp/444-65535, protocols 7-16, udp/0-67, udp/68 from ports 0-66, udp/68 from ports 68-65535, udp/69-65535, protocols 18-57, icmpv6/0-132, icmpv6/138-255, protocols 59-255 with 10.0.1.1 (i-c)
-          icmp/8/0 from 10.0.1.1 to 10.0.1.1: Some("intra-group accept of sg-db") then Some("default")
-        eni-c [0, 1] 140754668222454 gained, 8589999099 lost
+        eni-c [0] 140754668225014 gained, 0 lost
         new: ; gone: 
     "#]].assert_eq(&lines(&report));
     assert_eq!(policies(&world, "sg-web", "nobody"), Err(DiffError::Unknown("nobody".to_owned())));
@@ -244,4 +241,40 @@ fn an_interface_with_another_address_tells_what_that_brings() {
     assert!(own.gained > 0 && own.lost == 0 && own.changes.iter().any(|at| at.addresses == ["10.0.0.9"]));
     let others: Vec<&str> = report.interfaces.iter().map(|one| one.eni.as_str()).collect();
     assert_eq!(others, ["eni-a", "eni-b", "eni-c"]);
+}
+
+#[test]
+fn a_peering_and_a_stopped_instance_are_told_beside_the_rules() {
+    let apart = fixture::world(
+        "
+        sg web drop
+        sg far vpc-2 drop
+        web: in allow tcp 443 from 0.0.0.0/0
+        eni a 10.0.0.1 in web
+        eni z 10.9.0.1 in far",
+    );
+    let mut before = apart.clone();
+    before.apply(&change::Change::PutPeering(Arc::new(fixture::peering("vpc-1", "vpc-2"))));
+    let report = worlds((&before, "before"), (&apart, "after")).unwrap();
+    assert_eq!((report.changes.len(), report.around.len()), (0, 1), "{report:#?}");
+    assert!(report.around[0].starts_with("vpc-1 and vpc-2 are not peered any more"), "{report:#?}");
+    let (now_ms, listed) = (10_000_000, BTreeSet::new());
+    let ahead = Some(Ahead { now_ms, listed: &listed });
+    let crossing = FlowEvent { peer: Some("10.9.0.1".parse().unwrap()), ..event("eni-a", 443, now_ms, true) };
+    let outside = event("eni-a", 443, now_ms, true);
+    let told = |before: &World, after: &World| {
+        let changed = flows(before, after, [&crossing, &outside], ahead);
+        (changed.ending.iter().map(|flow| flow.ending).collect::<Vec<_>>(), changed.otherwise.len())
+    };
+    assert_eq!(told(&before, &apart), (vec![Some(Ending::Parted)], 1));
+    assert_eq!(told(&apart, &before), (vec![], 1));
+
+    let mut stopped = before.clone();
+    let instance = Instance::clone(before.instance(&"i-a".into()).unwrap());
+    let state = InstanceState::Stopped;
+    stopped.apply(&change::Change::PutInstance(Arc::new(Instance { state, ..instance })));
+    let report = worlds((&before, "before"), (&stopped, "after")).unwrap();
+    assert!(report.changes.is_empty() && report.around[0].starts_with("i-a stops"), "{report:#?}");
+    assert!(touched(&before, &stopped).contains("eni-a"));
+    assert_eq!(told(&before, &stopped), (vec![Some(Ending::Gone), Some(Ending::Gone)], 0));
 }

@@ -70,7 +70,7 @@ pub(super) fn report(
     judges: Option<&(Eni, Eni)>,
 ) -> Report {
     let worlds = Judging { before: worlds.0, after: worlds.1, judges };
-    let Places { places, new, gone, bypass } = places;
+    let Places { places, new, gone, bypass, around } = places;
     let mut teller = Teller { worlds: &worlds, merged: BTreeMap::new() };
     places.iter().for_each(|place| teller.place(place));
     let (changes, by_eni) = teller.told();
@@ -90,6 +90,7 @@ pub(super) fn report(
         gone_untold: gone.len().saturating_sub(DIFF_INTERFACES_MAX),
         gone: gone.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.before, eni)).collect(),
         bypass,
+        around,
     }
 }
 
@@ -153,7 +154,9 @@ impl Teller<'_> {
         for members in alike.into_values() {
             let Some((_, first)) = members.first() else { continue };
             let here = at(set, direction, *first);
-            if here.is_empty() {
+            // What an interface sends to itself never leaves it.
+            let is_to_itself = |bounds: Bounds| bounds.peers == (*first, *first);
+            if here.is_empty() || members.len() == 1 && here.boxes().all(is_to_itself) {
                 continue;
             }
             let rows: Vec<_> = rows(&here).into_iter().map(|row| (row.services, row.peers)).collect();
@@ -176,7 +179,7 @@ impl Teller<'_> {
     fn told(&self) -> (Vec<Change>, BTreeMap<EniId, Own>) {
         let (mut changes, mut by_eni): (Vec<Change>, BTreeMap<EniId, Own>) = (Vec::new(), BTreeMap::new());
         for (place, (said, merged)) in self.merged.iter().enumerate() {
-            let packet = witness(&merged.first);
+            let packet = example(&merged.first);
             let count = u64::try_from(count(&merged.first)).unwrap_or(u64::MAX);
             for member in &merged.members {
                 let Some(eni) = &member.eni else { continue };
@@ -308,14 +311,25 @@ fn count(set: &Set) -> u128 {
     set.count_at(&owns)
 }
 
-/// A packet of a set, as people would try one.
-fn witness(set: &Set) -> Option<Packet> {
-    set.boxes().find_map(|bounds| Set::of_boxes([near(&bounds)]).ok()?.witness())
+/// A packet of a set, as people would try one: to somebody else, by a service that people know, if there is one.
+pub(crate) fn example(set: &Set) -> Option<Packet> {
+    let strangeness = |bounds: &Bounds| {
+        let is_within = |service: &u32| (bounds.services.0..=bounds.services.1).contains(service);
+        let is_to_itself = bounds.peers == bounds.own && bounds.own.0 == bounds.own.1;
+        (is_to_itself, !SERVICES.iter().any(is_within), !matches!(bounds.services.0 >> 16, 1 | 6 | 17 | 58))
+    };
+    let packet = |bounds: &Bounds| Set::of_boxes([near(bounds)]).ok()?.witness();
+    let mut boxes: Vec<Bounds> = set.boxes().collect();
+    // Stable, so that of those that are as good the first is taken.
+    boxes.sort_by_key(strangeness);
+    boxes.iter().find_map(packet)
 }
+
+/// `protocol << 16 | port` of what a packet is told with, if the set lets choose.
+const SERVICES: [u32; 4] = [6 << 16 | 443, 17 << 16 | 443, 1 << 16 | 8 << 8, 58 << 16 | 128 << 8];
 
 /// Addresses and ports that a packet is told with, if the set lets choose: those that RFC 5737 and 3849 keep for examples.
 fn near(bounds: &Bounds) -> Bounds {
-    const SERVICES: [u32; 4] = [6 << 16 | 443, 17 << 16 | 443, 1 << 16 | 8 << 8, 58 << 16 | 128 << 8];
     const SOURCE: u16 = 50_000;
     let within = |service: &u32| (bounds.services.0..=bounds.services.1).contains(service);
     let service = SERVICES.into_iter().find(within).unwrap_or(bounds.services.0);
@@ -330,7 +344,13 @@ fn near(bounds: &Bounds) -> Bounds {
         Family::V4 => IpAddr::from([198, 51, 100, 1]),
         Family::V6 => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
     };
-    let peer = number(example).clamp(number(bounds.peers.0), number(bounds.peers.1));
+    let (first, last) = (number(bounds.peers.0), number(bounds.peers.1));
+    let peer = match number(example).clamp(first, last) {
+        // Nobody sends himself anything.
+        own if own == number(bounds.own.0) && own < last => own + 1,
+        own if own == number(bounds.own.0) && own > first => own - 1,
+        peer => peer,
+    };
     let peer = from_number(bounds.family, peer);
     let sources = if has_ports { (source, source) } else { bounds.sources };
     Bounds { services, sources, peers: (peer, peer), own: (bounds.own.0, bounds.own.0), ..*bounds }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use sekimori_core::{
-    address::Cidr,
-    ids::{GroupId, RuleId},
+    address::{Cidr, Family},
+    ids::{GroupId, RuleId, VpcId},
     platform::PlatformPolicy,
     rule::{Action, Direction, Peer, RuleSpec},
-    space::{Set, TooComplex},
+    space::{Set, TooComplex, resolve::Reader},
     world::{Group, GroupSet, World},
 };
 
@@ -78,7 +78,8 @@ pub(super) fn group(world: &World, group: &Group, direction: Direction) -> Resul
             places.push(JudgedPlace { groups: policy.groups.clone(), enis: policy.enis, state, covered_by });
         }
         let cloud = covered_by_one(alone, group, rule)?;
-        let depends_on_members = rests_on_addresses || names_members(world, group, rule, &places);
+        let covered_by = places.iter().flat_map(|place| &place.covered_by);
+        let depends_on_members = rests_on_addresses || names_members(world, &group.id, rule, covered_by);
         judged.push(Judged { rule: rule.clone(), state: overall(&places), places, cloud, depends_on_members });
     }
     Ok(judged)
@@ -103,6 +104,7 @@ fn overall(places: &[JudgedPlace]) -> State {
 /// The policy of a set of groups.
 struct Policy {
     groups: GroupSet,
+    vpc: VpcId,
     /// How many interfaces carry exactly these.
     enis: usize,
     /// Its lines, at whatever address.
@@ -115,7 +117,7 @@ impl Policy {
     fn of(world: &World, bearers: Bearers, direction: Direction) -> Result<Self, TooComplex> {
         let open = Portions::of(world, (&bearers.0, &bearers.1), direction)?;
         let owned = bearers::owned(world, &bearers, direction)?.map(|owned| open.at(&owned)).transpose()?;
-        Ok(Self { enis: bearers::enis(world, &bearers).count(), groups: bearers.0, open, owned })
+        Ok(Self { enis: bearers::enis(world, &bearers).count(), groups: bearers.0, vpc: bearers.1, open, owned })
     }
 
     /// What a rule does here without the rules that are gone, and what decides in its stead.
@@ -142,6 +144,42 @@ impl Policy {
     fn rests_on_addresses(&self, group: &GroupId, rule: &RuleId, state: State) -> Result<bool, TooComplex> {
         let is_narrowed = self.owned.is_some() && state != State::Decides;
         Ok(is_narrowed && judge(&self.open, group, rule, &Gone::new())?.0 != state)
+    }
+
+    /// Whether a rule keeps packets from a later one that says the opposite about such services, and only who carries a group now makes
+    /// that these do not meet.
+    fn waits_for_members(
+        &self,
+        world: &World,
+        (group, rule): (&GroupId, &RuleId),
+        gone: &Gone,
+    ) -> Result<bool, TooComplex> {
+        let (Some(place), Some(own)) = (self.open.position(group, rule), rule_of(world, group, rule)) else {
+            return Ok(false);
+        };
+        let everybody = self.of_everybody(world, own)?;
+        let later = self.open.lines.iter().skip(place + 1).filter(|line| is_left(line, gone));
+        for line in later.filter(|line| line.action != own.action) {
+            let Decider::Rule(group, rule) = &line.decider else { continue };
+            let Some(later) = rule_of(world, group, rule).filter(|later| names_group(own) || names_group(later))
+            else {
+                continue;
+            };
+            if everybody.meets(&self.of_everybody(world, later)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What a rule would speak about if whoever may carry a group carried it.
+    fn of_everybody(&self, world: &World, spec: &RuleSpec) -> Result<Set, TooComplex> {
+        let reader = Reader::new(world, &self.vpc, []);
+        if !names_group(spec) {
+            return reader.rule(spec);
+        }
+        let of = |everyone| reader.rule(&RuleSpec { peer: Peer::Cidr(everyone), ..spec.clone() });
+        of(Cidr::WORLD_V4)?.union(&of(Cidr::WORLD_V6)?)
     }
 }
 
@@ -272,30 +310,70 @@ fn covered_by_one(alone: &Portions, group: &Group, rule: &RuleId) -> Result<Opti
     Ok(None)
 }
 
-/// Whether the judgement rests on who carries which group.
-fn names_members(world: &World, group: &Group, rule: &RuleId, places: &[JudgedPlace]) -> bool {
-    let by_group = |group: &GroupId, rule: &RuleId| {
-        let rule = world.group(group).and_then(|group| group.rules.get(rule));
-        rule.is_some_and(|rule| names_group(&rule.spec))
+/// Whether the judgement rests on who carries which group. A rule that names a group is idle whoever carries it where all that decides
+/// in its stead names the same group, or everybody.
+fn names_members<'a>(
+    world: &World,
+    group: &GroupId,
+    rule: &RuleId,
+    covered_by: impl IntoIterator<Item = &'a Covering>,
+) -> bool {
+    let Some(named) = peer_group(world, group, rule) else {
+        return covered_by.into_iter().any(|it| it.is_of_some(world));
     };
-    let covers = |covering: &Covering| match covering {
-        Covering::IntraGroup(_) | Covering::Nobody(_) => true,
-        Covering::Rule(group, rule) => by_group(group, rule),
-        Covering::Bypass | Covering::Platform(_) | Covering::Default => false,
-    };
-    let covering = || places.iter().flat_map(|place| &place.covered_by);
-    covering().any(covers) || (covering().next().is_some() && by_group(&group.id, rule))
+    let (mut everybody, mut is_of_all) = (BTreeSet::new(), true);
+    for covering in covered_by {
+        match covering {
+            Covering::Default => everybody.extend([Family::V4, Family::V6]),
+            Covering::IntraGroup(group) => is_of_all &= *group == named,
+            Covering::Rule(group, rule) => match rule_of(world, group, rule).map(|spec| &spec.peer) {
+                Some(Peer::Cidr(block)) if block.is_world() => drop(everybody.insert(block.family())),
+                Some(Peer::Group { group, .. }) => is_of_all &= *group == named,
+                Some(Peer::Cidr(_) | Peer::PrefixList(_)) | None => is_of_all = false,
+            },
+            Covering::Bypass | Covering::Platform(_) | Covering::Nobody(_) => is_of_all = false,
+        }
+    }
+    // What is for everybody of one family is not for a member of the other that comes.
+    !is_of_all || everybody.len() == 1
+}
+
+impl Covering {
+    /// Whether it is for those who carry a group, or have an address, now.
+    fn is_of_some(&self, world: &World) -> bool {
+        match self {
+            Self::IntraGroup(_) | Self::Nobody(_) => true,
+            Self::Rule(group, rule) => peer_group(world, group, rule).is_some(),
+            Self::Bypass | Self::Platform(_) | Self::Default => false,
+        }
+    }
+}
+
+fn rule_of<'a>(world: &'a World, group: &GroupId, rule: &RuleId) -> Option<&'a RuleSpec> {
+    world.group(group).and_then(|group| group.rules.get(rule)).map(|rule| &rule.spec)
 }
 
 fn names_group(spec: &RuleSpec) -> bool {
+    group_of(spec).is_some()
+}
+
+fn group_of(spec: &RuleSpec) -> Option<&GroupId> {
     match &spec.peer {
-        Peer::Group { .. } => true,
-        Peer::Cidr(_) | Peer::PrefixList(_) => false,
+        Peer::Group { group, .. } => Some(group),
+        Peer::Cidr(_) | Peer::PrefixList(_) => None,
     }
+}
+
+/// The group that a rule names as its peer.
+fn peer_group(world: &World, group: &GroupId, rule: &RuleId) -> Option<GroupId> {
+    group_of(rule_of(world, group, rule)?).cloned()
 }
 
 /// Marks the findings that can be deleted together: each is judged again without those that are deleted before it.
 /// The last in decision order go first, so that of two rules that say the same the one that decides stays.
+///
+/// What is idle only as long as members and addresses stay as they are is not marked: a rule for a group beside one for the address that
+/// its only member has now are not the same rule twice.
 pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
     let mut gone = Gone::new();
     // Findings of one group and direction stand together, and deleting rules changes no other line.
@@ -318,12 +396,16 @@ pub(super) fn mark_removable(world: &World, findings: &mut [Finding]) {
     }
 }
 
-/// Whether a rule can be deleted now. One that cannot be judged stays.
+/// Whether a rule can be deleted, now and whoever comes. One that cannot be judged stays.
 fn is_redundant(world: &World, policies: &[Policy], finding: &Finding, gone: &Gone) -> bool {
+    let (group, rule) = (&finding.group.id, &finding.rule);
     let is_used = policies.iter().any(|policy| policy.enis > 0);
     let mut counted = policies.iter().filter(|policy| !is_used || policy.enis > 0);
     counted.all(|policy| {
-        let judged = policy.judge(world, (&finding.group.id, &finding.rule), gone);
-        matches!(judged, Ok((State::DecidesNothing | State::ChangesNothing, _)))
+        let Ok((state, covered_by)) = policy.judge(world, (group, rule), gone) else { return false };
+        matches!(state, State::DecidesNothing | State::ChangesNothing)
+            && policy.rests_on_addresses(group, rule, state) == Ok(false)
+            && (state == State::DecidesNothing || policy.waits_for_members(world, (group, rule), gone) == Ok(false))
+            && !names_members(world, group, rule, &covered_by)
     })
 }

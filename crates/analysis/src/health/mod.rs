@@ -128,7 +128,8 @@ pub struct Finding {
     /// Whether this holds only as long as the members of the named groups, or the addresses of the interfaces that
     /// carry the rule, stay as they are.
     pub depends_on_members: bool,
-    /// Whether it can be deleted, with every other rule marked so, without any packet being decided otherwise.
+    /// Whether it can be deleted, with every other rule marked so, without any packet being decided otherwise, now or when members come
+    /// and go. What `depends_on_members` is for somebody to decide.
     pub removable: bool,
 }
 

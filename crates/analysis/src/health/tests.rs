@@ -129,11 +129,49 @@ fn groups_are_their_members_and_one_without_members_is_not_nothing() {
          eni b 10.0.0.2 in web
          eni c 10.0.0.9 in db",
         expect![[r#"
-            r2 of db: DecidesNothing, removable, while members stay
+            r2 of db: DecidesNothing, while members stay
               db (1 enis): DecidesNothing: rule r1 of sg-db (db): allow tcp 5432 from 10.0.0.0/30, priority 1
               cloud: rule r1 of sg-db (db): allow tcp 5432 from 10.0.0.0/30, priority 1
-            r4 of web: DecidesNothing, removable, while members stay
+            r4 of web: DecidesNothing, while members stay
               web (2 enis): DecidesNothing: intra-group accept of sg-web (web)"#]],
+    );
+}
+
+#[test]
+fn what_is_idle_only_with_the_members_of_now_is_not_deleted() {
+    check_text(
+        "sg web drop
+         sg app
+         web: in allow tcp 5432 from sg-app
+         web: in allow tcp 5432 from 10.0.0.1
+         web: in allow tcp 22 from sg-app priority 1
+         web: in allow tcp 22 from sg-app priority 2
+         web: in allow tcp 80 from sg-app
+         web: in allow tcp 80 from 0.0.0.0/0
+         web: in allow tcp 443 from sg-app
+         web: in allow tcp 443 from 0.0.0.0/0
+         web: in allow tcp 443 from ::/0
+         web: in allow udp 1 from 10.0.0.0/8 priority 1
+         web: in deny udp 1 from sg-app priority 2
+         web: in allow udp 1 from 10.0.0.0/8 priority 3
+         eni a 10.0.0.1 fd00::1 in app
+         eni b 10.0.0.2 in web",
+        expect![[r#"
+            r2 of web: DecidesNothing, while members stay
+              web (1 enis): DecidesNothing: rule r1 of sg-web (web): allow tcp 5432 from group sg-app (app), priority 1
+              cloud: rule r1 of sg-web (web): allow tcp 5432 from group sg-app (app), priority 1
+            r3 of web: ChangesNothing
+              web (1 enis): ChangesNothing: rule r4 of sg-web (web): allow tcp 22 from group sg-app (app), priority 2
+            r7 of web: ChangesNothing, removable
+              web (1 enis): ChangesNothing: rule r8 of sg-web (web): allow tcp 443 from 0.0.0.0/0, priority 1; rule r9 of sg-web (web): allow tcp 443 from ::/0, priority 1
+            r11 of web: ChangesNothing, removable
+              web (1 enis): ChangesNothing: the default
+            r4 of web: DecidesNothing, removable
+              web (1 enis): DecidesNothing: rule r3 of sg-web (web): allow tcp 22 from group sg-app (app), priority 1
+              cloud: rule r3 of sg-web (web): allow tcp 22 from group sg-app (app), priority 1
+            r12 of web: DecidesNothing, removable
+              web (1 enis): DecidesNothing: rule r10 of sg-web (web): allow udp 1 from 10.0.0.0/8, priority 1
+              cloud: rule r10 of sg-web (web): allow udp 1 from 10.0.0.0/8, priority 1"#]],
     );
 }
 
@@ -181,9 +219,9 @@ fn only_the_addresses_that_interfaces_have_count() {
     check_text(
         &text,
         expect![[r#"
-            r1 of web: DecidesNothing, removable, while members stay
+            r1 of web: DecidesNothing, while members stay
               web (2 enis): DecidesNothing: no interface has an address in 10.9.0.0/16
-            r3 of web: DecidesNothing, removable, while members stay
+            r3 of web: DecidesNothing, while members stay
               web (2 enis): DecidesNothing: rule r2 of sg-web (web): deny tcp 443 from 0.0.0.0/0, own address in 10.0.0.0/24, priority 1"#]],
     );
 }

@@ -77,21 +77,27 @@ pub struct Judged {
     pub witness: Option<Witness>,
     /// The same in words.
     pub shown: Option<String>,
+    /// Ends that mean nobody now: about them it holds whatever the rules say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nobody: Vec<String>,
 }
 
 impl Judged {
     /// An invariant as it was judged when something last touched it.
     #[must_use]
-    pub fn known(invariant: &Invariant) -> Self {
+    pub fn known(world: &World, invariant: &Invariant) -> Self {
         let violation = invariant.violation.as_ref();
-        Self::of(invariant, violation.map(|violation| violation.witness.clone()))
+        Self::of(world, invariant, violation.map(|violation| violation.witness.clone()))
     }
 
-    fn of(invariant: &Invariant, witness: Option<Witness>) -> Self {
+    fn of(world: &World, invariant: &Invariant, witness: Option<Witness>) -> Self {
+        let Statement { from, to, .. } = &invariant.statement;
+        let nobody =
+            [from, to].into_iter().filter(|end| sides::is_nobody(world, end)).map(ToString::to_string).collect();
         let Invariant { name, statement, mode, violation, .. } = invariant.clone();
         let since = violation.filter(|_| witness.is_some()).map(|violation| violation.since);
         let shown = witness.as_ref().map(ToString::to_string);
-        Self { name, statement, mode, holds: witness.is_none(), since, witness, shown }
+        Self { name, statement, mode, holds: witness.is_none(), since, witness, shown, nobody }
     }
 }
 
@@ -99,7 +105,8 @@ impl Judged {
 #[must_use]
 pub fn check(world: &World) -> Report {
     let mut checker = Checker::default();
-    let judged = world.invariants().iter().map(|invariant| Judged::of(invariant, checker.whole(world, invariant)));
+    let judged =
+        world.invariants().iter().map(|invariant| Judged::of(world, invariant, checker.whole(world, invariant)));
     Report { invariants: judged.collect(), revision: world.revision() }
 }
 

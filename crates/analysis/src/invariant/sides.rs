@@ -114,6 +114,20 @@ impl Members {
     }
 }
 
+/// Whether nobody is meant by an end.
+pub(super) fn is_nobody(world: &World, end: &End) -> bool {
+    let mut everybody = world.enis();
+    let is_meant = |eni: &Eni| eni.addresses.iter().any(|own| holds(world, end, eni, *own));
+    match end {
+        End::Internet | End::Block(_) => false,
+        End::Instance(id) => !world.enis_of(id).any(|eni| is_meant(eni)),
+        End::Eni(id) => world.eni(id).is_none(),
+        End::Group(id) => world.members(id).next().is_none(),
+        End::Vpc(id) => world.enis_in(id).next().is_none(),
+        End::Tags(_) | End::Subnet(_) => !everybody.any(|eni| is_meant(eni)),
+    }
+}
+
 /// Whether an end means an interface at an address.
 fn holds(world: &World, end: &End, eni: &Eni, own: IpAddr) -> bool {
     match end {

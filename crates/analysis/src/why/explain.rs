@@ -129,6 +129,7 @@ pub fn explain(world: &World, question: &Question, goal: Goal, limits: LimitMode
     let joined = scope.only(|pair| !pair.is_cut_off(world));
     let planned =
         (!is_done && !joined.asked.is_empty()).then(|| plan(world, &joined, goal, (question.source_port, limits)));
+    let is_by_acl = planned.as_ref().and_then(|planned| planned.as_ref().ok()).is_some_and(Plan::is_by_acl);
     let cut_off = || {
         let (_, report) = judged.iter().find(|(asked, _)| asked.pair.is_cut_off(world))?;
         let why = report.legs.iter().find(|leg| matches!(leg.decision.why, Why::NoWay { .. }))?;
@@ -154,7 +155,7 @@ pub fn explain(world: &World, question: &Question, goal: Goal, limits: LimitMode
         blockers: lines(world, &shown.pair, Action::Deny),
         openers: if goal == Goal::Stop { lines(world, told, Action::Allow) } else { Vec::new() },
         peering: peering(world, &shown.pair),
-        notes: notes(world, &shown.pair, goal),
+        notes: notes(world, &shown.pair, (goal, is_by_acl)),
         goal,
         change,
         no_change,
@@ -309,7 +310,7 @@ fn peering(world: &World, pair: &Pair) -> Option<PeeringId> {
     world.peerings().between(&from.vpc, &to.vpc).cloned()
 }
 
-fn notes(world: &World, pair: &Pair, goal: Goal) -> Vec<String> {
+fn notes(world: &World, pair: &Pair, (goal, is_by_acl): (Goal, bool)) -> Vec<String> {
     let mut notes = Vec::new();
     for eni in [&pair.from.eni, &pair.to.eni].into_iter().flatten() {
         if pair.from.eni.is_none() || pair.to.eni.is_none() {
@@ -323,7 +324,10 @@ fn notes(world: &World, pair: &Pair, goal: Goal) -> Vec<String> {
             notes.push(format!("{} is attached to nothing, so no host enforces it", eni.id));
         }
         if goal == Goal::Stop && world.treatment_of(eni) == Treatment::Keep {
-            notes.push(format!("{} keeps live flows on a change: those that are open go on", eni.id));
+            notes.push(match is_by_acl {
+                true => format!("{} keeps live flows when rules change; the network ACL stops them as well", eni.id),
+                false => format!("{} keeps live flows on a change: those that are open go on", eni.id),
+            });
         }
     }
     notes

@@ -44,6 +44,16 @@ pub(super) struct Plan {
     pub(super) cost: Cost,
 }
 
+impl Plan {
+    /// Whether a network ACL takes part, which every packet meets.
+    pub(super) fn is_by_acl(&self) -> bool {
+        self.edits.iter().any(|edit| match edit {
+            Edit::PutEntry { .. } | Edit::DeleteEntry { .. } => true,
+            Edit::Authorize { .. } | Edit::Revoke { .. } | Edit::InnerDrop { .. } | Edit::Platform { .. } => false,
+        })
+    }
+}
+
 /// One interface on the way, and what it has to decide.
 struct Probe<'a> {
     eni: &'a Arc<Eni>,
@@ -100,6 +110,7 @@ pub(super) fn plan(
     if !scope.asked.iter().all(|asked| planner.is_met(trial.world(), asked)) {
         return Err("what helps one of the pairs undoes it for another; ask about them one by one".to_owned());
     }
+    let (edits, trial) = planner.without_idle(world, limits, (edits, trial));
     let after = trial.world().clone();
     let cost = Difference { before: world, after: &after, edits: &edits, goal }.cost(&planner.target);
     Ok(Plan { edits, after, cost })
@@ -129,6 +140,28 @@ impl Planner<'_> {
             Goal::Allow => probes.all(|probe| passes(world, &probe)),
             Goal::Stop => probes.any(|probe| !probe.is_answer && !passes(world, &probe)),
         }
+    }
+
+    /// The change without steps that the others do without: what was taken for one pair may be in what a later one needs.
+    fn without_idle(
+        &self,
+        world: &World,
+        limits: LimitMode,
+        (mut edits, mut trial): (Vec<Edit>, Trial),
+    ) -> (Vec<Edit>, Trial) {
+        let mut index = 0;
+        while index < edits.len() {
+            let mut fewer = edits.clone();
+            fewer.remove(index);
+            let mut next = Trial::of(world, limits);
+            let works = fewer.iter().all(|edit| next.run(&edit.command()).unwrap_or_default());
+            if works && self.scope.asked.iter().all(|asked| self.is_met(next.world(), asked)) {
+                (edits, trial) = (fewer, next);
+            } else {
+                index += 1;
+            }
+        }
+        (edits, trial)
     }
 
     fn probes<'b>(&'b self, asked: &'b Asked) -> impl Iterator<Item = Probe<'b>> + use<'b> {

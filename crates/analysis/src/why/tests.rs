@@ -428,3 +428,21 @@ fn ends_that_are_too_many_or_nobody_are_refused() {
     }
     assert_eq!(error(&crowd, "sg-web", "sg-web"), WhyError::TooMany { pairs: 101 * 101 });
 }
+
+#[test]
+fn a_step_that_later_ones_make_needless_is_not_proposed() {
+    let world = fixture::world(
+        "
+        sg web
+        web: out allow all to 0.0.0.0/0
+        eni a 10.1.0.2 in web
+        eni b 10.1.0.3 in web",
+    );
+    let explanation =
+        explain(&world, &question("sg-web", "internet", "udp/123"), Goal::Stop, LimitMode::Cloud).unwrap();
+    let change = explanation.change.unwrap();
+    assert_eq!(change.steps.len(), 1, "{change:#?}");
+    let question = question("sg-web", "internet", "udp/123");
+    let (after, _) = tried(&world, &question, Goal::Stop, LimitMode::Cloud).unwrap().unwrap();
+    assert_eq!(explain(&after, &question, Goal::Stop, LimitMode::Cloud).unwrap().pairs_allowed, 0);
+}

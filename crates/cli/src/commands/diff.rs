@@ -132,7 +132,8 @@ fn question(args: DiffArgs) -> Result<DiffQuestion, Failure> {
 }
 
 fn page(answer: &DiffAnswer) -> Page {
-    let Report { before, after, changes, changes_untold, interfaces, interfaces_untold, bypass, .. } = &answer.report;
+    let Report { before, after, changes, changes_untold, interfaces, interfaces_untold, bypass, around, .. } =
+        &answer.report;
     let page = Page::default().line(format!("before: {before}")).line(format!("after:  {after}")).line("");
     let mut page = page.table(
         &["EFFECT", "", "INTERFACES", "ADDRESSES", "SERVICES", "PEERS"],
@@ -140,7 +141,7 @@ fn page(answer: &DiffAnswer) -> Page {
         "no packet is decided otherwise",
     );
     page = more(page, *changes_untold, "changes");
-    page = page.lines(bypass);
+    page = page.lines(bypass).lines(around);
     page = witnesses(page, changes);
     if !interfaces.is_empty() {
         page = page.line("").table(
@@ -291,6 +292,7 @@ fn how(ending: Ending) -> &'static str {
         Ending::Untracked => "is untracked: cut",
         Ending::Acl => "stopped by the network ACL",
         Ending::Gone => "its interface is gone",
+        Ending::Parted => "its VPCs are not peered any more",
     }
 }
 
@@ -464,6 +466,7 @@ mod tests {
             gone: vec![gone],
             gone_untold: 0,
             bypass: Vec::new(),
+            around: vec!["vpc-1 and vpc-2 are peered".to_owned()],
         }
     }
 
@@ -498,6 +501,7 @@ mod tests {
                              in sg-web (web)
                                                          udp         10.0.0.3 (i-3)
                                                          and 3 more
+            vpc-1 and vpc-2 are peered
 
             for example:
               gained tcp/22 from 198.51.100.1 port 50000 to 10.0.0.1 at eni-1: deny (default), then allow (rule sgr-1 of sg-web)
@@ -591,6 +595,7 @@ mod tests {
             after:  revision 7 with AuthorizeSecurityGroup
 
             no packet is decided otherwise
+            vpc-1 and vpc-2 are peered
 
             no flow was recorded, so what the change makes of real ones is not known; `sekimori flows` begins to record
         "#]].assert_eq(&page(&answer).plain());

@@ -175,7 +175,13 @@ fn page(report: &Report, is_width_asked: bool) -> Page {
         let removable = findings.iter().filter(|finding| finding.removable).count();
         let header = ["GROUP", "RULE", "SAYS", "FOUND", "BECAUSE OF", "REMOVABLE"];
         let found = count(findings.len(), "finding");
-        page = page.line(format!("{found} in {looked}; {removable} can be deleted without any effect")).table(
+        let is_passing =
+            |finding: &&Finding| finding.depends_on_members && !finding.removable && is_idle(finding.state);
+        let more = match findings.iter().filter(is_passing).count() {
+            0 => String::new(),
+            passing => format!(", {passing} more only while members stay: look before you delete"),
+        };
+        page = page.line(format!("{found} in {looked}; {removable} can be deleted without any effect{more}")).table(
             &header,
             findings.iter().map(row),
             "",
@@ -198,6 +204,13 @@ fn row(finding: &Finding) -> Row {
         Cell::new(because(finding)),
         Cell::new(if *removable { "yes" } else { "no" }),
     ])
+}
+
+fn is_idle(state: State) -> bool {
+    match state {
+        State::DecidesNothing | State::ChangesNothing => true,
+        State::DiffersByPolicy | State::Decides => false,
+    }
 }
 
 fn found(finding: &Finding) -> String {

@@ -116,8 +116,15 @@ fn page(report: &Report) -> Page {
 }
 
 fn row(judged: &Judged) -> Row {
-    let Judged { name, statement, mode, holds, since, shown, witness: _ } = judged;
-    let holds = if *holds { Cell::new("yes").fg(Color::Green) } else { Cell::new("no").fg(Color::Red) };
+    let Judged { name, statement, mode, holds, since, shown, nobody, witness: _ } = judged;
+    let about_nobody = (!nobody.is_empty()).then(|| format!("nobody is {}", nobody.join(" or ")));
+    let holds = if *holds && about_nobody.is_some() {
+        Cell::new("yes, of nobody").fg(Color::Yellow)
+    } else if *holds {
+        Cell::new("yes").fg(Color::Green)
+    } else {
+        Cell::new("no").fg(Color::Red)
+    };
     let since = since.map_or_else(|| NONE.to_owned(), |since| format!("revision {since}"));
     Row::from(vec![
         Cell::new(name),
@@ -125,7 +132,7 @@ fn row(judged: &Judged) -> Row {
         Cell::new(mode),
         holds,
         Cell::new(since),
-        Cell::new(or_none(shown.as_ref())),
+        Cell::new(or_none(shown.as_ref().or(about_nobody.as_ref()))),
     ])
 }
 
@@ -150,6 +157,7 @@ mod tests {
             since: witness.as_ref().map(|_| Revision(7)),
             shown: witness.as_ref().map(ToString::to_string),
             witness,
+            nobody: Vec::new(),
         };
         let transport = Transport::Tcp { source: 50_000, destination: 22 };
         let ends = ("203.0.113.1".parse().unwrap(), "10.0.0.5".parse().unwrap());
@@ -159,16 +167,21 @@ mod tests {
             invariants: vec![
                 judged("no-ssh", "internet must-not reach sg-1 tcp/22", Some(Witness::Passes(sight))),
                 judged("web-db", "tag:role=web may reach tag:role=db tcp/5432", None),
+                Judged {
+                    nobody: vec!["i-gone".to_owned()],
+                    ..judged("web-gone", "i-gone may reach tag:role=db tcp/5432", None)
+                },
                 judged("web-in", "internet may reach sg-1 tcp/22", Some(Witness::Dropped(unanswered))),
             ],
             revision: Revision(9),
         };
         expect![[r#"
             revision 9
-            NAME    INVARIANT                                    MODE     HOLDS  SINCE       WITNESS
-            no-ssh  internet must-not reach sg-1 tcp/22          warn     no     revision 7  tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) passes
-            web-db  tag:role=web may reach tag:role=db tcp/5432  enforce  yes    -           -
-            web-in  internet may reach sg-1 tcp/22               warn     no     revision 7  the answer to tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) is dropped by the network ACL at eni-1
+            NAME      INVARIANT                                    MODE     HOLDS           SINCE       WITNESS
+            no-ssh    internet must-not reach sg-1 tcp/22          warn     no              revision 7  tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) passes
+            web-db    tag:role=web may reach tag:role=db tcp/5432  enforce  yes             -           -
+            web-gone  i-gone may reach tag:role=db tcp/5432        enforce  yes, of nobody  -           nobody is i-gone
+            web-in    internet may reach sg-1 tcp/22               warn     no              revision 7  the answer to tcp/22 (source port 50000) from 203.0.113.1 to 10.0.0.5 (eni-1) is dropped by the network ACL at eni-1
         "#]].assert_eq(&page(&report).plain());
     }
 }

@@ -62,7 +62,9 @@ pub(crate) fn run(common: &Common, args: WhyArgs) -> Outcome {
     // Where no kernel is watched there is nothing to be seen.
     let is_watched = client.is_server();
     output::show(common.output, &answer, |answer| if is_watched { page(answer) } else { told(&answer.explanation) })?;
-    Ok(if answer.explanation.report.allowed { Answer::Yes } else { Answer::No })
+    // Where no answer comes back nothing is reached: TCP has no connection.
+    let report = &answer.explanation.report;
+    Ok(if report.allowed && report.answer_dropped.is_empty() { Answer::Yes } else { Answer::No })
 }
 
 fn page(answer: &WhyAnswer) -> Page {
@@ -85,7 +87,11 @@ fn verdict(explanation: &why::Explanation) -> Page {
     let place = format!("in {vpc}{through}, revision {revision}");
     let page = match explanation.pairs {
         1 => {
-            let verdict = if *allowed { "allowed" } else { "denied" };
+            let verdict = match (*allowed, answer_dropped.is_empty()) {
+                (true, true) => "allowed",
+                (true, false) => "allowed, but not answered",
+                (false, _) => "denied",
+            };
             Page::default().line(format!("{verdict}: {service} from {from} to {to} {place}"))
         }
         pairs => {

@@ -40,6 +40,13 @@ impl Reach {
         (protocol(self.services.0), protocol(self.services.1))
     }
 
+    /// The run, as `protocol << 16 | port` with both ends, as boxes have it.
+    #[must_use]
+    pub fn services(&self) -> (u32, u32) {
+        let number = |service: u128| u32::try_from(service).unwrap_or(u32::MAX);
+        (number(self.services.0), number(self.services.1))
+    }
+
     /// The peers, as numbers of addresses of the family with both ends.
     #[must_use]
     pub fn numbers(&self) -> &[(u128, u128)] {

@@ -23,7 +23,7 @@ use crate::{
 /// `GET /v1/invariants`.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Report> {
     let world = app.committer.world();
-    let invariants = world.invariants().iter().map(|invariant| Judged::known(invariant)).collect();
+    let invariants = world.invariants().iter().map(|invariant| Judged::known(&world, invariant)).collect();
     json(Report { invariants, revision: world.revision() })
 }
 
@@ -41,7 +41,8 @@ pub(super) async fn set(State(app): State<Arc<App>>, name: Name, request: Reques
     let command = Command::Invariant(InvariantCommand::Set { name: name.clone(), statement, mode });
     let (_, world) = commit(&app, origin, command).await?;
     let gone = || ApiError::new(ErrorCode::Internal, format!("invariant `{name}` was set and is not there"));
-    let invariant = world.invariants().get(&name).map(|invariant| Judged::known(invariant)).ok_or_else(gone)?;
+    let invariant =
+        world.invariants().get(&name).map(|invariant| Judged::known(&world, invariant)).ok_or_else(gone)?;
     json(InvariantAnswer { invariant, revision: world.revision() })
 }
 

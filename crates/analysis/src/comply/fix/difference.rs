@@ -16,7 +16,7 @@ use super::super::{
     network::acl_parts,
     semantic::{described, witness},
 };
-use crate::text;
+use crate::{diff::example, text};
 
 /// Lines that are told of what is lost, or gained, in one place.
 const LINES_MAX: usize = 16;
@@ -85,7 +85,7 @@ fn between(
     if lost.is_empty() && gained.is_empty() {
         return Ok(None);
     }
-    let one = |sets: &[Set]| sets.iter().find_map(Set::witness).map(|packet| witness(&packet));
+    let one = |sets: &[Set]| sets.iter().find_map(example).map(|packet| witness(&packet));
     Ok(Some(Change {
         place,
         enis,

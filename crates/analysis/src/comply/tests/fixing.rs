@@ -55,15 +55,15 @@ fn a_rule_is_restricted_to_ones_own_address() {
         &text,
         &own,
         expect![[r#"
-        - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0
-        - rule r2 of sg-web (web): allow tcp 22 from ::/0
-        + allow tcp 22 from 203.0.113.7/32
-        ingress of sg-web (web), 1 enis
-          lost: tcp 22 from 0.0.0.0-203.0.113.6, 203.0.113.8-255.255.255.255
-          lost: tcp 22 from ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
-          Some("tcp/22 from 0.0.0.0") None
-        aws ec2 authorize-security-group-ingress --group-id sg-web --ip-permissions '[{"FromPort":22,"IpProtocol":"tcp","IpRanges":[{"CidrIp":"203.0.113.7/32"}],"ToPort":22}]'
-        aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1 r2"#]],
+            - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0
+            - rule r2 of sg-web (web): allow tcp 22 from ::/0
+            + allow tcp 22 from 203.0.113.7/32
+            ingress of sg-web (web), 1 enis
+              lost: tcp 22 from 0.0.0.0-203.0.113.6, 203.0.113.8-255.255.255.255
+              lost: tcp 22 from ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
+              Some("tcp/22 from 198.51.100.1") None
+            aws ec2 authorize-security-group-ingress --group-id sg-web --ip-permissions '[{"FromPort":22,"IpProtocol":"tcp","IpRanges":[{"CidrIp":"203.0.113.7/32"}],"ToPort":22}]'
+            aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1 r2"#]],
     );
 }
 
@@ -74,11 +74,11 @@ fn a_rule_is_restricted_to_a_range_that_is_let_in_already() {
         &text,
         &restricted("EC2.13/sg-web", "192.0.2.9/24"),
         expect![[r#"
-        - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0
-        ingress of sg-web (web), 1 enis
-          lost: tcp 22 from 0.0.0.0-192.0.1.255, 192.0.3.0-255.255.255.255
-          Some("tcp/22 from 0.0.0.0") None
-        aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1"#]],
+            - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0
+            ingress of sg-web (web), 1 enis
+              lost: tcp 22 from 0.0.0.0-192.0.1.255, 192.0.3.0-255.255.255.255
+              Some("tcp/22 from 192.0.1.255") None
+            aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1"#]],
     );
 }
 
@@ -89,14 +89,14 @@ fn a_rule_is_restricted_to_another_group() {
         &text,
         &restricted("EC2.19/sg-web", "sg-app"),
         expect![[r#"
-        - rule r1 of sg-web (web): allow tcp 3306 from 0.0.0.0/0
-        + allow tcp 3306 from group sg-app (app)
-        ingress of sg-web (web), 1 enis
-          lost: tcp 3306 from 0.0.0.0-10.0.0.1, 10.0.0.3-255.255.255.255
-          gained: tcp 3306 from fd00::2
-          Some("tcp/3306 from 0.0.0.0") Some("tcp/3306 from fd00::2")
-        aws ec2 authorize-security-group-ingress --group-id sg-web --ip-permissions '[{"FromPort":3306,"IpProtocol":"tcp","ToPort":3306,"UserIdGroupPairs":[{"GroupId":"sg-app","UserId":"1"}]}]'
-        aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1"#]],
+            - rule r1 of sg-web (web): allow tcp 3306 from 0.0.0.0/0
+            + allow tcp 3306 from group sg-app (app)
+            ingress of sg-web (web), 1 enis
+              lost: tcp 3306 from 0.0.0.0-10.0.0.1, 10.0.0.3-255.255.255.255
+              gained: tcp 3306 from fd00::2
+              Some("tcp/3306 from 10.0.0.1") Some("tcp/3306 from fd00::2")
+            aws ec2 authorize-security-group-ingress --group-id sg-web --ip-permissions '[{"FromPort":3306,"IpProtocol":"tcp","ToPort":3306,"UserIdGroupPairs":[{"GroupId":"sg-app","UserId":"1"}]}]'
+            aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1"#]],
     );
 }
 
@@ -107,13 +107,13 @@ fn an_ecs_rule_keeps_all_else() {
         &text,
         &restricted("sg-risky-ports-check/sg-web", "192.0.2.0/24"),
         expect![[r#"
-        - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0, source ports 1000-2000, own address in 10.0.0.0/24, priority 7
-        + allow tcp 22 from 192.0.2.0/24, source ports 1000-2000, own address in 10.0.0.0/24, priority 7
-        ingress of sg-web (web), 1 enis
-          lost: tcp 22 from 0.0.0.0-10.0.0.0, 10.0.0.2-192.0.1.255, 192.0.3.0-255.255.255.255
-          Some("tcp/22 from 0.0.0.0") None
-        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-web --Permissions.1.Policy Accept --Permissions.1.Priority 7 --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 22/22 --Permissions.1.SourcePortRange 1000/2000 --Permissions.1.SourceCidrIp 192.0.2.0/24 --Permissions.1.DestCidrIp 10.0.0.0/24
-        aliyun ecs RevokeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-web --SecurityGroupRuleId.1 r1"#]],
+            - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0, source ports 1000-2000, own address in 10.0.0.0/24, priority 7
+            + allow tcp 22 from 192.0.2.0/24, source ports 1000-2000, own address in 10.0.0.0/24, priority 7
+            ingress of sg-web (web), 1 enis
+              lost: tcp 22 from 0.0.0.0-10.0.0.0, 10.0.0.2-192.0.1.255, 192.0.3.0-255.255.255.255
+              Some("tcp/22 from 9.255.255.255") None
+            aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-web --Permissions.1.Policy Accept --Permissions.1.Priority 7 --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 22/22 --Permissions.1.SourcePortRange 1000/2000 --Permissions.1.SourceCidrIp 192.0.2.0/24 --Permissions.1.DestCidrIp 10.0.0.0/24
+            aliyun ecs RevokeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-web --SecurityGroupRuleId.1 r1"#]],
     );
 }
 
@@ -130,16 +130,16 @@ fn what_comes_to_light_behind_a_rule_goes_with_it() {
         &text,
         &deleted("EC2.13/sg-web"),
         expect![[r#"
-        - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0
-        - rule r2 of sg-web (web): allow tcp 20-25 from 0.0.0.0/1
-        - rule r3 of sg-web (web): allow tcp 22 from 16.0.0.0/5
-        - rule r4 of sg-web (web): allow tcp 22 from 128.0.0.0/5
-        ingress of sg-web (web), 1 enis
-          lost: tcp 20-21 from 0.0.0.0-127.255.255.255
-          lost: tcp 22 from 0.0.0.0-255.255.255.255
-          lost: tcp 23-25 from 0.0.0.0-127.255.255.255
-          Some("tcp/20 from 0.0.0.0") None
-        aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1 r2 r3 r4"#]],
+            - rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0
+            - rule r2 of sg-web (web): allow tcp 20-25 from 0.0.0.0/1
+            - rule r3 of sg-web (web): allow tcp 22 from 16.0.0.0/5
+            - rule r4 of sg-web (web): allow tcp 22 from 128.0.0.0/5
+            ingress of sg-web (web), 1 enis
+              lost: tcp 20-21 from 0.0.0.0-127.255.255.255
+              lost: tcp 22 from 0.0.0.0-255.255.255.255
+              lost: tcp 23-25 from 0.0.0.0-127.255.255.255
+              Some("tcp/20 from 127.255.255.255") None
+            aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r1 r2 r3 r4"#]],
     );
 }
 
@@ -151,12 +151,12 @@ fn single_rules_may_be_named() {
         &text,
         &one,
         expect![[r#"
-        - rule r2 of sg-web (web): allow tcp 23 from ::/0
-        ingress of sg-web (web), 1 enis
-          lost: tcp 23 from ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
-          Some("tcp/23 from ::") None
-        aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r2
-        still: rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0"#]],
+            - rule r2 of sg-web (web): allow tcp 23 from ::/0
+            ingress of sg-web (web), 1 enis
+              lost: tcp 23 from ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
+              Some("tcp/23 from 2001:db8::1") None
+            aws ec2 revoke-security-group-ingress --group-id sg-web --security-group-rule-ids r2
+            still: rule r1 of sg-web (web): allow tcp 22 from 0.0.0.0/0"#]],
     );
     let stranger = Request { rules: vec!["r9".into()], ..deleted("EC2.18/sg-web") };
     check_plan(&text, &stranger, expect!["error: rule `r9` does not cause EC2.18/sg-web; its causes are r1, r2"]);
@@ -180,10 +180,16 @@ fn groups_and_entries_can_go_as_well() {
         ingress of network ACL acl-1, 0 enis
           lost: all from 0.0.0.0-192.0.1.255, 192.0.3.0-255.255.255.255
           lost: all from ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
-          Some("0 from 0.0.0.0") None
+          Some("tcp/443 from 192.0.1.255") None
         aws ec2 replace-network-acl-entry --network-acl-id acl-1 --ingress --rule-number 100 --protocol -1 --rule-action allow --cidr-block 192.0.2.0/24
         aws ec2 delete-network-acl-entry --network-acl-id acl-1 --ingress --rule-number 101"#]].assert_eq(&shown(&plan));
     assert!(planned(&acl, &restricted("EC2.21/acl-1", "sg-1")).is_err());
+    let acl = with_acl(&["50 deny tcp 3306 0.0.0.0/0", "100 allow all - 0.0.0.0/0"]);
+    let plan = planned(&acl, &deleted("EC2.21/acl-1")).unwrap();
+    expect![[r#"
+        protocols 0-5, tcp/0-3305 from 0.0.0.0-255.255.255.255
+        tcp/3307-65535, protocols 7-255 from 0.0.0.0-255.255.255.255"#]]
+    .assert_eq(&plan.changes[0].lost.join("\n"));
 }
 
 #[test]

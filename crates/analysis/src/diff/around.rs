@@ -1,0 +1,68 @@
+//! What changes around the rules: where packets are led at all.
+//!
+//! The sets of a difference are of what rules decide. A peering that ends takes away more than the rules that name its groups, and a
+//! stopped instance takes nothing whatever its rules say; so both are told in words, and the live flows that end by them are told too.
+
+use std::collections::BTreeSet;
+
+use sekimori_core::{
+    difference::Differences,
+    ids::VpcId,
+    packet::Packet,
+    world::{Eni, InstanceState, World},
+};
+
+use super::DIFF_NAMES_MAX;
+use crate::services::shortened;
+
+/// Everything around the rules that is otherwise, a line each.
+pub(super) fn words(before: &World, after: &World, differences: &Differences) -> Vec<String> {
+    let mut lines = peerings(before, after, &differences.joined);
+    lines.extend(differences.instances.iter().filter_map(|id| {
+        let (old, new) = (before.instance(id)?, after.instance(id)?);
+        match (old.state, new.state) {
+            (InstanceState::Running, InstanceState::Stopped) => Some(format!(
+                "{id} stops: whatever the rules say, it sends and takes nothing, and its live flows end"
+            )),
+            (InstanceState::Stopped, InstanceState::Running) => Some(format!("{id} starts")),
+            (InstanceState::Running, InstanceState::Running) | (InstanceState::Stopped, InstanceState::Stopped) => {
+                None
+            }
+        }
+    }));
+    shortened(lines, DIFF_NAMES_MAX)
+}
+
+fn peerings(before: &World, after: &World, joined: &BTreeSet<VpcId>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in joined {
+        let (old, new) = (before.joined_with(one), after.joined_with(one));
+        for other in old.symmetric_difference(&new).filter(|other| one < *other || !joined.contains(*other)) {
+            let world = if old.contains(other) { before } else { after };
+            let count = |vpc: &VpcId| match world.enis_in(vpc).count() {
+                1 => "1 interface".to_owned(),
+                count => format!("{count} interfaces"),
+            };
+            let ends = format!("the {} of one and the {} of the other", count(one), count(other));
+            lines.push(match old.contains(other) {
+                true => format!(
+                    "{one} and {other} are not peered any more: whatever the rules say, nothing passes between {ends}"
+                ),
+                false => format!("{one} and {other} are peered: what the rules of both ends let pass reaches {ends}"),
+            });
+        }
+    }
+    lines
+}
+
+/// Whether the peering that leads a packet between an interface and its peer is in the first world only.
+pub(super) fn is_parted((before, old): (&World, &Eni), (after, new): (&World, &Eni), packet: &Packet) -> bool {
+    let peer = before.eni_seen_from(&old.vpc, packet.peer).filter(|peer| peer.vpc != old.vpc);
+    peer.is_some_and(|peer| !after.joined_with(&new.vpc).contains(&peer.vpc))
+}
+
+/// Whether its instance is there to send and to take anything; that of an interface without one is not asked about.
+pub(super) fn is_running(world: &World, eni: &Eni) -> bool {
+    let instance = eni.instance.as_ref().filter(|_| eni.binding.is_none()).and_then(|id| world.instance(id));
+    instance.is_none_or(|instance| instance.state == InstanceState::Running)
+}
