@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from probes import Listeners, reaches
+from probes import Listeners, Talk, reaches
 from test_ec2 import client_of, tcp, told
 
 ANY_MACHINE = {"ImageId": "ami-1", "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1}
@@ -72,9 +72,23 @@ def test_groups_across_a_connection(server, ec2):
         assert "allowed" in why.stdout, why.stdout
         [used] = ec2.describe_security_group_references(GroupId=[web])["SecurityGroupReferenceSet"]
         assert (used["ReferencingVpcId"], used["VpcPeeringConnectionId"]) == (data, peering)
-        ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
-        ec2.get_waiter("vpc_peering_connection_deleted").wait(VpcPeeringConnectionIds=[peering])
-        server.wait_applied()
+        with Talk(client, address, 5432) as talk:
+            assert talk.is_alive()
+            for request, endings in (
+                (f"Action=StopInstances&InstanceId.1={client}", {"gone"}),
+                (f"Action=DeleteVpcPeeringConnection&VpcPeeringConnectionId={peering}", {"parted"}),
+            ):
+                diff = server.command("diff", "--request", f"{request}&Version=2016-11-15", "--output", "json")
+                answer = json.loads(diff.stdout)
+                ending = [one["ending"] for one in answer["live"]["ending"] if one["state"] == "established"]
+                assert set(ending) == endings, answer
+                assert answer["around"], answer
+            [said] = answer["around"]
+            assert len(ending) == 2 and app in said and data in said and "not peered any more" in said
+            ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
+            ec2.get_waiter("vpc_peering_connection_deleted").wait(VpcPeeringConnectionIds=[peering])
+            server.wait_applied()
+            assert not talk.is_alive()
         assert not reaches(client, address, 5432)
     [stale] = ec2.describe_stale_security_groups(VpcId=data)["StaleSecurityGroupSet"]
     assert stale["GroupId"] == db
