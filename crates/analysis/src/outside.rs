@@ -15,6 +15,16 @@ use crate::services::joined;
 /// First and last address.
 pub(crate) type Run = (IpAddr, IpAddr);
 
+/// Addresses that are shown rather than others (RFC 5737, RFC 3849).
+pub(crate) const EXAMPLES: [&str; 2] = ["203.0.113.1", "2001:db8::1"];
+
+/// The address that is shown for a whole run.
+pub(crate) fn shown((first, last): Run) -> IpAddr {
+    let examples = EXAMPLES.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+    let mut examples = examples.filter(|example| Family::of(*example) == Family::of(first));
+    examples.find(|example| first <= *example && *example <= last).unwrap_or(first)
+}
+
 /// The blocks, in no order.
 pub(crate) fn inside(world: &World, vpc: &VpcId) -> Vec<Cidr> {
     let mut inside = blocks(world, vpc);

@@ -20,15 +20,13 @@ use super::{
 };
 use crate::{
     led::{self, Led},
-    outside::{Run, blocks, runs, runs_inside, without},
+    outside::{EXAMPLES, Run, blocks, runs, runs_inside, without},
 };
 
 type Span = (u32, u32);
 
 /// Services that a packet to be shown has rather than others: SSH, then TLS.
 const SHOWN: [u32; 2] = [6 << 16 | 22, 6 << 16 | 443];
-/// Addresses outside that it has rather than others (RFC 5737, RFC 3849).
-const OUTSIDE: [&str; 2] = ["203.0.113.1", "2001:db8::1"];
 /// The run of TCP, whose ports people know best.
 const TCP: Span = (6 << 16, 6 << 16 | 0xffff);
 
@@ -160,7 +158,7 @@ fn different<'a>(
 
 /// An address of some runs that is no interface's: there are more addresses than interfaces, or few of both.
 fn stranger(world: &World, vpc: &VpcId, runs: &[Run]) -> Option<IpAddr> {
-    let known = OUTSIDE.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+    let known = EXAMPLES.iter().filter_map(|text| text.parse::<IpAddr>().ok());
     let known = known.filter(|address| runs.iter().any(|(first, last)| first <= address && address <= last));
     let all = runs.iter().flat_map(|(first, last)| {
         let family = Family::of(*first);

@@ -17,7 +17,7 @@ use sekimori_core::{
 
 use super::{Found, Pair, Question, WhyError, common_vpc, pair, parse_end, parse_service};
 use crate::{
-    outside::{Run, cut, inside},
+    outside::{Run, cut, inside, shown},
     permits::LINK,
     resolve,
 };
@@ -154,9 +154,10 @@ fn outside(
         };
         bounded(asked.len() + parts.len())?;
         for part in parts {
+            let outside = shown(part).to_string();
             let (from, to) = match direction {
-                Direction::Ingress => (part.0.to_string(), name.clone()),
-                Direction::Egress => (name.clone(), part.0.to_string()),
+                Direction::Ingress => (outside, name.clone()),
+                Direction::Egress => (name.clone(), outside),
             };
             let pair = pair(world, &Question { from, to, ..question.clone() })?;
             asked.push(Asked { pair, outside: Some(part) });

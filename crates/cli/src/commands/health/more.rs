@@ -98,7 +98,9 @@ pub(super) fn too_wide(page: Page, wide: &[TooWide], since: Option<Timestamp>) -
     };
     let since = moment::show(since);
     if wide.is_empty() {
-        return page.line(format!("no rule is wider than the flows recorded since {since} would need"));
+        return page.line(format!(
+            "no rule that flows were recorded of since {since} is wider than they need; of a rule without any, see --unused-since"
+        ));
     }
     let row = |wide: &TooWide| {
         let TooWide { group, rule, direction, rule_text, seen, decided, narrower_texts, .. } = wide;
