@@ -7,7 +7,7 @@ use std::{fs, io::Read, path::Path, time::Duration};
 use anyhow::{Context as _, anyhow, bail};
 use sekimori_server::{
     api::{ErrorBody, ErrorCode},
-    offline::Offline,
+    offline::{Offline, OfflineError},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{
@@ -61,6 +61,14 @@ impl Client {
         }
     }
 
+    /// That something can be changed.
+    ///
+    /// # Errors
+    /// When the answers come from files.
+    pub(crate) fn can_change(&self) -> anyhow::Result<()> {
+        if self.is_server() { Ok(()) } else { bail!(OfflineError::Change) }
+    }
+
     /// Where the server is: a URL.
     pub(crate) fn endpoint(&self) -> &str {
         match self {
@@ -96,7 +104,7 @@ impl Client {
     /// As [`Client::get`].
     pub(crate) fn follow(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<impl Read + use<>> {
         let Self::Server { agent, target } = self else {
-            bail!("{FILES} tell nothing that happens; ask a server for it");
+            bail!(OfflineError::Unseen);
         };
         let request = agent.get(url(target, path)).config().timeout_global(None).build();
         let request = request.header("authorization", bearer(target)).query_pairs(query.iter().copied());

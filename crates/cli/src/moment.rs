@@ -43,6 +43,11 @@ pub(crate) enum At {
 }
 
 impl When {
+    /// Whether the question is about what is, and not about what was.
+    pub(crate) fn is_now(&self) -> bool {
+        self.at.is_none()
+    }
+
     /// As the native API is asked.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         match self.at {

@@ -193,6 +193,19 @@ fn findings_are_the_answer_no() {
     let (code, out, error) = run(&mut asking(&stub, &["health", "sg-1", "--unused-since", "1970-01-02"]));
     assert_eq!((code, out.as_str(), error.as_str()), (0, "nothing found in 3 rules of 1 group, revision 7\n", ""));
     assert!(stub.asked().starts_with("get /v1/health?group=sg-1&unused_since=86400 http/1.1"));
+    assert_eq!(run(&mut asking(&stub, &["health", "--fix", "--yes"])).0, 0);
+    assert!(stub.asked().starts_with("get ") && stub.was_left_alone());
+    let finding = r#"{"revision":7,"groups":1,"rules":3,"findings":[],"empty_peers":[{"group":{"id":"sg-1","name":"web"},"rule":"sgr-1",
+        "direction":"Ingress","rule_text":"allow tcp 22 from group sg-2","names":"sg-2","why":"deleted"}]}"#;
+    let ill = Stub::answering("200 OK", finding);
+    for words in [&["health"][..], &["health", "--fix", "--yes"], &["health", "--merge", "--yes"]] {
+        let (code, out, error) = run(&mut asking(&ill, words));
+        assert!(
+            code == 2 && out.contains("sgr-1") && error.is_empty(),
+            "nothing of it can be changed: {code} {out}{error}"
+        );
+        assert!(ill.asked().starts_with("get /v1/health http/1.1") && ill.was_left_alone());
+    }
     let (code, _, error) = run(&mut asking(&stub, &["health", "--unused-since", "soon"]));
     assert!(code == 64 && error.contains("`soon` is not a date"), "{code} {error}");
     let check =
@@ -310,6 +323,32 @@ fn an_account_in_files_is_asked_with_its_routes_and_public_addresses() {
     let (code, out, notes) = run(&mut sekimori(&["--account-files", files, "who", "--from", "internet"]));
     assert!(code == 0 && out.contains("i-shut"), "{out}");
     assert!(notes.contains("routes of `vpc-1` are not described, so routes and public addresses are not looked at"));
+}
+
+#[test]
+fn what_an_account_in_files_cannot_tell_or_do_is_refused() {
+    let dir = account(ACCOUNT);
+    let files = dir.path().to_str().unwrap();
+    let ask = |words: &[&str]| run(&mut sekimori(&[&["--account-files", files], words].concat()));
+    for (words, said) in [
+        (&["health", "--fix", "--yes"][..], "nothing can be changed"),
+        (&["health", "--merge", "--yes"], "nothing can be changed"),
+        (&["flows"], "tell nothing that happens; ask a server"),
+        (&["flows", "--live"], "tell nothing that happens; ask a server"),
+        (&["flows", "--watch"], "tell nothing that happens; ask a server"),
+        (&["counters"], "tell nothing that happens; ask a server"),
+        (&["who", "--to", "i-open", "--vpc", "vpc-9"], "no VPC `vpc-9`"),
+        (&["why", "i-open", "i-shut", "tcp/443", "--at", "2100-01-01"], "2100-01-01T00:00:00Z is not there yet"),
+        (&["diff", "--from", "2100-01-01"], "2100-01-01T00:00:00Z is not there yet"),
+        (&["diff", "--at", "2100-01-01"], "2100-01-01T00:00:00Z is not there yet"),
+        (&["health", "--unused-since", "2100-01-01"], "2100-01-01T00:00:00Z is not there yet"),
+    ] {
+        let (code, out, error) = ask(words);
+        assert!(code == 1 && out.is_empty() && error.contains(said), "{words:?}: {code} {out}{error}");
+    }
+    let (code, out, notes) = ask(&["health", "--too-wide"]);
+    assert!(code == 0 && out.starts_with("nothing found") && !out.contains("recorded"), "{code} {out}");
+    assert!(notes.contains("files of an account tell no flows"), "{notes}");
 }
 
 /// What a server writes of some traffic of an interface: the first packets from an address, the answers to them, and a refused one.

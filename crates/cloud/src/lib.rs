@@ -28,7 +28,7 @@ pub mod params;
 mod read;
 pub mod records;
 pub mod sign;
-mod time;
+pub mod time;
 pub mod token;
 pub mod unsigned;
 pub mod wildcard;

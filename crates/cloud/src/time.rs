@@ -4,7 +4,8 @@ use jiff::fmt::strtime;
 use sekimori_core::time::Timestamp;
 
 /// `2018-12-12T07:28:38Z`.
-pub(crate) fn to_seconds(moment: Timestamp) -> String {
+#[must_use]
+pub fn to_seconds(moment: Timestamp) -> String {
     format(moment, "%Y-%m-%dT%H:%M:%SZ")
 }
 

@@ -63,7 +63,13 @@ pub enum OfflineError {
         "the answers come from files, so nothing can be changed; ask a server for that, or use the cloud's own tools"
     )]
     Change,
+    /// It is about what happens.
+    #[error("the answers come from files, which tell nothing that happens; ask a server for it")]
+    Unseen,
 }
+
+/// What only hosts can tell: traffic, its counters, and what kernels hold.
+const OF_HOSTS: [&str; 5] = ["/v1/flows", "/v1/flows/live", "/v1/flows/watch", "/v1/counters", "/v1/verify"];
 
 /// An answer: the status, and what it says.
 pub type OfflineAnswer = (u16, Vec<u8>);
@@ -120,8 +126,11 @@ impl Offline {
     /// Asks what a client of a server would ask.
     ///
     /// # Errors
-    /// When it is no request, or has changed something: what is here is a copy, and gone with the command.
+    /// When it is no request, is about what files cannot tell, or has changed something: what is here is a copy, and gone with the command.
     pub fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<OfflineAnswer, OfflineError> {
+        if OF_HOSTS.contains(&path.split('?').next().unwrap_or_default()) {
+            return Err(OfflineError::Unseen);
+        }
         let unusable = |error: &dyn std::fmt::Display| OfflineError::Request(error.to_string());
         let method = Method::from_bytes(method.as_bytes()).map_err(|error| unusable(&error))?;
         let request = Request::builder()

@@ -124,6 +124,14 @@ pub enum WhoError {
     /// There is no such VPC.
     #[error("no VPC `{0}`; list them with DescribeVpcs")]
     UnknownVpc(String),
+    /// What is meant is elsewhere.
+    #[error("`{name}` has no interface in `{vpc}`; leave the VPC out, or name another")]
+    Elsewhere {
+        /// Who reaches, or who is reached.
+        name: String,
+        /// The VPC that was named.
+        vpc: VpcId,
+    },
     /// Neither end is one of ours.
     #[error("what goes from `{from}` to `{to}` passes no interface; name an instance or a group at one end")]
     BothOutside {
@@ -157,6 +165,13 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhoError> {
     if let (Who::Outside, Who::Outside) = (&from, &to) {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         return Err(WhoError::BothOutside { from: name(&question.from), to: name(&question.to) });
+    }
+    if let Some(vpc) = &vpc {
+        for (name, who) in [(&question.from, &from), (&question.to, &to)] {
+            if who.is_elsewhere(world, vpc) {
+                return Err(WhoError::Elsewhere { name: name.clone().unwrap_or_default(), vpc: vpc.clone() });
+            }
+        }
     }
     let (blocks, notes) = (BTreeMap::new(), ways::Notes::default());
     let mut asked = Asked { world, vpc, estate: Estate::of(world)?, blocks, notes };
@@ -197,6 +212,17 @@ impl Who {
         }
         let group = world.group(&name.into()).ok_or_else(|| WhoError::Unknown(name.to_owned()))?;
         Ok(Self::Interfaces(world.members(&group.id).map(|eni| eni.id.clone()).collect()))
+    }
+
+    /// Whether it is interfaces, and none of them is in a VPC.
+    fn is_elsewhere(&self, world: &World, vpc: &VpcId) -> bool {
+        match self {
+            Self::Everybody | Self::Outside | Self::Block(_) => false,
+            Self::Interfaces(enis) => {
+                let is_there = |id: &EniId| world.eni(id).is_some_and(|eni| eni.vpc == *vpc);
+                !enis.is_empty() && !enis.iter().any(is_there)
+            }
+        }
     }
 
     fn holds(&self, eni: &Eni, address: IpAddr) -> bool {
@@ -473,4 +499,34 @@ fn among(estate: &mut Estate, target: usize) -> Vec<(usize, ServicesId)> {
         }
     }
     reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_vpc_that_is_unknown_or_another_is_refused_by_name() {
+        let world = fixture::world(
+            "
+            sg web
+            sg none
+            eni web 10.1.0.2 in web",
+        );
+        let asked = |from: Option<&str>, to: Option<&str>, vpc: &str| {
+            let [from, to, vpc] = [from, to, Some(vpc)].map(|name| name.map(str::to_owned));
+            ask(&world, &Question { from, to, vpc })
+        };
+        for (from, to) in
+            [(Some("i-web"), None), (None, Some("i-web")), (Some("internet"), None), (None, Some("sg-none"))]
+        {
+            assert_eq!(asked(from, to, "vpc-9").unwrap_err(), WhoError::UnknownVpc("vpc-9".to_owned()));
+        }
+        for (from, to, name) in [(Some("sg-web"), None, "sg-web"), (Some("internet"), Some("i-web"), "i-web")] {
+            let elsewhere = WhoError::Elsewhere { name: name.to_owned(), vpc: "vpc-2".into() };
+            assert_eq!(asked(from, to, "vpc-2").unwrap_err(), elsewhere);
+        }
+        assert!(asked(None, Some("i-web"), "vpc-1").is_ok() && asked(None, Some("sg-none"), "vpc-2").is_ok());
+    }
 }

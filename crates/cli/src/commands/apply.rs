@@ -5,7 +5,8 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use comfy_table::Row;
-use sekimori_core::trial::TRIAL_WITHIN_S_MAX;
+use sekimori_analysis::{diff::Ending, lockout::CutFlow};
+use sekimori_core::{packet::Transport, trial::TRIAL_WITHIN_S_MAX};
 use sekimori_server::{
     APPLY_REQUESTS_MAX,
     api::{Applied, Apply, CloudParameters, CloudRequest, Revised, RolledBack, TrialTold, Trials},
@@ -119,13 +120,21 @@ fn read(file: &PathBuf) -> Result<Vec<String>, Failure> {
 }
 
 fn said(applied: &Applied) -> Page {
-    let Applied { operations, trial, warnings, unknown, revision, cuts: _, flows: _ } = applied;
+    let Applied { operations, trial, warnings, unknown, revision, cuts: _, flows } = applied;
     let mut page = Page::default().line(format!("applied {}, revision {revision}", operations.join(", ")));
     for warning in warnings {
         page = page.line(format!("warning: {warning}"));
     }
     for what in unknown {
         page = page.line(format!("not checked: {what}"));
+    }
+    // What a network ACL drops goes on once it lets it pass again.
+    let is_ended = |cut: &CutFlow| {
+        let is_tcp = matches!(cut.flow.first.transport, Transport::Tcp { .. });
+        is_tcp && matches!(cut.ending, Some(Ending::Ends | Ending::Reset | Ending::Untracked))
+    };
+    if trial.is_some() && flows.iter().any(is_ended) {
+        page = page.line("a TCP flow that it ends does not come back with a rollback: it has to be opened again");
     }
     match trial {
         Some(TrialTold { id, until, .. }) => page
@@ -186,7 +195,13 @@ fn page(trials: &Trials) -> Page {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use sekimori_core::{time::Timestamp, world::Revision};
+    use sekimori_core::{
+        live_flow::{BegunBy, FlowState, LiveFlow},
+        packet::Packet,
+        rule::Direction,
+        time::Timestamp,
+        world::Revision,
+    };
 
     use super::*;
 
@@ -234,5 +249,39 @@ mod tests {
               sekimori confirm trial-4f0a12bc
         "#]]
         .assert_eq(&said(&applied).plain());
+        let is_told = |ending, transport, trial: Option<&TrialTold>| {
+            let (flows, trial) = (vec![cut(ending, transport)], trial.cloned());
+            said(&Applied { flows, trial, ..applied.clone() }).plain().contains("it has to be opened again")
+        };
+        let (tcp, udp) =
+            (Transport::Tcp { source: 50_000, destination: 22 }, Transport::Udp { source: 50_000, destination: 53 });
+        let trial = applied.trial.as_ref();
+        for ending in [Ending::Ends, Ending::Reset, Ending::Untracked] {
+            assert!(is_told(Some(ending), tcp, trial) && !is_told(Some(ending), udp, trial));
+            assert!(!is_told(Some(ending), tcp, None), "nothing is rolled back");
+        }
+        assert!(!is_told(Some(Ending::Acl), tcp, trial) && !is_told(None, tcp, trial), "it goes on afterwards");
+    }
+
+    fn cut(ending: Option<Ending>, transport: Transport) -> CutFlow {
+        let first = Packet {
+            direction: Direction::Ingress,
+            local: [10, 0, 0, 2].into(),
+            peer: [203, 0, 113, 9].into(),
+            transport,
+            is_forwarded: false,
+        };
+        let flow = LiveFlow {
+            eni: "eni-1".into(),
+            first,
+            icmp_id: 0,
+            begun_by: BegunBy::NoRule,
+            state: FlowState::Established,
+            is_untracked: false,
+            packets: [12, 9],
+            bytes: [900, 800],
+            idle_s: 0,
+        };
+        CutFlow { flow, vpc: "vpc-1".into(), ending, reason: "default".to_owned() }
     }
 }

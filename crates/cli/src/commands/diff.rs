@@ -39,7 +39,7 @@ const TABLE_INTERFACES_MAX: usize = 20;
                         decided otherwise. Nothing is changed.")]
 pub(crate) struct DiffArgs {
     /// Compare what was at this revision or time with what is, or with --to
-    #[arg(long, value_name = "REVISION|TIME", value_parser = moment::parse_at)]
+    #[arg(long, visible_alias = "at", value_name = "REVISION|TIME", value_parser = moment::parse_at)]
     from: Option<At>,
     /// The state to compare --from with; now if absent
     #[arg(long, value_name = "REVISION|TIME", value_parser = moment::parse_at, requires = "from")]

@@ -36,7 +36,8 @@ const RECORDS_WAIT: Duration = Duration::from_secs(120);
 #[command(after_help = "Example:\n  sekimori health\n  sekimori health sg-web --unused-since 2026-10-01\n  \
                         sekimori health sg-web --fix --yes\n  sekimori health sg-web --merge --yes\n  sekimori health --overlaps --too-wide\n  \
                         sekimori health --too-wide --flow-logs AWSLogs/\n\n\
-                        The exit code is 0 when nothing was found and 2 when something was. A rule counts as used when it \
+                        The exit code is 0 when nothing was found and 2 when something was; with --fix and --merge it is 0 when rules \
+                        were changed. A rule counts as used when it \
                         decides about the first packet of a flow or drops one; the packets of a live flow are not counted.")]
 pub(crate) struct HealthArgs {
     /// A security group; all of them if absent
@@ -70,6 +71,10 @@ pub(crate) struct HealthArgs {
 /// Checks, and deletes if asked to.
 pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
     let client = Client::connect(common)?;
+    if args.fix || args.merge {
+        // Also where nothing would be found that could be changed.
+        client.can_change()?;
+    }
     let since = args.unused_since.map(|since| since.0.to_string());
     let mut query: Vec<(&str, &str)> = Vec::new();
     query.extend(args.group.as_deref().map(|group| ("group", group)));
@@ -80,14 +85,20 @@ pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
         [] => client.get("/v1/health", &query)?,
         paths => client.post_patiently("/v1/health", &with_records(&args, paths)?, RECORDS_WAIT)?,
     };
-    output::show(common.output, &report, |report| page(report, args.too_wide))?;
-    if args.fix {
-        return fix(common, &client, &report, args);
+    // Files without records tell of no flow, and nothing is recorded for them.
+    let is_width_told = args.too_wide && (client.is_server() || !args.flow_logs.is_empty());
+    if args.too_wide && !is_width_told {
+        eprintln!(
+            "note: files of an account tell no flows, so which rules are too wide is not known; give --flow-logs"
+        );
     }
-    if args.merge {
-        return merge(common, &client, &report, args);
-    }
-    Ok(if report.is_clean() { Answer::Yes } else { Answer::No })
+    output::show(common.output, &report, |report| page(report, is_width_told))?;
+    let is_repaired = match (args.fix, args.merge) {
+        (true, _) => fix(common, &client, &report, args)?,
+        (false, true) => merge(common, &client, &report, args)?,
+        (false, false) => false,
+    };
+    Ok(if is_repaired || report.is_clean() { Answer::Yes } else { Answer::No })
 }
 
 /// The same question with what files of records show. How much of them that is goes to the error output.
@@ -112,11 +123,11 @@ fn with_records(args: &HealthArgs, paths: &[PathBuf]) -> Result<AskHealth, Failu
     })
 }
 
-/// Replaces what was shown by fewer rules.
-fn merge(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> Outcome {
+/// Replaces what was shown by fewer rules; false if there is nothing to replace.
+fn merge(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> Result<bool, Failure> {
     let doomed: Vec<RuleId> = report.merges.iter().flat_map(|merge| merge.doomed().cloned()).collect();
     if doomed.is_empty() {
-        return Ok(Answer::Yes);
+        return Ok(false);
     }
     if !args.yes && !is_confirmed("replace", &doomed)? {
         return Err(Failure::Failed(anyhow!("nothing was replaced")));
@@ -124,7 +135,7 @@ fn merge(common: &Common, client: &Client, report: &Report, args: HealthArgs) ->
     repair(common, client, &FixHealth { group: args.group.map(Into::into), rules: None, merge: true })
 }
 
-fn repair(common: &Common, client: &Client, request: &FixHealth) -> Outcome {
+fn repair(common: &Common, client: &Client, request: &FixHealth) -> Result<bool, Failure> {
     let fixed: FixedHealth = client.post("/v1/health/fix", request)?;
     output::show(common.output, &fixed, |fixed| {
         let FixedHealth { revision, deleted, added } = fixed;
@@ -133,16 +144,16 @@ fn repair(common: &Common, client: &Client, request: &FixHealth) -> Outcome {
             Page::default().line(format!("deleted {}, revision {revision}: {names}", count(deleted.len(), "rule")));
         added.iter().fold(page, |page, text| page.line(format!("added: {text}")))
     })?;
-    Ok(Answer::Yes)
+    Ok(true)
 }
 
-/// Deletes what was chosen, after it has been shown.
-fn fix(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> Outcome {
+/// Deletes what was chosen, after it has been shown; false if there is nothing to delete.
+fn fix(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> Result<bool, Failure> {
     let removable = report.findings.iter().filter(|finding| finding.removable).map(|finding| finding.rule.clone());
     let chosen: Vec<RuleId> =
         if args.rules.is_empty() { removable.collect() } else { args.rules.iter().map(RuleId::from).collect() };
     if chosen.is_empty() {
-        return Ok(Answer::Yes);
+        return Ok(false);
     }
     if !args.yes && !is_confirmed("delete", &chosen)? {
         return Err(Failure::Failed(anyhow!("nothing was deleted")));

@@ -59,8 +59,8 @@ pub(crate) fn run(common: &Common, args: WhyArgs) -> Outcome {
     query.extend(when.iter().map(|(name, value)| (*name, value.as_str())));
     let client = Client::connect(common)?;
     let answer: WhyAnswer = client.get("/v1/why", &query)?;
-    // Where no kernel is watched there is nothing to be seen.
-    let is_watched = client.is_server();
+    // Where no kernel is watched there is nothing to be seen, and what is seen now is no evidence of the past.
+    let is_watched = client.is_server() && args.when.is_now();
     output::show(common.output, &answer, |answer| if is_watched { page(answer) } else { told(&answer.explanation) })?;
     // Where no answer comes back nothing is reached: TCP has no connection.
     let report = &answer.explanation.report;
@@ -211,8 +211,9 @@ fn cost_row(line: &CostLine) -> Row {
 
 fn seen(page: Page, evidence: &Evidence) -> Page {
     let Evidence { hosts, counters, flows, .. } = evidence;
-    let page =
-        page.line("").table(&["COUNTED AT", "OF", "PACKETS", "BYTES", "LAST USED"], counters.iter().map(counted), "");
+    let header = ["COUNTED AT", "OF", "PACKETS", "BYTES", "LAST USED"];
+    let page = page.line("");
+    let page = if counters.is_empty() { page } else { page.table(&header, counters.iter().map(counted), "") };
     let behind = |enforced: &&EnforcedAt| !enforced.is_current;
     let page = hosts.iter().filter(behind).fold(page, |page, enforced| {
         let host = or_none(enforced.host.as_ref());
@@ -460,7 +461,6 @@ mod tests {
             ingress  eni-1      i-db      deny      rule sgr-2 of sg-1 (db): deny tcp 22 from 0.0.0.0/0, priority 5
 
             no change would allow it: nothing helps
-
 
             the live flows of host `rack-1` are not known: it is not connected
             single packets are not recorded at the moment; `sekimori flows` begins it

@@ -9,7 +9,7 @@ use super::{CloudRequest, LiveHost};
 
 /// The request of `POST /v1/diff`: which two states are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", try_from = "DiffFields")]
 pub enum DiffQuestion {
     /// Two moments.
     Moments(DiffMoments),
@@ -19,6 +19,34 @@ pub enum DiffQuestion {
     Group(GroupRules),
     /// The policies of two interfaces, instances or groups, as they are now.
     Policies(DiffPolicies),
+}
+
+/// A question as it is written, whether or not it says all that is needed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiffFields {
+    moments: Option<DiffMoments>,
+    request: Option<CloudRequest>,
+    group: Option<GroupRules>,
+    policies: Option<DiffPolicies>,
+}
+
+impl TryFrom<DiffFields> for DiffQuestion {
+    type Error = &'static str;
+
+    fn try_from(fields: DiffFields) -> Result<Self, Self::Error> {
+        let DiffFields { moments, request, group, policies } = fields;
+        match (moments, request, group, policies) {
+            (Some(moments), None, None, None) => Ok(Self::Moments(moments)),
+            (None, Some(request), None, None) => Ok(Self::Request(request)),
+            (None, None, Some(group), None) => Ok(Self::Group(group)),
+            (None, None, None, Some(policies)) => Ok(Self::Policies(policies)),
+            _ => Err(
+                "give one of the fields `moments` (`from`, `to`), `request` (`parameters`), `group` (`group`, and one of `with_group`, \
+                      `file` and `shadow`) and `policies` (`one`, `other`)",
+            ),
+        }
+    }
 }
 
 /// Two moments.

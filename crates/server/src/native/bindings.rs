@@ -25,6 +25,7 @@ use crate::{
 
 /// The parameters of `GET /v1/interfaces`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     #[serde(default)]
     bound: bool,
@@ -32,6 +33,7 @@ pub(super) struct ListQuery {
 
 /// The parameters of `DELETE /v1/interfaces/{eni}/binding`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UnbindQuery {
     holder: Option<String>,
 }

@@ -28,7 +28,7 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, apart, commit, json, read, read_within};
+use super::{Answer, ApiError, Origin, apart, commit, history::passed, json, read, read_within};
 use crate::{
     api::{AskHealth, ErrorCode, FixHealth, FixedHealth, GivenRecords, OpenAnswer},
     app::App,
@@ -43,6 +43,7 @@ pub(super) const HEALTH_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The parameters of `GET /v1/health`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HealthQuery {
     group: Option<String>,
     unused_since: Option<i64>,
@@ -59,7 +60,8 @@ pub(super) async fn health(
 ) -> Answer<health::Report> {
     let Query(HealthQuery { group, unused_since, overlaps, too_wide }) = query.map_err(|error| unreadable(&error))?;
     let group = group.map(GroupId::from);
-    let question = health::Question { group, unused_since: unused_since.map(Timestamp), overlaps };
+    let unused_since = unused_since.map(passed).transpose()?;
+    let question = health::Question { group, unused_since, overlaps };
     let world = app.committer.world();
     json(judge(&app, world, question, (too_wide, None)).await?)
 }
@@ -72,7 +74,8 @@ pub(super) async fn health_by_records(State(app): State<Arc<App>>, request: Requ
         let message = format!("more than {OBSERVED_MAX} uses are too many for one question; give fewer records");
         return Err(ApiError::new(ErrorCode::Invalid, message));
     }
-    let question = health::Question { group, unused_since: unused_since.map(Timestamp), overlaps };
+    let unused_since = unused_since.map(passed).transpose()?;
+    let question = health::Question { group, unused_since, overlaps };
     let world = app.committer.world();
     json(judge(&app, world, question, (too_wide, records)).await?)
 }
@@ -192,6 +195,7 @@ fn revocations(world: &World, doomed: &[(GroupId, RuleId)]) -> Vec<Command> {
 
 /// The parameters of `GET /v1/diagnose`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DiagnoseQuery {
     target: String,
     direction: Option<String>,

@@ -80,6 +80,7 @@ fn new_rules(outcome: Outcome) -> Vec<RuleId> {
 
 /// The parameters of an export.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ExportQuery {
     #[serde(default)]
     format: transfer::Format,

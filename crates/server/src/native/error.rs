@@ -153,7 +153,7 @@ impl From<WhoError> for ApiError {
     fn from(error: WhoError) -> Self {
         let code = match &error {
             WhoError::Unknown(_) | WhoError::UnknownVpc(_) => ErrorCode::NotFound,
-            WhoError::BothOutside { .. } => ErrorCode::Invalid,
+            WhoError::BothOutside { .. } | WhoError::Elsewhere { .. } => ErrorCode::Invalid,
             WhoError::TooLong | WhoError::TooMany | WhoError::TooComplex(_) => ErrorCode::Refused,
         };
         Self::new(code, error.to_string())

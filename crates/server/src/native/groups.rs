@@ -21,6 +21,7 @@ use crate::{
 
 /// The parameters of `DELETE /v1/groups/{group}`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RemoveQuery {
     #[serde(default)]
     force: bool,

@@ -6,6 +6,7 @@ use axum::extract::{Query, State, rejection::QueryRejection};
 use serde::Deserialize;
 
 use sekimori_analysis::history::Filter;
+use sekimori_cloud::time::to_seconds;
 use sekimori_core::{
     time::Timestamp,
     world::{Revision, World},
@@ -15,6 +16,7 @@ use super::{Answer, ApiError, json};
 use crate::{
     api::{ErrorCode, History},
     app::App,
+    outside,
     past::{At, PastError},
 };
 
@@ -60,13 +62,25 @@ pub(super) async fn world_at(app: &App, at: Option<u64>, at_time: Option<i64>) -
     let at = match (at, at_time) {
         (None, None) => return Ok(app.committer.world()),
         (Some(revision), None) => At::Revision(Revision(revision)),
-        (None, Some(at_s)) => At::Time(Timestamp(at_s)),
+        (None, Some(at_s)) => At::Time(passed(at_s)?),
         (Some(_), Some(_)) => {
             let message = "`at` and `at_time` are both given; give one of them".to_owned();
             return Err(ApiError::new(ErrorCode::Invalid, message));
         }
     };
     Ok(app.past.world(app.committer.world().revision(), at).await?)
+}
+
+/// A moment, in seconds since 1970, that has come. What will be cannot be told.
+pub(super) fn passed(at_s: i64) -> Result<Timestamp, ApiError> {
+    let (moment, now) = (Timestamp(at_s), outside::now());
+    if moment <= now {
+        return Ok(moment);
+    }
+    let words =
+        Some(to_seconds(moment)).filter(|words| !words.is_empty()).unwrap_or_else(|| format!("second {at_s}"));
+    let message = format!("the moment {words} is not there yet; the server's clock says {}", to_seconds(now));
+    Err(ApiError::new(ErrorCode::NotFound, message))
 }
 
 impl From<PastError> for ApiError {

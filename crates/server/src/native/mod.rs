@@ -41,7 +41,10 @@ use axum::{
     routing::{any, delete, get, post, put},
 };
 use http_body_util::{BodyExt, Limited};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use tokio::time::timeout;
 
 use sekimori_core::{
@@ -175,7 +178,11 @@ async fn read_within<T: DeserializeOwned>(request: Request, bytes_max: usize) ->
     let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), bytes_max).collect()).await;
     let body = body.map_err(|_| invalid("it did not arrive in time; send it again"))?;
     let body = body.map_err(|error| invalid(&format!("{error}; send at most {bytes_max} bytes")))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| invalid(&format!("{error}; send JSON")))
+    let body = body.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| match serde_json::from_slice::<IgnoredAny>(&body) {
+        Ok(IgnoredAny) => invalid(&error.to_string()),
+        Err(error) => invalid(&format!("{error}; send JSON")),
+    })
 }
 
 /// Answers a question on a thread of its own, in its turn: many rules or interfaces take a while, and other requests must not wait for

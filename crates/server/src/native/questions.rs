@@ -39,6 +39,7 @@ pub(super) async fn policy(
 
 /// The parameters of `GET /v1/nft/ID`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NftQuery {
     #[serde(default)]
     forwarded: bool,

@@ -28,6 +28,7 @@ type Name = Result<Path<String>, PathRejection>;
 
 /// The parameters of `GET /v1/snapshot-policies`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PoliciesQuery {
     account: Option<AccountId>,
 }
@@ -88,6 +89,7 @@ pub(super) async fn attach(State(app): State<Arc<App>>, name: Name, request: Req
 
 /// The parameters of `GET /v1/snapshots`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     group: Option<GroupId>,
 }

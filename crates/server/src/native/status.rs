@@ -36,6 +36,7 @@ const WAIT_S: u64 = 30;
 
 /// The parameters of `GET /v1/wait`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WaitQuery {
     timeout_s: Option<u64>,
     revision: Option<u64>,

@@ -4,6 +4,7 @@ mod console;
 mod diff;
 mod flows;
 mod metrics;
+mod refusals;
 
 use axum::{
     body::Body,

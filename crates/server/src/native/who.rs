@@ -12,6 +12,7 @@ use crate::app::App;
 
 /// The parameters of `GET /v1/who`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WhoQuery {
     from: Option<String>,
     to: Option<String>,

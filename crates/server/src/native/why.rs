@@ -34,6 +34,7 @@ const WHY_COUNTERS_MAX: usize = 64;
 
 /// The parameters of `GET /v1/why`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct WhyQuery {
     from: String,
     to: String,
