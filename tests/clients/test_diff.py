@@ -159,3 +159,16 @@ def test_ec2_changes_of_groups_and_network_acls(server, pair):  # noqa: F811
     assert (after - before, before - after) == (told(opened)[0], told(guarded)[1] & before), (guarded, opened)
     refused = server.command("diff", "--request", query("DeleteSecurityGroup", Version="2016-11-15", GroupId=db))
     assert refused.returncode == 1 and "DependencyViolation" in refused.stderr, refused
+
+
+def test_an_ec2_group_is_compared_with_what_the_cloud_described(server, pair, tmp_path):
+    ec2, _, web, _, group, _ = pair
+    one = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": web}]}
+    other = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.100.0/24"}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[one, other])
+    file = tmp_path / "described.json"
+    file.write_text(json.dumps({"SecurityGroups": ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]}))
+    same = asked(server, "diff", "--group", group, "--file", str(file))
+    assert same["changes"] == [] and same["interfaces"] == [], same
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[other])
+    assert told(asked(server, "diff", "--group", group, "--file", str(file))) == ({22}, set())

@@ -1,5 +1,6 @@
 //! Candidates of groups: what they are made of (`plan`), and what the hosts have counted of them ([`report`]).
 
+mod described;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -72,6 +73,12 @@ pub enum ShadowError {
     /// The file.
     #[error(transparent)]
     File(#[from] TransferError),
+    /// A file that the cloud's tools have written.
+    #[error("{0}; rules of an EC2 group are read as `aws ec2 describe-security-groups` prints them")]
+    Description(String),
+    /// It is about others.
+    #[error("the file describes neither `{0}` nor the rules of one group only; describe that group by itself")]
+    NotDescribed(GroupId),
 }
 
 /// What a candidate would change.

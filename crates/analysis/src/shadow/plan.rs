@@ -7,10 +7,10 @@ use sekimori_core::{
     ids::{GroupId, RuleId},
     limits::LimitMode,
     rule::RuleSpec,
-    world::{Group, World},
+    world::{Flavor, Group, World},
 };
 
-use super::{ShadowError, words};
+use super::{ShadowError, described, words};
 use crate::{
     text,
     transfer::{self, Verdict},
@@ -26,7 +26,7 @@ pub struct Request {
     /// Begin with the rules of this group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_group: Option<GroupId>,
-    /// Begin with the rules of this file, in a form that an export has.
+    /// Begin with the rules of this file, in a form that an export has; of an EC2 group, as `describe-security-groups` tells them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The region that the file comes from.
@@ -106,7 +106,7 @@ fn begin(world: &World, limits: LimitMode, group: &Group, request: &Request) -> 
     Ok(left.map(|rule| NewRule::new(rule.spec.clone(), rule.description.clone())).collect())
 }
 
-/// A file is read as an import into the group would, if the group had no rules.
+/// A file is read as an import into the group would, if the group had no rules; rules of EC2 as the cloud describes them.
 fn from_file(
     world: &World,
     limits: LimitMode,
@@ -120,6 +120,9 @@ fn from_file(
     let mut empty = world.clone();
     for rule in group.rules.keys() {
         empty.apply(&sekimori_core::change::Change::DeleteRule { group: group.id.clone(), rule: rule.clone() });
+    }
+    if group.flavor == Flavor::Ec2 {
+        return described::rules(&empty, limits, group, file);
     }
     let import = transfer::Request {
         text: file.to_owned(),

@@ -149,3 +149,43 @@ fn flows_are_told_by_who_decided_and_who_would_have() {
     .assert_eq(&told);
     assert_eq!(super::report(&world, &"sg-other".into(), &[]).unwrap_err(), ShadowError::Absent("sg-other".into()));
 }
+
+#[test]
+fn rules_of_an_ec2_group_are_read_as_the_cloud_describes_them() {
+    let world = fixture::world(
+        "
+        ec2
+        sg web ec2
+        sg app ec2
+        web: in allow tcp 22 from 10.0.0.0/8",
+    );
+    let described = |group: &str, peers: &str| {
+        format!(
+            r#"{{"GroupId":"{group}","GroupName":"g","VpcId":"vpc-1","OwnerId":"1","IpPermissions":[{{"IpProtocol":"tcp","FromPort":443,"ToPort":443,{peers}}}],"IpPermissionsEgress":[]}}"#
+        )
+    };
+    let everyone = r#""IpRanges":[{"CidrIp":"0.0.0.0/0","Description":"all"}]"#;
+    let of_app = r#""UserIdGroupPairs":[{"GroupId":"sg-app","UserId":"1"}]"#;
+    let planned = |groups: &[String]| {
+        let file = Some(format!(r#"{{"SecurityGroups":[{}]}}"#, groups.join(",")));
+        match plan(&world, LimitMode::Host, &"sg-web".into(), &Request { file, ..Request::default() }) {
+            Ok(plan) => format!("kept {}, added {:?}, removed {:?}", plan.kept, plan.added, plan.removed),
+            Err(error) => error.to_string(),
+        }
+    };
+    let told = [
+        planned(&[described("sg-elsewhere", everyone)]),
+        planned(&[described("sg-elsewhere", of_app)]),
+        planned(&[described("sg-app", everyone), described("sg-web", of_app)]),
+        planned(&[described("sg-app", everyone), described("sg-db", everyone)]),
+        planned(&[described("sg-web", r#""UserIdGroupPairs":[{"GroupId":"sg-gone","UserId":"1"}]"#)]),
+        planned(&[]),
+    ];
+    expect![[r#"
+        kept 0, added ["ingress: allow tcp 443 from 0.0.0.0/0"], removed ["ingress: allow tcp 22 from 10.0.0.0/8"]
+        kept 0, added ["ingress: allow tcp 443 from group sg-app (app)"], removed ["ingress: allow tcp 22 from 10.0.0.0/8"]
+        kept 0, added ["ingress: allow tcp 443 from group sg-app (app)"], removed ["ingress: allow tcp 22 from 10.0.0.0/8"]
+        the file describes neither `sg-web` nor the rules of one group only; describe that group by itself
+        rule 1 of the file: peer security group `sg-gone` does not exist in this account and region; check the id
+        the files describe no security group and nothing else that is asked about; give what `aws ec2 describe-security-groups` or `aliyun ecs DescribeSecurityGroupAttribute` printed; rules of an EC2 group are read as `aws ec2 describe-security-groups` prints them"#]].assert_eq(&told.join("\n"));
+}

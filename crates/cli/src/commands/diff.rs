@@ -62,7 +62,7 @@ pub(crate) struct DiffArgs {
     /// Those of this group, a clone for example
     #[arg(long, value_name = "GROUP", requires = "group", conflicts_with_all = ["file", "shadow"])]
     with_group: Option<String>,
-    /// Those of this file, as `sekimori group export` writes it
+    /// Those of this file, as `sekimori group export` writes it; of an EC2 group, as `aws ec2 describe-security-groups` prints it
     #[arg(long, value_name = "FILE", requires = "group", conflicts_with = "shadow")]
     file: Option<PathBuf>,
     /// The region that the file comes from, if its name does not tell

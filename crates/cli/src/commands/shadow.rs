@@ -58,7 +58,7 @@ pub(crate) struct SetArgs {
     /// Begin with the rules of this group, for example a clone
     #[arg(long, value_name = "GROUP", conflicts_with = "file")]
     from_group: Option<String>,
-    /// Begin with the rules of this file, as `group export` writes them
+    /// Begin with the rules of this file, as `group export` writes them; of an EC2 group, as `aws ec2 describe-security-groups` does
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Add a rule, in words

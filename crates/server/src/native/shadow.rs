@@ -69,6 +69,8 @@ impl From<ShadowError> for ApiError {
             | ShadowError::OtherFlavor { .. }
             | ShadowError::Edits(_)
             | ShadowError::Rule(_)
+            | ShadowError::Description(_)
+            | ShadowError::NotDescribed(_)
             | ShadowError::Row { .. } => ErrorCode::Invalid,
         };
         Self::new(code, error.to_string())
