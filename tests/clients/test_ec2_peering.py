@@ -45,7 +45,7 @@ def clear(ec2, vpc):
     ec2.delete_vpc(VpcId=vpc)
 
 
-def test_groups_across_a_connection(server, ec2):
+def test_groups_across_a_connection(server, ec2, other_account):  # noqa: ARG001: whose a connection is has to be found out
     app, web, client, _ = vpc_with_instance(ec2, "10.41", "web")
     data, db, host, address = vpc_with_instance(ec2, "10.42", "db")
     from_web = tcp(5432, UserIdGroupPairs=[{"GroupId": web}])

@@ -1,7 +1,10 @@
 //! What two states of the world make of flows that were seen: those that a change would end, and those that it would decide
 //! otherwise if they began again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +59,7 @@ pub struct FlowChange {
     pub seen: usize,
     /// What becomes of it before.
     pub before: Option<Decision>,
-    /// What becomes of it after.
+    /// What becomes of it after; nothing where its interface is not there, or nothing leads it there.
     pub after: Option<Decision>,
     /// How it ends, of one that may be live.
     pub ending: Option<Ending>,
@@ -107,16 +110,10 @@ pub fn flows<'a>(
             changed.unjudged += 1;
             continue;
         };
-        let decide = |world: &World, eni: &Eni| verdict::decide(world, eni, &packet);
-        let flow = Judged {
-            packet,
-            event,
-            before: old.map(|eni| decide(before, eni)),
-            after: new.map(|eni| decide(after, eni)),
-            eni: new.or(old).map(|eni| &**eni),
-        };
+        let [was, is] = decided((before, old), (after, new), &packet);
+        let flow = Judged { packet, event, before: was, after: is, eni: new.or(old).map(|eni| &**eni) };
         let ahead = ahead.filter(|ahead| event.passed && !ahead.listed.contains(&event.eni));
-        let may_live = |eni: &&std::sync::Arc<Eni>| ahead.is_some_and(|ahead| is_live(eni, event, ahead.now_ms));
+        let may_live = |eni: &&Arc<Eni>| ahead.is_some_and(|ahead| is_live(eni, event, ahead.now_ms));
         if let Some(ends) = old.filter(may_live).and_then(|old| {
             let was = flow.before.as_ref().filter(|was| was.is_allowed())?;
             let is_untracked = verdict::is_untracked(before, old, &packet, &was.why);
@@ -125,16 +122,27 @@ pub fn flows<'a>(
             ending.note(&flow, Some(ends));
         }
         let passes = |decision: &Option<Decision>| decision.as_ref().is_some_and(Decision::is_allowed);
-        let is_led_once = old.zip(new).is_some_and(|(old, new)| {
-            is_parted((before, old), (after, new), &packet) || is_parted((after, new), (before, old), &packet)
-        });
-        if passes(&flow.before) != passes(&flow.after) || is_led_once && passes(&flow.before) {
+        if passes(&flow.before) != passes(&flow.after) {
             otherwise.note(&flow, None);
         }
     }
     (changed.ending, changed.ending_untold) = ending.told();
     (changed.otherwise, changed.otherwise_untold) = otherwise.told();
     changed
+}
+
+/// What becomes of a packet in two worlds; nothing in one that has no such interface, or no peering to lead it there.
+pub(super) fn decided(
+    (before, old): (&World, Option<&Arc<Eni>>),
+    (after, new): (&World, Option<&Arc<Eni>>),
+    packet: &Packet,
+) -> [Option<Decision>; 2] {
+    let decide = |(world, eni): (&World, &Eni), beside: Option<(&World, &Eni)>| {
+        let is_led = beside.is_none_or(|beside| !is_parted(beside, (world, eni), packet));
+        is_led.then(|| verdict::decide(world, eni, packet))
+    };
+    let (old, new) = (old.map(|eni| (before, &**eni)), new.map(|eni| (after, &**eni)));
+    [old.and_then(|own| decide(own, new)), new.and_then(|own| decide(own, old))]
 }
 
 /// The packet of an event, if it was read so far that it can be judged again.

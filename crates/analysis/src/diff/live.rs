@@ -8,12 +8,11 @@ use sekimori_core::{
     ids::{EniId, InstanceId},
     live_flow::LiveFlow,
     packet::Decision,
-    verdict,
     world::World,
 };
 
 use super::{
-    flows::{DIFF_FLOWS_MAX, Ending, ending_of},
+    flows::{DIFF_FLOWS_MAX, Ending, decided, ending_of},
     places::looked_at,
     suspects::Suspects,
     told::packet_words,
@@ -65,12 +64,13 @@ pub fn live<'a>(before: &World, after: &World, flows: impl IntoIterator<Item = &
             changed.ending_untold += 1;
             continue;
         }
-        let decide = |world: &World| world.eni(&flow.eni).map(|eni| verdict::decide(world, eni, &flow.first));
+        let (old, new) = (before.eni(&flow.eni), after.eni(&flow.eni));
+        let [was, is] = decided((before, old), (after, new), &flow.first);
         changed.ending.push(LiveEnding {
-            instance: before.eni(&flow.eni).and_then(|eni| eni.instance.clone()),
+            instance: old.and_then(|eni| eni.instance.clone()),
             text: packet_words(&flow.first),
-            before: decide(before),
-            after: decide(after),
+            before: was,
+            after: is,
             ending,
             flow: flow.clone(),
         });

@@ -99,7 +99,7 @@ fn account_of<'a>(world: &'a World, request: &CloudRequest, query: &str) -> Resu
         .collect();
     let Some(name) = &request.account else {
         let named: Vec<String> = unsigned::values_of(query).collect();
-        let owners: BTreeSet<&AccountId> = named.iter().filter_map(|name| owner(world, name)).collect();
+        let owners: BTreeSet<&AccountId> = named.iter().flat_map(|name| owners(world, name)).collect();
         let owning: Vec<&Account> =
             of_dialect.iter().copied().filter(|account| owners.contains(&account.id)).collect();
         let meant = if owning.len() == 1 { &owning } else { &of_dialect };
@@ -116,7 +116,13 @@ fn account_of<'a>(world: &'a World, request: &CloudRequest, query: &str) -> Resu
     only(&named, &format!("several accounts are named `{name}`; give the number of one"))
 }
 
-/// Whose a thing is.
+/// Whose a thing is; a peering connection is of both ends.
+fn owners<'a>(world: &'a World, name: &str) -> Vec<&'a AccountId> {
+    let peering = world.peerings().get(&name.into());
+    let ends = peering.into_iter().flat_map(|peering| [&peering.requester.account, &peering.accepter.account]);
+    ends.chain(owner(world, name)).collect()
+}
+
 fn owner<'a>(world: &'a World, name: &str) -> Option<&'a AccountId> {
     let group = || world.group(&name.into()).map(|group| &group.account);
     let rule = || world.rule(&name.into()).map(|(group, _)| &group.account);
@@ -127,8 +133,9 @@ fn owner<'a>(world: &'a World, name: &str) -> Option<&'a AccountId> {
     let prefix_list = || world.prefix_list(&name.into()).map(|list| &list.account);
     let port_list = || world.port_list(&name.into()).map(|list| &list.account);
     let acl = || world.network_acl(&name.into()).map(|acl| &acl.account);
+    let flow_log = || world.flow_log(&name.into()).map(|log| &log.account);
     let first = group().or_else(rule).or_else(vpc).or_else(subnet).or_else(instance);
-    first.or_else(eni).or_else(prefix_list).or_else(port_list).or_else(acl)
+    first.or_else(eni).or_else(prefix_list).or_else(port_list).or_else(acl).or_else(flow_log)
 }
 
 fn only<'a>(accounts: &[&'a Account], otherwise: &str) -> Result<&'a Account, ApiError> {
@@ -151,7 +158,11 @@ fn only<'a>(accounts: &[&'a Account], otherwise: &str) -> Result<&'a Account, Ap
 mod tests {
     use std::sync::Arc;
 
-    use sekimori_core::change::Change;
+    use sekimori_core::{
+        change::Change,
+        peering::{Peering, PeeringSide, PeeringStatus},
+        time::Timestamp,
+    };
 
     use super::*;
     use crate::testing::{ACCOUNT, small_world};
@@ -225,6 +236,27 @@ mod tests {
             panic!("another command")
         };
         assert_eq!(account.as_str(), ACCOUNT);
+        // A peering connection is of both ends: of one account if they are, of nobody in particular if not.
+        let side = PeeringSide::of(world.vpcs().next().unwrap());
+        let beyond = PeeringSide { account: "2000000000000002".into(), ..side.clone() };
+        for (accepter, is_clear) in [(side.clone(), true), (beyond, false)] {
+            let peering = Peering {
+                id: "pcx-1".into(),
+                region: "cn-hangzhou".to_owned(),
+                requester: side.clone(),
+                accepter,
+                status: PeeringStatus::Active,
+                ended_by: None,
+                why_failed: String::new(),
+                tags: Default::default(),
+                created_at: Timestamp(0),
+                changed_at: Timestamp(0),
+            };
+            world.apply(&Change::PutPeering(Arc::new(peering)));
+            let query = "Action=DeleteVpcPeerConnection&Version=2014-05-26&InstanceId=pcx-1";
+            let meant = account_of(&world, &request(query), query);
+            assert_eq!(meant.is_ok_and(|account| account.id.as_str() == ACCOUNT), is_clear);
+        }
         let (_, body) = refused(&world, &request("Action=CreateVpc&Version=2014-05-26&RegionId=cn-hangzhou"));
         assert!(body["message"].as_str().unwrap().contains("`2000000000000002` of ecs"), "{body}");
         let world = only;
