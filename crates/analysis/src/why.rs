@@ -89,6 +89,14 @@ pub struct Report {
     pub revision: Revision,
 }
 
+impl Report {
+    /// Whether the packet arrives and its answer comes back: without that TCP has no connection.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.allowed && self.answer_dropped.is_empty()
+    }
+}
+
 /// One end of the packet's way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {

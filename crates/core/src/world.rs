@@ -358,6 +358,13 @@ impl World {
         instance.map(|instance| &instance.host)
     }
 
+    /// The stopped instance with which an ENI has lost its interface; one that others make stays.
+    #[must_use]
+    pub fn stopped_with(&self, eni: &Eni) -> Option<&Arc<Instance>> {
+        let instance = eni.instance.as_ref().filter(|_| eni.binding.is_none()).and_then(|id| self.instances.get(id));
+        instance.filter(|instance| instance.state == InstanceState::Stopped)
+    }
+
     /// ENIs that are bound to an interface, with it.
     pub fn bound(&self) -> impl Iterator<Item = (&Arc<Eni>, &Binding)> {
         self.index

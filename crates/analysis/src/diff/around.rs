@@ -60,9 +60,3 @@ pub(super) fn is_parted((before, old): (&World, &Eni), (after, new): (&World, &E
     let peer = before.eni_seen_from(&old.vpc, packet.peer).filter(|peer| peer.vpc != old.vpc);
     peer.is_some_and(|peer| !after.joined_with(&new.vpc).contains(&peer.vpc))
 }
-
-/// Whether its instance is there to send and to take anything; that of an interface without one is not asked about.
-pub(super) fn is_running(world: &World, eni: &Eni) -> bool {
-    let instance = eni.instance.as_ref().filter(|_| eni.binding.is_none()).and_then(|id| world.instance(id));
-    instance.is_none_or(|instance| instance.state == InstanceState::Running)
-}

@@ -16,10 +16,7 @@ use sekimori_core::{
     world::{Eni, Treatment, World},
 };
 
-use super::{
-    around::{is_parted, is_running},
-    told::packet_words,
-};
+use super::{around::is_parted, told::packet_words};
 
 /// Flows of each kind that are told; the rest is counted.
 pub const DIFF_FLOWS_MAX: usize = 100;
@@ -179,7 +176,7 @@ pub(super) fn ending_of(
     is_untracked: bool,
 ) -> Option<Ending> {
     let home = before.home_of(old);
-    let stays = |new: &&Eni| home.is_none() || after.home_of(new) == home && is_running(after, new);
+    let stays = |new: &&Eni| home.is_none() || after.home_of(new) == home && after.stopped_with(new).is_none();
     let Some(new) = new.filter(stays) else { return Some(Ending::Gone) };
     if is_parted((before, old), (after, new), first) {
         return Some(Ending::Parted);

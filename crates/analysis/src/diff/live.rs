@@ -30,7 +30,7 @@ pub struct LiveEnding {
     pub text: String,
     /// What becomes of such a packet before.
     pub before: Option<Decision>,
-    /// What becomes of it after.
+    /// What becomes of it after; nothing where its interface is not there, or nothing leads it there.
     pub after: Option<Decision>,
     /// How the flow ends.
     pub ending: Ending,

@@ -157,7 +157,8 @@ impl Policy {
         let (Some(place), Some(own)) = (self.open.position(group, rule), rule_of(world, group, rule)) else {
             return Ok(false);
         };
-        let everybody = self.of_everybody(world, own)?;
+        let Some(line) = self.open.lines.get(place) else { return Ok(false) };
+        let everybody = self.of_everybody(world, line, own)?;
         let later = self.open.lines.iter().skip(place + 1).filter(|line| is_left(line, gone));
         for line in later.filter(|line| line.action != own.action) {
             let Decider::Rule(group, rule) = &line.decider else { continue };
@@ -165,19 +166,19 @@ impl Policy {
             else {
                 continue;
             };
-            if everybody.meets(&self.of_everybody(world, later)?) {
+            if everybody.meets(&self.of_everybody(world, line, later)?) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// What a rule would speak about if whoever may carry a group carried it.
-    fn of_everybody(&self, world: &World, spec: &RuleSpec) -> Result<Set, TooComplex> {
-        let reader = Reader::new(world, &self.vpc, []);
+    /// What the rule of a line would speak about if whoever may carry a group carried it.
+    fn of_everybody(&self, world: &World, line: &Portion, spec: &RuleSpec) -> Result<Set, TooComplex> {
         if !names_group(spec) {
-            return reader.rule(spec);
+            return Ok(line.matched.clone());
         }
+        let reader = Reader::new(world, &self.vpc, []);
         let of = |everyone| reader.rule(&RuleSpec { peer: Peer::Cidr(everyone), ..spec.clone() });
         of(Cidr::WORLD_V4)?.union(&of(Cidr::WORLD_V6)?)
     }
@@ -325,10 +326,10 @@ fn names_members<'a>(
     for covering in covered_by {
         match covering {
             Covering::Default => everybody.extend([Family::V4, Family::V6]),
-            Covering::IntraGroup(group) => is_of_all &= *group == named,
+            Covering::IntraGroup(group) => is_of_all &= group == named,
             Covering::Rule(group, rule) => match rule_of(world, group, rule).map(|spec| &spec.peer) {
                 Some(Peer::Cidr(block)) if block.is_world() => drop(everybody.insert(block.family())),
-                Some(Peer::Group { group, .. }) => is_of_all &= *group == named,
+                Some(Peer::Group { group, .. }) => is_of_all &= group == named,
                 Some(Peer::Cidr(_) | Peer::PrefixList(_)) | None => is_of_all = false,
             },
             Covering::Bypass | Covering::Platform(_) | Covering::Nobody(_) => is_of_all = false,
@@ -365,8 +366,8 @@ fn group_of(spec: &RuleSpec) -> Option<&GroupId> {
 }
 
 /// The group that a rule names as its peer.
-fn peer_group(world: &World, group: &GroupId, rule: &RuleId) -> Option<GroupId> {
-    group_of(rule_of(world, group, rule)?).cloned()
+fn peer_group<'a>(world: &'a World, group: &GroupId, rule: &RuleId) -> Option<&'a GroupId> {
+    group_of(rule_of(world, group, rule)?)
 }
 
 /// Marks the findings that can be deleted together: each is judged again without those that are deleted before it.
@@ -404,8 +405,8 @@ fn is_redundant(world: &World, policies: &[Policy], finding: &Finding, gone: &Go
     counted.all(|policy| {
         let Ok((state, covered_by)) = policy.judge(world, (group, rule), gone) else { return false };
         matches!(state, State::DecidesNothing | State::ChangesNothing)
+            && !names_members(world, group, rule, &covered_by)
             && policy.rests_on_addresses(group, rule, state) == Ok(false)
             && (state == State::DecidesNothing || policy.waits_for_members(world, (group, rule), gone) == Ok(false))
-            && !names_members(world, group, rule, &covered_by)
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! It is kept from change to change, and a change moves only the interfaces that it touches.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
 
@@ -44,16 +44,7 @@ impl Members {
     /// Everybody inside whom an end means.
     pub(super) fn of(world: &World, end: &End) -> Self {
         let mut members = Self::default();
-        match end {
-            End::Internet => {}
-            End::Instance(id) => world.enis_of(id).for_each(|eni| members.add(world, end, eni)),
-            End::Eni(id) => world.eni(id).into_iter().for_each(|eni| members.add(world, end, eni)),
-            End::Group(id) => world.members(id).for_each(|eni| members.add(world, end, eni)),
-            End::Vpc(id) => world.enis_in(id).for_each(|eni| members.add(world, end, eni)),
-            End::Block(_) | End::Tags(_) | End::Subnet(_) => {
-                world.enis().for_each(|eni| members.add(world, end, eni));
-            }
-        }
+        candidates(world, end).for_each(|eni| members.add(world, end, eni));
         members
     }
 
@@ -114,18 +105,22 @@ impl Members {
     }
 }
 
-/// Whether nobody is meant by an end.
-pub(super) fn is_nobody(world: &World, end: &End) -> bool {
-    let mut everybody = world.enis();
-    let is_meant = |eni: &Eni| eni.addresses.iter().any(|own| holds(world, end, eni, *own));
+/// Interfaces among which those are that an end means.
+fn candidates<'a>(world: &'a World, end: &End) -> Box<dyn Iterator<Item = &'a Arc<Eni>> + 'a> {
     match end {
-        End::Internet | End::Block(_) => false,
-        End::Instance(id) => !world.enis_of(id).any(|eni| is_meant(eni)),
-        End::Eni(id) => world.eni(id).is_none(),
-        End::Group(id) => world.members(id).next().is_none(),
-        End::Vpc(id) => world.enis_in(id).next().is_none(),
-        End::Tags(_) | End::Subnet(_) => !everybody.any(|eni| is_meant(eni)),
+        End::Internet => Box::new(std::iter::empty()),
+        End::Instance(id) => Box::new(world.enis_of(id)),
+        End::Eni(id) => Box::new(world.eni(id).into_iter()),
+        End::Group(id) => Box::new(world.members(id)),
+        End::Vpc(id) => Box::new(world.enis_in(id)),
+        End::Block(_) | End::Tags(_) | End::Subnet(_) => Box::new(world.enis()),
     }
+}
+
+/// Whether nobody is meant by an end. Outside there is always somebody.
+pub(super) fn is_nobody(world: &World, end: &End) -> bool {
+    let is_meant = |eni: &Arc<Eni>| eni.addresses.iter().any(|own| holds(world, end, eni, *own));
+    Outside::of(end).is_none() && !candidates(world, end).any(is_meant)
 }
 
 /// Whether an end means an interface at an address.

@@ -17,8 +17,8 @@ use crate::{
     trial::Trial,
 };
 
-/// The rules that a file describes for a group: those of the group itself, or of the only group with rules that it describes. Each is tried on a group
-/// without rules, so nothing is promised that the API refuses.
+/// The rules that a file describes for a group: those of the group itself, or of the only group with rules that it describes. Each is
+/// tried on a group without rules, so nothing is promised that the API refuses.
 pub(super) fn rules(
     empty: &World,
     limits: LimitMode,

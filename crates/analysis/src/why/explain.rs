@@ -13,7 +13,7 @@ use sekimori_core::{
     packet::{Decision, Packet, Why},
     rule::{Action, Direction},
     verdict,
-    world::{Eni, Group, InnerAccess, InstanceState, Treatment, World},
+    world::{Eni, Group, InnerAccess, Treatment, World},
 };
 
 use super::{
@@ -117,7 +117,7 @@ pub struct SuggestedStep {
 pub fn explain(world: &World, question: &Question, goal: Goal, limits: LimitMode) -> Result<Explanation, WhyError> {
     let scope = scope(world, question)?;
     let judged: Vec<(&Asked, Report)> = scope.asked.iter().map(|asked| (asked, asked.pair.judge(world))).collect();
-    let passes = |report: &Report| report.allowed && (goal == Goal::Stop || report.answer_dropped.is_empty());
+    let passes = |report: &Report| if goal == Goal::Stop { report.allowed } else { report.is_answered() };
     let shown = judged.iter().find(|(_, report)| !passes(report)).or_else(|| judged.first());
     let Some((shown, report)) = shown else { return Err(WhyError::NoMembers(question.from.clone())) };
     let pairs_allowed = judged.iter().filter(|(_, report)| report.allowed).count();
@@ -316,8 +316,7 @@ fn notes(world: &World, pair: &Pair, (goal, is_by_acl): (Goal, bool)) -> Vec<Str
         if pair.from.eni.is_none() || pair.to.eni.is_none() {
             notes.extend(unseen(world, eni));
         }
-        let instance = eni.instance.as_ref().and_then(|id| world.instance(id));
-        if let Some(stopped) = instance.filter(|instance| instance.state == InstanceState::Stopped) {
+        if let Some(stopped) = world.stopped_with(eni) {
             notes.push(format!("{} is stopped: whatever the rules say, it sends and takes nothing", stopped.id));
         }
         if world.home_of(eni).is_none() {

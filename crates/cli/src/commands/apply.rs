@@ -195,15 +195,10 @@ fn page(trials: &Trials) -> Page {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use sekimori_core::{
-        live_flow::{BegunBy, FlowState, LiveFlow},
-        packet::Packet,
-        rule::Direction,
-        time::Timestamp,
-        world::Revision,
-    };
+    use sekimori_core::{packet::Packet, rule::Direction, time::Timestamp, world::Revision};
 
     use super::*;
+    use crate::commands::flows::live::tests::established;
 
     #[test]
     fn times_are_read_as_people_write_them() {
@@ -271,17 +266,7 @@ mod tests {
             transport,
             is_forwarded: false,
         };
-        let flow = LiveFlow {
-            eni: "eni-1".into(),
-            first,
-            icmp_id: 0,
-            begun_by: BegunBy::NoRule,
-            state: FlowState::Established,
-            is_untracked: false,
-            packets: [12, 9],
-            bytes: [900, 800],
-            idle_s: 0,
-        };
+        let flow = established(first);
         CutFlow { flow, vpc: "vpc-1".into(), ending, reason: "default".to_owned() }
     }
 }

@@ -359,7 +359,6 @@ mod tests {
     use expect_test::expect;
     use sekimori_analysis::diff::{AtInterface, FlowsChanged, Interfaces, LiveChanged, Row, Witness};
     use sekimori_core::{
-        live_flow::{BegunBy, FlowState, LiveFlow},
         packet::{Packet, Transport, Why},
         rule::{Action, Direction},
         world::Revision,
@@ -369,6 +368,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+    use crate::commands::flows::live::tests::established;
 
     fn asked(arguments: &str) -> Result<DiffQuestion, String> {
         let arguments = ["sekimori", "diff"].into_iter().chain(arguments.split_whitespace());
@@ -530,17 +530,7 @@ mod tests {
 
     #[test]
     fn live_flows_that_end_are_shown_in_place_of_those_that_may_be_live() {
-        let flow = LiveFlow {
-            eni: "eni-1".into(),
-            first: packet(),
-            icmp_id: 0,
-            begun_by: BegunBy::NoRule,
-            state: FlowState::Established,
-            is_untracked: false,
-            packets: [12, 9],
-            bytes: [900, 800],
-            idle_s: 4,
-        };
+        let flow = established(packet());
         let ending = LiveEnding {
             flow,
             instance: Some("i-1".into()),

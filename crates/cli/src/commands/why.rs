@@ -62,9 +62,7 @@ pub(crate) fn run(common: &Common, args: WhyArgs) -> Outcome {
     // Where no kernel is watched there is nothing to be seen, and what is seen now is no evidence of the past.
     let is_watched = client.is_server() && args.when.is_now();
     output::show(common.output, &answer, |answer| if is_watched { page(answer) } else { told(&answer.explanation) })?;
-    // Where no answer comes back nothing is reached: TCP has no connection.
-    let report = &answer.explanation.report;
-    Ok(if report.allowed && report.answer_dropped.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(if answer.explanation.report.is_answered() { Answer::Yes } else { Answer::No })
 }
 
 fn page(answer: &WhyAnswer) -> Page {

@@ -85,7 +85,7 @@ fn ends(sight: &LiveSight) -> (String, String) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use expect_test::expect;
     use sekimori_core::{
         live_flow::{BegunBy, FlowState},
@@ -95,6 +95,21 @@ mod tests {
 
     use super::*;
 
+    /// An established flow of `eni-1`.
+    pub(crate) fn established(first: Packet) -> LiveFlow {
+        LiveFlow {
+            eni: "eni-1".into(),
+            first,
+            icmp_id: 0,
+            begun_by: BegunBy::NoRule,
+            state: FlowState::Established,
+            is_untracked: false,
+            packets: [12, 9],
+            bytes: [900, 800],
+            idle_s: 4,
+        }
+    }
+
     fn sight(edit: impl FnOnce(&mut LiveSight)) -> LiveSight {
         let mut sight = LiveSight {
             host: "rack-1".into(),
@@ -103,20 +118,15 @@ mod tests {
             is_ending: false,
             flow: LiveFlow {
                 eni: "eni-db".into(),
-                first: Packet {
+                begun_by: BegunBy::Rule { group: "sg-db".into(), rule: "sgr-1".into() },
+                bytes: [1_200, 3_400],
+                ..established(Packet {
                     direction: Direction::Ingress,
                     local: [10, 0, 0, 2].into(),
                     peer: [203, 0, 113, 9].into(),
                     transport: Transport::Tcp { source: 50_000, destination: 22 },
                     is_forwarded: false,
-                },
-                icmp_id: 0,
-                begun_by: BegunBy::Rule { group: "sg-db".into(), rule: "sgr-1".into() },
-                state: FlowState::Established,
-                is_untracked: false,
-                packets: [12, 9],
-                bytes: [1_200, 3_400],
-                idle_s: 4,
+                })
             },
         };
         edit(&mut sight);
