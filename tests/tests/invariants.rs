@@ -17,8 +17,9 @@ use sekimori_core::{
     bypass::BypassSet,
     change::Change,
     command::Outcome,
+    end::End,
     ids::GroupId,
-    invariant::{End, Invariant, Mode, Sight, Verb, Witness},
+    invariant::{Invariant, Mode, Sight, Verb, Witness},
     packet::{Packet, Transport, Why},
     platform,
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
@@ -128,7 +129,7 @@ fn means(world: &World, end: &End, address: IpAddr, eni: Option<&Eni>) -> bool {
         (End::Vpc(id), Some(eni)) => eni.vpc == *id,
         (End::Instance(id), Some(eni)) => eni.instance.as_ref() == Some(id),
         (End::Subnet(id), Some(eni)) => eni.subnet == *id,
-        (End::Tags(_), Some(eni)) => world.eni(&eni.id).is_none(),
+        (End::Name(_) | End::Tags(_), Some(eni)) => world.eni(&eni.id).is_none(),
         (_, None) => false,
     }
 }

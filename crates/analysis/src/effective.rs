@@ -15,7 +15,7 @@ use sekimori_core::{
 };
 
 use crate::{
-    merge, resolve,
+    ends, merge,
     text::{self, ALL},
 };
 
@@ -118,7 +118,7 @@ pub enum EffectiveError {
 /// # Errors
 /// Names what was asked for when it does not exist.
 pub fn show(world: &World, name: &str) -> Result<Report, EffectiveError> {
-    let eni = resolve::eni(world, name).ok_or_else(|| EffectiveError::Unknown(name.to_owned()))?;
+    let eni = ends::of_id(world, name).ok_or_else(|| EffectiveError::Unknown(name.to_owned()))?;
     Ok(Report {
         eni: eni.id.clone(),
         instance: eni.instance.clone(),

@@ -16,7 +16,7 @@ use sekimori_core::{
 };
 
 use crate::{
-    resolve,
+    ends,
     why::{self, Leg, Question, Report, SOURCE_PORT, WhyError},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 #[must_use]
 pub fn analyse(world: &World, path: &InsightsPath) -> PathFinding {
     let question = &path.question;
-    let own = |name: &str| resolve::eni(world, name).filter(|eni| eni.account == path.account);
+    let own = |name: &str| ends::of_id(world, name).filter(|eni| eni.account == path.account);
     let Some(from) = own(&question.from) else {
         return PathFinding::failed(&format!("The source {} does not exist.", question.from));
     };

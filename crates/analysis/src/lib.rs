@@ -13,6 +13,7 @@ pub mod comply;
 pub mod diagnose;
 pub mod diff;
 pub mod effective;
+mod ends;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
@@ -29,7 +30,6 @@ pub mod planning;
 mod portions;
 pub mod preset;
 pub mod report;
-mod resolve;
 mod services;
 pub mod shadow;
 pub mod snapshot;

@@ -17,7 +17,8 @@ use std::{net::IpAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
-    address::Family,
+    address::{Cidr, Family},
+    end::EndError,
     ids::{EniId, InstanceId, RuleId, VpcId},
     packet::{Decision, Packet, Transport, Why},
     rule::{Action, Direction},
@@ -27,17 +28,18 @@ use sekimori_core::{
 
 use crate::{
     effective::{GroupName, group_name},
-    resolve, text,
+    text,
 };
 
 pub(crate) use self::explain::unseen;
+use self::pairs::{Meant, Named};
 pub use self::{
     cost::{COST_INTERFACES_MAX, COST_LINES_MAX, COST_POLICIES_MAX, Cost, CostLine},
     explain::{
         Answer, Explanation, Goal, SuggestedStep, Suggestion, WHY_ANSWERS_MAX, WHY_ENDS_MAX, WHY_LINES_MAX, explain,
         tried,
     },
-    pairs::{INTERNET, WHY_PAIRS_MAX},
+    pairs::WHY_PAIRS_MAX,
     plan::WHY_STEPS_MAX,
     service::parse_service,
 };
@@ -48,9 +50,9 @@ pub const SOURCE_PORT: u16 = 50_000;
 /// Can a first packet get from one end to the other?
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Where it comes from: an instance id, an ENI id or an address.
+    /// Where it comes from: what [`sekimori_core::end`] knows as an end, but for a block.
     pub from: String,
-    /// Where it goes to: an instance id, an ENI id or an address.
+    /// Where it goes to: the same.
     pub to: String,
     /// `tcp/443`, `udp/53`, `icmp`, `icmp/8/0`, `icmpv6`, or a protocol number.
     pub service: String,
@@ -138,9 +140,17 @@ pub struct Leg {
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhyError {
-    /// Nothing has this name.
-    #[error("no instance, interface, group or address `{0}`; list instances with DescribeInstances")]
-    Unknown(String),
+    /// An end that is none.
+    #[error(transparent)]
+    End(#[from] EndError),
+    /// A block as an end.
+    #[error(
+        "`{0}` is a block, and the question is about packets between single ends; name an address, or ask `sekimori who` about the block"
+    )]
+    Block(Cidr),
+    /// Several ends where one is asked for.
+    #[error("`{0}` is not one end; name an instance, an interface or an address")]
+    NotOne(String),
     /// There is no such VPC.
     #[error("no VPC `{0}`; list them with DescribeVpcs")]
     UnknownVpc(String),
@@ -220,10 +230,10 @@ pub enum WhyError {
         /// The other end.
         to: String,
     },
-    /// A group that nobody is in.
-    #[error("no interface carries `{0}`, so nothing comes from it or goes to it; name another end")]
+    /// A group, a tag or another end that is nobody's.
+    #[error("no interface is meant by `{0}`, so nothing comes from it or goes to it; name another end")]
     NoMembers(String),
-    /// Groups with too many members.
+    /// Groups with too many members, tags of too many interfaces.
     #[error(
         "the question is about {pairs} pairs of ends, more than {WHY_PAIRS_MAX}; name a smaller group, or an instance at one end"
     )]
@@ -250,7 +260,12 @@ pub enum WhyError {
 /// # Errors
 /// Names the part of the question that makes no sense, and what would.
 pub fn ask(world: &World, question: &Question) -> Result<Report, WhyError> {
-    Ok(pair(world, question)?.judge(world))
+    let one = |name: &String| match Meant::read(world, name)? {
+        Meant { named: Named::One, mut found } => found.pop().ok_or_else(|| WhyError::NoMembers(name.clone())),
+        Meant { named: Named::Set | Named::Group(_) | Named::Internet, .. } => Err(WhyError::NotOne(name.clone())),
+    };
+    let (from, to) = (one(&question.from)?, one(&question.to)?);
+    Ok(pair(world, question, (from, to))?.judge(world))
 }
 
 /// Two ends that are found, and what goes from one to the other.
@@ -269,21 +284,21 @@ struct Place {
     eni: Option<Arc<Eni>>,
 }
 
-/// Finds the two ends of a question.
-fn pair(world: &World, question: &Question) -> Result<Pair, WhyError> {
+/// Puts two ends of a question together.
+fn pair(world: &World, question: &Question, (from, to): (Found, Found)) -> Result<Pair, WhyError> {
     let transport = parse_service(&question.service, question.source_port.unwrap_or(SOURCE_PORT))?;
-    let (from, to) = (parse_end(world, &question.from)?, parse_end(world, &question.to)?);
     let vpc = common_vpc(world, question, &from, &to)?;
     let (from, to) = (from.within(world, &vpc), to.within(world, &vpc));
+    let names = (from.name.clone(), to.name.clone());
     if from.eni.is_none() && to.eni.is_none() {
-        let Question { from, to, .. } = question.clone();
-        return Err(WhyError::BothOutside { from, to });
+        return Err(WhyError::BothOutside { from: names.0, to: names.1 });
     }
     let family = common_family(question, transport, &from, &to)?;
-    let (from, to) = (from.at(family, question)?, to.at(family, question)?);
+    let (Some(from), Some(to)) = (from.at(family), to.at(family)) else {
+        return Err(WhyError::NoCommonFamily { from: names.0, to: names.1 });
+    };
     if from.end.address == to.end.address {
-        let Question { from, to, .. } = question.clone();
-        return Err(WhyError::SameEnd { from, to });
+        return Err(WhyError::SameEnd { from: names.0, to: names.1 });
     }
     Ok(Pair { vpc, from, to, transport })
 }
@@ -339,6 +354,7 @@ impl Pair {
 }
 
 /// One end, as far as it is known.
+#[derive(Clone, Debug)]
 struct Found {
     name: String,
     eni: Option<Arc<Eni>>,
@@ -346,15 +362,15 @@ struct Found {
     address: Option<IpAddr>,
 }
 
-fn parse_end(world: &World, name: &str) -> Result<Found, WhyError> {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(Found { name: name.to_owned(), eni: None, address: Some(address) });
-    }
-    let eni = resolve::eni(world, name).ok_or_else(|| WhyError::Unknown(name.to_owned()))?;
-    Ok(Found { name: name.to_owned(), eni: Some(Arc::clone(eni)), address: None })
-}
-
 impl Found {
+    fn at_address(name: String, address: IpAddr) -> Self {
+        Self { name, eni: None, address: Some(address) }
+    }
+
+    fn interface(name: String, eni: &Arc<Eni>) -> Self {
+        Self { name, eni: Some(Arc::clone(eni)), address: None }
+    }
+
     /// Looks an address up in the VPC.
     fn within(mut self, world: &World, vpc: &VpcId) -> Self {
         if let Some(address) = self.address {
@@ -372,13 +388,12 @@ impl Found {
         self.address.into_iter().chain(of_eni().filter(|_| self.address.is_none())).find(|a| Family::of(*a) == family)
     }
 
-    fn at(self, family: Family, question: &Question) -> Result<Place, WhyError> {
-        let Question { from, to, .. } = question.clone();
-        let address = self.address_of(family).ok_or(WhyError::NoCommonFamily { from, to })?;
+    fn at(self, family: Family) -> Option<Place> {
+        let address = self.address_of(family)?;
         let eni = self.eni;
         let (id, instance) =
             (eni.as_ref().map(|eni| eni.id.clone()), eni.as_ref().and_then(|eni| eni.instance.clone()));
-        Ok(Place { end: End { name: self.name, address, eni: id, instance }, eni })
+        Some(Place { end: End { name: self.name, address, eni: id, instance }, eni })
     }
 }
 
@@ -420,7 +435,7 @@ fn only_vpc(world: &World, from: &Found, to: &Found) -> Result<VpcId, WhyError> 
 fn common_family(question: &Question, transport: Transport, from: &Found, to: &Found) -> Result<Family, WhyError> {
     let is_wanted = |family| question.family.is_none_or(|wanted| wanted == family);
     let both = |family| is_wanted(family) && from.has(family) && to.has(family);
-    let Question { from, to, service, .. } = question.clone();
+    let (service, from, to) = (question.service.clone(), from.name.clone(), to.name.clone());
     let wrong = |instead| WhyError::WrongFamily { service, from: from.clone(), to: to.clone(), instead };
     match (transport.protocol(), both(Family::V4), both(Family::V6)) {
         (_, false, false) => Err(WhyError::NoCommonFamily { from, to }),

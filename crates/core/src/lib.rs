@@ -20,6 +20,7 @@ pub mod change;
 pub mod command;
 pub mod diagnosis;
 pub mod difference;
+pub mod end;
 pub mod entity;
 pub mod feed;
 pub mod flow;

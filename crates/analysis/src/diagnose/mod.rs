@@ -23,9 +23,10 @@ use sekimori_core::{
 
 use crate::{
     effective::{GroupName, group_name},
+    ends,
     led::CutOff,
     portions::{Decider, Portion, Portions},
-    resolve, text,
+    text,
     why::{SOURCE_PORT, WhyError, parse_service},
 };
 
@@ -145,7 +146,7 @@ impl Report {
 /// Names the part of the question that makes no sense, and what would.
 pub fn ask(world: &World, question: &Question) -> Result<Report, DiagnoseError> {
     let Question { target, direction, peer, service } = question;
-    let eni = resolve::eni(world, target).ok_or_else(|| DiagnoseError::Unknown(target.clone()))?;
+    let eni = ends::of_id(world, target).ok_or_else(|| DiagnoseError::Unknown(target.clone()))?;
     let transports = match service {
         Some(service) => vec![parse_service(service, SOURCE_PORT)?],
         None => quick(),

@@ -20,7 +20,7 @@ use sekimori_core::{
 
 use super::{Access, Check, DiagnoseError, Question, ask};
 use crate::{
-    resolve, text,
+    ends, text,
     why::{SOURCE_PORT, parse_service},
 };
 
@@ -107,7 +107,7 @@ pub enum OpenError {
 /// Says what stands in the way, and what to do about it.
 pub fn plan(world: &World, request: &Request) -> Result<Plan, OpenError> {
     let target = &request.target;
-    let eni = resolve::eni(world, target).ok_or_else(|| DiagnoseError::Unknown(target.clone()))?;
+    let eni = ends::of_id(world, target).ok_or_else(|| DiagnoseError::Unknown(target.clone()))?;
     let transport = parse_service(&request.service, SOURCE_PORT).map_err(DiagnoseError::from)?;
     let group = chosen_group(world, eni, request)?;
     let mut plan = Plan {

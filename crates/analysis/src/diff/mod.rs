@@ -38,8 +38,8 @@ pub(crate) use self::{
 };
 use crate::{
     effective::{GroupName, group_name},
+    ends,
     permits::Bearing,
-    resolve,
     shadow::ShadowError,
 };
 
@@ -292,7 +292,7 @@ fn policy(world: &World, name: &str) -> Result<Policy, DiffError> {
         let groups = group_set(std::slice::from_ref(&group.id));
         return Ok((None, Bearing { groups, vpc: group.vpc.clone(), guarded: None }));
     }
-    let eni = resolve::eni(world, name).ok_or_else(|| DiffError::Unknown(name.to_owned()))?;
+    let eni = ends::of_id(world, name).ok_or_else(|| DiffError::Unknown(name.to_owned()))?;
     Ok((Some(Arc::clone(eni)), Bearing::of(world, eni)))
 }
 

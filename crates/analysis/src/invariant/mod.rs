@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use sekimori_core::{
     apply::Applied,
     change::Change,
-    invariant::{End, Invariant, Mode, Statement, Verb, Violation, Witness},
+    end::End,
+    invariant::{Invariant, Mode, Statement, Verb, Violation, Witness},
     refusal::Refusal,
     rule::Direction,
     space::TooComplex,

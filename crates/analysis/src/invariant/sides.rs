@@ -2,19 +2,21 @@
 //!
 //! It is kept from change to change, and a change moves only the interfaces that it touches.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use imbl::{OrdMap, OrdSet};
 
 use sekimori_core::{
     address::Cidr,
+    end::End,
     ids::EniId,
-    invariant::End,
-    tags::Tags,
     world::{Eni, World},
 };
 
-use crate::permits::Bearing;
+use crate::{
+    ends::{candidates, holds, interfaces},
+    permits::Bearing,
+};
 
 /// An address of an interface.
 pub(super) type Member = (IpAddr, EniId);
@@ -35,7 +37,13 @@ impl Outside {
         match end {
             End::Internet => Some(Self::All),
             End::Block(block) => Some(Self::Block(*block)),
-            End::Instance(_) | End::Eni(_) | End::Group(_) | End::Tags(_) | End::Vpc(_) | End::Subnet(_) => None,
+            End::Instance(_)
+            | End::Eni(_)
+            | End::Group(_)
+            | End::Name(_)
+            | End::Tags(_)
+            | End::Vpc(_)
+            | End::Subnet(_) => None,
         }
     }
 }
@@ -105,43 +113,9 @@ impl Members {
     }
 }
 
-/// Interfaces among which those are that an end means.
-fn candidates<'a>(world: &'a World, end: &End) -> Box<dyn Iterator<Item = &'a Arc<Eni>> + 'a> {
-    match end {
-        End::Internet => Box::new(std::iter::empty()),
-        End::Instance(id) => Box::new(world.enis_of(id)),
-        End::Eni(id) => Box::new(world.eni(id).into_iter()),
-        End::Group(id) => Box::new(world.members(id)),
-        End::Vpc(id) => Box::new(world.enis_in(id)),
-        End::Block(_) | End::Tags(_) | End::Subnet(_) => Box::new(world.enis()),
-    }
-}
-
 /// Whether nobody is meant by an end. Outside there is always somebody.
 pub(super) fn is_nobody(world: &World, end: &End) -> bool {
-    let is_meant = |eni: &Arc<Eni>| eni.addresses.iter().any(|own| holds(world, end, eni, *own));
-    Outside::of(end).is_none() && !candidates(world, end).any(is_meant)
-}
-
-/// Whether an end means an interface at an address.
-fn holds(world: &World, end: &End, eni: &Eni, own: IpAddr) -> bool {
-    match end {
-        End::Internet => false,
-        End::Block(block) => block.contains(own),
-        End::Instance(id) => eni.instance.as_ref() == Some(id),
-        End::Eni(id) => eni.id == *id,
-        End::Group(id) => eni.groups.contains(id),
-        End::Vpc(id) => eni.vpc == *id,
-        End::Subnet(id) => eni.subnet == *id,
-        End::Tags(asked) => {
-            let instance = eni.instance.as_ref().and_then(|id| world.instance(id));
-            let has = |tags: &Tags, (key, value): &(String, Option<String>)| {
-                tags.get(key).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
-            };
-            let of_instance = |tag| instance.is_some_and(|instance| has(&instance.tags, tag));
-            asked.iter().all(|tag| has(&eni.tags, tag) || of_instance(tag))
-        }
-    }
+    Outside::of(end).is_none() && interfaces(world, end).next().is_none()
 }
 
 /// The members with an address in a run.

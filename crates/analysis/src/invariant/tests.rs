@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use sekimori_core::{
     apply::{State, apply},
-    command::{Command, Context, InvariantCommand, NewRule, Outcome, Revocation},
+    command::{Command, Context, InstancePatch, InvariantCommand, NewRule, Outcome, Revocation},
     ids::{HostId, IdSource},
     limits::LimitMode,
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
@@ -265,6 +265,27 @@ fn who_joins_the_end_of_an_invariant_is_held_to_it() {
     // A database that joins the web servers does as well.
     let refused = writer.run(&join("eni-c", "sg-web")).unwrap_err();
     assert!(refused.to_string().contains("10.0.1.1 (eni-c)"), "{refused}");
+}
+
+#[test]
+fn who_gets_the_name_of_an_end_is_held_to_it() {
+    let mut writer = Writer::of(ESTATE);
+    let statement = "internet must-not reach c".parse::<sekimori_core::invariant::Written>().unwrap();
+    let statement = statement.read(writer.state.world()).unwrap().to_string();
+    assert_eq!(statement, "internet must-not reach name:c");
+    writer.set("closed", &statement, Mode::Enforce).unwrap();
+    let call = |instance: &str, name: &str| Command::ModifyInstance {
+        account: fixture::ACCOUNT.into(),
+        instance: instance.into(),
+        patch: InstancePatch { name: Some(name.to_owned()), ..InstancePatch::default() },
+    };
+    // A web server that is called so brings what the internet reaches; under another name it may.
+    let refused = writer.run(&call("i-a", "c")).unwrap_err();
+    assert!(refused.to_string().contains("10.0.0.1 (eni-a)"), "{refused}");
+    writer.run(&call("i-a", "d")).unwrap();
+    writer.run(&call("i-c", "other")).unwrap();
+    assert_eq!(writer.run(&rule("sg-db", 22, "0.0.0.0/0")).unwrap(), [], "nobody is called so");
+    assert!(writer.run(&call("i-c", "c")).is_err());
 }
 
 #[test]

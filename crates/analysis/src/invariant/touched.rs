@@ -120,7 +120,7 @@ impl Looking<'_> {
 
     fn instance(&mut self, instance: &Instance) {
         let old = self.before.instance(&instance.id);
-        if old.is_none_or(|old| old.tags != instance.tags) {
+        if old.is_none_or(|old| old.tags != instance.tags || old.name != instance.name) {
             self.touched.enis.extend(self.after.enis_of(&instance.id).map(|eni| eni.id.clone()));
         }
     }

@@ -20,7 +20,7 @@ use sekimori_core::{
     world::{Eni, Revision, World},
 };
 
-use crate::resolve;
+use crate::ends;
 
 /// The table that the ruleset makes, in place of an older one.
 pub const TABLE: &str = "sekimori";
@@ -139,7 +139,7 @@ pub fn export(world: &World, question: &Question) -> Result<Report, NftError> {
 
 fn chosen<'a>(world: &'a World, question: &Question) -> Result<(Side, Vec<&'a Eni>), NftError> {
     let target = question.target.as_str();
-    if let Some(eni) = resolve::eni(world, target) {
+    if let Some(eni) = ends::of_id(world, target) {
         let side = if question.is_forwarded { Side::Outside } else { Side::Inside };
         return Ok((side, vec![&**eni]));
     }

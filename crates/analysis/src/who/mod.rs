@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
     address::{Cidr, Family, number},
+    end::{End, EndError},
     ids::{EniId, VpcId},
     rule::Direction,
     space::TooComplex,
@@ -27,11 +28,11 @@ use sekimori_core::{
 use self::units::{Estate, Facing, Known, Passed, ServicesId, Unit};
 use crate::{
     effective::{GroupName, group_name},
+    ends,
     led::{Members, alike},
     outside::{runs_inside, without},
     permits::Bearing,
     services::{Services, joined, ranges, shortened},
-    why::INTERNET,
 };
 
 /// Lines of one answer. A question that has more is refused.
@@ -44,7 +45,7 @@ pub const WHO_NAMES_MAX: usize = 50;
 /// What is asked. What is absent is everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Who reaches: an instance, an interface, an address or block, a group, or `internet`.
+    /// Who reaches: what [`sekimori_core::end`] knows as an end.
     pub from: Option<String>,
     /// Who is reached: the same.
     pub to: Option<String>,
@@ -118,9 +119,12 @@ pub struct Side {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhoError {
-    /// Nothing has this name.
-    #[error("no instance, interface, group, address or block `{0}`; list instances with DescribeInstances")]
-    Unknown(String),
+    /// An end that is none.
+    #[error(transparent)]
+    End(#[from] EndError),
+    /// A tag or a name that nobody has.
+    #[error("no interface is meant by `{0}`, so nobody reaches it and it reaches nobody; name another end")]
+    Nobody(String),
     /// There is no such VPC.
     #[error("no VPC `{0}`; list them with DescribeVpcs")]
     UnknownVpc(String),
@@ -198,20 +202,19 @@ enum Who {
 
 impl Who {
     fn read(world: &World, name: &str) -> Result<Self, WhoError> {
-        if name == INTERNET {
-            return Ok(Self::Outside);
+        let end = End::read(world, name)?;
+        let is_by_what_it_has = match &end {
+            End::Internet => return Ok(Self::Outside),
+            End::Block(block) => return Ok(Self::Block(*block)),
+            End::Name(_) | End::Tags(_) => true,
+            End::Instance(_) | End::Eni(_) | End::Group(_) | End::Vpc(_) | End::Subnet(_) => false,
+        };
+        let enis: BTreeSet<EniId> = ends::interfaces(world, &end).map(|eni| eni.id.clone()).collect();
+        // What is there and has no interface is told as that; a tag that nobody has is mostly mistyped.
+        if enis.is_empty() && is_by_what_it_has {
+            return Err(WhoError::Nobody(name.to_owned()));
         }
-        if let Ok(block) = name.parse::<Cidr>() {
-            return Ok(Self::Block(block));
-        }
-        let eni = world.eni(&name.into()).map(|eni| eni.id.clone());
-        let of_instance = world.enis_of(&name.into()).map(|eni| eni.id.clone());
-        let named: BTreeSet<EniId> = eni.into_iter().chain(of_instance).collect();
-        if !named.is_empty() {
-            return Ok(Self::Interfaces(named));
-        }
-        let group = world.group(&name.into()).ok_or_else(|| WhoError::Unknown(name.to_owned()))?;
-        Ok(Self::Interfaces(world.members(&group.id).map(|eni| eni.id.clone()).collect()))
+        Ok(Self::Interfaces(enis))
     }
 
     /// Whether it is interfaces, and none of them is in a VPC.

@@ -1,13 +1,14 @@
-//! The pairs of ends that a question is about: an end may be a group, which means each of its members, or `internet`, which
-//! means every address outside.
+//! The pairs of ends that a question is about: an end may be a group, a tag or another word for several interfaces, which means each of
+//! them, or `internet`, which means every address outside.
 //!
 //! Outside is cut where a rule, a list or an entry begins or ends, so that one address of a part speaks for all of it and nothing
 //! is tried by chance.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{net::IpAddr, sync::Arc};
 
 use sekimori_core::{
     address::{Cidr, Family},
+    end,
     ids::{GroupId, VpcId},
     network_acl::neighbours,
     platform::CLOUD_SERVICES,
@@ -15,23 +16,23 @@ use sekimori_core::{
     world::{Eni, World},
 };
 
-use super::{Found, Pair, Question, WhyError, common_vpc, pair, parse_end, parse_service};
+use super::{Found, Pair, Question, WhyError, common_vpc, pair, parse_service};
 use crate::{
+    ends,
     outside::{Run, cut, inside, shown},
     permits::LINK,
-    resolve,
 };
 
 /// Pairs of ends that one question may be about.
 pub const WHY_PAIRS_MAX: usize = 10_000;
-/// The word for every address outside.
-pub const INTERNET: &str = "internet";
 
 /// What a name means as an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Named {
     /// An instance, an interface or an address.
     One,
+    /// Several interfaces that have something in common: a tag, a name, their VPC or subnet.
+    Set,
     /// Every member of a group.
     Group(GroupId),
     /// Every address outside.
@@ -62,15 +63,39 @@ impl Scope {
     }
 }
 
-fn named(world: &World, name: &str) -> Named {
-    let is_one = || name.parse::<IpAddr>().is_ok() || resolve::eni(world, name).is_some();
-    match name {
-        INTERNET => Named::Internet,
-        name if !is_one() => match world.group(&name.into()) {
-            Some(group) => Named::Group(group.id.clone()),
-            None => Named::One,
-        },
-        _ => Named::One,
+/// An end, and what it means inside.
+#[derive(Clone, Debug)]
+pub(super) struct Meant {
+    pub(super) named: Named,
+    pub(super) found: Vec<Found>,
+}
+
+impl Meant {
+    pub(super) fn read(world: &World, name: &str) -> Result<Self, WhyError> {
+        let end = end::End::read(world, name)?;
+        if let Some(eni) = ends::one(world, &end) {
+            return Ok(Self { named: Named::One, found: vec![Found::interface(name.to_owned(), eni)] });
+        }
+        let named = match &end {
+            end::End::Internet => return Ok(Self { named: Named::Internet, found: Vec::new() }),
+            end::End::Block(block) => {
+                let (net, name) = (block.network(), name.to_owned());
+                let found = vec![Found::at_address(name, net.addr())];
+                let is_one = net.prefix_len() == net.max_prefix_len();
+                return if is_one { Ok(Self { named: Named::One, found }) } else { Err(WhyError::Block(*block)) };
+            }
+            end::End::Group(id) => Named::Group(id.clone()),
+            // An instance without an interface is nobody.
+            end::End::Instance(_) | end::End::Eni(_) => Named::One,
+            end::End::Name(_) | end::End::Tags(_) | end::End::Vpc(_) | end::End::Subnet(_) => Named::Set,
+        };
+        let mut enis: Vec<&Arc<Eni>> = ends::interfaces(world, &end).collect();
+        enis.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        if enis.is_empty() {
+            return Err(WhyError::NoMembers(name.to_owned()));
+        }
+        let found = enis.into_iter().map(|eni| Found::interface(eni.id.to_string(), eni)).collect();
+        Ok(Self { named, found })
     }
 }
 
@@ -79,53 +104,36 @@ fn named(world: &World, name: &str) -> Named {
 /// # Errors
 /// Names the part of the question that makes no sense, and what would.
 pub(super) fn scope(world: &World, question: &Question) -> Result<Scope, WhyError> {
-    let (from, to) = (named(world, &question.from), named(world, &question.to));
-    let asked = match (&from, &to) {
-        (Named::One, Named::One) => vec![Asked { pair: pair(world, question)?, outside: None }],
+    let (from, to) = (Meant::read(world, &question.from)?, Meant::read(world, &question.to)?);
+    let asked = match (&from.named, &to.named) {
         (Named::Internet, Named::Internet) => {
             let Question { from, to, .. } = question.clone();
             return Err(WhyError::BothOutside { from, to });
         }
-        (Named::Internet, inner) => outside(world, question, (inner, &question.to), Direction::Ingress)?,
-        (inner, Named::Internet) => outside(world, question, (inner, &question.from), Direction::Egress)?,
-        (from, to) => {
-            let froms = names(world, from, &question.from)?;
-            let tos = names(world, to, &question.to)?;
-            bounded(froms.len().saturating_mul(tos.len()))?;
-            let each = froms.iter().flat_map(|from| tos.iter().map(move |to| (from.clone(), to.clone())));
+        (Named::Internet, _) => outside(world, question, &to.found, Direction::Ingress)?,
+        (_, Named::Internet) => outside(world, question, &from.found, Direction::Egress)?,
+        (_, _) => {
+            bounded(from.found.len().saturating_mul(to.found.len()))?;
+            let each = from.found.iter().flat_map(|one| to.found.iter().map(|other| (one.clone(), other.clone())));
             members(world, question, each)?
         }
     };
-    Ok(Scope { from, to, asked })
+    Ok(Scope { from: from.named, to: to.named, asked })
 }
 
 fn bounded(pairs: usize) -> Result<(), WhyError> {
     if pairs > WHY_PAIRS_MAX { Err(WhyError::TooMany { pairs }) } else { Ok(()) }
 }
 
-/// The names of the ends that a name means.
-fn names(world: &World, what: &Named, name: &str) -> Result<Vec<String>, WhyError> {
-    match what {
-        Named::One | Named::Internet => Ok(vec![name.to_owned()]),
-        Named::Group(group) => {
-            let members: BTreeSet<String> = world.members(group).map(|eni| eni.id.to_string()).collect();
-            if members.is_empty() {
-                return Err(WhyError::NoMembers(name.to_owned()));
-            }
-            Ok(members.into_iter().collect())
-        }
-    }
-}
-
 /// Every pair that can meet; the first reason if none can.
 fn members(
     world: &World,
     question: &Question,
-    each: impl Iterator<Item = (String, String)>,
+    each: impl Iterator<Item = (Found, Found)>,
 ) -> Result<Vec<Asked>, WhyError> {
     let (mut asked, mut first) = (Vec::new(), None);
-    for (from, to) in each {
-        match pair(world, &Question { from, to, ..question.clone() }) {
+    for ends in each {
+        match pair(world, question, ends) {
             Ok(pair) => asked.push(Asked { pair, outside: None }),
             Err(error) => drop(first.get_or_insert(error)),
         }
@@ -140,12 +148,12 @@ fn members(
 fn outside(
     world: &World,
     question: &Question,
-    (inner, name): (&Named, &str),
+    inner: &[Found],
     direction: Direction,
 ) -> Result<Vec<Asked>, WhyError> {
     let (mut asked, mut first) = (Vec::new(), None);
-    for name in names(world, inner, name)? {
-        let parts = match parts_outside(world, question, &name, direction) {
+    for one in inner {
+        let parts = match parts_outside(world, question, one, direction) {
             Ok(parts) => parts,
             Err(error) => {
                 first.get_or_insert(error);
@@ -154,12 +162,13 @@ fn outside(
         };
         bounded(asked.len() + parts.len())?;
         for part in parts {
-            let outside = shown(part).to_string();
-            let (from, to) = match direction {
-                Direction::Ingress => (outside, name.clone()),
-                Direction::Egress => (name.clone(), outside),
+            let address = shown(part);
+            let outside = Found::at_address(address.to_string(), address);
+            let ends = match direction {
+                Direction::Ingress => (outside, one.clone()),
+                Direction::Egress => (one.clone(), outside),
             };
-            let pair = pair(world, &Question { from, to, ..question.clone() })?;
+            let pair = pair(world, question, ends)?;
             asked.push(Asked { pair, outside: Some(part) });
         }
     }
@@ -169,10 +178,14 @@ fn outside(
     }
 }
 
-fn parts_outside(world: &World, question: &Question, name: &str, direction: Direction) -> Result<Vec<Run>, WhyError> {
-    let found = parse_end(world, name)?;
-    let vpc = common_vpc(world, question, &found, &found)?;
-    let found = found.within(world, &vpc);
+fn parts_outside(
+    world: &World,
+    question: &Question,
+    found: &Found,
+    direction: Direction,
+) -> Result<Vec<Run>, WhyError> {
+    let vpc = common_vpc(world, question, found, found)?;
+    let found = found.clone().within(world, &vpc);
     let none = || {
         let Question { from, to, .. } = question.clone();
         WhyError::NoCommonFamily { from, to }

@@ -372,7 +372,7 @@ impl Planner<'_> {
         };
         let peer = match probe.other {
             Named::Internet => Peer::Cidr(Cidr::world(Family::of(probe.packet.peer))),
-            Named::One | Named::Group(_) => host(probe.packet.peer),
+            Named::One | Named::Set | Named::Group(_) => host(probe.packet.peer),
         };
         RuleSpec::plain(direction, action, (Protocol::Number(transport.protocol()), service), peer)
     }
@@ -418,6 +418,13 @@ fn peers(world: &World, probe: &Probe<'_>) -> Vec<Peer> {
     let address = host(probe.packet.peer);
     match probe.other {
         Named::One => vec![address],
+        // One rule for a group that is among those meant is one for many of them, if it is for nobody else.
+        Named::Set => {
+            let eni = world.eni_seen_from(&probe.eni.vpc, probe.packet.peer);
+            let groups = eni.into_iter().flat_map(|eni| &eni.groups).filter_map(|id| world.group(id));
+            let named = groups.map(|group| Peer::Group { group: group.id.clone(), account: group.account.clone() });
+            named.chain([address]).collect()
+        }
         Named::Internet => vec![Peer::Cidr(Cidr::world(Family::of(probe.packet.peer)))],
         Named::Group(id) => {
             let group =
@@ -432,7 +439,9 @@ fn own_blocks(group: &Group, probe: &Probe<'_>) -> Vec<Option<Cidr>> {
     let own = cidr(probe.packet.local);
     match (group.flavor, probe.own) {
         (Flavor::Ec2, _) | (Flavor::EcsBasic | Flavor::EcsEnterprise, Named::Internet) => vec![None],
-        (Flavor::EcsBasic | Flavor::EcsEnterprise, Named::One | Named::Group(_)) => vec![None, Some(own)],
+        (Flavor::EcsBasic | Flavor::EcsEnterprise, Named::One | Named::Set | Named::Group(_)) => {
+            vec![None, Some(own)]
+        }
     }
 }
 

@@ -147,7 +147,9 @@ fn a_question_without_an_answer_says_which_part_is_wrong() {
         "i-x",
         "i-db",
         "tcp/1",
-        expect!["error: no instance, interface, group or address `i-x`; list instances with DescribeInstances"],
+        expect![
+            "error: no instance, interface, group, VPC or subnet has the id or the name `i-x`; DescribeInstances and DescribeSecurityGroups list what is there, and an end can also be internet, an address or block, or tag:KEY=VALUE"
+        ],
     );
     check(
         "i-far",
@@ -412,6 +414,43 @@ fn the_internet_is_told_part_by_part() {
     );
 }
 
+/// Two tiers that tags tell apart; one group is for the whole of its tag, the other is not.
+const TAGGED: &str = "
+    sg web named web-sg
+    sg db
+    sg all drop
+    db: in deny tcp 22 from 10.0.0.0/8
+    eni w1 10.1.0.2 in web all tag role=web
+    eni w2 10.1.0.3 in web all tag role=web
+    eni d1 10.1.0.10 in db all tag role=db
+    eni d2 10.1.0.11 in db all tag role=db tag env=prod";
+
+#[test]
+fn a_tag_is_everyone_who_has_it_and_a_group_that_is_for_them_alone_is_named_in_the_rule() {
+    check_explained(TAGGED, ("tag:role=web", "tag:role=db", "tcp/5432"), Goal::Allow, expect![[r#"
+        0 of 4 pairs pass
+        false 4: i-w1 i-w2 -> i-d1 i-d2
+        drops at eni-d1: no rule matches; ingress default of ecs basic
+        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 5432/5432 --Permissions.1.SourceGroupId sg-web --Permissions.1.Policy accept --Permissions.1.Priority 100
+        Some("0") others at 0 interfaces of 2"#]]);
+    check_explained(TAGGED, ("tag:role=db,env=prod", "w1", "tcp/443"), Goal::Allow, expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-w1: no rule matches; ingress default of ecs basic
+        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-web --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 443/443 --Permissions.1.SourceCidrIp 10.1.0.11/32 --Permissions.1.DestCidrIp 10.1.0.2/32 --Permissions.1.Policy accept --Permissions.1.Priority 100
+        Some("0") others at 0 interfaces of 2"#]]);
+    check_explained(TAGGED, ("web-sg", "tag:role=db", "tcp/22"), Goal::Stop, expect![[r#"
+        0 of 4 pairs pass
+        false 4: i-w1 i-w2 -> i-d1 i-d2
+        drops at eni-d1: rule r1 of sg-db (db): deny tcp 22 from 10.0.0.0/8, priority 1
+        drops at eni-d1: no rule matches; ingress default of ecs basic
+        passes at eni-w1: no rule matches; egress default of ecs basic"#]]);
+}
+
+#[test]
+fn a_block_is_no_end_of_a_packet() {
+    check("10.1.0.0/24", "i-db", "tcp/22", expect!["error: `10.1.0.0/24` is a block, and the question is about packets between single ends; name an address, or ask `sekimori who` about the block"]);
+}
+
 #[test]
 fn ends_that_are_too_many_or_nobody_are_refused() {
     let error = |world: &str, from: &str, to: &str| {
@@ -427,6 +466,7 @@ fn ends_that_are_too_many_or_nobody_are_refused() {
         crowd.push_str(&format!("eni e{index} 10.0.1.{index} in web\n"));
     }
     assert_eq!(error(&crowd, "sg-web", "sg-web"), WhyError::TooMany { pairs: 101 * 101 });
+    assert_eq!(error(&crowd, "vpc-1", "sg-web"), WhyError::TooMany { pairs: 101 * 101 });
 }
 
 #[test]

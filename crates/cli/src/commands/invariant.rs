@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, Color, Row};
 use sekimori_analysis::invariant::{Judged, Report};
-use sekimori_core::invariant::{INVARIANT_NAME_CHARACTERS_MAX, Mode, Statement, is_name};
+use sekimori_core::invariant::{INVARIANT_NAME_CHARACTERS_MAX, Mode, Written, is_name};
 use sekimori_server::api::{InvariantAnswer, Revised, SetInvariant};
 
 use crate::{
@@ -38,8 +38,8 @@ pub(crate) enum InvariantCommand {
 #[command(after_help = "Example:\n  sekimori invariant add db-closed internet must-not reach tag:role=db\n  \
                   sekimori invariant add no-ssh --warn internet must-not reach tag:role=db tcp/22\n  \
                   sekimori invariant add web-db tag:role=web may reach tag:role=db tcp/5432\n\n\
-                  An end is internet, an address or block, tag:KEY=VALUE[,KEY=VALUE…], or an instance, interface, group, VPC or subnet by its \
-                  id. Services are tcp/443, tcp/8000-8010, udp, icmp/8, gre, 47 …; none is any.")]
+                  An end is internet, an address or block, tag:KEY=VALUE[,KEY=VALUE…], an instance, interface or group by its id or name, or a \
+                  VPC or subnet by its id. Services are tcp/443, tcp/8000-8010, udp, icmp/8, gre, 47 …; none is any.")]
 pub(crate) struct AddArgs {
     /// Its name
     #[arg(value_name = "NAME")]
@@ -94,9 +94,10 @@ fn path_of(name: &str) -> Result<String, Failure> {
 
 fn add(common: &Common, AddArgs { name, warn, statement }: AddArgs) -> Outcome {
     // What cannot be read is told before anything is asked.
-    let statement: Statement = statement.join(" ").parse().map_err(|error| Failure::usage(format!("{error}")))?;
+    let statement = statement.join(" ");
+    let _: Written = statement.parse().map_err(|error| Failure::usage(format!("{error}")))?;
     let mode = if warn { Mode::Warn } else { Mode::Enforce };
-    let wanted = SetInvariant { statement: statement.to_string(), mode };
+    let wanted = SetInvariant { statement, mode };
     let answer: InvariantAnswer = Client::connect(common)?.put(&path_of(&name)?, &wanted)?;
     output::show(common.output, &answer, |InvariantAnswer { invariant, revision }| {
         let page =

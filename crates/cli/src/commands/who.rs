@@ -5,9 +5,8 @@ use comfy_table::Row;
 use sekimori_analysis::{
     text,
     who::{Exposure, Matrix, Reach, Report, Side},
-    why::INTERNET,
 };
-use sekimori_core::rule::Direction;
+use sekimori_core::{end::INTERNET, rule::Direction};
 
 use crate::{
     cli::Common,
@@ -21,15 +20,16 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  sekimori who --to i-db\n  sekimori who --from sg-web\n  sekimori who --from internet\n  \
-                        sekimori who --from internet --to sg-web\n  sekimori who --all\n\n\
-                        A name is an instance, an interface, an address or block, a group, or `internet` for every address outside."
+                        sekimori who --from internet --to tag:role=db\n  sekimori who --all\n\n\
+                        An end is an instance, an interface or a group by its id or name, tag:KEY=VALUE for all that have the tag, an \
+                        address or block, a VPC or subnet by its id, or `internet` for every address outside."
 )]
 pub(crate) struct WhoArgs {
     /// Who reaches; everybody if absent
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "END")]
     from: Option<String>,
     /// Who is reached; everybody if absent
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "END")]
     to: Option<String>,
     /// The VPC that is meant; every one if absent
     #[arg(long, value_name = "VPC")]

@@ -20,14 +20,15 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori why i-web i-db tcp/5432\n  sekimori why 203.0.113.10 i-web icmp\n  \
                         sekimori why internet sg-web tcp/443\n  sekimori why sg-web sg-db tcp/5432 --stop\n  \
-                        sekimori why i-web i-db tcp/5432 --at 2d\n\n\
-                        A group is each of its members, `internet` every address outside. What would change the answer was tried \
+                        sekimori why web-1 tag:role=db tcp/5432\n  sekimori why i-web i-db tcp/5432 --at 2d\n\n\
+                        An end is an instance, an interface or a group by its id or name, tag:KEY=VALUE, an address, a VPC or subnet by its \
+                        id, or `internet`. A group is each of its members, a tag everyone who has it, `internet` every address outside. What would change the answer was tried \
                         before it is told. The exit code is 0 when the packet arrives, from every end to every end, and 2 when it \
                         does not.")]
 pub(crate) struct WhyArgs {
-    /// An instance, an interface, an address, a group or `internet`
+    /// An instance, an interface, an address, a group, a tag or `internet`
     from: String,
-    /// An instance, an interface, an address, a group or `internet`
+    /// The same
     to: String,
     /// tcp/443, udp/53, icmp, icmp/8/0, icmpv6, or a protocol number such as 47
     service: String,

@@ -6,7 +6,8 @@ use super::{Draft, missing, within};
 use crate::{
     change::Change,
     command::{InvariantCommand, Outcome},
-    invariant::{End, INVARIANTS_MAX, Invariant, Mode, Statement, is_name},
+    end::End,
+    invariant::{INVARIANTS_MAX, Invariant, Mode, Statement, is_name},
     refusal::{Counted, Kind, Refusal},
 };
 
@@ -49,7 +50,7 @@ impl Draft<'_> {
     fn check_end(&self, end: &End) -> Result<(), Refusal> {
         let world = &self.world;
         let (kind, id, is_there) = match end {
-            End::Internet | End::Block(_) | End::Tags(_) => return Ok(()),
+            End::Internet | End::Block(_) | End::Name(_) | End::Tags(_) => return Ok(()),
             End::Instance(id) => (Kind::Instance, id.as_str(), world.instance(id).is_some()),
             End::Eni(id) => (Kind::Eni, id.as_str(), world.eni(id).is_some()),
             End::Group(id) => (Kind::Group, id.as_str(), world.group(id).is_some()),

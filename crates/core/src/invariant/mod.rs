@@ -11,7 +11,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::statement::{
-    End, INVARIANT_BYTES_MAX, INVARIANT_SERVICES_MAX, INVARIANT_TAGS_MAX, Served, Statement, StatementError, Verb,
+    INVARIANT_BYTES_MAX, INVARIANT_SERVICES_MAX, Served, Statement, StatementError, Verb, Written,
 };
 use crate::{
     ids::{EniId, VpcId},

@@ -3,7 +3,7 @@
 //! ```text
 //! invariant = end verb end [services]
 //! verb      = "must-not reach" | "may reach"
-//! end       = "internet" | ADDRESS | BLOCK | ID | KIND ":" ID | "tag:" KEY ["=" VALUE] {"," KEY ["=" VALUE]}
+//! end       = see [`crate::end`], without spaces
 //! services  = service {(" " | ",") service}
 //! service   = "tcp" | "udp" | "icmp" | "icmpv6" | "gre" | NUMBER, then for the first two ["/" PORT ["-" PORT]],
 //!             for ICMP ["/" TYPE ["/" CODE]]
@@ -14,20 +14,17 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    address::{Cidr, Family},
-    ids::{EniId, GroupId, InstanceId, SubnetId, VpcId},
+    address::Family,
+    end::{End, EndError, Word},
     rule::Protocol,
+    world::World,
 };
 
 /// Services of one invariant.
 pub const INVARIANT_SERVICES_MAX: usize = 32;
-/// Tags that one end may ask for.
-pub const INVARIANT_TAGS_MAX: usize = 8;
 /// Bytes of an invariant as it is written.
 pub const INVARIANT_BYTES_MAX: usize = 1_024;
 
-/// The word for every address outside.
-const INTERNET: &str = "internet";
 const WHOLE: &str = "write FROM must-not reach TO, or FROM may reach TO, and services behind it, for example `internet \
                      must-not reach tag:role=db tcp/22`";
 
@@ -54,27 +51,6 @@ pub enum Verb {
     MayReach,
 }
 
-/// Whom an end means.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// Every address outside.
-    Internet,
-    /// Whoever has an address in a block, inside and outside.
-    Block(Cidr),
-    /// The interfaces of an instance.
-    Instance(InstanceId),
-    /// An interface.
-    Eni(EniId),
-    /// The members of a group.
-    Group(GroupId),
-    /// The interfaces that have all of these tags, themselves or with their instance; `None` is any value.
-    Tags(Vec<(String, Option<String>)>),
-    /// The interfaces of a VPC.
-    Vpc(VpcId),
-    /// The interfaces of a subnet.
-    Subnet(SubnetId),
-}
-
 /// Services of one protocol: ports, or types and codes; every one of a protocol that has neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Served {
@@ -98,19 +74,8 @@ pub enum StatementError {
     #[error("`{0}` is not what an invariant can say; write `must-not reach` or `may reach`")]
     Verb(String),
     /// An end.
-    #[error(
-        "`{0}` is not an end; write internet, an address or block, tag:KEY=VALUE, or an instance, interface, group, VPC or subnet by its \
-         id (i-…, eni-…, sg-…, vpc-…, vsw-… or subnet-…; else instance:ID, eni:ID, group:ID, vpc:ID, subnet:ID)"
-    )]
-    End(String),
-    /// A tag.
-    #[error(
-        "`{0}` is not a tag selector; write tag:KEY=VALUE or tag:KEY, and several with commas: tag:role=db,env=prod"
-    )]
-    Tag(String),
-    /// Too many tags.
-    #[error("`{0}` asks for more than {INVARIANT_TAGS_MAX} tags; give the instances one tag for what is meant")]
-    Tags(String),
+    #[error(transparent)]
+    End(#[from] EndError),
     /// A service.
     #[error(
         "`{0}` is not a service; write tcp/443, tcp/8000-8010, udp/53, tcp, icmp, icmp/8, icmp/8/0, icmpv6, gre or a protocol number \
@@ -127,7 +92,30 @@ pub enum StatementError {
     BothOutside,
 }
 
-impl FromStr for Statement {
+/// An invariant as people write it: what an end means is for a world to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    from: Word,
+    verb: Verb,
+    to: Word,
+    services: Vec<Served>,
+}
+
+impl Written {
+    /// What it says in a world: ids and names become what they stand for there.
+    ///
+    /// # Errors
+    /// When an end means nothing or several things there.
+    pub fn read(self, world: &World) -> Result<Statement, StatementError> {
+        let Self { from, verb, to, services } = self;
+        let statement = Statement { from: from.read(world)?, verb, to: to.read(world)?, services };
+        // What is kept is read back as it was written, so it has the same bound.
+        let bytes = statement.to_string().len();
+        if bytes > INVARIANT_BYTES_MAX { Err(StatementError::Long(bytes)) } else { Ok(statement) }
+    }
+}
+
+impl FromStr for Written {
     type Err = StatementError;
 
     fn from_str(text: &str) -> Result<Self, StatementError> {
@@ -143,8 +131,8 @@ impl FromStr for Statement {
             ("may", "reach") => Verb::MayReach,
             (verb, reach) => return Err(StatementError::Verb(format!("{verb} {reach}"))),
         };
-        let (from, to): (End, End) = (from.parse()?, to.parse()?);
-        if from == End::Internet && to == End::Internet {
+        let (from, to): (Word, Word) = (from.parse()?, to.parse()?);
+        if from.is_internet() && to.is_internet() {
             return Err(StatementError::BothOutside);
         }
         let named = services.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty());
@@ -158,43 +146,14 @@ impl FromStr for Statement {
     }
 }
 
-impl FromStr for End {
+/// A statement as it is kept: its ends need no world to be read.
+impl FromStr for Statement {
     type Err = StatementError;
 
-    fn from_str(word: &str) -> Result<Self, StatementError> {
-        if word == INTERNET {
-            return Ok(Self::Internet);
-        }
-        if let Ok(block) = word.parse::<Cidr>() {
-            return Ok(Self::Block(block));
-        }
-        let (kind, id) = word.split_once(':').unwrap_or_else(|| (word.split('-').next().unwrap_or_default(), word));
-        if kind == "tag" && word.contains(':') {
-            return tags(word, id);
-        }
-        if id.is_empty() || id.len() == kind.len() && !word.contains(':') {
-            return Err(StatementError::End(word.to_owned()));
-        }
-        Ok(match kind {
-            "i" | "instance" => Self::Instance(id.into()),
-            "eni" => Self::Eni(id.into()),
-            "sg" | "group" => Self::Group(id.into()),
-            "vpc" => Self::Vpc(id.into()),
-            "vsw" | "subnet" => Self::Subnet(id.into()),
-            _ => return Err(StatementError::End(word.to_owned())),
-        })
+    fn from_str(text: &str) -> Result<Self, StatementError> {
+        let Written { from, verb, to, services } = text.parse()?;
+        Ok(Self { from: from.kept()?, verb, to: to.kept()?, services })
     }
-}
-
-fn tags(word: &str, list: &str) -> Result<End, StatementError> {
-    let tag = |part: &str| {
-        let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value.to_owned())));
-        if key.is_empty() { Err(StatementError::Tag(word.to_owned())) } else { Ok((key.to_owned(), value)) }
-    };
-    let mut tags = list.split(',').map(tag).collect::<Result<Vec<_>, _>>()?;
-    tags.sort();
-    tags.dedup();
-    if tags.len() > INVARIANT_TAGS_MAX { Err(StatementError::Tags(word.to_owned())) } else { Ok(End::Tags(tags)) }
 }
 
 impl Served {
@@ -260,37 +219,6 @@ impl fmt::Display for Verb {
             Self::MayReach => "may reach",
         })
     }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Internet => f.write_str(INTERNET),
-            Self::Block(block) => write!(f, "{block}"),
-            Self::Instance(id) => by_id(f, ("i-", "instance"), id.as_str()),
-            Self::Eni(id) => by_id(f, ("eni-", "eni"), id.as_str()),
-            Self::Group(id) => by_id(f, ("sg-", "group"), id.as_str()),
-            Self::Vpc(id) => by_id(f, ("vpc-", "vpc"), id.as_str()),
-            Self::Subnet(id) if id.as_str().starts_with("vsw-") => f.write_str(id.as_str()),
-            Self::Subnet(id) => by_id(f, ("subnet-", "subnet"), id.as_str()),
-            Self::Tags(tags) => {
-                f.write_str("tag:")?;
-                for (index, (key, value)) in tags.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { "," };
-                    match value {
-                        Some(value) => write!(f, "{comma}{key}={value}")?,
-                        None => write!(f, "{comma}{key}")?,
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-/// The id alone where its beginning tells what it is of.
-fn by_id(f: &mut fmt::Formatter<'_>, (prefix, kind): (&str, &str), id: &str) -> fmt::Result {
-    if id.starts_with(prefix) && !id.contains(':') { f.write_str(id) } else { write!(f, "{kind}:{id}") }
 }
 
 impl fmt::Display for Served {
@@ -394,7 +322,8 @@ mod tests {
         assert_eq!(error, StatementError::Services(33));
         assert!(matches!("x".repeat(2_000).parse::<Statement>(), Err(StatementError::Long(2_000))));
         let tags = (0..9).map(|tag| format!("k{tag}")).collect::<Vec<_>>().join(",");
-        assert!(matches!(format!("tag:{tags} may reach sg-1").parse::<Statement>(), Err(StatementError::Tags(_))));
+        let error = format!("tag:{tags} may reach sg-1").parse::<Statement>().unwrap_err();
+        assert!(matches!(error, StatementError::End(EndError::Tags(_))));
     }
 
     #[test]

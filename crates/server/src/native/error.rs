@@ -18,7 +18,7 @@ use sekimori_analysis::{
     why::WhyError,
 };
 use sekimori_cloud::failure::Failure;
-use sekimori_core::refusal::Refusal;
+use sekimori_core::{end::EndError, invariant::StatementError, refusal::Refusal};
 
 use crate::{
     api::{CloudFailure, ErrorBody, ErrorCode, ErrorDetail},
@@ -130,12 +130,40 @@ impl From<NftError> for ApiError {
     }
 }
 
+/// The code for what is no end.
+fn code_of_end(error: &EndError) -> ErrorCode {
+    match error {
+        EndError::Unknown(_) => ErrorCode::NotFound,
+        EndError::Ambiguous { .. } | EndError::NotKept(_) | EndError::Tag(_) | EndError::Tags(_) => {
+            ErrorCode::Invalid
+        }
+    }
+}
+
+impl From<StatementError> for ApiError {
+    fn from(error: StatementError) -> Self {
+        let code = match &error {
+            StatementError::End(error) => code_of_end(error),
+            StatementError::Unfinished(_)
+            | StatementError::Long(_)
+            | StatementError::Verb(_)
+            | StatementError::Service(_)
+            | StatementError::Services(_)
+            | StatementError::BothOutside => ErrorCode::Invalid,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<WhyError> for ApiError {
     fn from(error: WhyError) -> Self {
         let code = match &error {
-            WhyError::Unknown(_) | WhyError::UnknownVpc(_) => ErrorCode::NotFound,
+            WhyError::End(error) => code_of_end(error),
+            WhyError::UnknownVpc(_) => ErrorCode::NotFound,
             WhyError::NoMembers(_) | WhyError::TooMany { .. } => ErrorCode::Refused,
-            WhyError::BadService(_)
+            WhyError::Block(_)
+            | WhyError::NotOne(_)
+            | WhyError::BadService(_)
             | WhyError::NoPort { .. }
             | WhyError::ManyPorts { .. }
             | WhyError::NoCommonVpc { .. }
@@ -152,9 +180,12 @@ impl From<WhyError> for ApiError {
 impl From<WhoError> for ApiError {
     fn from(error: WhoError) -> Self {
         let code = match &error {
-            WhoError::Unknown(_) | WhoError::UnknownVpc(_) => ErrorCode::NotFound,
+            WhoError::End(error) => code_of_end(error),
+            WhoError::UnknownVpc(_) => ErrorCode::NotFound,
             WhoError::BothOutside { .. } | WhoError::Elsewhere { .. } => ErrorCode::Invalid,
-            WhoError::TooLong | WhoError::TooMany | WhoError::TooComplex(_) => ErrorCode::Refused,
+            WhoError::Nobody(_) | WhoError::TooLong | WhoError::TooMany | WhoError::TooComplex(_) => {
+                ErrorCode::Refused
+            }
         };
         Self::new(code, error.to_string())
     }

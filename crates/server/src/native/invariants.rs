@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use sekimori_analysis::invariant::{self, Judged, Report};
 use sekimori_core::{
     command::{Command, InvariantCommand},
-    invariant::{Statement, StatementError},
+    invariant::Written,
 };
 
 use super::{
@@ -37,7 +37,7 @@ pub(super) async fn check(State(app): State<Arc<App>>) -> Answer<Report> {
 pub(super) async fn set(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<InvariantAnswer> {
     let (name, origin) = (text_of(name)?, Origin::of(&request, "SetInvariant"));
     let SetInvariant { statement, mode } = read(request).await?;
-    let statement: Statement = statement.parse()?;
+    let statement = statement.parse::<Written>()?.read(&app.committer.world())?;
     let command = Command::Invariant(InvariantCommand::Set { name: name.clone(), statement, mode });
     let (_, world) = commit(&app, origin, command).await?;
     let gone = || ApiError::new(ErrorCode::Internal, format!("invariant `{name}` was set and is not there"));
@@ -51,10 +51,4 @@ pub(super) async fn remove(State(app): State<Arc<App>>, name: Name, request: Req
     let (name, origin) = (text_of(name)?, Origin::of(&request, "RemoveInvariant"));
     let (_, world) = commit(&app, origin, Command::Invariant(InvariantCommand::Remove { name })).await?;
     json(Revised { revision: world.revision() })
-}
-
-impl From<StatementError> for ApiError {
-    fn from(error: StatementError) -> Self {
-        Self::new(ErrorCode::Invalid, error.to_string())
-    }
 }
