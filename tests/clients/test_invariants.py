@@ -95,12 +95,15 @@ def test_what_makes_no_sense_is_said(server, invariants):
         done = server.command("invariant", "add", *words)
         return done.returncode, done.stderr
 
-    assert refused("x", "world must-not reach sg-1")[0] == 64
-    assert "`world` is not an end; write internet" in refused("x", "world must-not reach sg-1")[1]
+    code, said = refused("x", "world must-not reach internet")
+    assert code == 1 and "has the id or the name `world`" in said and "an end can also be internet" in said
+    assert refused("x", "tag:=db must-not reach internet")[0] == 64
     assert "`must not` is not what an invariant can say" in refused("x", "internet must not reach sg-1")[1]
     code, said = refused("x", "internet must-not reach sg-none")
-    assert code == 1 and "`sg-none` does not exist" in said
+    assert code == 1 and "has the id or the name `sg-none`" in said
     status, answer = server.native("PUT", "/v1/invariants/x", {"statement": "a may reach b"})
+    assert (status, answer["error"]["code"]) == (404, "not-found"), answer
+    status, answer = server.native("PUT", "/v1/invariants/x", {"statement": "internet may see internet"})
     assert (status, answer["error"]["code"]) == (400, "invalid"), answer
     status, answer = server.native("DELETE", "/v1/invariants/none")
     assert (status, answer["error"]["code"]) == (404, "not-found"), answer
