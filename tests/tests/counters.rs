@@ -102,7 +102,7 @@ impl Station {
 
     fn start_server(&mut self) {
         self.counts = Some(Counts::open(self.books.path()).unwrap());
-        self.teller.begin();
+        self.teller = CounterTeller::default();
     }
 
     /// Sends packets that a rule of `a` denies, and waits until they are counted.

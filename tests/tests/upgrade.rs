@@ -277,7 +277,7 @@ fn counters_of_another_version_are_told_a_last_time() {
     become_another(&mut lab, ABI_VERSION - 1);
     lab.open();
     lab.try_probe("a -> b udp/6667", Family::V4);
-    teller.begin();
+    let mut teller = CounterTeller::default();
     let after = dropped(&count(&mut lab, &mut teller));
     assert!(after.contains(&(life, packets, true)), "{after:?} of {packets} in {life}");
     let new: Vec<u64> = after.iter().filter(|(other, ..)| *other != life).map(|(_, packets, _)| *packets).collect();

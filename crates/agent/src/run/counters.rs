@@ -1,5 +1,7 @@
 //! Tells the server what was counted: what has changed, and again after each new connection everything.
 //!
+//! Where there are many, to find what has changed takes a while: that is done beside the changes, as the reading is.
+//!
 //! What is over is told until the server has said that it is written down; then its number may be given out again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,6 +9,40 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sekimori_core::feed::{Count, Counter, Gauges, TALLIES_PER_MESSAGE_MAX, Tally, TallyReport};
 
 use crate::bpf::{counters::Over, read::Counts};
+
+/// The teller of a connection, which is away while it counts.
+#[derive(Debug, Default)]
+pub struct Counters {
+    here: Option<CounterTeller>,
+    /// What the server has said to it, up to which report.
+    written: u64,
+}
+
+impl Counters {
+    /// A new connection: everything is told again. A teller that is away is of an earlier one.
+    pub fn begin(&mut self) {
+        *self = Self { here: Some(CounterTeller::default()), written: 0 };
+    }
+
+    /// The server has written down what is over, up to a report.
+    pub fn written(&mut self, report: u64) {
+        self.written = self.written.max(report);
+    }
+
+    /// The teller, to count with.
+    pub fn take(&mut self) -> CounterTeller {
+        let mut teller = self.here.take().unwrap_or_default();
+        teller.written(self.written);
+        teller
+    }
+
+    /// Takes it back; false if it is of an earlier connection, which nothing that it has to tell is for.
+    pub fn give_back(&mut self, teller: CounterTeller) -> bool {
+        let is_missed = self.here.is_none();
+        self.here.get_or_insert(teller);
+        is_missed
+    }
+}
 
 /// What the server knows, as far as this connection goes.
 #[derive(Debug, Default)]
@@ -26,11 +62,6 @@ pub struct CounterTeller {
 }
 
 impl CounterTeller {
-    /// A new connection: everything is told again.
-    pub fn begin(&mut self) {
-        *self = Self::default();
-    }
-
     /// What is to be told of counts that were just read.
     pub fn tell(&mut self, counts: Counts) -> Vec<TallyReport> {
         let Counts { tallies, over, gauges } = counts;
@@ -148,9 +179,22 @@ mod tests {
         assert!(teller.tell(counts(&[(1, 5, None), (2, 7, None)])).is_empty());
         let reports = teller.tell(counts(&[(1, 6, None), (2, 7, None)]));
         assert_eq!((told(&reports), reports[0].is_whole), (vec![(1, 6, false)], false));
-        teller.begin();
-        let reports = teller.tell(counts(&[(1, 6, None), (2, 7, None)]));
-        assert_eq!((told(&reports), reports[0].is_whole), (vec![(1, 6, false), (2, 7, false)], true));
+    }
+
+    #[test]
+    fn a_new_connection_is_told_everything_though_the_teller_of_the_last_one_is_away() {
+        let mut counters = Counters::default();
+        counters.begin();
+        let mut teller = counters.take();
+        teller.tell(counts(&[(1, 5, None), (2, 7, Some(4))]));
+        counters.written(1);
+        assert!(counters.give_back(teller));
+        let mut teller = counters.take();
+        assert_eq!(teller.forget(), [Over::Rule(2, 4)], "what was said meanwhile is heard");
+        counters.begin();
+        assert!(!counters.give_back(teller));
+        let reports = counters.take().tell(counts(&[(1, 5, None)]));
+        assert_eq!((told(&reports), reports[0].number, reports[0].is_whole), (vec![(1, 5, false)], 1, true));
     }
 
     #[test]

@@ -30,9 +30,14 @@ use tokio::{
 };
 
 pub use self::down::{DownReport, down};
-use self::{counters::CounterTeller, feed::Connection, flows::FlowTeller, live::LiveTeller};
+use self::{
+    counters::{CounterTeller, Counters},
+    feed::Connection,
+    flows::FlowTeller,
+    live::LiveTeller,
+};
 use crate::{
-    bpf::{AttachMode, Collection, clock::Moment, events::EniLosses, read::Counts},
+    bpf::{AttachMode, Collection, clock::Moment, events::EniLosses},
     enforcer::Enforcer,
     traffic::Sampler,
 };
@@ -86,7 +91,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         chores: Chores::default(),
         flows: FlowTeller::default(),
         live: LiveTeller::default(),
-        counters: CounterTeller::default(),
+        counters: Counters::default(),
         reported: None,
         reported_bound: None,
         away: None,
@@ -113,7 +118,7 @@ struct Agent {
     chores: Chores,
     flows: FlowTeller,
     live: LiveTeller,
-    counters: CounterTeller,
+    counters: Counters,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
     /// How often the states of bound interfaces had changed when they were told last.
     reported_bound: Option<u64>,
@@ -130,7 +135,7 @@ type Sampled = (Moment, Sampler, io::Result<Vec<(TrafficKey, TrafficSum)>>);
 #[derive(Default)]
 struct Chores {
     collection: Option<JoinHandle<(Collection, io::Result<()>)>>,
-    counting: Option<JoinHandle<io::Result<Counts>>>,
+    counting: Option<JoinHandle<(CounterTeller, io::Result<Vec<TallyReport>>)>>,
     losses: Option<JoinHandle<io::Result<Vec<EniLosses>>>>,
     sampling: Option<JoinHandle<Sampled>>,
     sampler: Sampler,
@@ -411,20 +416,28 @@ impl Agent {
 
     /// What is to be told of the counters that were read since the last call. What may be forgotten is, before they are read again.
     async fn count(&mut self) -> Vec<TallyReport> {
-        let read = take_finished(&mut self.chores.counting).await;
+        let counted = take_finished(&mut self.chores.counting).await;
         if self.chores.counting.is_some() || self.enforcer.heard().is_none() {
             return Vec::new();
         }
-        let read =
-            read.and_then(|read| read.inspect_err(|error| tracing::warn!(%error, "cannot read counters")).ok());
-        let reports = read.map(|counts| self.counters.tell(counts)).unwrap_or_default();
-        let is_forgotten = self.enforcer.forget_counted(&self.counters.forget());
-        self.counters.forgot(is_forgotten);
+        let reports = counted.and_then(|(teller, reports)| self.counters.give_back(teller).then_some(reports));
+        let reports = reports.transpose().inspect_err(|error| tracing::warn!(%error, "cannot read counters"));
+        let mut teller = self.counters.take();
+        let is_forgotten = self.enforcer.forget_counted(&teller.forget());
+        teller.forgot(is_forgotten);
         match self.enforcer.reader() {
-            Ok(reader) => self.chores.counting = Some(tokio::task::spawn_blocking(move || reader.read())),
-            Err(error) => tracing::warn!(%error, "cannot read counters"),
+            Ok(reader) => {
+                self.chores.counting = Some(tokio::task::spawn_blocking(move || {
+                    let reports = reader.read().map(|counts| teller.tell(counts));
+                    (teller, reports)
+                }));
+            }
+            Err(error) => {
+                self.counters.give_back(teller);
+                tracing::warn!(%error, "cannot read counters");
+            }
         }
-        reports
+        reports.ok().flatten().unwrap_or_default()
     }
 }
 
