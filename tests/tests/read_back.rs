@@ -228,8 +228,26 @@ fn namespaces_and_interfaces_come_back_with_their_policy() {
     let deleted =
         within(inside.as_fd(), || std::process::Command::new("ip").args(["link", "delete", "eth0"]).status());
     assert!(deleted.unwrap().unwrap().success());
-    assert_eq!(kinds(&lab.watch()), [(Part::Link, "was removed or replaced")]);
+    let lost = (Part::Link, "was removed, replaced or set down, or has lost its routes");
+    assert_eq!(kinds(&lab.watch()), [lost]);
     as_declared(&mut lab);
+    let router = NetNs::open(&vpc).unwrap().unwrap();
+    let in_router = |arguments: &[&str]| {
+        let done = within(router.as_fd(), || std::process::Command::new("ip").args(arguments).output());
+        let done = done.unwrap().unwrap();
+        assert!(done.status.success(), "{arguments:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let (number, address) = (lab.kernel_eni("b").ifindex, lab.host("b").address(Family::V4).to_string());
+    let links = in_router(&["-o", "link"]);
+    let line = links.lines().find_map(|line| line.strip_prefix(&format!("{number}: "))).unwrap();
+    let link = line.split(['@', ':']).next().unwrap().to_owned();
+    for arguments in [["link", "set", &link, "down"].as_slice(), &["route", "delete", &address, "dev", &link]] {
+        in_router(arguments);
+        assert_eq!(kinds(&lab.watch()), [lost], "{arguments:?}");
+        as_declared(&mut lab);
+        assert_eq!(lab.watch(), []);
+    }
 }
 
 /// The kernel's maps, as somebody else may write them.

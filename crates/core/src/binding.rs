@@ -14,6 +14,9 @@ use crate::{
 /// Where `ip netns` keeps its names; the second is a link to the first.
 const NETNS_DIRECTORIES: [&str; 2] = ["/run/netns/", "/var/run/netns/"];
 
+/// The loopback interface, in every namespace.
+pub const LOOPBACK: &str = "lo";
+
 /// An interface that an ENI is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
@@ -57,6 +60,11 @@ pub enum BindingRefusal {
         /// The name.
         name: String,
     },
+    /// It is what programs of a host talk to each other by, this one included.
+    #[error(
+        "`{LOOPBACK}` is how the programs of a host talk to each other, and to Sekimori; bind a tap, a veth or an Ethernet card"
+    )]
+    Loopback,
     /// The words about the holder are too many.
     #[error("a holder of {bytes} bytes is too long; use at most {HOLDER_BYTES_MAX}, without control characters")]
     Holder {
@@ -132,6 +140,9 @@ impl Binding {
         let is_name = (1..=INTERFACE_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain);
         if !is_name || name == "." || name == ".." {
             return Err(BindingRefusal::Name { name: name.chars().take(64).collect() });
+        }
+        if name == LOOPBACK {
+            return Err(BindingRefusal::Loopback);
         }
         if self.holder.len() > HOLDER_BYTES_MAX || self.holder.chars().any(char::is_control) {
             return Err(BindingRefusal::Holder { bytes: self.holder.len() });
@@ -261,6 +272,7 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a b", "a:b", "sixteen-bytes-xx"] {
             assert!(matches!(of(bad, ""), Err(BindingRefusal::Name { .. })), "{bad}");
         }
+        assert_eq!(of("lo", ""), Err(BindingRefusal::Loopback));
         assert!(of("tap0", "a\nb").is_err() && of("tap0", &"x".repeat(129)).is_err());
     }
 }

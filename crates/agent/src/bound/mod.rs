@@ -320,7 +320,10 @@ impl Bindings {
     async fn end(&mut self, eni: &EniId, old: &Wanted, is_gone: bool, plane: &mut DataPlane) {
         // A namespace that is gone has no interface either.
         drop(self.open_place(&old.binding.netns));
-        if let Ok((place, Some(link))) = self.find(&old.binding).await {
+        // What was another's when this one was bound to it has stayed the other's.
+        if let Ok((place, Some(link))) = self.find(&old.binding).await
+            && plane.eni_at(place.cookie, link.index).is_none_or(|holder| holder == eni)
+        {
             if is_gone
                 && old.binding.side == Side::Guest
                 && let Err(error) = place.netlink.set_down(link.index).await

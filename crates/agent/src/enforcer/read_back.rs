@@ -270,6 +270,11 @@ impl Enforcer {
     }
 }
 
+/// What is told of a namespace.
+const NAMESPACE_LOST: &str = "was removed or replaced";
+/// What is told of a link.
+const LINK_LOST: &str = "was removed, replaced or set down, or has lost its routes";
+
 fn told(drift: &Drift, failure: Option<String>) -> Difference {
     let (part, subject) = match drift {
         Drift::Router(vpc) => (Part::Namespace, vpc.to_string()),
@@ -278,5 +283,6 @@ fn told(drift: &Drift, failure: Option<String>) -> Difference {
         Drift::Link { eni, .. } => (Part::Link, eni.to_string()),
         Drift::Peering(id) => (Part::Link, id.to_string()),
     };
-    Difference { part, subject, found: "was removed or replaced".to_owned(), failure }
+    let found = if part == Part::Link { LINK_LOST } else { NAMESPACE_LOST };
+    Difference { part, subject, found: found.to_owned(), failure }
 }

@@ -1,10 +1,11 @@
 //! What somebody took away by hand since it was made. Looks, and changes nothing.
 //!
-//! Names are looked up in the file system, links with one listing for each router: cheap enough for every second.
+//! Names are looked up in the file system, links with one listing of routes for each router: cheap enough for every second.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::IpAddr,
 };
 
 use sekimori_core::{
@@ -12,7 +13,12 @@ use sekimori_core::{
     ids::{EniId, InstanceId, PeeringId, VpcId},
 };
 
-use super::{LocalCompute, Placed, peering::Joined, router::Router, wanted::outside_name};
+use super::{
+    LocalCompute, Placed,
+    peering::Joined,
+    router::Router,
+    wanted::{WantedPort, outside_name},
+};
 use crate::netlink::netns::{self, Identity};
 
 /// What [`LocalCompute::apply`] is to look at.
@@ -100,7 +106,7 @@ pub enum Drift {
     Outside(VpcId),
     /// The instance's namespace.
     Instance(InstanceId),
-    /// The ENI's link in the router.
+    /// The ENI's link in the router, or the routes that lead to it: a link that is set down loses them.
     Link {
         /// The ENI.
         eni: EniId,
@@ -129,8 +135,12 @@ impl fmt::Display for Drift {
             Self::Router(vpc) => write!(f, "namespace `{vpc}` was removed or replaced"),
             Self::Outside(vpc) => write!(f, "namespace `{}` was removed or replaced", outside_name(vpc)),
             Self::Instance(instance) => write!(f, "namespace `{instance}` was removed or replaced"),
-            Self::Link { eni, instance } => write!(f, "the link of ENI `{eni}` of instance `{instance}` was removed"),
-            Self::Peering(id) => write!(f, "the link of peering connection `{id}` was removed or not completed"),
+            Self::Link { eni, instance } => {
+                write!(f, "the link of ENI `{eni}` of instance `{instance}` was removed, set down or lost its routes")
+            }
+            Self::Peering(id) => {
+                write!(f, "the link of peering connection `{id}` was removed, set down or not completed")
+            }
         }
     }
 }
@@ -143,7 +153,7 @@ impl LocalCompute {
         let mut links = BTreeMap::new();
         for (vpc, router) in &self.routers {
             all.extend(router.lost(vpc));
-            match router.links() {
+            match router.reached() {
                 Ok(present) => drop(links.insert(vpc.clone(), present)),
                 Err(error) => tracing::warn!(%vpc, %error, "cannot list the links of a router"),
             }
@@ -155,7 +165,7 @@ impl LocalCompute {
         all
     }
 
-    /// Peerings whose link is not in both routers; `links` are those of each.
+    /// Peerings whose link is not in both routers; `links` are those of each that routes lead to.
     pub(super) fn lost_peerings(&self, links: &BTreeMap<VpcId, BTreeSet<String>>) -> Vec<Drift> {
         let is_lost = |joined: &Joined| {
             let name = joined.link();
@@ -181,7 +191,8 @@ pub(super) fn lost_of(id: &InstanceId, placed: &Placed, links: Option<&BTreeSet<
         return vec![Drift::Instance(id.clone())];
     }
     let Some(links) = links else { return Vec::new() };
-    let lost = placed.ports.values().filter(|(wanted, _)| !links.contains(&wanted.link));
+    let is_lost = |wanted: &WantedPort| wanted.addresses.iter().any(IpAddr::is_ipv4) && !links.contains(&wanted.link);
+    let lost = placed.ports.values().filter(|(wanted, _)| is_lost(wanted));
     lost.map(|(wanted, _)| Drift::Link { eni: wanted.eni.clone(), instance: id.clone() }).collect()
 }
 

@@ -22,10 +22,10 @@ use crate::netlink::{
     sysctl,
 };
 
-/// Bytes of the kernel's table of links that are read at a time: some 30 links.
+/// Bytes of the kernel's tables of links and of routes that are read at a time: some 30 lines.
 const LISTED_BYTES: usize = 4_096;
 
-/// A list of links on its way.
+/// A list of the links that routes lead to, on its way.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Their names.
@@ -42,7 +42,9 @@ pub(super) struct Router {
     pub(super) netlink: Netlink,
     pub(super) identity: Identity,
     /// The kernel's table of the links inside.
-    table: File,
+    links: File,
+    /// The kernel's table of the routes of IPv4 inside: none leads to a link that is down.
+    routes: File,
     /// The outside as it was made last; `None` until it is complete.
     outside: Option<(Identity, WantedVpc)>,
 }
@@ -109,34 +111,48 @@ impl Router {
     /// square of the number of links: it looks for the number of every other end's namespace.
     pub(super) fn links(&self) -> io::Result<BTreeSet<String>> {
         let mut listing = Listing::default();
+        while !go_on(&self.links, &mut listing, ':')? {}
+        Ok(listing.names)
+    }
+
+    /// The names of the links inside that routes of IPv4 lead to: those that are there and up, and have theirs.
+    pub(super) fn reached(&self) -> io::Result<BTreeSet<String>> {
+        let mut listing = Listing::default();
         while !self.list(&mut listing)? {}
         Ok(listing.names)
     }
 
-    /// Goes on with a list of the links inside; whether it is whole. Another list that is begun meanwhile cuts this one short.
+    /// Goes on with a list of those; whether it is whole. Another list that is begun meanwhile cuts this one short.
     pub(super) fn list(&self, listing: &mut Listing) -> io::Result<bool> {
-        let mut table = &self.table;
-        if !listing.is_begun {
-            table.rewind()?;
-            listing.is_begun = true;
-        }
-        let mut part = [0; LISTED_BYTES];
-        let count = table.read(&mut part)?;
-        listing.line.extend_from_slice(part.get(..count).unwrap_or_default());
-        let whole = listing.line.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines: Vec<u8> = listing.line.drain(..whole).collect();
-        let lines = String::from_utf8_lossy(&lines);
-        let names = lines.lines().filter_map(|line| line.split_once(':'));
-        listing.names.extend(names.map(|(name, _)| name.trim_start().to_owned()));
-        Ok(count == 0)
+        go_on(&self.routes, listing, '\t')
     }
 
     fn new(ns: NetNs, netlink: Netlink) -> Result<Self, LocalError> {
         let identity = ns.identity().map_err(|error| LocalError::namespace("look up", ns.name(), &error))?;
-        let opened = netns::within(ns.as_fd(), || File::open("/proc/thread-self/net/dev")).flatten();
-        let table = opened.map_err(|error| LocalError::namespace("look into", ns.name(), &error))?;
-        Ok(Self { ns, netlink, identity, table, outside: None })
+        let open = |name: &str| {
+            let opened = netns::within(ns.as_fd(), || File::open(format!("/proc/thread-self/net/{name}"))).flatten();
+            opened.map_err(|error| LocalError::namespace("look into", ns.name(), &error))
+        };
+        let (links, routes) = (open("dev")?, open("route")?);
+        Ok(Self { ns, netlink, identity, links, routes, outside: None })
     }
+}
+
+/// Goes on reading a table of the kernel, of which each line begins with the name of a link and a mark behind it; whether it was read to its end.
+fn go_on(mut table: &File, listing: &mut Listing, mark: char) -> io::Result<bool> {
+    if !listing.is_begun {
+        table.rewind()?;
+        listing.is_begun = true;
+    }
+    let mut part = [0; LISTED_BYTES];
+    let count = table.read(&mut part)?;
+    listing.line.extend_from_slice(part.get(..count).unwrap_or_default());
+    let whole = listing.line.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let lines: Vec<u8> = listing.line.drain(..whole).collect();
+    let lines = String::from_utf8_lossy(&lines);
+    let names = lines.lines().filter_map(|line| line.split_once(mark));
+    listing.names.extend(names.map(|(name, _)| name.trim_start().to_owned()));
+    Ok(count == 0)
 }
 
 impl AsFd for Router {
