@@ -36,6 +36,7 @@
 #define ENI_SENDER_GROUPS 16
 #define ENI_SHADOW 32
 #define ENI_STRAIGHT 64
+#define ENI_ROUTED 128
 
 union ip {
 	__u8 bytes[16];

@@ -12,9 +12,9 @@
 #include <bpf/bpf_helpers.h>
 
 #include "events.h"
+#include "guard.h"
 #include "reset.h"
 #include "shadow.h"
-#include "straight.h"
 #include "verdicts.h"
 #include "vlan.h"
 
@@ -191,9 +191,17 @@ static __always_inline enum reason settle_new(struct __sk_buff *skb, const struc
 	}
 	if ((eni->flags & ENI_SHADOW) && reason != REASON_CHANGING)
 		compare(&packet->tuple, finding);
+	if (passes(reason) && has_strayed(skb, eni)) {
+		finding->rule = 0;
+		return REASON_SPOOFED;
+	}
 	if (!passes(reason) || !flow_key_of(&packet->tuple, packet->icmp_id, &work->key))
 		return reason;
-	return begin_flow(skb, eni, work, ended);
+	reason = begin_flow(skb, eni, work, ended);
+	/* It is not the rule that has no room. */
+	if (!passes(reason))
+		finding->rule = 0;
+	return reason;
 }
 
 /* Asks the network ACL and the rules, or whoever asked them before. */
@@ -254,7 +262,7 @@ static __always_inline enum reason judge_ip(struct __sk_buff *skb, const struct 
 	if (parse_transport(skb, packet) < 0)
 		return REASON_MALFORMED;
 	if (is_discovery(packet))
-		return REASON_BYPASS;
+		return judge_discovery(skb, eni);
 	if (!clears_acl(eni, &packet->tuple, &work->clearance))
 		return REASON_ACL_DENY;
 	if (flow_key_of(&packet->tuple, packet->icmp_id, &work->key))
@@ -291,7 +299,7 @@ static __always_inline enum reason judge_frame(struct __sk_buff *skb, const stru
 		end = (void *)(long)skb->data_end;
 	}
 	if (kind == bpf_htons(ETH_P_ARP))
-		return REASON_BYPASS;
+		return judge_arp(skb, eni);
 	if (!*(volatile __u64 *)&eni->policy)
 		return REASON_NO_POLICY;
 	data += *(volatile __u32 *)&packet->l3 & L3_MASK;

@@ -93,6 +93,29 @@ static __always_inline struct eni *other_end(struct __sk_buff *skb, const struct
 	return is_plain_way(skb, end->ifindex) ? end : 0;
 }
 
+/* Asks the routes how what the ENI of a packet sends to the packet's peer is sent on. The answer is in the working memory if it is 0. */
+static __always_inline long look_for_way(struct __sk_buff *skb, struct scratch *work)
+{
+	const struct tuple *tuple = &work->packet.tuple;
+	int is_sent = tuple->direction == EGRESS;
+	struct bpf_fib_lookup *route = &work->route;
+
+	__builtin_memset(route, 0, sizeof(*route));
+	route->ifindex = skb->ifindex;
+	route->family = tuple->v6 ? FAMILY_V6 : FAMILY_V4;
+	route->l4_protocol = tuple->protocol;
+	route->sport = bpf_htons(is_sent ? tuple->source_port : tuple->destination_port);
+	route->dport = bpf_htons(is_sent ? tuple->destination_port : tuple->source_port);
+	if (tuple->v6) {
+		__builtin_memcpy(route->ipv6_src, &tuple->local, 16);
+		__builtin_memcpy(route->ipv6_dst, &tuple->peer, 16);
+	} else {
+		route->ipv4_src = tuple->local.words[3];
+		route->ipv4_dst = tuple->peer.words[3];
+	}
+	return bpf_fib_lookup(skb, route, sizeof(*route), FIB_WITHOUT_NEIGHBOUR);
+}
+
 /*
  * The number of the ENI that a packet which begins a flow may go straight to: the one to whose interface the router would send it on,
  * with no other router in between. The working memory has the packet.
@@ -110,20 +133,7 @@ static __noinline __u32 routed_end(struct __sk_buff *skb, const struct eni *eni)
 		return 0;
 	tuple = &work->packet.tuple;
 	route = &work->route;
-	__builtin_memset(route, 0, sizeof(*route));
-	route->ifindex = skb->ifindex;
-	route->family = tuple->v6 ? FAMILY_V6 : FAMILY_V4;
-	route->l4_protocol = tuple->protocol;
-	route->sport = bpf_htons(tuple->source_port);
-	route->dport = bpf_htons(tuple->destination_port);
-	if (tuple->v6) {
-		__builtin_memcpy(route->ipv6_src, &tuple->local, 16);
-		__builtin_memcpy(route->ipv6_dst, &tuple->peer, 16);
-	} else {
-		route->ipv4_src = tuple->local.words[3];
-		route->ipv4_dst = tuple->peer.words[3];
-	}
-	if (bpf_fib_lookup(skb, route, sizeof(*route), FIB_WITHOUT_NEIGHBOUR))
+	if (look_for_way(skb, work))
 		return 0;
 	/* The address of the next hop is another's if there is somebody in between. */
 	if (tuple->v6 ? !same_address((const __u8 *)route->ipv6_dst, &tuple->peer) :

@@ -180,6 +180,33 @@ fn an_interface_that_is_let_go_is_nobodys_and_one_whose_eni_is_gone_is_set_down(
 }
 
 #[test]
+fn what_is_another_enis_stays_that_enis() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    lab.add_instance("main", "c", &["server"]);
+    // By the name that only the kernel knows it by: nothing shows that it is the interface of `b` before the agent looks.
+    let router = lab.vpc_id("main").to_string();
+    let number = lab.kernel_eni("b").ifindex;
+    let links = std::process::Command::new("ip").args(["-n", &router, "-o", "link"]).output().unwrap();
+    let links = String::from_utf8(links.stdout).unwrap();
+    let line = links.lines().find_map(|line| line.strip_prefix(&format!("{number}: "))).unwrap();
+    let interface = line.split(['@', ':']).next().unwrap().to_owned();
+    let workload = Workload::new(&lab, "c", Wire::Veth);
+    let binding = Binding { netns: Some(router.parse().unwrap()), interface, ..workload.guest() };
+    for is_unbound in [true, false] {
+        lab.try_bind("c", binding.clone());
+        let found = lab.standing("c");
+        assert_eq!(found.state, BoundState::Closed);
+        assert!(found.note.contains("already; unbind one of them"), "{}", found.note);
+        if is_unbound {
+            lab.unbind("c");
+        } else {
+            lab.remove_instance("c");
+        }
+        is_enforced(&mut lab);
+    }
+}
+
+#[test]
 fn what_cannot_be_enforced_is_refused_or_told() {
     let Some(mut lab) = Lab::of(WORLD) else { return };
     let mut workload = Workload::new(&lab, "b", Wire::Veth);

@@ -87,6 +87,8 @@ fn a_syn_flood_costs_its_victim_new_connections_and_nobody_else_anything() {
     flood(&outside, &victim, Frame::Syn(443), first..first + ENI_HALF_OPEN_MAX as u16 + 2_000);
     let refused = lab.count("victim", Direction::Ingress, Reason::HalfOpen);
     assert!(refused >= 2_000, "{refused} were refused");
+    let (by_rules, by_reasons) = lab.decided_by_rules(["victim", "other"]);
+    assert_eq!(by_rules, by_reasons, "it is not the rule that has no room");
     let bound = ENI_HALF_OPEN_MAX as usize;
     assert_eq!([counted(&mut lab, "victim")[1], there(&mut lab, "victim")[1]], [bound; 2]);
     for wire in &mut wires {

@@ -174,8 +174,8 @@ impl Enforcer {
                 tracing::error!(eni = %port.eni, reason, "an interface is not protected");
                 self.closed_by_plane.insert(port.eni.clone(), reason);
             }
-            // An earlier agent may have been told not to use the straight path.
-            self.plane.allow_straight(&port.eni);
+            // An earlier agent may have been told not to use the straight path, or may not have known what this one does.
+            self.plane.note_routed(&port.eni);
         }
     }
 

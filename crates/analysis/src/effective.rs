@@ -316,7 +316,7 @@ mod tests {
             1 Bypass - allow - arp all all all all
             2 Bypass - allow - icmpv6 types 130-137, 143 all all all
             3 Bypass - allow - udp 68 67 0.0.0.0/0 all
-            4 Bypass - allow - udp 546 547 ::/0 all
+            4 Bypass - allow - udp 546 547 fe80::/10 all
             5 SourceCheck - deny - all all all all not 10.1.0.1, fd00::1
             6 IntraGroup db allow - all all all group sg-db (db) all
             7 Rule db deny 1 tcp 22 all 0.0.0.0/0 all

@@ -48,6 +48,13 @@ pub const ENI_SHADOW: u16 = 1 << 5;
 /// past the router (`bpf/straight.h`).
 pub const ENI_STRAIGHT: u16 = 1 << 6;
 
+/// The host side of the interface is in a VPC's router that local compute made: what comes to it from elsewhere must come by the
+/// way that its answers leave by (`bpf/guard.h`).
+pub const ENI_ROUTED: u16 = 1 << 7;
+
+/// The flags that an ENI's interface adds.
+pub const ENI_OF_INTERFACE: u16 = ENI_STRAIGHT | ENI_ROUTED;
+
 /// One interface, in the array `enis`: one cache line, which every packet reads.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

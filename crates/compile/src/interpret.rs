@@ -50,15 +50,18 @@ pub struct Ends<'a> {
 #[must_use]
 pub fn judge(ends: &Ends<'_>, packet: &Packet) -> Finding {
     let plain = |reason| Finding { reason, slot: 0, entry: None, untracked: false };
+    let spoofed = ends.source_check && !ends.is_own;
     if is_discovery(packet) {
-        return plain(Reason::Bypass);
+        let is_of_router = matches!(packet.transport, Transport::Icmp { kind: 134 | 137, .. });
+        let may = !spoofed || is_placeless(packet.local);
+        let is_honest = packet.direction == Direction::Ingress || may && !(is_of_router && ends.source_check);
+        return plain(if is_honest { Reason::Bypass } else { Reason::Spoofed });
     }
     if let Some(entry) = denied_by_acl(ends.policy, packet) {
         return Finding { entry, ..plain(Reason::AclDeny) };
     }
     let side = Side { words: ends.policy, base: direction_base(packet.direction) };
     let found = side.first_match(packet, ends.peer_groups).map(|rule| side.record(rule));
-    let spoofed = ends.source_check && !ends.is_own;
     match found {
         Some(record) if record.action == ACTION_BYPASS => {
             let may = packet.direction == Direction::Ingress || !spoofed || is_placeless(packet.local);

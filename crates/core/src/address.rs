@@ -78,6 +78,10 @@ impl Cidr {
     /// The whole of IPv6, `::/0`.
     pub const WORLD_V6: Self = Self { net: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)), bare: false };
 
+    /// The addresses of IPv6 that hold on one link, `fe80::/10`.
+    pub const LINK_V6: Self =
+        Self { net: IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)), bare: false };
+
     /// The whole of a family.
     #[must_use]
     pub fn world(family: Family) -> Self {

@@ -38,7 +38,8 @@ pub struct BypassEntry {
 }
 
 impl Default for BypassSet {
-    /// DHCP and DHCPv6: clients ask from 68 (546) to 67 (547), servers answer the other way.
+    /// DHCP and DHCPv6: clients ask from 68 (546) to 67 (547), servers answer the other way; those of IPv6, and relays, from their
+    /// address on the link (RFC 8415).
     fn default() -> Self {
         Self { entries: dhcp().to_vec() }
     }
@@ -56,7 +57,7 @@ fn dhcp() -> [BypassEntry; 4] {
         entry(Direction::Egress, 68, 67, Cidr::WORLD_V4),
         entry(Direction::Ingress, 67, 68, Cidr::WORLD_V4),
         entry(Direction::Egress, 546, 547, Cidr::WORLD_V6),
-        entry(Direction::Ingress, 547, 546, Cidr::WORLD_V6),
+        entry(Direction::Ingress, 547, 546, Cidr::LINK_V6),
     ]
 }
 

@@ -50,7 +50,11 @@ pub fn refused_by_acl(world: &World, eni: &Eni, packet: &Packet) -> Option<Decis
 }
 
 fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
-    if is_bypassed(world, eni, packet) {
+    if is_discovery(packet) {
+        let may = packet.direction == Direction::Ingress || may_discover(eni, packet);
+        return if may { (Action::Allow, Why::Bypass) } else { (Action::Deny, Why::Spoofed) };
+    }
+    if is_listed(world, eni, packet) {
         return (Action::Allow, Why::Bypass);
     }
     if eni.source_check && !eni.addresses.contains(&packet.local) {
@@ -69,10 +73,7 @@ fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
 }
 
 /// Step 1 of section 3. A listed entry does not let an ENI send from a foreign address.
-fn is_bypassed(world: &World, eni: &Eni, packet: &Packet) -> bool {
-    if is_discovery(packet) {
-        return true;
-    }
+fn is_listed(world: &World, eni: &Eni, packet: &Packet) -> bool {
     world.bypass().holds(packet) && (packet.direction == Direction::Ingress || may_send_unjudged(eni, packet.local))
 }
 
@@ -92,6 +93,13 @@ fn is_discovery(packet: &Packet) -> bool {
         130..=132 | 143 => source.is_unspecified() || is_link_local(source),
         _ => false,
     }
+}
+
+/// What an ENI whose sender is checked may say by discovery: that it is there itself. It is no router, so it advertises none and
+/// redirects nobody (RFC 6105). The data plane also looks at whose address an advertisement is about.
+fn may_discover(eni: &Eni, packet: &Packet) -> bool {
+    let is_of_router = matches!(packet.transport, Transport::Icmp { kind: 134 | 137, .. });
+    may_send_unjudged(eni, packet.local) && !(is_of_router && eni.source_check)
 }
 
 fn is_link_local(address: IpAddr) -> bool {

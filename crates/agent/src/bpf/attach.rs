@@ -15,7 +15,7 @@ use aya::programs::{
     SchedClassifier, TcAttachType,
     tc::{NlOptions, TcAttachOptions, TcHandle, qdisc_add_clsact, qdisc_detach_program},
 };
-use sekimori_compile::abi::{ENI_STRAIGHT, PortKey};
+use sekimori_compile::abi::{ENI_ROUTED, ENI_STRAIGHT, PortKey};
 use sekimori_core::{binding, ids::EniId};
 
 use super::{
@@ -55,8 +55,9 @@ pub(super) struct Attachments {
     ports: BTreeMap<EniId, PortKey>,
     /// The same the other way round, by namespace and number.
     enis: BTreeMap<(u64, u32), EniId>,
-    /// ENIs whose interface is one end of a pair that the straight path may use.
-    pairs: BTreeSet<EniId>,
+    /// ENIs whose interface is in a router that local compute made: one end of a pair whose other end is in another namespace.
+    routed: BTreeSet<EniId>,
+    has_straight_path: bool,
     mode: AttachMode,
 }
 
@@ -75,7 +76,8 @@ impl Attachments {
             prepared: BTreeSet::new(),
             ports: BTreeMap::new(),
             enis: BTreeMap::new(),
-            pairs: BTreeSet::new(),
+            routed: BTreeSet::new(),
+            has_straight_path: true,
             mode,
         })
     }
@@ -282,7 +284,7 @@ impl Attachments {
             None => self.ports.remove(eni),
         };
         if old != port {
-            self.pairs.remove(eni);
+            self.routed.remove(eni);
         }
         if let Some(old) = old {
             let at = (old.netns, old.ifindex);
@@ -345,18 +347,25 @@ impl Attachments {
         self.takeover.forget(eni);
     }
 
-    /// Notes whether the straight path may use the interface of an ENI.
-    pub(super) fn set_pair(&mut self, eni: &EniId, is_pair: bool) {
-        if is_pair && self.ports.contains_key(eni) {
-            self.pairs.insert(eni.clone());
+    /// Notes whether the interface of an ENI is in a router that local compute made.
+    pub(super) fn set_routed(&mut self, eni: &EniId, is_routed: bool) {
+        if is_routed && self.ports.contains_key(eni) {
+            self.routed.insert(eni.clone());
         } else {
-            self.pairs.remove(eni);
+            self.routed.remove(eni);
         }
+    }
+
+    /// Whether live flows between two of those may go past their router.
+    pub(super) fn set_straight_path(&mut self, is_used: bool) {
+        self.has_straight_path = is_used;
     }
 
     /// What the interface of an ENI adds to the ENI's flags.
     pub(super) fn flags(&self, eni: &EniId) -> u16 {
-        if self.pairs.contains(eni) && !self.takeover.is_looking_on() { ENI_STRAIGHT } else { 0 }
+        let routed = if self.routed.contains(eni) { ENI_ROUTED } else { 0 };
+        let is_straight = routed != 0 && self.has_straight_path && !self.takeover.is_looking_on();
+        routed | if is_straight { ENI_STRAIGHT } else { 0 }
     }
 
     /// Every ENI's interface.

@@ -121,7 +121,6 @@ pub struct DataPlane {
     /// Flows of each IP version that the tables are shared out for.
     flows_max: u32,
     dirty: bool,
-    has_straight_path: bool,
     cpus: usize,
 }
 
@@ -154,7 +153,7 @@ impl DataPlane {
             let entry = maps.enis.get(*slot as usize);
             let port = abi::PortKey { netns: entry.netns, ifindex: entry.ifindex, reserved: 0 };
             attachments.bind(eni, (entry.ifindex != 0).then_some(port));
-            attachments.set_pair(eni, entry.flags & abi::ENI_STRAIGHT != 0);
+            attachments.set_routed(eni, entry.flags & abi::ENI_OF_INTERFACE != 0);
         }
         attachments.renew_links()?;
         let mut plane = Self {
@@ -171,7 +170,6 @@ impl DataPlane {
             drift: Drift::default(),
             flows_max: HOST_FLOWS_MAX,
             dirty: false,
-            has_straight_path: true,
             cpus,
         };
         plane.share_out();
@@ -197,20 +195,18 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Says that an ENI's interface is one end of a pair whose other end is in another network namespace: packets of live
-    /// flows between two such ENIs may go past the router.
-    pub fn allow_straight(&mut self, eni: &EniId) {
-        self.attachments.set_pair(eni, self.has_straight_path);
+    /// Says that an ENI's interface is one end of a pair between a router that local compute made and another network namespace:
+    /// nothing from elsewhere may be from where the router would not send its answer, and packets of live flows between two such
+    /// ENIs may go past the router.
+    pub fn note_routed(&mut self, eni: &EniId) {
+        self.attachments.set_routed(eni, true);
         self.tell_flags(eni);
     }
 
     /// Without it, every packet takes the router's forwarding path.
     pub fn set_straight_path(&mut self, is_used: bool) {
-        self.has_straight_path = is_used;
+        self.attachments.set_straight_path(is_used);
         if !is_used {
-            for eni in self.attachments.ports().keys().cloned().collect::<Vec<_>>() {
-                self.attachments.set_pair(&eni, false);
-            }
             self.tell_all_flags();
         }
     }
@@ -224,7 +220,7 @@ impl DataPlane {
     fn tell_flags(&mut self, eni: &EniId) {
         let Some(slot) = self.slots.get(eni) else { return };
         let old = self.maps.enis.get(*slot as usize).flags;
-        let new = old & !abi::ENI_STRAIGHT | self.attachments.flags(eni);
+        let new = old & !abi::ENI_OF_INTERFACE | self.attachments.flags(eni);
         if old & abi::ENI_VALID != 0 && old != new {
             self.maps.enis.store_u16(*slot as usize, offset_of!(abi::Eni, flags), new);
         }
@@ -386,7 +382,7 @@ impl crate::local::Guard for DataPlane {
     fn close(&mut self, eni: &EniId, netns: BorrowedFd<'_>, namespace: &str, ifindex: u32) -> anyhow::Result<()> {
         Self::close(self, eni, netns, namespace, ifindex)?;
         // Local compute makes nothing but pairs between a router and an instance.
-        self.allow_straight(eni);
+        self.note_routed(eni);
         Ok(())
     }
 

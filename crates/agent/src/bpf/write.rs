@@ -202,7 +202,7 @@ impl DataPlane {
         let found = self.maps.enis.get(slot as usize);
         let wanted = fields(entry, found.policy);
         let (netns, ifindex, own) = (found.netns, found.ifindex, found.own);
-        let flags = wanted.flags | found.flags & abi::ENI_STRAIGHT;
+        let flags = wanted.flags | found.flags & abi::ENI_OF_INTERFACE;
         entry.shadow.is_none()
             && self.maps.shadows.get(slot as usize) == abi::Shadow::default()
             && found.policy != 0

@@ -105,9 +105,20 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// IPv6 neighbour and router discovery (RFC 4861), and the listener messages that it depends on (RFC 3810).
+    /// IPv6 neighbour and router discovery (RFC 4861), and the listener messages that it depends on (RFC 3810). Who is checked may
+    /// say that it is there, and is no router.
     fn discovery(&mut self) {
-        self.line("icmpv6 type 133-137 ip6 hoplimit 255 accept");
+        match (self.direction, self.eni.source_check) {
+            (Direction::Egress, true) => {
+                let own = self.own(Family::V6).map_or_else(String::new, |own| format!(", {own}"));
+                self.line("icmpv6 type { 134, 137 } ip6 hoplimit 255 counter drop comment \"spoofed\"");
+                let from = format!("ip6 saddr {{ ::, fe80::/10{own} }}");
+                self.line(&format!("icmpv6 type {{ 133, 135, 136 }} ip6 hoplimit 255 {from} accept"));
+            }
+            (Direction::Egress, false) | (Direction::Ingress, _) => {
+                self.line("icmpv6 type 133-137 ip6 hoplimit 255 accept");
+            }
+        }
         self.line("icmpv6 type { 130, 131, 132, 143 } ip6 saddr { ::, fe80::/10 } accept");
     }
 

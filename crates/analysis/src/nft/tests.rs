@@ -42,7 +42,7 @@ fn a_ruleset_says_everything_in_decision_order() {
             ct state established accept
             ct state related meta l4proto { 1, 58 } accept comment "errors of known flows"
             meta nfproto ipv4 udp dport 68 udp sport 67 counter accept comment "bypass set"
-            meta nfproto ipv6 udp dport 546 udp sport 547 counter accept comment "bypass set"
+            ip6 saddr fe80::/10 udp dport 546 udp sport 547 counter accept comment "bypass set"
             ip daddr != { 10.0.0.2 } counter drop comment "spoofed"
             meta nfproto ipv6 counter drop comment "spoofed"
             tcp flags & (fin | syn | rst | ack) != syn counter drop comment "begins no connection"
@@ -52,7 +52,8 @@ fn a_ruleset_says_everything_in_decision_order() {
             counter drop comment "default"
           }
           chain eni-b-egress {
-            icmpv6 type 133-137 ip6 hoplimit 255 accept
+            icmpv6 type { 134, 137 } ip6 hoplimit 255 counter drop comment "spoofed"
+            icmpv6 type { 133, 135, 136 } ip6 hoplimit 255 ip6 saddr { ::, fe80::/10 } accept
             icmpv6 type { 130, 131, 132, 143 } ip6 saddr { ::, fe80::/10 } accept
             ct state established accept
             ct state related meta l4proto { 1, 58 } accept comment "errors of known flows"
