@@ -151,6 +151,44 @@ def test_ecs_is_opened_and_stopped_as_suggested(server, sdk, vpc):
     sdk.call("DeleteInstances", InstanceId=[client, service], Force=True)
 
 
+def test_ecs_gives_a_rule_another_priority_as_suggested(server, sdk, vpc):
+    vswitch, clients, services = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc), sdk.group(vpc)
+    [client], [service] = sdk.instances(vswitch, clients), sdk.instances(vswitch, services)
+    [address] = sdk.instance(client)["VpcAttributes"]["PrivateIpAddress"]["IpAddress"]
+    [target] = sdk.instance(service)["VpcAttributes"]["PrivateIpAddress"]["IpAddress"]
+
+    def tcp(port, policy, priority, **peer):
+        peer = peer or {"SourceCidrIp": address}
+        return {"IpProtocol": "TCP", "PortRange": f"{port}/{port}", "Policy": policy, "Priority": str(priority), **peer}
+
+    rules = [
+        tcp(443, "accept", 40), tcp(443, "drop", 10, SourceCidrIp="10.1.0.0/24"),
+        tcp(22, "drop", 1, SourceCidrIp="10.0.0.0/8"), tcp(22, "accept", 50, SourceCidrIp="10.0.0.0/8"),
+    ]
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=services, Permissions=rules)
+    outward = [tcp(443, "drop", 90, DestCidrIp=target), tcp(443, "accept", 30, DestCidrIp="10.0.0.0/8")]
+    sdk.call("AuthorizeSecurityGroupEgress", SecurityGroupId=clients, Permissions=outward)
+    for port, goal, calls in (
+        (443, (), ["ModifySecurityGroupRule"]),
+        (22, (), ["ModifySecurityGroupRule", "AuthorizeSecurityGroup"]),
+        (443, ("--stop",), ["ModifySecurityGroupEgressRule"]),
+    ):
+        question = ("why", client, service, f"tcp/{port}", *goal)
+        found, before = asked(server, *question), server.revision()
+        assert [command.split()[2] for command in commands(found)] == calls, found
+        for command in commands(found):
+            ecs(sdk, command)
+        assert asked(server, *question)["allowed"] is not found["allowed"]
+        # What it costs is what the difference says of what was done: nothing but what was asked about.
+        assert found["change"]["cost"]["packets"] == "0", found
+        [told] = asked(server, "diff", "--from", before)["changes"]
+        side = ("lost", "egress", target) if goal else ("gained", "ingress", address)
+        assert (told["effect"], told["direction"].lower()) == side[:2], told
+        [row] = told["rows"]
+        assert row["services"] == [f"tcp/{port}"] and side[2] in row["peers"][0], told
+    sdk.call("DeleteInstances", InstanceId=[client, service], Force=True)
+
+
 def test_who_reaches_whom(server, pair):
     ec2, client, web, service, db, address = pair
     from_web = [{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": web}]}]

@@ -5,7 +5,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sekimori_core::{address::Family, packet::Transport};
+use sekimori_analysis::diff::{Effect, Report, Row};
+use sekimori_core::{
+    address::Family,
+    packet::{Packet, Transport},
+    world::Eni,
+};
 
 /// Whether a set of services as it is told holds a packet.
 #[must_use]
@@ -65,5 +70,18 @@ pub fn lies_in(ranges: &[String], address: IpAddr) -> bool {
         }
         (None, Ok(block)) => block.contains(&address),
         (None, Err(_)) => range.parse::<IpAddr>().unwrap() == address,
+    })
+}
+
+/// Whether a difference tells a packet at an interface.
+#[must_use]
+pub fn in_diff(report: &Report, eni: &Eni, packet: &Packet, effect: Effect) -> bool {
+    let of_eni = report.interfaces.iter().filter(|one| one.eni == eni.id).flat_map(|one| &one.changes);
+    let mut here = of_eni.filter(|at| lies_in(&at.addresses, packet.local));
+    here.any(|at| {
+        let change = report.changes.get(at.change).unwrap();
+        assert_eq!(change.rows_untold, 0, "everything is told");
+        let is_row = |row: &Row| is_told(&row.services, packet.transport) && lies_in(&row.peers, packet.peer);
+        change.effect == effect && change.direction == packet.direction && change.rows.iter().any(is_row)
     })
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sekimori_analysis::diff::{self, Effect, Report, Witness};
+use sekimori_analysis::diff::{self, Effect, Witness};
 use sekimori_core::{
     bypass::BypassSet,
     change::Change,
@@ -22,7 +22,7 @@ use sekimori_core::{
 };
 use sekimori_tests::{
     generate::{Chooser, Universe},
-    told::{is_told, lies_in},
+    told::in_diff,
 };
 
 const WORLDS: u64 = 600;
@@ -31,17 +31,6 @@ const SAMPLES: usize = 24;
 
 fn passes(world: &World, eni: &Eni, packet: &Packet) -> bool {
     verdict::decide(world, eni, packet).is_allowed()
-}
-
-/// What the report says of a packet at an interface.
-fn told(report: &Report, eni: &Eni, packet: &Packet, effect: Effect) -> bool {
-    let of_eni = report.interfaces.iter().filter(|one| one.eni == eni.id).flat_map(|one| &one.changes);
-    let mut here = of_eni.filter(|at| lies_in(&at.addresses, packet.local)).map(|at| &report.changes[at.change]);
-    here.any(|change| {
-        assert_eq!(change.rows_untold, 0, "everything is told");
-        let is_row = |row: &diff::Row| is_told(&row.services, packet.transport) && lies_in(&row.peers, packet.peer);
-        change.effect == effect && change.direction == packet.direction && change.rows.iter().any(is_row)
-    })
 }
 
 /// Every packet that can be made of some packets' ends and services.
@@ -129,7 +118,8 @@ fn what_is_gained_and_lost_is_what_is_decided_otherwise() {
             };
             for packet in combined(&samples).iter().filter(|packet| is_own(packet)) {
                 let (was, is) = (passes(&before, old, packet), passes(&after, &eni, packet));
-                let said = (told(&report, &eni, packet, Effect::Gained), told(&report, &eni, packet, Effect::Lost));
+                let said =
+                    (in_diff(&report, &eni, packet, Effect::Gained), in_diff(&report, &eni, packet, Effect::Lost));
                 assert_eq!(said, (is && !was, was && !is), "seed {seed}: {packet:?} at {}\n{report:#?}", eni.id);
                 let counted = match (was, is) {
                     (false, true) => &mut gained,
@@ -234,8 +224,10 @@ fn a_large_policy_is_compared_as_exactly() {
                     let (local, direction) = (eni.addresses[0], Direction::Ingress);
                     let packet = Packet { direction, local, peer, transport, is_forwarded: false };
                     let (was, is) = (passes(&before, &eni, &packet), passes(&after, &eni, &packet));
-                    let said =
-                        (told(&report, &eni, &packet, Effect::Gained), told(&report, &eni, &packet, Effect::Lost));
+                    let said = (
+                        in_diff(&report, &eni, &packet, Effect::Gained),
+                        in_diff(&report, &eni, &packet, Effect::Lost),
+                    );
                     assert_eq!(said, (is && !was, was && !is), "{packet:?}\n{report:#?}");
                     *(if was == is { &mut same } else { &mut differing }) += 1;
                 }

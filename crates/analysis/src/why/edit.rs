@@ -3,7 +3,7 @@
 
 use sekimori_core::{
     address::{Cidr, Family},
-    command::{AclCommand, Command, NewRule, Revocation},
+    command::{AclCommand, Command, NewRule, Revocation, RuleEdit},
     ids::{AccountId, EniId, GroupId, NetworkAclId, VpcId},
     network_acl::AclEntry,
     platform::PlatformPolicy,
@@ -17,12 +17,40 @@ use crate::text;
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Edit {
-    Authorize { account: AccountId, group: GroupId, rule: NewRule },
-    Revoke { account: AccountId, group: GroupId, rule: Rule },
-    InnerDrop { account: AccountId, group: GroupId },
-    PutEntry { account: AccountId, acl: NetworkAclId, entry: AclEntry },
-    DeleteEntry { account: AccountId, acl: NetworkAclId, entry: AclEntry },
-    Platform { policy: PlatformPolicy },
+    Authorize {
+        account: AccountId,
+        group: GroupId,
+        rule: NewRule,
+    },
+    Revoke {
+        account: AccountId,
+        group: GroupId,
+        rule: Rule,
+    },
+    /// Another priority for a rule that is there (ECS).
+    Move {
+        account: AccountId,
+        group: GroupId,
+        rule: Rule,
+        priority: u8,
+    },
+    InnerDrop {
+        account: AccountId,
+        group: GroupId,
+    },
+    PutEntry {
+        account: AccountId,
+        acl: NetworkAclId,
+        entry: AclEntry,
+    },
+    DeleteEntry {
+        account: AccountId,
+        acl: NetworkAclId,
+        entry: AclEntry,
+    },
+    Platform {
+        policy: PlatformPolicy,
+    },
 }
 
 const BOTH_WAYS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -35,6 +63,10 @@ impl Edit {
             Self::Revoke { account, group, rule } => {
                 let (direction, rules) = (rule.spec.direction, Revocation::Ids(vec![rule.id]));
                 Command::Revoke { account, group, direction, rules }
+            }
+            Self::Move { account, group, rule, priority } => {
+                let edit = Box::new(RuleEdit { priority: Some(priority), ..RuleEdit::default() });
+                Command::EditRule { account, group, direction: rule.spec.direction, rule: rule.id, edit }
             }
             Self::InnerDrop { account, group } => {
                 Command::SetInnerAccess { account, group, inner_access: InnerAccess::Drop }
@@ -53,7 +85,7 @@ impl Edit {
     pub(super) fn directions(&self) -> Vec<Direction> {
         match self {
             Self::Authorize { rule, .. } => vec![rule.spec.direction],
-            Self::Revoke { rule, .. } => vec![rule.spec.direction],
+            Self::Revoke { rule, .. } | Self::Move { rule, .. } => vec![rule.spec.direction],
             Self::InnerDrop { .. } => BOTH_WAYS.to_vec(),
             Self::PutEntry { entry, .. } | Self::DeleteEntry { entry, .. } => vec![entry.spec.direction],
             Self::Platform { policy } => vec![policy.direction()],
@@ -63,9 +95,10 @@ impl Edit {
     /// The interfaces for which it may decide something.
     pub(super) fn interfaces(&self, world: &World) -> Vec<EniId> {
         match self {
-            Self::Authorize { group, .. } | Self::Revoke { group, .. } | Self::InnerDrop { group, .. } => {
-                world.members(group).map(|eni| eni.id.clone()).collect()
-            }
+            Self::Authorize { group, .. }
+            | Self::Revoke { group, .. }
+            | Self::Move { group, .. }
+            | Self::InnerDrop { group, .. } => world.members(group).map(|eni| eni.id.clone()).collect(),
             Self::PutEntry { acl, .. } | Self::DeleteEntry { acl, .. } => {
                 let acl = world.network_acl(acl);
                 acl.iter().flat_map(|acl| world.enis_behind(acl)).map(|eni| eni.id.clone()).collect()
@@ -79,7 +112,7 @@ impl Edit {
         let reader = Reader::new(world, vpc, []);
         match self {
             Self::Authorize { rule, .. } => reader.rule(&rule.spec),
-            Self::Revoke { rule, .. } => reader.rule(&rule.spec),
+            Self::Revoke { rule, .. } | Self::Move { rule, .. } => reader.rule(&rule.spec),
             Self::InnerDrop { group, .. } => reader.members(direction, group),
             Self::PutEntry { entry, .. } | Self::DeleteEntry { entry, .. } => reader.rule(&entry.spec),
             Self::Platform { policy } => reader.platform(*policy),
@@ -101,6 +134,10 @@ impl Edit {
             Self::Revoke { group, rule, .. } => {
                 let said = flavor(group).map(|flavor| text::rule(world, flavor, rule)).unwrap_or_default();
                 format!("revoke rule {} of {}: {said}", rule.id, named(group))
+            }
+            Self::Move { group, rule, priority, .. } => {
+                let said = flavor(group).map(|flavor| text::rule(world, flavor, rule)).unwrap_or_default();
+                format!("give rule {} of {} priority {priority}: {said}", rule.id, named(group))
             }
             Self::InnerDrop { group, .. } => format!("members of {} do not accept each other any more", named(group)),
             Self::PutEntry { acl, entry, .. } => {
@@ -137,6 +174,11 @@ impl Edit {
                         rule.id
                     ),
                 }
+            }
+            Self::Move { group, rule, priority, .. } => {
+                let calls = ["ModifySecurityGroupRule", "ModifySecurityGroupEgressRule"];
+                let call = ecs(world, group, by_direction(rule.spec.direction, calls));
+                format!("{call} --SecurityGroupRuleId {} --Priority {priority}", rule.id)
             }
             Self::InnerDrop { group, .. } => {
                 format!("{} --InnerAccessPolicy Drop", ecs(world, group, "ModifySecurityGroupPolicy"))

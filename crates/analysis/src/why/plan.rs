@@ -4,7 +4,7 @@
 //! does not help is never told. Of the changes that help, the one is taken that decides the fewest packets beside those that were
 //! asked about, then the one of the fewest steps, then the one whose group the fewest interfaces carry.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -16,6 +16,7 @@ use sekimori_core::{
     network_acl::{ACL_NUMBER_MAX, AclEntry},
     packet::{Packet, Transport, Why},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    space::resolve::Reader,
     verdict,
     world::{Dialect, Eni, Flavor, Group, World},
 };
@@ -34,6 +35,8 @@ pub const WHY_STEPS_MAX: usize = 16;
 const DEPTH_MAX: usize = 4;
 /// The lowest priority that a rule may have.
 const PRIORITY_LAST: u8 = 100;
+/// Rules of an interface that are tried at another priority for one packet: those first that say least.
+const MOVED_MAX: usize = 16;
 /// The ports that answers go to when no source port is asked about (Amazon VPC guide, "Ephemeral ports").
 const EPHEMERAL: (u16, u16) = (1_024, u16::MAX);
 
@@ -49,7 +52,11 @@ impl Plan {
     pub(super) fn is_by_acl(&self) -> bool {
         self.edits.iter().any(|edit| match edit {
             Edit::PutEntry { .. } | Edit::DeleteEntry { .. } => true,
-            Edit::Authorize { .. } | Edit::Revoke { .. } | Edit::InnerDrop { .. } | Edit::Platform { .. } => false,
+            Edit::Authorize { .. }
+            | Edit::Revoke { .. }
+            | Edit::Move { .. }
+            | Edit::InnerDrop { .. }
+            | Edit::Platform { .. } => false,
         })
     }
 }
@@ -94,7 +101,7 @@ pub(super) fn plan(
     (source_port, limits): (Option<u16>, LimitMode),
 ) -> Result<Plan, String> {
     let target = Target::of(&seen(scope), source_port).map_err(|error| error.to_string())?;
-    let planner = Planner { scope, goal, target, source_port };
+    let planner = Planner { world, scope, goal, target, source_port };
     let mut trial = Trial::of(world, limits);
     let mut edits: Vec<Edit> = Vec::new();
     for asked in &scope.asked {
@@ -127,6 +134,8 @@ fn seen(scope: &Scope) -> Vec<Seen> {
 }
 
 struct Planner<'a> {
+    /// As it is before any change.
+    world: &'a World,
     scope: &'a Scope,
     goal: Goal,
     target: Target,
@@ -226,6 +235,7 @@ impl Planner<'_> {
         let is_narrowed = |edit: &&Edit| match edit {
             Edit::Authorize { rule, .. } => rule.spec.local.is_some(),
             Edit::Revoke { .. }
+            | Edit::Move { .. }
             | Edit::InnerDrop { .. }
             | Edit::PutEntry { .. }
             | Edit::DeleteEntry { .. }
@@ -263,29 +273,66 @@ impl Planner<'_> {
 
     /// Rules that let a packet pass, and rules whose absence does.
     fn opening(&self, world: &World, probe: &Probe<'_>) -> Vec<Step> {
-        let denying = matching(world, probe, Action::Deny);
-        let first = denying.iter().map(|(_, rule)| rule.spec.priority).min();
-        let mut steps = match first {
-            None => self.rules(world, probe, (Action::Allow, PRIORITY_LAST)),
-            Some(priority) if priority > 1 => self.rules(world, probe, (Action::Allow, priority - 1)),
-            Some(_) => Vec::new(),
+        let (denying, allowing) = (matching(world, probe, Action::Deny), matching(world, probe, Action::Allow));
+        let Some(first) = priorities(&denying).min() else {
+            return self.rules(world, probe, (Action::Allow, PRIORITY_LAST));
         };
-        let in_first = denying.iter().filter(|(_, rule)| Some(rule.spec.priority) == first);
-        steps.push(revoking(in_first));
+        let in_first: Vec<_> = denying.into_iter().filter(|(_, rule)| rule.spec.priority == first).collect();
+        let mut steps = Vec::new();
+        // At the same priority deny decides. What is there already goes before what would be new, where both do as little.
+        if first > 1 {
+            steps.extend(self.narrow(world, probe, &allowing).map(|one| self.moving([one], first - 1)));
+            steps.extend(self.rules(world, probe, (Action::Allow, first - 1)));
+        }
+        let behind = priorities(&allowing).min().filter(|priority| *priority < PRIORITY_LAST).map(|last| last + 1);
+        // Behind what allows, or as far as one that allows has room before it.
+        let places: BTreeSet<u8> = behind.into_iter().chain((first == 1).then_some(2)).collect();
+        steps.extend(places.into_iter().map(|place| self.moving(&in_first, place)));
+        steps.push(revoking(in_first.iter()));
         steps
     }
 
     /// Rules that stop a packet, and rules whose absence does.
     fn closing(&self, world: &World, probe: &Probe<'_>) -> Vec<Step> {
-        let allowing = matching(world, probe, Action::Allow);
-        let first = allowing.iter().map(|(_, rule)| rule.spec.priority).min().unwrap_or(PRIORITY_LAST);
+        let (denying, allowing) = (matching(world, probe, Action::Deny), matching(world, probe, Action::Allow));
+        let first = priorities(&allowing).min().unwrap_or(PRIORITY_LAST);
+        let mut steps = Vec::new();
         // At the same priority deny decides. EC2 has no rule that denies.
-        let mut steps = match world.flavor_of(probe.eni) {
-            Some(Flavor::EcsBasic | Flavor::EcsEnterprise) => self.rules(world, probe, (Action::Deny, first)),
-            Some(Flavor::Ec2) | None => Vec::new(),
-        };
+        if let Some(Flavor::EcsBasic | Flavor::EcsEnterprise) = world.flavor_of(probe.eni) {
+            steps.extend(self.narrow(world, probe, &denying).map(|one| self.moving([one], first)));
+            steps.extend(self.rules(world, probe, (Action::Deny, first)));
+            if let Some(behind) = priorities(&denying).min() {
+                let before = allowing.iter().filter(|(_, rule)| rule.spec.priority < behind);
+                steps.push(self.moving(before, behind));
+            }
+        }
         steps.push(revoking(allowing.iter()));
         steps
+    }
+
+    /// Gives rules another priority, after which it is looked what decides then. One that an earlier step adds has no id yet to be told by.
+    fn moving<'b>(&self, rules: impl IntoIterator<Item = &'b Matching>, priority: u8) -> Step {
+        let edit = |(group, rule): &'b Matching| {
+            let known = self.world.group(&group.id)?.rules.get(&rule.id)?;
+            let (account, group, rule) = (group.account.clone(), group.id.clone(), Rule::clone(known));
+            Some(Edit::Move { account, group, rule, priority })
+        };
+        let edits: Option<Vec<Edit>> = rules.into_iter().map(edit).collect();
+        Step::clearing(edits.unwrap_or_default())
+    }
+
+    /// The rules that say least about the interface's own end, of those that say something about a packet.
+    fn narrow<'b>(
+        &self,
+        world: &World,
+        probe: &Probe<'_>,
+        rules: &'b [Matching],
+    ) -> impl Iterator<Item = &'b Matching> + use<'b> {
+        let (reader, own) = (Reader::new(world, &probe.eni.vpc, []), BTreeSet::from([probe.packet.local]));
+        let says = |(_, rule): &Matching| reader.rule(&rule.spec).map_or(u128::MAX, |packets| packets.count_at(&own));
+        let mut by: Vec<(u128, &Matching)> = rules.iter().map(|one| (says(one), one)).collect();
+        by.sort_by_key(|(packets, (_, rule))| (*packets, rule.id.clone()));
+        by.into_iter().take(MOVED_MAX).map(|(_, one)| one)
     }
 
     /// The narrowest rules for a packet: in each group, for each way to name the other end, with and without the own address.
@@ -386,8 +433,15 @@ fn passes(world: &World, probe: &Probe<'_>) -> bool {
     }
 }
 
+/// A rule that says something about a packet, and its group.
+type Matching = (Arc<Group>, Rule);
+
+fn priorities(rules: &[Matching]) -> impl Iterator<Item = u8> + use<'_> {
+    rules.iter().map(|(_, rule)| rule.spec.priority)
+}
+
 /// The rules of an interface that say something about a packet, in no order.
-fn matching(world: &World, probe: &Probe<'_>, action: Action) -> Vec<(Arc<Group>, Rule)> {
+fn matching(world: &World, probe: &Probe<'_>, action: Action) -> Vec<Matching> {
     let groups = probe.eni.groups.iter().filter_map(|id| world.group(id));
     let rules = groups.flat_map(|group| group.rules.values().map(move |rule| (Arc::clone(group), Rule::clone(rule))));
     let says =
@@ -395,8 +449,8 @@ fn matching(world: &World, probe: &Probe<'_>, action: Action) -> Vec<(Arc<Group>
     rules.filter(|(_, rule)| says(rule)).collect()
 }
 
-fn revoking<'a>(rules: impl Iterator<Item = &'a (Arc<Group>, Rule)>) -> Step {
-    let revoke = |(group, rule): &(Arc<Group>, Rule)| {
+fn revoking<'a>(rules: impl Iterator<Item = &'a Matching>) -> Step {
+    let revoke = |(group, rule): &Matching| {
         let (account, group) = (group.account.clone(), group.id.clone());
         Edit::Revoke { account, group, rule: rule.clone() }
     };

@@ -272,13 +272,13 @@ fn what_denies_with_the_highest_priority_is_revoked_and_the_cost_told() {
         ("i-web", "i-db", "tcp/22"),
         Goal::Allow,
         expect![[r#"
-        0 of 1 pairs pass
-        drops at eni-db: rule r4 of sg-db (db): deny tcp 22 from 0.0.0.0/0, priority 1
-        drops at eni-db: rule r2 of sg-db (db): deny tcp 1-6000 from 0.0.0.0/0, priority 30
-        drops at eni-db: no rule matches; ingress default of ecs basic
-        aliyun ecs RevokeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId.1 r4
-        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 22/22 --Permissions.1.SourceCidrIp 10.1.0.2/32 --Permissions.1.DestCidrIp 10.1.0.1/32 --Permissions.1.Policy accept --Permissions.1.Priority 29
-        Some("0") others at 0 interfaces of 2"#]],
+            0 of 1 pairs pass
+            drops at eni-db: rule r4 of sg-db (db): deny tcp 22 from 0.0.0.0/0, priority 1
+            drops at eni-db: rule r2 of sg-db (db): deny tcp 1-6000 from 0.0.0.0/0, priority 30
+            drops at eni-db: no rule matches; ingress default of ecs basic
+            aliyun ecs ModifySecurityGroupRule --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId r4 --Priority 2
+            aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 22/22 --Permissions.1.SourceCidrIp 10.1.0.2/32 --Permissions.1.DestCidrIp 10.1.0.1/32 --Permissions.1.Policy accept --Permissions.1.Priority 1
+            Some("0") others at 0 interfaces of 2"#]],
     );
 }
 
@@ -315,6 +315,99 @@ fn ecs_stops_a_flow_by_a_rule_that_closes_nothing_else() {
         passes at eni-web: no rule matches; egress default of ecs basic
         aliyun ecs AuthorizeSecurityGroupEgress --RegionId cn-hangzhou --SecurityGroupId sg-web --Permissions.1.IpProtocol UDP --Permissions.1.PortRange 53/53 --Permissions.1.DestCidrIp 203.0.113.1/32 --Permissions.1.Policy drop --Permissions.1.Priority 100
         Some("0") others at 0 interfaces of 1"#]],
+    );
+}
+
+/// What a wide rule lets in is kept out by narrower ones, one of which nothing can go before.
+const SHADOWED: &str = "
+    sg db drop
+    sg web
+    db: in deny tcp 5432 from 10.1.0.0/24 priority 10
+    db: in allow tcp 5432 from 10.1.0.2/32 priority 40
+    db: in allow tcp 1-65535 from 10.0.0.0/8 priority 50
+    db: in deny tcp 22 from 10.0.0.0/8
+    db: in deny tcp 8000-8010 from 0.0.0.0/0 priority 60
+    db: in deny udp 53 from 10.1.0.9/32 priority 7
+    db: in allow udp 53 from 10.1.0.0/24 priority 3
+    eni web 10.1.0.2 in web
+    eni db 10.1.0.1 in db";
+
+#[test]
+fn a_rule_that_says_so_already_goes_before_what_denies() {
+    check_explained(
+        SHADOWED,
+        ("i-web", "i-db", "tcp/5432"),
+        Goal::Allow,
+        expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-db: rule r1 of sg-db (db): deny tcp 5432 from 10.1.0.0/24, priority 10
+        aliyun ecs ModifySecurityGroupRule --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId r2 --Priority 9
+        Some("0") others at 0 interfaces of 1"#]],
+    );
+}
+
+#[test]
+fn a_rule_that_nothing_can_go_before_makes_room_and_still_denies() {
+    check_explained(
+        SHADOWED,
+        ("i-web", "i-db", "tcp/22"),
+        Goal::Allow,
+        expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-db: rule r4 of sg-db (db): deny tcp 22 from 10.0.0.0/8, priority 1
+        aliyun ecs ModifySecurityGroupRule --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId r4 --Priority 2
+        aliyun ecs AuthorizeSecurityGroup --RegionId cn-hangzhou --SecurityGroupId sg-db --Permissions.1.IpProtocol TCP --Permissions.1.PortRange 22/22 --Permissions.1.SourceCidrIp 10.1.0.2/32 --Permissions.1.Policy accept --Permissions.1.Priority 1
+        Some("0") others at 0 interfaces of 1"#]],
+    );
+}
+
+#[test]
+fn a_rule_that_denies_goes_before_what_allows() {
+    check_explained(
+        SHADOWED,
+        ("10.1.0.9", "i-db", "udp/53"),
+        Goal::Stop,
+        expect![[r#"
+            1 of 1 pairs pass
+            passes at eni-db: rule r7 of sg-db (db): allow udp 53 from 10.1.0.0/24, priority 3
+            aliyun ecs ModifySecurityGroupRule --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId r6 --Priority 3
+            Some("0") others at 0 interfaces of 1"#]],
+    );
+}
+
+#[test]
+fn a_rule_is_moved_as_far_as_it_must_where_no_other_fits() {
+    // The group has as many rules as it may, so nothing is added to it.
+    let full = |count: usize| {
+        let mut world = SHADOWED.to_owned();
+        for port in 0..count {
+            world.push_str(&format!("\ndb: in allow tcp {} from 192.0.2.0/24 priority 90", 10_000 + port));
+        }
+        world
+    };
+    check_explained(
+        &full(993),
+        ("i-web", "i-db", "tcp/22"),
+        Goal::Allow,
+        expect![[r#"
+        0 of 1 pairs pass
+        drops at eni-db: rule r4 of sg-db (db): deny tcp 22 from 10.0.0.0/8, priority 1
+        aliyun ecs ModifySecurityGroupRule --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId r4 --Priority 51
+        Some("1099511496704") others at 0 interfaces of 1
+        ingress at eni-db: tcp/22 with 10.0.0.0-10.1.0.0 10.1.0.3-10.255.255.255 at 10.1.0.1"#]],
+    );
+    check_explained(
+        &full(993),
+        ("10.1.0.9", "i-db", "tcp/8005"),
+        Goal::Stop,
+        expect![[r#"
+            1 of 1 pairs pass
+            passes at eni-db: rule r3 of sg-db (db): allow tcp 1-65535 from 10.0.0.0/8, priority 50
+            aliyun ecs ModifySecurityGroupRule --RegionId cn-hangzhou --SecurityGroupId sg-db --SecurityGroupRuleId r5 --Priority 50
+            Some("12094627119104") others at 0 interfaces of 1
+            ingress at eni-db: tcp/8000-8004 tcp/8006-8010 with 10.1.0.2-10.255.255.255 at 10.1.0.1
+            ingress at eni-db: tcp/8000-8010 with 10.0.0.0-10.1.0.0 at 10.1.0.1
+            ingress at eni-db: tcp/8005 with 10.1.0.2-10.1.0.8 10.1.0.10-10.255.255.255 at 10.1.0.1"#]],
     );
 }
 
