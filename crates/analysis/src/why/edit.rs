@@ -137,7 +137,8 @@ impl Edit {
             }
             Self::Move { group, rule, priority, .. } => {
                 let said = flavor(group).map(|flavor| text::rule(world, flavor, rule)).unwrap_or_default();
-                format!("give rule {} of {} priority {priority}: {said}", rule.id, named(group))
+                let (id, old) = (&rule.id, rule.spec.priority);
+                format!("change the priority of rule {id} of {} from {old} to {priority}: {said}", named(group))
             }
             Self::InnerDrop { group, .. } => format!("members of {} do not accept each other any more", named(group)),
             Self::PutEntry { acl, entry, .. } => {
