@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 const WHY: &str = r#"{"allowed":ALLOWED,"vpc":"vpc-1","from":{"name":"i-web","address":"10.2.0.1","eni":"eni-1",
     "instance":"i-web"},"to":{"name":"i-db","address":"10.1.0.1","eni":"eni-2","instance":"i-db"},"service":"tcp/5432",
-    "transport":{"Tcp":{"source":50000,"destination":5432}},"legs":[],"revision":7,"pairs":1,"pairs_allowed":1,
+    "transport":{"Tcp":{"source":50000,"destination":5432}},"legs":[],"revision":7,"pairs":1,"pairs_allowed":1,"pairs_answered":ANSWERED,
     "answers":[],"answers_more":0,"blockers":[],"openers":[],"peering":null,"notes":[],"goal":"allow","change":null,"no_change":null,
     "evidence":{"hosts":[],"counters":[],"watched_since":0,"flows":[],"recorded_since":null}}"#;
 
@@ -36,7 +36,8 @@ const STATUS: &str = r#"{"version":"0.1.0","committed":7,"limits":"cloud","hosts
     "instances":0,"enis":0,"groups":0,"rules":0},"capacity":[]}"#;
 
 fn why(allowed: bool) -> String {
-    WHY.replace("ALLOWED", if allowed { "true" } else { "false" })
+    let (allowed, answered) = if allowed { ("true", "1") } else { ("false", "0") };
+    WHY.replace("ALLOWED", allowed).replace("ANSWERED", answered)
 }
 
 /// The command without anything of the environment.

@@ -53,6 +53,8 @@ pub struct Explanation {
     pub pairs: usize,
     /// How many of them pass.
     pub pairs_allowed: usize,
+    /// How many of them pass and have an answer that comes back.
+    pub pairs_answered: usize,
     /// The pairs by what decides about them, when there are several.
     pub answers: Vec<Answer>,
     /// How many answers are not told.
@@ -110,6 +112,14 @@ pub struct SuggestedStep {
     pub command: String,
 }
 
+impl Explanation {
+    /// Whether every pair passes and has its answer, whichever of them is told.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.pairs_answered == self.pairs
+    }
+}
+
 /// Answers a question wholly.
 ///
 /// # Errors
@@ -121,8 +131,9 @@ pub fn explain(world: &World, question: &Question, goal: Goal, limits: LimitMode
     let shown = judged.iter().find(|(_, report)| !passes(report)).or_else(|| judged.first());
     let Some((shown, report)) = shown else { return Err(WhyError::NoMembers(question.from.clone())) };
     let pairs_allowed = judged.iter().filter(|(_, report)| report.allowed).count();
+    let pairs_answered = judged.iter().filter(|(_, report)| report.is_answered()).count();
     let is_done = match goal {
-        Goal::Allow => judged.iter().all(|(_, report)| passes(report)),
+        Goal::Allow => pairs_answered == judged.len(),
         Goal::Stop => pairs_allowed == 0,
     };
     // No rule changes what is not led there.
@@ -150,6 +161,7 @@ pub fn explain(world: &World, question: &Question, goal: Goal, limits: LimitMode
         report: Report { allowed: pairs_allowed == judged.len(), ..report.clone() },
         pairs: judged.len(),
         pairs_allowed,
+        pairs_answered,
         answers,
         answers_more,
         blockers: lines(world, &shown.pair, Action::Deny),

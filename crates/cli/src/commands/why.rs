@@ -63,7 +63,7 @@ pub(crate) fn run(common: &Common, args: WhyArgs) -> Outcome {
     // Where no kernel is watched there is nothing to be seen, and what is seen now is no evidence of the past.
     let is_watched = client.is_server() && args.when.is_now();
     output::show(common.output, &answer, |answer| if is_watched { page(answer) } else { told(&answer.explanation) })?;
-    Ok(if answer.explanation.report.is_answered() { Answer::Yes } else { Answer::No })
+    Ok(if answer.explanation.is_answered() { Answer::Yes } else { Answer::No })
 }
 
 fn page(answer: &WhyAnswer) -> Page {
@@ -94,9 +94,10 @@ fn verdict(explanation: &why::Explanation) -> Page {
             Page::default().line(format!("{verdict}: {service} from {from} to {to} {place}"))
         }
         pairs => {
-            let passing = explanation.pairs_allowed;
+            let (passing, answered) = (explanation.pairs_allowed, explanation.pairs_answered);
+            let answered = if answered == passing { String::new() } else { format!(" and {answered} answered") };
             Page::default()
-                .line(format!("{service}: {passing} of {pairs} pairs of ends are allowed, {place}"))
+                .line(format!("{service}: {passing} of {pairs} pairs of ends are allowed{answered}, {place}"))
                 .line(format!("one of them, from {from} to {to}:"))
         }
     };
@@ -359,6 +360,7 @@ mod tests {
             report: report(),
             pairs: 1,
             pairs_allowed: 0,
+            pairs_answered: 0,
             answers: Vec::new(),
             answers_more: 0,
             blockers: vec![rule("sgr-1", 1), rule("sgr-2", 5)],
@@ -439,12 +441,13 @@ mod tests {
             vec![of(false, "0.0.0.0-9.255.255.255", vec![rule("sgr-1", 1)]), of(true, "11.0.0.0/8", Vec::new())];
         answer.explanation.pairs = 4;
         answer.explanation.pairs_allowed = 2;
+        answer.explanation.pairs_answered = 1;
         answer.explanation.change = None;
         answer.explanation.no_change = Some("nothing helps".to_owned());
         answer.evidence.counters.clear();
         answer.evidence.hosts.clear();
         expect![[r#"
-            tcp/22: 2 of 4 pairs of ends are allowed, in vpc-1, revision 7
+            tcp/22: 2 of 4 pairs of ends are allowed and 1 answered, in vpc-1, revision 7
             one of them, from 203.0.113.10, outside every interface to i-db (10.1.0.1):
             AT       INTERFACE  INSTANCE  DECISION  REASON
             ingress  eni-1      i-db      deny      rule sgr-1 of sg-1 (db): deny tcp 22 from 0.0.0.0/0, priority 1

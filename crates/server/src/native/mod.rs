@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::header::AUTHORIZATION,
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -42,7 +42,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use serde::{
-    Serialize,
+    Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 use tokio::time::timeout;
@@ -74,19 +74,48 @@ type Answer<T> = Result<Json<T>, ApiError>;
 
 /// The routes of the native API.
 pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
-    let guarded = Router::new()
-        .route("/metrics", get(metrics::scrape))
-        .route("/v1/status", get(status::status))
+    let guarded = with_parameters()
+        .merge(without_parameters().route_layer(middleware::from_fn(no_parameters)))
+        .route("/v1", any(unknown))
+        .route("/v1/", any(unknown))
+        .route("/v1/{*rest}", any(unknown))
+        .method_not_allowed_fallback(unknown)
+        .route_layer(middleware::from_fn_with_state(app, guard));
+    Router::new().route("/healthz", get(status::healthz)).merge(guarded)
+}
+
+/// Paths of which at least one method has parameters in the query, which it reads and refuses by itself.
+fn with_parameters() -> Router<Arc<App>> {
+    Router::new()
         .route("/v1/wait", get(status::wait))
-        .route("/v1/verify", post(verify::verify))
-        .route("/v1/counters", get(status::counters))
         .route("/v1/flows", get(flows::list))
         .route("/v1/flows/watch", get(flows::watch))
         .route("/v1/flows/live", get(live::list))
+        .route("/v1/history", get(history::list))
+        .route("/v1/why", get(why::why))
+        .route("/v1/who", get(who::who))
+        .route("/v1/policy/{name}", get(questions::policy))
+        .route("/v1/nft/{name}", get(questions::nft))
+        .route("/v1/health", get(checks::health).post(checks::health_by_records))
+        .route("/v1/diagnose", get(checks::diagnose))
+        .route("/v1/groups/{group}/export", get(console::export))
+        .route("/v1/snapshot-policies", get(snapshots::policies).post(snapshots::create_policy))
+        .route("/v1/snapshots", get(snapshots::list))
+        .route("/v1/groups/{group}", delete(groups::remove))
+        .route("/v1/interfaces", get(bindings::list))
+        .route("/v1/interfaces/{eni}/binding", put(bindings::bind).delete(bindings::unbind))
+}
+
+/// Paths of which no method has any.
+fn without_parameters() -> Router<Arc<App>> {
+    Router::new()
+        .route("/metrics", get(metrics::scrape))
+        .route("/v1/status", get(status::status))
+        .route("/v1/verify", post(verify::verify))
+        .route("/v1/counters", get(status::counters))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/resource-groups", get(resource_groups::list).post(resource_groups::create))
         .route("/v1/resource-groups/{id}", delete(resource_groups::remove))
-        .route("/v1/history", get(history::list))
         .route("/v1/apply", post(trials::apply))
         .route("/v1/trials", get(trials::list))
         .route("/v1/trials/{id}/confirm", post(trials::confirm))
@@ -95,49 +124,44 @@ pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
         .route("/v1/invariants/check", post(invariants::check))
         .route("/v1/invariants/{name}", put(invariants::set).delete(invariants::remove))
         .route("/v1/diff", post(diff::diff))
-        .route("/v1/why", get(why::why))
-        .route("/v1/who", get(who::who))
         .route("/v1/who/all", get(who::all))
-        .route("/v1/policy/{name}", get(questions::policy))
-        .route("/v1/nft/{name}", get(questions::nft))
-        .route("/v1/health", get(checks::health).post(checks::health_by_records))
         .route("/v1/health/fix", post(checks::fix))
         .route("/v1/comply", post(compliance::check))
         .route("/v1/comply/fix", post(compliance::fix))
-        .route("/v1/diagnose", get(checks::diagnose))
         .route("/v1/diagnose/open", post(checks::open))
         .route("/v1/groups/{group}/clone", post(console::clone))
-        .route("/v1/groups/{group}/export", get(console::export))
         .route("/v1/groups/{group}/import", post(console::import))
         .route("/v1/groups/{group}/preset", post(console::preset))
         .route("/v1/groups/{group}/shadow", get(shadow::show).put(shadow::set).delete(shadow::clear))
         .route("/v1/groups/{group}/shadow/promote", post(shadow::promote))
         .route("/v1/groups/attach-by-tag", post(console::attach))
         .route("/v1/plan-check", post(console::plan_check))
-        .route("/v1/snapshot-policies", get(snapshots::policies).post(snapshots::create_policy))
         .route("/v1/snapshot-policies/{policy}", put(snapshots::edit_policy).delete(snapshots::delete_policy))
         .route("/v1/snapshot-policies/{policy}/groups", put(snapshots::attach))
-        .route("/v1/snapshots", get(snapshots::list))
         .route("/v1/snapshots/{snapshot}", get(snapshots::show))
         .route("/v1/snapshots/{snapshot}/difference", get(snapshots::difference))
         .route("/v1/snapshots/{snapshot}/restore", post(snapshots::restore))
         .route("/v1/treatment", put(settings::set_treatment))
         .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
-        .route("/v1/groups/{group}", delete(groups::remove))
         .route("/v1/groups/{group}/protection", put(groups::set_protection))
         .route("/v1/groups/{group}/manager", put(groups::set_manager))
         .route("/v1/interfaces/{eni}/manager", put(groups::set_eni_manager))
-        .route("/v1/interfaces", get(bindings::list))
-        .route("/v1/interfaces/{eni}/binding", put(bindings::bind).delete(bindings::unbind))
         .route("/v1/vpcs/{vpc}/sharing", put(groups::set_sharing))
         .route("/v1/platform", get(settings::platform).put(settings::set_platform))
-        .route("/v1", any(unknown))
-        .route("/v1/", any(unknown))
-        .route("/v1/{*rest}", any(unknown))
-        .method_not_allowed_fallback(unknown)
-        .route_layer(middleware::from_fn_with_state(app, guard));
-    Router::new().route("/healthz", get(status::healthz)).merge(guarded)
 }
+
+/// What has no parameters refuses the first one that it is given by its name, as what has some does with one that it does not have.
+async fn no_parameters(query: Result<Query<NoParameters>, QueryRejection>, request: Request, next: Next) -> Response {
+    match query {
+        Ok(Query(NoParameters {})) => next.run(request).await,
+        Err(error) => checks::unreadable(&error).into_response(),
+    }
+}
+
+/// A query without anything.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoParameters {}
 
 /// Lets only the operator through.
 async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -89,3 +89,38 @@ async fn a_parameter_that_no_question_has_is_refused_by_name() {
         assert!(message.contains("unknown field `unexpected`"), "{path}: {message}");
     }
 }
+
+#[tokio::test]
+async fn a_question_without_parameters_refuses_each_by_name() {
+    let lab = Lab::new();
+    for path in [
+        "/metrics",
+        "/v1/status",
+        "/v1/counters",
+        "/v1/accounts",
+        "/v1/resource-groups",
+        "/v1/trials",
+        "/v1/invariants",
+        "/v1/who/all",
+        "/v1/groups/sg-1/shadow",
+        "/v1/snapshots/1",
+        "/v1/snapshots/1/difference",
+        "/v1/bypass",
+        "/v1/platform",
+    ] {
+        let (status, code, message) = lab.refused(Method::GET, &format!("{path}?unexpected=1"), "").await;
+        assert_eq!((status, code), (400, ErrorCode::Invalid), "{path}: {message}");
+        assert!(message.contains("unknown field `unexpected`, there are no fields"), "{path}: {message}");
+        // Nobody without the token is told which parameters there are.
+        let (status, _) = lab.send(Method::GET, &format!("{path}?unexpected=1"), None, "").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["/v1/status?", "/v1/status", "/v1/who/all", "/v1/platform?"] {
+        let (status, body) = lab.call(Method::GET, path, "").await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    }
+    for (method, path) in [(Method::GET, "/v1/nothing?at=1"), (Method::PATCH, "/v1/status?at=1")] {
+        let (status, code, _) = lab.refused(method, path, "").await;
+        assert_eq!((status, code), (404, ErrorCode::NotFound), "{path}");
+    }
+}
