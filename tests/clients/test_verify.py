@@ -59,7 +59,7 @@ def test_what_is_taken_away_comes_back(new_server):
     before = run("ip", "-n", instance, "-o", "link", "show", "dev", "eth0")
     run("ip", "-n", instance, "link", "delete", "eth0")
     until("the device", lambda: device() and run("ip", "-n", instance, "-o", "link", "show", "dev", "eth0") != before)
-    assert differences(server) == {("link", "was removed or replaced", None)}
+    assert differences(server) == {("link", "was removed, replaced or set down, or has lost its routes", None)}
     assert differences(server) == set()
     assert server.command("verify", "--host", "nowhere").returncode == 1
 

@@ -104,6 +104,8 @@ impl Meant {
 /// # Errors
 /// Names the part of the question that makes no sense, and what would.
 pub(super) fn scope(world: &World, question: &Question) -> Result<Scope, WhyError> {
+    // A service that is none is told before ends are looked for.
+    parse_service(&question.service, 0)?;
     let (from, to) = (Meant::read(world, &question.from)?, Meant::read(world, &question.to)?);
     let asked = match (&from.named, &to.named) {
         (Named::Internet, Named::Internet) => {

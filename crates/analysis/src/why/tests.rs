@@ -572,6 +572,8 @@ fn ends_that_are_too_many_or_nobody_are_refused() {
         WhyError::NoMembers("sg-db".to_owned())
     );
     assert!(matches!(error(DENYING, "internet", "internet"), WhyError::BothOutside { .. }));
+    let nonsense = explain(&fixture::world(DENYING), &question("i-x", "i-y", "x/y"), Goal::Allow, LimitMode::Cloud);
+    assert_eq!(nonsense.unwrap_err(), WhyError::BadService("x/y".to_owned()));
     let mut crowd = "sg web\n".to_owned();
     for index in 0..101 {
         crowd.push_str(&format!("eni e{index} 10.0.1.{index} in web\n"));
