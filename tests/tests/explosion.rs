@@ -21,7 +21,10 @@ use sekimori_core::{
     verdict,
     world::{Eni, Flavor, ListChange, PortEntry, PortList, PrefixEntry, PrefixList, World, group_set},
 };
-use sekimori_tests::generate::{HOST, Universe};
+use sekimori_tests::{
+    generate::{HOST, Universe},
+    plane::{TestPlane, is_root},
+};
 
 /// Rules in one command.
 const BATCH: usize = 500;
@@ -230,6 +233,47 @@ fn what_is_built_to_explode_is_refused_before_it_does() {
 /// A million addresses in a thousand lists, more than interfaces may have rules, are one policy.
 #[test]
 fn a_million_entries_of_lists_fit_one_policy() {
+    let (mut universe, _, eni, state) = a_million_entries();
+    let (words, bound) = check(&mut universe, &state, &eni);
+    println!("{} entries: {words} words (bound {bound})", MANY_LISTS as u32 * HOST_PREFIX_LIST_ENTRIES_MAX);
+    assert!(words > 2_000_000, "{words}");
+}
+
+/// The store holds eight versions of such a policy. What no interface uses any more is given back once a second, and at once where there is no room.
+#[test]
+fn many_versions_of_a_large_policy_within_a_moment_find_room() {
+    if !is_root("to fill the policy store") {
+        return;
+    }
+    let (_, group, eni, mut state) = a_million_entries();
+    let mut plane = TestPlane::new().expect("a data plane");
+    plane.enforce(state.world()).expect("the world is enforced");
+    let mut context = context();
+    let (_, account) = region_and_owner(state.world(), &group);
+    for port in 5_000..5_009 {
+        let service = (Protocol::TCP, Service::Ports(PortRange::one(port)));
+        let spec = RuleSpec::plain(Direction::Egress, Action::Deny, service, Peer::Cidr(Cidr::WORLD_V4));
+        let rules = vec![NewRule::new(spec, "")];
+        let command = Command::Authorize { account: account.clone(), group: group.clone(), rules };
+        let applied = apply(&state, &command, &mut context).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let revision = state.world().revision().next();
+        state = applied.state.at(revision);
+        let delta = plane.tables.update(state.world(), &applied.changes);
+        assert_eq!(plane.plane.follow(&delta, &plane.tables).expect("it is written"), [], "{port}");
+        assert!(plane.plane.is_newest(), "{port}");
+        let slot = plane.tables.eni_slot(&eni.id).expect("the ENI is on this host");
+        let policy = plane.tables.entries().get(&slot).map(|entry| entry.policy.0);
+        let found = plane.plane.maps().enis.get(slot as usize).policy >> 32;
+        assert_eq!(Some(found as u32), policy, "{port}");
+    }
+}
+
+fn context() -> Context {
+    Context { now: Timestamp(0), ids: IdSource::new(1), limits: LimitMode::Host, host: HostId::from(HOST) }
+}
+
+/// An estate of which one interface has rules for a thousand lists.
+fn a_million_entries() -> (Universe, GroupId, Arc<Eni>, State) {
     let (mut universe, group, eni) = estate(LimitMode::Host);
     let each = HOST_PREFIX_LIST_ENTRIES_MAX;
     for number in 0..MANY_LISTS {
@@ -243,19 +287,16 @@ fn a_million_entries_of_lists_fit_one_policy() {
         universe.put(list);
     }
     let (_, account) = region_and_owner(&universe.world, &group);
-    let ids = IdSource::new(1);
-    let mut context = Context { now: Timestamp(0), ids, limits: LimitMode::Host, host: HostId::from(HOST) };
+    let mut context = context();
     let let_in = |number| {
         let peer = Peer::PrefixList(prefix_list_id(number));
         NewRule::new(rule(Service::Ports(PortRange::one(443)), peer), "")
     };
     let rules = (0..MANY_LISTS).map(let_in).collect();
-    let command = Command::Authorize { account, group, rules };
+    let command = Command::Authorize { account, group: group.clone(), rules };
     let applied = apply(&State::new(universe.world.clone()), &command, &mut context);
     let state = applied.unwrap_or_else(|refusal| panic!("{refusal}")).state;
-    let (words, bound) = check(&mut universe, &state, &eni);
-    println!("{} entries: {words} words (bound {bound})", MANY_LISTS as u32 * each);
-    assert!(words > 2_000_000, "{words}");
+    (universe, group, eni, state)
 }
 
 /// Lists of a million entries together.

@@ -94,7 +94,7 @@ impl Enforcer {
     /// The revision that is enforced; `None` before the first snapshot.
     #[must_use]
     pub fn applied(&self) -> Option<Revision> {
-        (self.is_following && !self.plane.is_dirty()).then(|| self.world.revision())
+        (self.is_following && !self.plane.is_dirty() && self.plane.is_newest()).then(|| self.world.revision())
     }
 
     /// The last revision that was heard of; `None` before the first snapshot.
@@ -246,7 +246,7 @@ impl Enforcer {
     /// Tries again what failed: once a second.
     pub fn retry(&mut self) {
         self.retry_closed();
-        if self.plane.is_dirty() {
+        if self.plane.is_dirty() || !self.plane.is_newest() {
             let written = self.plane.resync(&self.tables);
             self.note_plane(written, true);
         }

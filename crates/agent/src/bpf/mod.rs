@@ -117,10 +117,16 @@ pub struct DataPlane {
     /// ENIs whose interfaces are not local compute's.
     bound: BTreeSet<EniId>,
     cooling: Cooling,
+    /// Where policies stood that are given back when the collection that is on its way has ended.
+    collecting: Vec<u32>,
     drift: Drift,
     /// Flows of each IP version that the tables are shared out for.
     flows_max: u32,
     dirty: bool,
+    /// An interface keeps an older policy, as there is no room for its newest.
+    lags: bool,
+    /// What such interfaces keep.
+    kept: BTreeSet<PolicyId>,
     cpus: usize,
 }
 
@@ -167,9 +173,12 @@ impl DataPlane {
             slots: kernel.slots,
             bound: BTreeSet::new(),
             cooling: Cooling::default(),
+            collecting: Vec::new(),
             drift: Drift::default(),
             flows_max: HOST_FLOWS_MAX,
             dirty: false,
+            lags: false,
+            kept: BTreeSet::new(),
             cpus,
         };
         plane.share_out();
@@ -281,6 +290,12 @@ impl DataPlane {
         self.dirty
     }
 
+    /// Whether every interface has its newest policy, or none at all.
+    #[must_use]
+    pub fn is_newest(&self) -> bool {
+        !self.lags
+    }
+
     /// Takes over from an earlier process: names first, then whatever differs from the tables, then what
     /// the tables do not know. What is equal is not touched, so live flows notice nothing.
     ///
@@ -315,6 +330,7 @@ impl DataPlane {
     /// The kernel's. It stays dirty then, and no more open than both what it was and what it should be.
     pub fn resync(&mut self, tables: &Tables) -> io::Result<Vec<ClosedEni>> {
         self.dirty = true;
+        self.lags = false;
         self.settle()?;
         let delta = self.difference(tables);
         let closed = self.write_whole(&delta)?;
@@ -329,7 +345,8 @@ impl DataPlane {
     /// When a descriptor cannot be copied.
     pub fn begin_collection(&mut self, tables: &mut Tables, is_newest: bool) -> io::Result<Collection> {
         // After a failed write something may still be reached that is listed as unused.
-        let cooling = if self.dirty { Cooling::default() } else { std::mem::take(&mut self.cooling) };
+        let mut cooling = if self.dirty { Cooling::default() } else { std::mem::take(&mut self.cooling) };
+        self.collecting.append(&mut cooling.policies);
         if !self.dirty {
             tables.mark(is_newest);
         }
@@ -340,7 +357,7 @@ impl DataPlane {
 
     /// Gives it back.
     pub fn end_collection(&mut self, collection: Collection, tables: &mut Tables) {
-        for at in collection.cooling.policies {
+        for at in std::mem::take(&mut self.collecting) {
             self.space.give_back(at);
         }
         self.drift = collection.sweeper.drift;

@@ -255,12 +255,32 @@ impl DataPlane {
         Ok(())
     }
 
+    /// Gives back at once what the next collection would: it waits for the programs that run now, some milliseconds.
+    fn make_room(&mut self) {
+        // After a failed write something may still be reached that is listed as unused.
+        if self.dirty || self.cooling.policies.is_empty() && self.collecting.is_empty() {
+            return;
+        }
+        if let Err(error) = sys::wait_for_running_programs() {
+            tracing::warn!(%error, "what no interface uses any more cannot be given back yet");
+            return;
+        }
+        let unused =
+            std::mem::take(&mut self.cooling.policies).into_iter().chain(std::mem::take(&mut self.collecting));
+        unused.for_each(|at| self.space.give_back(at));
+    }
+
     /// Writes a policy beside those in use. Without room for it, its ENIs keep what they have.
     fn place(&mut self, id: PolicyId, words: &[u64]) {
         if self.placed.contains_key(&id) {
             return;
         }
-        let Some(at) = self.space.take(words.len() as u32) else {
+        let mut taken = self.space.take(words.len() as u32);
+        if taken.is_none() {
+            self.make_room();
+            taken = self.space.take(words.len() as u32);
+        }
+        let Some(at) = taken else {
             tracing::error!(words = words.len(), used = self.space.used(), "no room for a policy in the store");
             return;
         };
@@ -358,6 +378,10 @@ impl DataPlane {
             return false;
         }
         self.maps.enis.store_u16(at, offset_of!(Eni, flags), old.flags | entry.flags & abi::ENI_SOURCE_CHECK);
+        if entry.flags & !old.flags & abi::ENI_SOURCE_CHECK != 0 {
+            // What it sent from others' addresses meanwhile is judged again.
+            self.renew_epochs(&BTreeSet::from([u32::from(old.vpc)]));
+        }
         let next = self.policy_word(entry.policy).filter(|policy| *policy != old.policy);
         if let Some(policy) = next {
             self.maps.enis.store_u64(at, offset_of!(Eni, next), policy);
@@ -372,8 +396,12 @@ impl DataPlane {
     /// An ENI takes its next policy. One that cannot be had leaves the old one in force.
     fn move_eni(&mut self, slot: u32, entry: &EniEntry) -> io::Result<Option<ClosedEni>> {
         let Some(policy) = self.policy_word(entry.policy) else {
-            let reason =
-                "the policy store is full; remove rules or groups, or spread interfaces over hosts".to_owned();
+            let keeps_older = self.maps.enis.get(slot as usize).policy != 0;
+            self.lags |= keeps_older;
+            let state = if keeps_older { "it keeps an older policy" } else { "it drops everything" };
+            let reason = format!(
+                "{state}, as the policy store is full; remove rules or groups, or spread interfaces over hosts"
+            );
             return Ok(Some(ClosedEni { eni: entry.id.clone(), reason }));
         };
         let at = slot as usize;
@@ -431,9 +459,15 @@ impl DataPlane {
         }
     }
 
+    /// Lets go of policies that the tables need no more. What an interface keeps for want of room for a newer one waits until it does not.
     fn retire(&mut self, policies: &[PolicyId]) {
-        for id in policies {
-            if let Some(placed) = self.placed.remove(id) {
+        let slots = if self.lags { 1..self.maps.enis.len() } else { 0..0 };
+        let kept: BTreeSet<u32> = slots.map(|slot| (self.maps.enis.get(slot).policy >> 32) as u32).collect();
+        let waiting = std::mem::take(&mut self.kept);
+        for id in waiting.into_iter().chain(policies.iter().copied()) {
+            if kept.contains(&id.0) {
+                self.kept.insert(id);
+            } else if let Some(placed) = self.placed.remove(&id) {
                 self.cooling.policies.push(placed.at);
             }
         }
