@@ -101,7 +101,12 @@ impl Records {
         let end_s = minute.start_s + TRAFFIC_WINDOW_S;
         let waiting = waiting(&spool, host)?;
         for log in world.flow_logs() {
-            self.write_log(host, log, &waiting, end_s, world)?;
+            // What one log cannot take does not keep the others waiting; it is tried again as long as its minutes are there.
+            if let Err(error) = self.write_log(host, log, &waiting, end_s, world) {
+                let path = self.dir.join(log.id.as_str());
+                let path = std::path::absolute(&path).unwrap_or(path);
+                tracing::warn!(flow_log = %log.id, path = %path.display(), %error, "records cannot be written");
+            }
         }
         let is_over = |start: &&i64| start.div_euclid(INTERVAL_S_MAX) * INTERVAL_S_MAX + INTERVAL_S_MAX <= end_s;
         waiting.iter().filter(is_over).try_for_each(|start| fs::remove_file(spool.join(spool_name(host, *start))))

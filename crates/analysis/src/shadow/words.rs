@@ -52,6 +52,10 @@ fn set(spec: &mut RuleSpec, group: &Group, option: &[&str]) -> Result<(), String
             let wrong = || format!("`{value}` is not a priority; use 1 to 100");
             spec.priority = value.parse().ok().filter(|priority| (1..=100).contains(priority)).ok_or_else(wrong)?;
         }
+        ["source-ports" | "own" | "priority", ..] if group.flavor == Flavor::Ec2 => {
+            let (word, id) = (option.first().copied().unwrap_or_default(), &group.id);
+            return Err(format!("`{word}`: `{id}` is an EC2 group, whose rules have no such part; leave it out"));
+        }
         ["source-ports", value] if spec.protocol.has_ports() => spec.source_ports = Some(ports(value)?),
         ["own", value] => spec.local = Some(cidr(value)?),
         other => return Err(format!("`{}` does not fit this rule; {FORM}", other.join(" "))),
@@ -146,6 +150,9 @@ mod tests {
             assert!(read("sg-web", wrong).is_err(), "{wrong}");
         }
         assert!(read("sg-cloud", "ingress deny tcp/1 from 10.0.0.0/8").is_err());
-        assert!(read("sg-cloud", "ingress allow tcp/1 from 10.0.0.0/8 priority 3").is_err());
+        for part in ["priority 3", "source-ports 1-1023", "own 10.0.0.1"] {
+            let refusal = read("sg-cloud", &format!("ingress allow tcp/1 from 10.0.0.0/8 {part}")).unwrap_err();
+            assert!(refusal.contains("`sg-cloud` is an EC2 group"), "{refusal}");
+        }
     }
 }
