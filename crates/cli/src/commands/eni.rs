@@ -126,8 +126,9 @@ pub(super) fn order(
     patience: Duration,
 ) -> Result<Interface, Failure> {
     let revised: Revised = client.put(&format!("/v1/interfaces/{}/binding", path_part(eni)), binding)?;
-    heard(client, &revised)?;
     let until = Instant::now() + patience;
+    heard(client, &revised, Some(patience).filter(|patience| !patience.is_zero()))
+        .with_context(|| format!("`{eni}` is bound, and its host has not said how it stands there"))?;
     loop {
         let found = show(client, eni)?;
         if found.state == Some(BoundState::Judged) || Instant::now() >= until {
@@ -141,7 +142,7 @@ pub(super) fn order(
 pub(super) fn let_go(client: &Client, eni: &str, holder: Option<&str>) -> Result<Revised, Failure> {
     let query: Vec<(&str, &str)> = holder.map(|holder| ("holder", holder)).into_iter().collect();
     let revised: Revised = client.delete(&format!("/v1/interfaces/{}/binding", path_part(eni)), &query)?;
-    heard(client, &revised)?;
+    heard(client, &revised, None)?;
     Ok(revised)
 }
 
@@ -152,9 +153,13 @@ pub(super) fn all(client: &Client, bound: bool) -> Result<Vec<Interface>, Failur
     Ok(interfaces)
 }
 
-fn heard(client: &Client, revised: &Revised) -> Result<(), Failure> {
+/// Waits until every host has heard of a change, as long as the server waits if nothing is said.
+fn heard(client: &Client, revised: &Revised, within: Option<Duration>) -> anyhow::Result<()> {
     let revision = revised.revision.to_string();
-    let _: Revised = client.get_patiently("/v1/wait", &[("revision", revision.as_str())], LOOK)?;
+    let within = within.map(|within| within.as_secs().to_string());
+    let mut query = vec![("revision", revision.as_str())];
+    query.extend(within.as_deref().map(|within| ("timeout_s", within)));
+    let _: Revised = client.get_patiently("/v1/wait", &query, LOOK)?;
     Ok(())
 }
 

@@ -17,7 +17,12 @@ use sekimori_core::{
     flow_event::{EventLosses, REASON_NAMES},
 };
 
-use super::{Answer, ApiError, json};
+use super::{
+    Answer, ApiError,
+    history::passed,
+    json,
+    live::{no_instance, no_interface},
+};
 use crate::{
     api::{ErrorCode, FlowList, FlowNews, FlowSight},
     app::App,
@@ -61,6 +66,7 @@ pub(super) async fn list(
         return Err(invalid(format!("`{most}` events are too many; ask for at most {FLOWS_LISTED_MAX}")));
     }
     let filter = filter(query)?;
+    check_known(&app, &filter)?;
     let (recorded_since, recorded_until) = app.hosts.flows.ask(outside::now());
     let (found, has_more, lost) = app.hosts.flows.list(&filter, most);
     let flows = found.iter().map(|sight| FlowSight::clone(sight)).collect();
@@ -74,6 +80,7 @@ pub(super) async fn watch(
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
     let filter = filter(query)?;
+    check_known(&app, &filter)?;
     let flows = Arc::clone(&app.hosts.flows);
     let Some(watcher) = flows.watch() else {
         let message =
@@ -143,9 +150,26 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::Invalid, message)
 }
 
+/// Refuses an interface and an instance that neither are there nor have been seen: a name that is written wrong has no traffic.
+fn check_known(app: &App, filter: &FlowFilter) -> Result<(), ApiError> {
+    let world = app.committer.world();
+    let is_seen = |filter: FlowFilter| !app.hosts.flows.list(&filter, 1).0.is_empty();
+    if let Some(id) = filter.eni.as_ref().filter(|id| world.eni(id).is_none())
+        && !is_seen(FlowFilter { eni: Some(id.clone()), ..FlowFilter::default() })
+    {
+        return Err(no_interface(id));
+    }
+    if let Some(id) = filter.instance.as_ref().filter(|id| world.instance(id).is_none())
+        && !is_seen(FlowFilter { instance: Some(id.clone()), ..FlowFilter::default() })
+    {
+        return Err(no_instance(id));
+    }
+    Ok(())
+}
+
 fn filter(query: FlowQuery) -> Result<FlowFilter, ApiError> {
     let FlowQuery { verdict, eni, instance, peer, port, protocol, reason, since, limit: _ } = query;
-    let passed = match verdict.as_deref() {
+    let is_allowed = match verdict.as_deref() {
         None => None,
         Some("allow") => Some(true),
         Some("deny") => Some(false),
@@ -156,14 +180,16 @@ fn filter(query: FlowQuery) -> Result<FlowFilter, ApiError> {
         false => Err(invalid(format!("`{text}` is not a reason; use one of {}", REASON_NAMES.join(", ")))),
     };
     Ok(FlowFilter {
-        passed,
+        passed: is_allowed,
         eni: eni.map(Into::into),
         instance: instance.map(Into::into),
         peer: peer.map(block).transpose()?,
         port,
         protocol: protocol.map(|text| number(&text)).transpose()?,
         reason: reason.map(named).transpose()?,
-        since_ms: since.map(|since| since.max(0).unsigned_abs().saturating_mul(1_000)),
+        since_ms: since
+            .map(|since| passed(since).map(|_| since.max(0).unsigned_abs().saturating_mul(1_000)))
+            .transpose()?,
     })
 }
 
@@ -173,13 +199,13 @@ pub(super) fn block(text: String) -> Result<Cidr, ApiError> {
 }
 
 pub(super) fn number(text: &str) -> Result<u8, ApiError> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "tcp" => Ok(6),
         "udp" => Ok(17),
         "icmp" => Ok(1),
         "icmpv6" => Ok(58),
         other => other
             .parse()
-            .map_err(|_| invalid(format!("`{other}` is not a protocol; write tcp, udp, icmp, icmpv6 or a number"))),
+            .map_err(|_| invalid(format!("`{text}` is not a protocol; write tcp, udp, icmp, icmpv6 or a number"))),
     }
 }

@@ -79,14 +79,11 @@ fn interfaces(
     eni: Option<&EniId>,
     instance: Option<&InstanceId>,
 ) -> Result<Option<BTreeSet<EniId>>, ApiError> {
-    let missing = |what: &str, name: &dyn std::fmt::Display, lists: &str| {
-        ApiError::new(ErrorCode::NotFound, format!("no {what} `{name}`; list them with {lists}"))
-    };
     if let Some(id) = instance.filter(|id| world.instance(id).is_none()) {
-        return Err(missing("instance", id, "DescribeInstances"));
+        return Err(no_instance(id));
     }
     if let Some(id) = eni.filter(|id| world.eni(id).is_none()) {
-        return Err(missing("network interface", id, "DescribeNetworkInterfaces"));
+        return Err(no_interface(id));
     }
     if eni.is_none() && instance.is_none() {
         return Ok(None);
@@ -94,6 +91,19 @@ fn interfaces(
     let all = world.enis().filter(|one| eni.is_none_or(|id| one.id == *id));
     let all = all.filter(|one| instance.is_none_or(|id| one.instance.as_ref() == Some(id)));
     Ok(Some(all.map(|one| one.id.clone()).collect()))
+}
+
+/// Nothing has this name.
+pub(super) fn no_instance(id: &InstanceId) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("no instance `{id}`; list them with DescribeInstances"))
+}
+
+/// Nothing has this name.
+pub(super) fn no_interface(id: &EniId) -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        format!("no network interface `{id}`; list them with DescribeNetworkInterfaces"),
+    )
 }
 
 /// A flow with what the world knows about its ends.

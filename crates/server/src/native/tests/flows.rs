@@ -29,6 +29,14 @@ async fn a_question_begins_a_recording_and_names_what_cannot_be_asked() {
         assert_eq!((status, code), (400, ErrorCode::Invalid), "{query}");
         assert!(message.contains(word), "{query}: {message}");
     }
+    for (query, word) in [("eni=eni-0", "`eni-0`"), ("instance=i-0", "`i-0`"), ("since=99999999999", "not there yet")]
+    {
+        let (status, code, message) = lab.refused(Method::GET, &format!("/v1/flows?{query}"), "").await;
+        assert_eq!((status, code), (404, ErrorCode::NotFound), "{query}");
+        assert!(message.contains(word), "{query}: {message}");
+    }
+    let list: FlowList = lab.get("/v1/flows?protocol=TCP").await;
+    assert!(list.flows.is_empty());
 }
 
 #[tokio::test]
