@@ -128,6 +128,7 @@ struct flow_key4 {
 #define FLOW_FIN_REPLY 8
 #define FLOW_RST 16
 #define FLOW_CUT 32
+#define FLOW_RST_REPLY 64
 
 struct flow {
 	__u64 stamp;

@@ -133,6 +133,7 @@ static __always_inline void delete_flow(const struct flow_key *key, struct flow 
 /*
  * Begins a flow in the place of one that has ended: an entry that is there needs no room and is not looked for again. Whoever else
  * begins the same flow at the same time writes the same. What has ended is not half open any more, and is noted so if it is now that it ends.
+ * Whoever reads counters now and then finds what both have counted: they go on.
  */
 static __always_inline void begin_again(struct flow *ended, const struct flow *flow, __u32 eni)
 {
@@ -140,10 +141,8 @@ static __always_inline void begin_again(struct flow *ended, const struct flow *f
 	ended->stamp = flow->stamp;
 	ended->seen_ns = flow->seen_ns;
 	ended->rule = flow->rule;
-	ended->packets[0] = flow->packets[0];
-	ended->packets[1] = 0;
-	ended->bytes[0] = flow->bytes[0];
-	ended->bytes[1] = 0;
+	__sync_fetch_and_add(&ended->packets[0], flow->packets[0]);
+	__sync_fetch_and_add(&ended->bytes[0], flow->bytes[0]);
 	/* Flags, progress and the other end are one word: from here on it is the new one. */
 	*(volatile __u32 *)&ended->flags = *(const __u32 *)&flow->flags;
 }
@@ -189,7 +188,7 @@ static __always_inline void advance(struct flow *flow, const struct __sk_buff *s
 	if (flags & TCP_FIN)
 		progress |= reply ? FLOW_FIN_REPLY : FLOW_FIN_FIRST;
 	if (flags & TCP_RST)
-		progress |= FLOW_RST;
+		progress |= reply ? FLOW_RST | FLOW_RST_REPLY : FLOW_RST;
 	if (progress != flow->progress)
 		note_progress(flow, eni, protocol, progress);
 	if (reply) {
@@ -246,6 +245,10 @@ static __always_inline int still_allowed(const struct eni *eni, const struct flo
 	if (is_current(eni, flow->stamp))
 		return 1;
 	if ((eni->flags & ENI_KEEP) && !(flow->flags & FLOW_UNTRACKED)) {
+		/* What is kept when rules change is not kept for who has the address no more. */
+		first_of_flow(key, flow->flags, &work->first);
+		if (is_anothers(eni, &work->first))
+			return 0;
 		if (!*(volatile __u64 *)&eni->next)
 			flow->stamp = stamp_of(eni) | STAMP_KEPT;
 		return 1;

@@ -119,6 +119,12 @@ static __always_inline __u8 query_of(__u8 protocol, __u8 type)
 	return 0;
 }
 
+/* The answer to a query. */
+static __always_inline __u8 answer_of(__u8 protocol, __u8 query)
+{
+	return protocol == PROTO_ICMPV6 || query != 8 ? query + 1 : 0;
+}
+
 static __always_inline int is_icmp_error(__u8 protocol, __u8 type)
 {
 	if (protocol == PROTO_ICMP)
@@ -284,8 +290,13 @@ static __always_inline int flow_key_of(const struct tuple *tuple, __u16 icmp_id,
 	} else if (is_icmp(tuple)) {
 		__u8 query = query_of(tuple->protocol, tuple->source_port >> 8);
 
+		__u8 kind = tuple->source_port >> 8;
+
 		if (!query)
 			return 0;
+		/* What the other end sends: whoever was asked may answer, and not ask by the same. */
+		if ((kind == query) == (tuple->direction == EGRESS))
+			query = answer_of(tuple->protocol, query);
 		key->local_port = icmp_id;
 		key->peer_port = (__u16)query << 8 | (tuple->source_port & 0xff);
 	}
@@ -308,8 +319,8 @@ static __always_inline void first_of_flow(const struct flow_key *key, __u8 flags
 		tuple->source_port = flags & FLOW_EGRESS ? key->local_port : key->peer_port;
 		tuple->destination_port = flags & FLOW_EGRESS ? key->peer_port : key->local_port;
 	} else if (is_icmp(tuple)) {
-		tuple->source_port = key->peer_port;
-		tuple->destination_port = key->peer_port;
+		tuple->source_port = (__u16)query_of(key->protocol, key->peer_port >> 8) << 8 | (key->peer_port & 0xff);
+		tuple->destination_port = tuple->source_port;
 	}
 }
 

@@ -381,6 +381,21 @@ static __always_inline struct member *successor(struct member *member)
 	return next ? bpf_map_lookup_elem(&members, &next) : 0;
 }
 
+/*
+ * Whether an address that the ENI must have is not the ENI's, or is about to be another's. Where it is being moved just now, it is not known yet.
+ */
+static __noinline int is_anothers(const struct eni *eni, const struct tuple *tuple)
+{
+	struct member *local, *next;
+
+	if (!eni || !tuple || !(eni->flags & ENI_SOURCE_CHECK) || member_at(eni, tuple, &local) < 0)
+		return 0;
+	if (!local || local->eni != tuple->eni)
+		return 1;
+	next = successor(local);
+	return next && next->eni != tuple->eni;
+}
+
 /* The class of a packet's service in the policy of a side. */
 static __always_inline __u32 service_in(const struct tuple *tuple, __u32 policy)
 {

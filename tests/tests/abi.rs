@@ -300,7 +300,7 @@ fn numbers_are_the_same_on_both_sides() {
     }
 }
 
-fn numbers_of_flows() -> [(&'static str, u32); 14] {
+fn numbers_of_flows() -> [(&'static str, u32); 15] {
     [
         ("HALF_OPEN_MAX", limits::ENI_HALF_OPEN_MAX),
         ("FLOWS", limits::HOST_FLOWS_MAX),
@@ -316,6 +316,7 @@ fn numbers_of_flows() -> [(&'static str, u32); 14] {
         ("FLOW_FIN_REPLY", u32::from(abi::FLOW_FIN_REPLY)),
         ("FLOW_RST", u32::from(abi::FLOW_RST)),
         ("FLOW_CUT", u32::from(abi::FLOW_CUT)),
+        ("FLOW_RST_REPLY", u32::from(abi::FLOW_RST_REPLY)),
     ]
 }
 

@@ -3,12 +3,16 @@
 use std::{net::IpAddr, time::Duration};
 
 use sekimori_compile::abi::Reason;
-use sekimori_core::{address::Family, rule::Direction};
+use sekimori_core::{
+    address::Family,
+    rule::Direction,
+    world::{Eni, Treatment},
+};
 use sekimori_tests::{
     frame,
     lab::{
         Lab,
-        crafted::{packet, udp},
+        crafted::{icmp, packet, udp},
         frames::who_is_the_router,
         pause,
     },
@@ -129,4 +133,57 @@ fn neighbours_are_told_of_nobody_else() {
     lab.edit_eni("a", |eni| eni.source_check = false);
     let all = honest.iter().chain(&spoofed);
     all.for_each(|bytes| sent(&mut lab, bytes, Reason::Bypass));
+}
+
+/// Lets an ENI send from an address, or not.
+type SetAllowed = fn(&mut Eni, IpAddr, bool);
+
+/// Flows are kept when rules change, and addresses are no rules.
+#[test]
+fn a_live_flow_is_not_kept_for_who_has_the_address_no_more() {
+    for treatment in [Treatment::Keep, Treatment::Reevaluate] {
+        let Some(mut lab) = Lab::of(WORLD) else { return };
+        lab.treat("c", treatment);
+        let second = "10.0.0.77".parse::<IpAddr>().unwrap();
+        let ways: [(&str, SetAllowed); 2] = [
+            ("the source check", |eni, _, is_allowed| eni.source_check = !is_allowed),
+            ("the address", |eni, address, is_allowed| match is_allowed {
+                true => eni.addresses.push(address),
+                false => eni.addresses.retain(|own| *own != address),
+            }),
+        ];
+        for (port, (what, set)) in (4_000..).zip(ways) {
+            let range = lab.range_out("c", "b", Family::V4);
+            let sent = packet((second, range.ends.1), None, 17, &udp((port, 5_000), &[7; 8]));
+            let shoot = |lab: &mut Lab| lab.shoot(&range, &sent).to_string();
+            lab.edit_eni("c", |eni| set(eni, second, true));
+            assert_eq!([shoot(&mut lab), shoot(&mut lab)], ["DefaultAllow", "KnownFlow"], "{what}, {treatment:?}");
+            lab.edit_eni("c", |eni| set(eni, second, false));
+            assert_eq!([shoot(&mut lab), shoot(&mut lab)], ["FlowEnded", "Spoofed"], "{what}, {treatment:?}");
+        }
+    }
+}
+
+/// What is asked of somebody does not let them ask.
+#[test]
+fn who_is_pinged_may_answer_and_not_ping_back() {
+    let world = "
+        group asked enterprise
+          in allow ping from any as echo
+        group asking basic
+          in allow ping from any as echo
+        instance a asked
+        instance b asking";
+    let Some(mut lab) = Lab::of(world) else { return };
+    for (family, protocol, [query, answer]) in [(Family::V4, 1, [8, 0]), (Family::V6, 58, [128, 129])] {
+        let (there, back) = (lab.range("b", "a", family), lab.range_out("a", "b", family));
+        let shoot = |lab: &mut Lab, range, ends, kind| {
+            lab.shoot(range, &packet(ends, None, protocol, &icmp((kind, 0), &[7; 8]))).to_string()
+        };
+        assert_eq!(shoot(&mut lab, &back, back.ends, answer), "DefaultDeny", "{family:?}: nobody has asked");
+        assert_eq!(shoot(&mut lab, &there, there.ends, query), "RuleAllow, arrived", "{family:?}");
+        assert_eq!(shoot(&mut lab, &back, back.ends, query), "DefaultDeny", "{family:?}: that is another flow");
+        assert_eq!(shoot(&mut lab, &back, back.ends, answer), "KnownFlow", "{family:?}");
+        assert_eq!(shoot(&mut lab, &there, there.ends, query), "KnownFlow, arrived", "{family:?}");
+    }
 }

@@ -100,8 +100,11 @@ fn growth(
     let own = (address_of(key.local), if has_ports { key.local_port } else { 0 });
     let other = (address_of(key.peer), if has_ports { key.peer_port } else { 0 });
     let (source, destination) = if is_egress { (own, other) } else { (other, own) };
-    let fresh = flow.progress & !before.map_or(0, |before| before.progress);
-    let tcp_flags = if key.protocol == TCP { flags(fresh, side, before.is_none()) } else { 0 };
+    // A connection in the place of one that has ended counts on.
+    let known = before.map(|before| before.progress).filter(|known| !abi::is_closed(*known) || flow.is_closed());
+    let fresh = flow.progress & !known.unwrap_or(0);
+    let tcp_flags =
+        if key.protocol == TCP { flags((flow.progress, fresh), side, packets, known.is_none()) } else { 0 };
     let told = TrafficKey {
         eni: eni.clone(),
         direction: if is_egress { Direction::Egress } else { Direction::Ingress },
@@ -115,14 +118,19 @@ fn growth(
     Some((told, TrafficSum { packets, bytes, tcp_flags, first_s, last_s }))
 }
 
-/// The flags that a side has sent, as far as the state of the flow tells. Which side sent a RST it does not tell.
-fn flags(fresh: u8, side: usize, is_new: bool) -> u8 {
-    let (fin, begin) = match side {
-        0 => (abi::FLOW_FIN_FIRST, if is_new { SYN } else { 0 }),
-        _ => (abi::FLOW_FIN_REPLY, if fresh & abi::FLOW_ANSWERED != 0 { SYN_ACK } else { 0 }),
+/// The flags that a side has sent, as far as the state of the flow, and what of it is fresh, tell. If both sides have reset it, the one that answers is told.
+fn flags((progress, fresh): (u8, u8), side: usize, packets: u64, is_new: bool) -> u8 {
+    let is_reset_by_reply = progress & abi::FLOW_RST_REPLY != 0;
+    let is_refused = is_reset_by_reply && packets == 1;
+    let (fin, begin, has_reset) = match side {
+        0 => (abi::FLOW_FIN_FIRST, if is_new { SYN } else { 0 }, !is_reset_by_reply),
+        _ => {
+            let has_accepted = fresh & abi::FLOW_ANSWERED != 0 && !is_refused;
+            (abi::FLOW_FIN_REPLY, if has_accepted { SYN_ACK } else { 0 }, is_reset_by_reply)
+        }
     };
     let fin = if fresh & fin != 0 { FIN } else { 0 };
-    let rst = if fresh & abi::FLOW_RST != 0 { RST } else { 0 };
+    let rst = if fresh & abi::FLOW_RST != 0 && has_reset { RST } else { 0 };
     begin | fin | rst
 }
 
@@ -314,6 +322,35 @@ mod tests {
         })
         .collect();
         assert_eq!(starts, [start + 120, start + 180], "windows without traffic are told too");
+    }
+
+    #[test]
+    fn who_refuses_has_accepted_nothing_and_the_next_connection_counts_on() {
+        let (mut sampler, mut ledger, eni) = (Sampler::default(), Ledger::default(), EniId::from("eni"));
+        let mut see = |ledger: &mut Ledger, now: u64, flow: (FlowKey, Flow)| {
+            let visit = |each: &mut dyn FnMut(&FlowKey, &Flow)| {
+                each(&flow.0, &flow.1);
+                Ok(())
+            };
+            ledger.passed(at(now).now_s, sampler.sample(at(now), |_| Some(&eni), visit).unwrap());
+        };
+        let refused = abi::FLOW_ANSWERED | abi::FLOW_RST | abi::FLOW_RST_REPLY;
+        let mut other = flow([1, 1], 0, 49);
+        other.0.peer_port = 1;
+        see(&mut ledger, 50, other);
+        see(&mut ledger, 60, flow([1, 1], refused, 59));
+        see(&mut ledger, 101, flow([1, 1], refused, 59));
+        let start = at(40).now_s;
+        assert_eq!(
+            take(&mut ledger),
+            [(start, Direction::Ingress, 1, 100, SYN), (start, Direction::Egress, 1, 100, RST)]
+        );
+        see(&mut ledger, 110, flow([3, 2], abi::FLOW_ANSWERED, 109));
+        see(&mut ledger, 161, flow([3, 2], abi::FLOW_ANSWERED, 109));
+        assert_eq!(
+            take(&mut ledger),
+            [(start + 60, Direction::Ingress, 2, 200, SYN), (start + 60, Direction::Egress, 1, 100, SYN_ACK)]
+        );
     }
 
     #[test]

@@ -224,6 +224,8 @@ pub const FLOW_FIN_REPLY: u8 = 1 << 3;
 pub const FLOW_RST: u8 = 1 << 4;
 /// Flow progress: cut by a change; only RST passes until it ends.
 pub const FLOW_CUT: u8 = 1 << 5;
+/// It was the other end than the one that began it that has reset it.
+pub const FLOW_RST_REPLY: u8 = 1 << 6;
 
 /// In a flow's stamp: packets towards the ENI pass the network ACL of the policy that judged it.
 pub const STAMP_INGRESS: u64 = 1 << 30;
@@ -256,12 +258,18 @@ pub struct Flow {
     pub bytes: [u64; 2],
 }
 
+/// Whether both ends have closed a flow that has come so far, or something has ended it.
+#[must_use]
+pub fn is_closed(progress: u8) -> bool {
+    const FINS: u8 = FLOW_FIN_FIRST | FLOW_FIN_REPLY;
+    progress & (FLOW_RST | FLOW_CUT) != 0 || progress & FINS == FINS
+}
+
 impl Flow {
     /// Whether both ends have closed it, or something has ended it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        const FINS: u8 = FLOW_FIN_FIRST | FLOW_FIN_REPLY;
-        self.progress & (FLOW_RST | FLOW_CUT) != 0 || self.progress & FINS == FINS
+        is_closed(self.progress)
     }
 
     /// Whether, as a flow of this protocol, it is half open.

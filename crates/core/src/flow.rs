@@ -71,7 +71,7 @@ pub struct FlowKey {
     pub protocol: u8,
     /// Own port, or the identifier of an ICMP query; 0 without either.
     pub local_port: u16,
-    /// Other port, or type and code of the ICMP query; 0 without either.
+    /// Other port, or the type that the other end sends, and the code, of an ICMP query and its answer; 0 without either.
     pub peer_port: u16,
 }
 
@@ -171,6 +171,10 @@ impl Tracker {
             entry.remove();
             return None;
         }
+        if !is_own(eni, &flow.first) {
+            entry.remove();
+            return Some(Decision { action: Action::Deny, why: Why::Spoofed, revision: world.revision() });
+        }
         let again = rejudge(world, eni, flow);
         if let Some(denied) = again.filter(|decision| !decision.is_allowed()) {
             entry.remove();
@@ -219,8 +223,8 @@ impl Tracker {
     fn is_error_of_known(&mut self, world: &World, eni: &Eni, segment: &Segment, now_s: u64) -> bool {
         let Some(key) = quoted_key(eni, segment) else { return false };
         let Some(flow) = self.flows.get_mut(&key) else { return false };
-        let is_own = !eni.source_check || eni.addresses.contains(&segment.packet.local);
-        is_own
+        is_own(eni, &segment.packet)
+            && is_own(eni, &flow.first)
             && !flow.has_expired(key.protocol, &eni.timeouts, now_s)
             && rejudge(world, eni, flow).is_none_or(|decision| decision.is_allowed())
     }
@@ -250,7 +254,14 @@ fn is_judged_again(world: &World, eni: &Eni, untracked: bool) -> bool {
 /// packet, not here.
 #[must_use]
 pub fn goes_on(world: &World, eni: &Eni, first: &Packet, untracked: bool) -> bool {
-    !is_judged_again(world, eni, untracked) || verdict::decide_by_groups(world, eni, first).is_allowed()
+    is_own(eni, first)
+        && (!is_judged_again(world, eni, untracked) || verdict::decide_by_groups(world, eni, first).is_allowed())
+}
+
+/// Whether the ENI's end of a flow is an address that the ENI has, or need not have. That is asked whatever the treatment of live flows:
+/// they are kept when rules change, and an address that is another's is no rule.
+fn is_own(eni: &Eni, first: &Packet) -> bool {
+    !eni.source_check || eni.addresses.contains(&first.local)
 }
 
 impl Flow {
@@ -318,7 +329,11 @@ pub fn key_of(eni: &Eni, segment: &Segment) -> Option<FlowKey> {
             (source, destination)
         }
         (Transport::Icmp { protocol, kind, code }, _) => {
-            (segment.icmp_id, u16::from_be_bytes([query_of(protocol, kind)?, code]))
+            // Who asks is part of what a flow is: whoever was asked may answer, and not ask by the same.
+            let query = query_of(protocol, kind)?;
+            let is_asked_here = (kind == query) == (direction == Direction::Egress);
+            let kind = if is_asked_here { answer_of(protocol, query)? } else { query };
+            (segment.icmp_id, u16::from_be_bytes([kind, code]))
         }
         (Transport::Other { .. }, _) => (0, 0),
     };
@@ -355,6 +370,17 @@ pub fn query_of(protocol: u8, kind: u8) -> Option<u8> {
     }
 }
 
+/// The answer to an ICMP query.
+fn answer_of(protocol: u8, query: u8) -> Option<u8> {
+    match (protocol, query) {
+        (1, 8) => Some(0),
+        (1, 13) => Some(14),
+        (1, 17) => Some(18),
+        (58, 128) => Some(129),
+        _ => None,
+    }
+}
+
 /// What is sent back for a first packet, if anything is.
 #[must_use]
 pub fn answer_to(transport: Transport) -> Option<Transport> {
@@ -362,14 +388,7 @@ pub fn answer_to(transport: Transport) -> Option<Transport> {
         Transport::Tcp { source, destination } => Some(Transport::Tcp { source: destination, destination: source }),
         Transport::Udp { source, destination } => Some(Transport::Udp { source: destination, destination: source }),
         Transport::Icmp { protocol, kind, code } => {
-            let kind = match (protocol, kind) {
-                (1, 8) => 0,
-                (1, 13) => 14,
-                (1, 17) => 18,
-                (58, 128) => 129,
-                _ => return None,
-            };
-            Some(Transport::Icmp { protocol, kind, code })
+            Some(Transport::Icmp { protocol, kind: answer_of(protocol, kind)?, code })
         }
         Transport::Other { .. } => Some(transport),
     }

@@ -8,6 +8,7 @@ use sekimori_compile::{
     tables::Tables,
 };
 use sekimori_core::{
+    flow::query_of,
     ids::EniId,
     limits::LIVE_FLOWS_TOLD_MAX,
     live_flow::{BegunBy, FlowMatch, FlowState, FlowsWanted, LiveFlow, LiveFlows},
@@ -197,6 +198,7 @@ fn first_packet(key: &FlowKey, flow: &Flow) -> Packet {
         false => (key.peer_port, key.local_port),
     };
     let [kind, code] = key.peer_port.to_be_bytes();
+    let kind = query_of(key.protocol, kind).unwrap_or(kind);
     let is_v6 = flow.flags & abi::FLOW_V6 != 0;
     let transport = match key.protocol {
         6 => Transport::Tcp { source, destination },
