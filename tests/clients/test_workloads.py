@@ -168,6 +168,17 @@ def test_a_machine_of_libvirt(server, eni):
         assert listed(server, eni["id"]) is None
 
 
+def test_nobody_is_let_go_for_another_and_loopback_is_nobodys(server, eni):
+    refused = server.command("eni", "bind", eni["id"], "lo")
+    assert refused.returncode == 1 and "bind a tap, a veth or an Ethernet card" in refused.stderr, refused
+    assert listed(server, eni["id"]) is None
+    assert server.command("eni", "bind", eni["id"], "away0", "--holder", "me").returncode == 0
+    kept = server.command("eni", "unbind", eni["id"], "--holder", "another")
+    assert kept.returncode == 2 and "stays bound to `away0`" in kept.stdout and "held by `me`" in kept.stdout, kept
+    assert server.command("eni", "unbind", eni["id"], "--holder", "me").returncode == 0
+    assert listed(server, eni["id"]) is None
+
+
 def cni(server, command, guest, conf, container="0a1b2c", **more):
     environment = {**os.environ, "SEKIMORI_BINARY": str(BINARY), "CNI_COMMAND": command, "CNI_CONTAINERID": container,
                    "CNI_NETNS": f"/var/run/netns/{guest.name}", "CNI_IFNAME": "eth0", "CNI_PATH": str(CNI.parent), **more}

@@ -250,6 +250,28 @@ fn namespaces_and_interfaces_come_back_with_their_policy() {
     }
 }
 
+#[test]
+fn who_lives_in_a_namespace_without_a_name_keeps_its_network() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let name = lab.instance_id("b").to_string();
+    let known = netns::identity(&name).unwrap();
+    let mut lodger = std::process::Command::new("ip").args(["netns", "exec", &name, "sleep", "60"]).spawn().unwrap();
+    let home = format!("/proc/{}/ns/net", lodger.id());
+    let has_moved_in = (0..5_000).any(|_| {
+        sekimori_tests::lab::pause(std::time::Duration::from_millis(1));
+        netns::identity_at(&home).unwrap() == known
+    });
+    assert!(has_moved_in);
+    let mut wire = lab.connect("a", "b", 443, Family::V4);
+    netns::delete(&name).unwrap();
+    assert_eq!(kinds(&lab.watch()), [(Part::Namespace, "was removed or replaced")]);
+    assert_eq!(netns::identity(&name).unwrap(), known);
+    assert_eq!(lab.talk(&mut wire).to_string(), "passes [a: known-flow] [b: known-flow]");
+    as_declared(&mut lab);
+    lodger.kill().unwrap();
+    lodger.wait().unwrap();
+}
+
 /// The kernel's maps, as somebody else may write them.
 struct Stranger {
     enis: Shared<Eni>,

@@ -357,6 +357,10 @@ impl LocalCompute {
         let Self { registry, routers, placed, joined: _ } = self;
         let Some(router) = routers.get(&wanted.vpc.id) else { return Ok(()) };
         let name = wanted.id.as_str();
+        // Whoever lives in a namespace without a name keeps its network.
+        if let Some(known) = placed.get(&wanted.id) {
+            netns::give_back(name, known.identity).map_err(|error| LocalError::namespace("rename", name, &error))?;
+        }
         let (ns, netlink) = router::open_or_create(name, sysctl::HOST)?;
         netlink.make(&[Setting::Up { link: LOOPBACK }]).await?;
         let place = Place { router, ns: &ns, netlink: &netlink };

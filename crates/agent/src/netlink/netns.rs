@@ -147,6 +147,32 @@ pub fn delete(name: &str) -> io::Result<()> {
     }
 }
 
+/// Gives a name that was taken away back to the namespace that had it, if a process lives there; whether one does. What is looked for in is what
+/// `/proc` shows of each process, a look for each.
+///
+/// # Errors
+/// When the name cannot be used, or not be mounted.
+pub fn give_back(name: &str, known: Identity) -> io::Result<bool> {
+    if identity(name)?.is_some() {
+        return Ok(false);
+    }
+    let is_process = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let processes = fs::read_dir("/proc")?.filter_map(Result::ok).filter(|entry| is_process(&entry.file_name()));
+    for process in processes {
+        let path = process.path().join("ns/net");
+        if !fs::metadata(&path).is_ok_and(|found| identity_of(&found) == known) {
+            continue;
+        }
+        // It may have ended meanwhile, or gone elsewhere.
+        let Ok(file) = File::open(&path) else { continue };
+        if identity_of(&file.metadata()?) == known {
+            NetNs { name: name.to_owned(), file }.publish()?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether there is anything of this name.
 ///
 /// # Errors

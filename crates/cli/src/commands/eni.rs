@@ -189,8 +189,23 @@ fn bound(found: &Interface) -> Page {
     Page::default().line(format!("{} {state}", found.id)).line(sender).lines(&found.notes)
 }
 
+fn stays(kept: &Interface) -> Page {
+    let Some(binding) = &kept.binding else { return Page::default() };
+    let holder =
+        if binding.holder.is_empty() { "nobody by name".to_owned() } else { format!("`{}`", binding.holder) };
+    Page::default().line(format!("{} stays bound to {binding}: it is held by {holder}", kept.id))
+}
+
 fn unbind(common: &Common, args: &UnbindArgs) -> Outcome {
-    let revised = let_go(&Client::connect(common)?, &args.eni, args.holder.as_deref())?;
+    let client = Client::connect(common)?;
+    let revised = let_go(&client, &args.eni, args.holder.as_deref())?;
+    // Who names a holder lets go of nothing that is another's.
+    if args.holder.is_some()
+        && let Some(kept) = all(&client, true)?.into_iter().find(|one| one.id == EniId::from(args.eni.as_str()))
+    {
+        output::show(common.output, &kept, stays)?;
+        return Ok(Answer::No);
+    }
     output::state(common.output, &args.eni, "let go", &revised)?;
     Ok(Answer::Yes)
 }
