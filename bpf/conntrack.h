@@ -133,7 +133,7 @@ static __always_inline void delete_flow(const struct flow_key *key, struct flow 
 /*
  * Begins a flow in the place of one that has ended: an entry that is there needs no room and is not looked for again. Whoever else
  * begins the same flow at the same time writes the same. What has ended is not half open any more, and is noted so if it is now that it ends.
- * Whoever reads counters now and then finds what both have counted: they go on.
+ * The counters go on, so that whoever reads them now and then misses nothing.
  */
 static __always_inline void begin_again(struct flow *ended, const struct flow *flow, __u32 eni)
 {

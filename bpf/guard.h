@@ -27,6 +27,23 @@ struct arp {
 	__u8 target[4];
 };
 
+/* Whether what an ENI says of itself must be true. */
+static __always_inline int is_held_to_itself(const struct eni *eni, const struct packet *packet)
+{
+	return packet->tuple.direction == EGRESS && (eni->flags & ENI_SOURCE_CHECK);
+}
+
+/* Room for an address that an ENI says it has: a tuple of nothing else. */
+static __always_inline struct tuple *claim_of(struct scratch *work, __u8 v6)
+{
+	struct tuple *claim = &work->quoted;
+
+	__builtin_memset(claim, 0, sizeof(*claim));
+	claim->eni = work->packet.tuple.eni;
+	claim->v6 = v6;
+	return claim;
+}
+
 /*
  * What an ENI says by ARP, if its sender is checked: that an own address, or none yet (RFC 5227), is at its own Ethernet address. Anything else
  * would turn to it what others send to each other.
@@ -41,7 +58,7 @@ static __noinline enum reason judge_arp(struct __sk_buff *skb, const struct eni 
 
 	if (!eni || !work)
 		return REASON_NO_POLICY;
-	if (work->packet.tuple.direction == INGRESS || !(eni->flags & ENI_SOURCE_CHECK))
+	if (!is_held_to_itself(eni, &work->packet))
 		return REASON_BYPASS;
 	if (bpf_skb_load_bytes(skb, work->packet.l3, &arp, sizeof(arp)) < 0)
 		return REASON_MALFORMED;
@@ -53,9 +70,7 @@ static __noinline enum reason judge_arp(struct __sk_buff *skb, const struct eni 
 	__builtin_memcpy(&sender, arp.sender, sizeof(sender));
 	if (!sender)
 		return REASON_BYPASS;
-	claim = &work->quoted;
-	__builtin_memset(claim, 0, sizeof(*claim));
-	claim->eni = work->packet.tuple.eni;
+	claim = claim_of(work, 0);
 	map_v4(&claim->local, sender);
 	return is_own(eni, claim) ? REASON_BYPASS : REASON_SPOOFED;
 }
@@ -70,7 +85,7 @@ static __noinline enum reason judge_discovery(struct __sk_buff *skb, const struc
 
 	if (!eni || !work)
 		return REASON_NO_POLICY;
-	if (work->packet.tuple.direction == INGRESS || !(eni->flags & ENI_SOURCE_CHECK))
+	if (!is_held_to_itself(eni, &work->packet))
 		return REASON_BYPASS;
 	type = work->packet.tuple.source_port >> 8;
 	if (type == ND_ROUTER_ADVERTISEMENT || type == ND_REDIRECT)
@@ -79,10 +94,7 @@ static __noinline enum reason judge_discovery(struct __sk_buff *skb, const struc
 		return REASON_SPOOFED;
 	if (type != ND_NEIGHBOUR_ADVERTISEMENT)
 		return REASON_BYPASS;
-	claim = &work->quoted;
-	__builtin_memset(claim, 0, sizeof(*claim));
-	claim->eni = work->packet.tuple.eni;
-	claim->v6 = 1;
+	claim = claim_of(work, 1);
 	if (load(skb, &work->packet, work->packet.l4 + ND_TARGET, &claim->local, sizeof(claim->local)) < 0)
 		return REASON_MALFORMED;
 	return is_placeless(claim) || is_own(eni, claim) ? REASON_BYPASS : REASON_SPOOFED;

@@ -288,9 +288,7 @@ static __always_inline int flow_key_of(const struct tuple *tuple, __u16 icmp_id,
 		key->local_port = tuple->direction == INGRESS ? tuple->destination_port : tuple->source_port;
 		key->peer_port = tuple->direction == INGRESS ? tuple->source_port : tuple->destination_port;
 	} else if (is_icmp(tuple)) {
-		__u8 query = query_of(tuple->protocol, tuple->source_port >> 8);
-
-		__u8 kind = tuple->source_port >> 8;
+		__u8 kind = tuple->source_port >> 8, query = query_of(tuple->protocol, kind);
 
 		if (!query)
 			return 0;

@@ -189,12 +189,12 @@ static __always_inline enum reason settle_new(struct __sk_buff *skb, const struc
 		finding->rule = 0;
 		return REASON_MID_STREAM;
 	}
-	if ((eni->flags & ENI_SHADOW) && reason != REASON_CHANGING)
-		compare(&packet->tuple, finding);
 	if (passes(reason) && has_strayed(skb, eni)) {
 		finding->rule = 0;
 		return REASON_SPOOFED;
 	}
+	if ((eni->flags & ENI_SHADOW) && reason != REASON_CHANGING)
+		compare(&packet->tuple, finding);
 	if (!passes(reason) || !flow_key_of(&packet->tuple, packet->icmp_id, &work->key))
 		return reason;
 	reason = begin_flow(skb, eni, work, ended);

@@ -246,7 +246,8 @@ impl Enforcer {
     /// Tries again what failed: once a second.
     pub fn retry(&mut self) {
         self.retry_closed();
-        if self.plane.is_dirty() || !self.plane.is_newest() {
+        // What lags is among what is closed, and was tried just now, unless its ENI has gone meanwhile.
+        if self.plane.is_dirty() || self.closed_by_plane.is_empty() && !self.plane.is_newest() {
             let written = self.plane.resync(&self.tables);
             self.note_plane(written, true);
         }

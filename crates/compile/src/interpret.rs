@@ -51,11 +51,11 @@ pub struct Ends<'a> {
 pub fn judge(ends: &Ends<'_>, packet: &Packet) -> Finding {
     let plain = |reason| Finding { reason, slot: 0, entry: None, untracked: false };
     let spoofed = ends.source_check && !ends.is_own;
+    let is_sent = packet.direction == Direction::Egress;
+    let unjudged = if is_sent && spoofed && !is_placeless(packet.local) { Reason::Spoofed } else { Reason::Bypass };
     if is_discovery(packet) {
         let is_of_router = matches!(packet.transport, Transport::Icmp { kind: 134 | 137, .. });
-        let may = !spoofed || is_placeless(packet.local);
-        let is_honest = packet.direction == Direction::Ingress || may && !(is_of_router && ends.source_check);
-        return plain(if is_honest { Reason::Bypass } else { Reason::Spoofed });
+        return plain(if is_sent && ends.source_check && is_of_router { Reason::Spoofed } else { unjudged });
     }
     if let Some(entry) = denied_by_acl(ends.policy, packet) {
         return Finding { entry, ..plain(Reason::AclDeny) };
@@ -63,10 +63,7 @@ pub fn judge(ends: &Ends<'_>, packet: &Packet) -> Finding {
     let side = Side { words: ends.policy, base: direction_base(packet.direction) };
     let found = side.first_match(packet, ends.peer_groups).map(|rule| side.record(rule));
     match found {
-        Some(record) if record.action == ACTION_BYPASS => {
-            let may = packet.direction == Direction::Ingress || !spoofed || is_placeless(packet.local);
-            plain(if may { Reason::Bypass } else { Reason::Spoofed })
-        }
+        Some(record) if record.action == ACTION_BYPASS => plain(unjudged),
         _ if spoofed => plain(Reason::Spoofed),
         Some(record) => Finding {
             reason: record.reason(),

@@ -171,7 +171,8 @@ impl Tracker {
             entry.remove();
             return None;
         }
-        if !is_own(eni, &flow.first) {
+        // That is asked whatever the treatment of live flows is: they are kept when rules change, and an address that is another's is no rule.
+        if !verdict::is_own(eni, &flow.first) {
             entry.remove();
             return Some(Decision { action: Action::Deny, why: Why::Spoofed, revision: world.revision() });
         }
@@ -223,8 +224,8 @@ impl Tracker {
     fn is_error_of_known(&mut self, world: &World, eni: &Eni, segment: &Segment, now_s: u64) -> bool {
         let Some(key) = quoted_key(eni, segment) else { return false };
         let Some(flow) = self.flows.get_mut(&key) else { return false };
-        is_own(eni, &segment.packet)
-            && is_own(eni, &flow.first)
+        verdict::is_own(eni, &segment.packet)
+            && verdict::is_own(eni, &flow.first)
             && !flow.has_expired(key.protocol, &eni.timeouts, now_s)
             && rejudge(world, eni, flow).is_none_or(|decision| decision.is_allowed())
     }
@@ -254,14 +255,8 @@ fn is_judged_again(world: &World, eni: &Eni, untracked: bool) -> bool {
 /// packet, not here.
 #[must_use]
 pub fn goes_on(world: &World, eni: &Eni, first: &Packet, untracked: bool) -> bool {
-    is_own(eni, first)
+    verdict::is_own(eni, first)
         && (!is_judged_again(world, eni, untracked) || verdict::decide_by_groups(world, eni, first).is_allowed())
-}
-
-/// Whether the ENI's end of a flow is an address that the ENI has, or need not have. That is asked whatever the treatment of live flows:
-/// they are kept when rules change, and an address that is another's is no rule.
-fn is_own(eni: &Eni, first: &Packet) -> bool {
-    !eni.source_check || eni.addresses.contains(&first.local)
 }
 
 impl Flow {

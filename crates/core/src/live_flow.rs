@@ -135,7 +135,7 @@ pub struct LiveFlow {
     pub state: FlowState,
     /// Whether it is untracked by EC2's definition.
     pub is_untracked: bool,
-    /// Packets in the direction of the first one, and in the other.
+    /// Packets in the direction of the first one, and in the other. Connections one after the other on the same ports count on.
     pub packets: [u64; 2],
     /// Bytes, likewise.
     pub bytes: [u64; 2],

@@ -57,7 +57,7 @@ fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
     if is_listed(world, eni, packet) {
         return (Action::Allow, Why::Bypass);
     }
-    if eni.source_check && !eni.addresses.contains(&packet.local) {
+    if !is_own(eni, packet) {
         return (Action::Deny, Why::Spoofed);
     }
     if let Some(policy) = world.platform().decides(world.vpc(&eni.vpc).map(|vpc| &**vpc), packet) {
@@ -74,7 +74,7 @@ fn judge(world: &World, eni: &Eni, packet: &Packet) -> (Action, Why) {
 
 /// Step 1 of section 3. A listed entry does not let an ENI send from a foreign address.
 fn is_listed(world: &World, eni: &Eni, packet: &Packet) -> bool {
-    world.bypass().holds(packet) && (packet.direction == Direction::Ingress || may_send_unjudged(eni, packet.local))
+    world.bypass().holds(packet) && (packet.direction == Direction::Ingress || may_send_unjudged(eni, packet))
 }
 
 /// IPv6 neighbour and router discovery (RFC 4861: 133 to 137; the data plane also demands hop limit 255),
@@ -99,7 +99,7 @@ fn is_discovery(packet: &Packet) -> bool {
 /// redirects nobody (RFC 6105). The data plane also looks at whose address an advertisement is about.
 fn may_discover(eni: &Eni, packet: &Packet) -> bool {
     let is_of_router = matches!(packet.transport, Transport::Icmp { kind: 134 | 137, .. });
-    may_send_unjudged(eni, packet.local) && !(is_of_router && eni.source_check)
+    may_send_unjudged(eni, packet) && !(is_of_router && eni.source_check)
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -109,8 +109,13 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-fn may_send_unjudged(eni: &Eni, local: IpAddr) -> bool {
-    !eni.source_check || local.is_unspecified() || is_link_local(local) || eni.addresses.contains(&local)
+fn may_send_unjudged(eni: &Eni, packet: &Packet) -> bool {
+    is_own(eni, packet) || packet.local.is_unspecified() || is_link_local(packet.local)
+}
+
+/// Whether the ENI's end of a packet is an address that the ENI has, or need not have.
+pub(crate) fn is_own(eni: &Eni, packet: &Packet) -> bool {
+    !eni.source_check || eni.addresses.contains(&packet.local)
 }
 
 /// Step 3: the first group, by id, that both ends carry and whose inner access is Accept.

@@ -103,6 +103,7 @@ impl Records {
         for log in world.flow_logs() {
             // What one log cannot take does not keep the others waiting; it is tried again as long as its minutes are there.
             if let Err(error) = self.write_log(host, log, &waiting, end_s, world) {
+                self.failed.fetch_add(1, Ordering::Relaxed);
                 let path = self.dir.join(log.id.as_str());
                 let path = std::path::absolute(&path).unwrap_or(path);
                 tracing::warn!(flow_log = %log.id, path = %path.display(), %error, "records cannot be written");

@@ -25,6 +25,9 @@ use crate::netlink::{
 /// Bytes of the kernel's tables of links and of routes that are read at a time: some 30 lines.
 const LISTED_BYTES: usize = 4_096;
 
+/// What stands behind the name of a link in the kernel's table of routes.
+const ROUTE_MARK: char = '\t';
+
 /// A list of the links that routes lead to, on its way.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -110,21 +113,17 @@ impl Router {
     /// The names of the links inside. Not through netlink, whose listing takes the kernel time that grows with the
     /// square of the number of links: it looks for the number of every other end's namespace.
     pub(super) fn links(&self) -> io::Result<BTreeSet<String>> {
-        let mut listing = Listing::default();
-        while !go_on(&self.links, &mut listing, ':')? {}
-        Ok(listing.names)
+        whole(&self.links, ':')
     }
 
     /// The names of the links inside that routes of IPv4 lead to: those that are there and up, and have theirs.
     pub(super) fn reached(&self) -> io::Result<BTreeSet<String>> {
-        let mut listing = Listing::default();
-        while !self.list(&mut listing)? {}
-        Ok(listing.names)
+        whole(&self.routes, ROUTE_MARK)
     }
 
     /// Goes on with a list of those; whether it is whole. Another list that is begun meanwhile cuts this one short.
     pub(super) fn list(&self, listing: &mut Listing) -> io::Result<bool> {
-        go_on(&self.routes, listing, '\t')
+        go_on(&self.routes, listing, ROUTE_MARK)
     }
 
     fn new(ns: NetNs, netlink: Netlink) -> Result<Self, LocalError> {
@@ -136,6 +135,12 @@ impl Router {
         let (links, routes) = (open("dev")?, open("route")?);
         Ok(Self { ns, netlink, identity, links, routes, outside: None })
     }
+}
+
+fn whole(table: &File, mark: char) -> io::Result<BTreeSet<String>> {
+    let mut listing = Listing::default();
+    while !go_on(table, &mut listing, mark)? {}
+    Ok(listing.names)
 }
 
 /// Goes on reading a table of the kernel, of which each line begins with the name of a link and a mark behind it; whether it was read to its end.

@@ -29,8 +29,11 @@ impl Counters {
         self.written = self.written.max(report);
     }
 
-    /// The teller, to count with.
+    /// The teller, to count with. One that was lost with its work has begun anew, and nothing is written down of what it will tell.
     pub fn take(&mut self) -> CounterTeller {
+        if self.here.is_none() {
+            self.begin();
+        }
         let mut teller = self.here.take().unwrap_or_default();
         teller.written(self.written);
         teller

@@ -110,9 +110,8 @@ impl Writer<'_> {
     fn discovery(&mut self) {
         match (self.direction, self.eni.source_check) {
             (Direction::Egress, true) => {
-                let own = self.own(Family::V6).map_or_else(String::new, |own| format!(", {own}"));
+                let from = self.own_or_placeless(Family::V6);
                 self.line("icmpv6 type { 134, 137 } ip6 hoplimit 255 counter drop comment \"spoofed\"");
-                let from = format!("ip6 saddr {{ ::, fe80::/10{own} }}");
                 self.line(&format!("icmpv6 type {{ 133, 135, 136 }} ip6 hoplimit 255 {from} accept"));
             }
             (Direction::Egress, false) | (Direction::Ingress, _) => {
@@ -127,17 +126,20 @@ impl Writer<'_> {
         entries.map(sekimori_core::bypass::BypassEntry::as_rule).collect()
     }
 
+    /// What is sent from an address of the interface, or by who has none yet.
+    fn own_or_placeless(&self, family: Family) -> String {
+        let unspecified = if family == Family::V4 { "0.0.0.0" } else { "::, fe80::/10" };
+        let own = self.own(family).map_or_else(String::new, |own| format!(", {own}"));
+        format!("{} saddr {{ {unspecified}{own} }}", word(family))
+    }
+
     /// A listed entry does not let an ENI send from a foreign address.
     fn bypass(&mut self) -> Result<(), NftError> {
         for spec in self.bypassed() {
             let Peer::Cidr(peer) = spec.peer else { continue };
             let family = peer.family();
             let own = match (self.direction, self.eni.source_check) {
-                (Direction::Egress, true) => {
-                    let unspecified = if family == Family::V4 { "0.0.0.0" } else { "::, fe80::/10" };
-                    let own = self.own(family).map_or_else(String::new, |own| format!(", {own}"));
-                    format!("{} saddr {{ {unspecified}{own} }} ", word(family))
-                }
+                (Direction::Egress, true) => format!("{} ", self.own_or_placeless(family)),
                 (Direction::Egress, false) | (Direction::Ingress, _) => String::new(),
             };
             let matches: Vec<String> = self.matches(&spec)?.iter().map(|text| format!("{own}{text}")).collect();

@@ -48,13 +48,13 @@ pub(super) fn rule(world: &World, group: &Group, text: &str) -> Result<RuleSpec,
 
 fn set(spec: &mut RuleSpec, group: &Group, option: &[&str]) -> Result<(), String> {
     match option {
-        ["priority", value] if group.flavor != Flavor::Ec2 => {
+        [word @ ("source-ports" | "own" | "priority"), ..] if group.flavor == Flavor::Ec2 => {
+            let id = &group.id;
+            return Err(format!("`{word}`: `{id}` is an EC2 group, whose rules have no such part; leave it out"));
+        }
+        ["priority", value] => {
             let wrong = || format!("`{value}` is not a priority; use 1 to 100");
             spec.priority = value.parse().ok().filter(|priority| (1..=100).contains(priority)).ok_or_else(wrong)?;
-        }
-        ["source-ports" | "own" | "priority", ..] if group.flavor == Flavor::Ec2 => {
-            let (word, id) = (option.first().copied().unwrap_or_default(), &group.id);
-            return Err(format!("`{word}`: `{id}` is an EC2 group, whose rules have no such part; leave it out"));
         }
         ["source-ports", value] if spec.protocol.has_ports() => spec.source_ports = Some(ports(value)?),
         ["own", value] => spec.local = Some(cidr(value)?),

@@ -163,9 +163,12 @@ fn heard(client: &Client, revised: &Revised, within: Option<Duration>) -> anyhow
     Ok(())
 }
 
+fn bound_one(client: &Client, eni: &str) -> Result<Option<Interface>, Failure> {
+    Ok(all(client, true)?.into_iter().find(|one| one.id == EniId::from(eni)))
+}
+
 fn show(client: &Client, eni: &str) -> Result<Interface, Failure> {
-    let found = all(client, true)?.into_iter().find(|one| one.id == EniId::from(eni));
-    Ok(found.ok_or_else(|| anyhow!("`{eni}` was unbound by somebody else just now"))?)
+    Ok(bound_one(client, eni)?.ok_or_else(|| anyhow!("`{eni}` was unbound by somebody else just now"))?)
 }
 
 /// The Ethernet address of an interface here.
@@ -201,7 +204,7 @@ fn unbind(common: &Common, args: &UnbindArgs) -> Outcome {
     let revised = let_go(&client, &args.eni, args.holder.as_deref())?;
     // Who names a holder lets go of nothing that is another's.
     if args.holder.is_some()
-        && let Some(kept) = all(&client, true)?.into_iter().find(|one| one.id == EniId::from(args.eni.as_str()))
+        && let Some(kept) = bound_one(&client, &args.eni)?
     {
         output::show(common.output, &kept, stays)?;
         return Ok(Answer::No);

@@ -124,6 +124,27 @@ fn what_cannot_be_written_is_counted_and_the_oldest_files_go() {
     assert!(!own.join("0_00000.log").exists() && own.join("0_00001.log").exists());
 }
 
+#[test]
+fn a_flow_log_that_cannot_be_written_keeps_no_other_waiting_and_is_written_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut world, eni) = world(LoggedTraffic::All, 60);
+    let other = FlowLog { id: "fl-2".into(), ..FlowLog::clone(world.flow_log(&"fl-1".into()).unwrap()) };
+    world.apply(&Change::PutFlowLog(Arc::new(other)));
+    let [first, second] = ["fl-1", "fl-2"].map(|id| dir.path().join(RECORDS_DIR).join(id));
+    fs::create_dir_all(dir.path().join(RECORDS_DIR)).unwrap();
+    fs::write(&first, "in the way").unwrap();
+    let records = Records::new(dir.path());
+    assert_eq!(records.note(&host(), part(START, vec![fact(&eni, true, 1, START)]), &world), Some(START));
+    assert_eq!(fs::read_dir(&second).unwrap().count(), 1);
+    assert_eq!(records.counted(), (1, 1));
+    fs::remove_file(&first).unwrap();
+    assert_eq!(records.note(&host(), part(START + 60, Vec::new()), &world), Some(START + 60));
+    let lines = written(dir.path(), &eni);
+    assert_eq!(lines[0], format!("eni 192.0.2.1 443 1 60 {START} {START} ACCEPT OK"));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(fs::read_dir(&second).unwrap().count(), 2);
+}
+
 /// A change of the flow log, as its owner makes it.
 fn with(world: &mut World, change: impl FnOnce(&mut FlowLog)) {
     let mut log = FlowLog::clone(world.flow_log(&"fl-1".into()).unwrap());
