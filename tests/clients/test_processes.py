@@ -3,6 +3,7 @@
 import base64
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -250,6 +251,21 @@ class TestKilled:
         revision = one.revision()
         assert signer.send(request).told == (400, "SignatureNonceUsed")
         assert one.revision() == revision
+
+
+def test_an_agent_that_hangs_is_no_healthy_one(new_server):
+    one = new_server().start()
+    host = lambda: one.status()["hosts"][0]
+    assert "silent_s" not in host()
+    os.kill(one.process.pid, signal.SIGSTOP)
+    try:
+        until("the agent is known to be silent", lambda: host().get("silent_s", 0) > 10)
+        status, health = one.native("GET", "/healthz")
+        assert (status, host()["connected"]) == (503, True) and "hangs" in health["reason"], health
+        assert "silent for 1" in one.command("status").stdout
+    finally:
+        os.kill(one.process.pid, signal.SIGCONT)
+    until("it is well again", lambda: "silent_s" not in host() and one.is_healthy())
 
 
 class TestOneAtATime:

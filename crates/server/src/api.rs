@@ -110,6 +110,9 @@ pub struct Host {
     pub host: HostId,
     /// Whether its agent is connected.
     pub connected: bool,
+    /// For how many seconds it has said nothing, if it should have: it hangs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_s: Option<u64>,
     /// What its kernel enforces.
     pub applied: Option<Revision>,
     /// Interfaces that drop everything for want of their policy.

@@ -288,7 +288,9 @@ impl Feed {
         kept: watch::Sender<Kept>,
     ) -> Result<(), FeedError> {
         loop {
-            match receive(incoming).await? {
+            let message = receive(incoming).await?;
+            self.hosts.hear(host, session);
+            match message {
                 FromAgent::Applied { revision, closed } => self.hosts.report(host, session, revision, closed),
                 FromAgent::Counters(report) => {
                     let counted = self.count(host, session, report).await;

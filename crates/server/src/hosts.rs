@@ -5,9 +5,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use sekimori_core::{
     feed::{BoundInterface, ClosedEni, Gauges, ShadowCount, TallyReport},
@@ -28,6 +29,9 @@ use crate::{
 /// Hosts that one server serves over its local socket.
 pub const HOSTS_MAX: usize = 16;
 
+/// An agent says every two seconds at least that it is there. One that is connected and has said nothing for so long hangs.
+pub const SILENT_AFTER: Duration = Duration::from_secs(10);
+
 /// The host that instances are placed on before any host has ever connected.
 pub const LOCAL_HOST: &str = "local";
 
@@ -46,6 +50,8 @@ pub struct HostStatus {
     pub bound: BTreeMap<EniId, BoundInterface>,
     gauges: Gauges,
     session: u64,
+    /// When its agent said something last.
+    heard: Instant,
 }
 
 /// More hosts than fit.
@@ -152,10 +158,12 @@ impl Hosts {
             bound: BTreeMap::new(),
             gauges: Gauges::default(),
             session: 0,
+            heard: Instant::now(),
         };
         let status = known.entry(host.clone()).or_insert_with(fresh);
         status.connected = true;
         status.session += 1;
+        status.heard = Instant::now();
         let session = status.session;
         drop(known);
         self.tell();
@@ -165,6 +173,13 @@ impl Hosts {
     /// Notes that a connection has ended.
     pub(crate) fn disconnect(&self, host: &HostId, session: u64) {
         self.update(host, session, |status| status.connected = false);
+    }
+
+    /// Notes that an agent has said something, whatever it is.
+    pub(crate) fn hear(&self, host: &HostId, session: u64) {
+        if let Some(status) = self.lock().get_mut(host).filter(|status| status.session == session) {
+            status.heard = Instant::now();
+        }
     }
 
     /// Notes what a host's kernel enforces.
@@ -213,6 +228,13 @@ impl Hosts {
 }
 
 impl HostStatus {
+    /// For how many seconds its agent has been connected without a word, if for longer than [`SILENT_AFTER`].
+    #[must_use]
+    pub fn silent_s(&self) -> Option<u64> {
+        let silent = self.heard.elapsed();
+        (self.connected && silent > SILENT_AFTER).then_some(silent.as_secs())
+    }
+
     /// What the host has compared with candidates.
     #[must_use]
     pub fn shadows(&self) -> &[ShadowCount] {
@@ -289,6 +311,24 @@ mod tests {
         }
         assert!(hosts.connect(&host("one-more")).is_err());
         assert!(hosts.connect(&host("0")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_says_nothing_is_silent() {
+        let hosts = Hosts::default();
+        let silent = || hosts.all()[0].silent_s();
+        let session = hosts.connect(&host("one")).unwrap();
+        tokio::time::sleep(SILENT_AFTER).await;
+        assert_eq!(silent(), None);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(silent(), Some(12));
+        hosts.hear(&host("one"), session - 1);
+        assert_eq!(silent(), Some(12));
+        hosts.hear(&host("one"), session);
+        assert_eq!(silent(), None);
+        tokio::time::sleep(SILENT_AFTER * 2).await;
+        hosts.disconnect(&host("one"), session);
+        assert_eq!(silent(), None);
     }
 
     #[tokio::test(start_paused = true)]

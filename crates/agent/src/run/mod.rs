@@ -44,6 +44,8 @@ use crate::{
 
 /// How often drift is looked for, idle flows are ended and counters are read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Every so many of them it says again what it enforces, so that the server knows an agent that hangs (`server::hosts::SILENT_AFTER`).
+const TICKS_PER_SIGN: u32 = 2;
 /// How often programs are looked at, and entries of the maps compared: whatever is taken away is back within a second.
 const WATCH: Duration = Duration::from_millis(250);
 /// How long looking and comparing may take in one turn; between two, whatever the server has said goes first.
@@ -93,6 +95,7 @@ pub async fn run(config: AgentConfig, shutdown: impl Future<Output = ()>) -> any
         live: LiveTeller::default(),
         counters: Counters::default(),
         reported: None,
+        ticks: 0,
         reported_bound: None,
         away: None,
         opening: None,
@@ -120,6 +123,8 @@ struct Agent {
     live: LiveTeller,
     counters: Counters,
     reported: Option<(Option<Revision>, Vec<ClosedEni>)>,
+    /// Seconds that house was kept in.
+    ticks: u32,
     /// How often the states of bound interfaces had changed when they were told last.
     reported_bound: Option<u64>,
     /// Why the server was not there when it was called last.
@@ -195,6 +200,10 @@ impl Agent {
                 }
                 _ = tick.tick() => {
                     self.keep_house().await;
+                    self.ticks = self.ticks.wrapping_add(1);
+                    if self.ticks.is_multiple_of(TICKS_PER_SIGN) {
+                        self.reported = None;
+                    }
                     self.report(&mut server).await?;
                     for report in self.count().await {
                         server.send(&FromAgent::Counters(report)).await?;

@@ -42,10 +42,15 @@ fn page(status: &Status) -> Page {
 }
 
 fn host(host: &Host, status: &Status) -> Row {
-    let agent = if host.connected { "connected" } else { "away" };
+    let agent = match (host.connected, host.silent_s) {
+        (false, _) => "away".to_owned(),
+        (true, Some(silent_s)) => format!("silent for {silent_s} s"),
+        (true, None) => "connected".to_owned(),
+    };
+    let is_well = host.connected && host.silent_s.is_none();
     Row::from(vec![
         Cell::new(&host.host),
-        alarm(agent, !host.connected),
+        alarm(agent, !is_well),
         alarm(or_none(host.applied), host.applied != Some(status.committed)),
         alarm(host.closed.len(), !host.closed.is_empty()),
     ])
@@ -65,6 +70,10 @@ mod tests {
 
     use super::*;
 
+    fn sound(host: &str) -> Host {
+        Host { host: host.into(), connected: true, silent_s: None, applied: Some(Revision(7)), closed: Vec::new() }
+    }
+
     #[test]
     fn everything_that_is_wrong_is_told() {
         let status = Status {
@@ -72,11 +81,13 @@ mod tests {
             committed: Revision(7),
             limits: LimitMode::Cloud,
             hosts: vec![
-                Host { host: "alpha".into(), connected: true, applied: Some(Revision(7)), closed: Vec::new() },
+                sound("alpha"),
+                Host { silent_s: Some(31), ..sound("gamma") },
                 Host {
                     host: "beta".into(),
                     connected: false,
                     applied: None,
+                    silent_s: None,
                     closed: vec![ClosedEni { eni: "eni-1".into(), reason: "the policy does not fit".to_owned() }],
                 },
             ],
@@ -87,9 +98,10 @@ mod tests {
             release 0.1.0, revision 7, limits: the cloud's
             accounts 1, VPCs 2, instances 4, interfaces 4, groups 2, rules 3
 
-            HOST   AGENT      APPLIED  CLOSED INTERFACES
-            alpha  connected  7        0
-            beta   away       -        1
+            HOST   AGENT            APPLIED  CLOSED INTERFACES
+            alpha  connected        7        0
+            gamma  silent for 31 s  7        0
+            beta   away             -        1
             eni-1 is closed: the policy does not fit
 
             CAPACITY    USED  LIMIT  %

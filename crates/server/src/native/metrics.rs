@@ -49,6 +49,8 @@ fn registry(app: &App) -> Registry {
         "Whether the agent is connected",
         hosts.iter().map(|one| (of(one), one.connected.into())),
     );
+    let silent = hosts.iter().map(|host| (of(host), host.silent_s().unwrap_or_default()));
+    out.gauge("host_silent_seconds", "For how long a connected agent has said nothing, if it should have", silent);
     let closed = hosts.iter().map(|host| (of(host), host.closed.len() as u64));
     out.gauge("closed_interfaces", "Interfaces that drop everything for want of their policy", closed);
     let capacity = status::capacity(&state, status::counts(state.world()), &hosts);

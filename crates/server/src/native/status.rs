@@ -69,6 +69,9 @@ fn problem(app: &App) -> Option<(HealthStatus, &'static str)> {
     if hosts.iter().any(|host| !host.connected) {
         return Some((HealthStatus::Degraded, "an agent is not connected; its host enforces what it had last"));
     }
+    if hosts.iter().any(|host| host.silent_s().is_some()) {
+        return Some((HealthStatus::Degraded, "an agent hangs; its host enforces what it had last; see status"));
+    }
     if hosts.iter().any(|host| !host.closed.is_empty()) {
         return Some((HealthStatus::Degraded, "an interface is closed for want of its policy; see status"));
     }
@@ -91,8 +94,9 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Answer<Status> {
 }
 
 fn host(status: HostStatus) -> Host {
+    let silent_s = status.silent_s();
     let HostStatus { host, connected, applied, closed, .. } = status;
-    Host { host, connected, applied, closed }
+    Host { host, connected, silent_s, applied, closed }
 }
 
 pub(super) fn counts(world: &World) -> Counts {
@@ -182,6 +186,10 @@ fn laggard(hosts: &[HostStatus], revision: Revision) -> String {
         return format!("no host has connected, so nothing enforces revision {revision}; see that the agent runs");
     };
     let at = last.applied.map_or_else(|| "nothing".to_owned(), |applied| format!("revision {applied}"));
-    let away = if last.connected { "" } else { " and is not connected" };
+    let away = match (last.connected, last.silent_s()) {
+        (false, _) => " and is not connected".to_owned(),
+        (true, Some(silent_s)) => format!(" and has said nothing for {silent_s} seconds"),
+        (true, None) => String::new(),
+    };
     format!("host `{}` has applied {at}, not {revision}{away}; see its agent's log", last.host)
 }

@@ -55,6 +55,7 @@ async fn a_scrape_tells_what_hosts_and_clients_do() {
         "sekimori_committed_revision 9",
         r#"sekimori_applied_revision{host="rack-1"} 9"#,
         r#"sekimori_host_connected{host="rack-1"} 1"#,
+        r#"sekimori_host_silent_seconds{host="rack-1"} 0"#,
         r#"sekimori_closed_interfaces{host="rack-1"} 0"#,
         r#"sekimori_decisions_total{host="rack-1",direction="ingress",decision="allow",reason="rule"} 7"#,
         r#"sekimori_decisions_total{host="rack-1",direction="ingress",decision="deny",reason="default"} 9"#,
