@@ -40,6 +40,8 @@ const ACCOUNTS: [&str; 2] = ["a", "b"];
 const LISTS: usize = 3;
 /// Network ACLs of each VPC, which only EC2 has.
 const ACLS_OF_VPC: usize = 2;
+/// Source and destination of DHCP: questions and answers.
+const DHCP: [(u16, u16); 4] = [(68, 67), (67, 68), (546, 547), (547, 546)];
 const PORTS: [u16; 9] = [0, 1, 22, 25, 53, 80, 443, 8080, 65_535];
 const PROTOCOLS: [u8; 6] = [1, 6, 17, 47, 58, 132];
 const V4: [&str; 12] = [
@@ -346,7 +348,10 @@ impl Universe {
 
     fn transport(&mut self, family: Family) -> Transport {
         let protocol = self.chooser.pick(&PROTOCOLS);
-        let (source, destination) = (self.chooser.pick(&PORTS), self.chooser.pick(&PORTS));
+        let (source, destination) = match protocol == 17 && self.chooser.one_in(8) {
+            true => self.chooser.pick(&DHCP),
+            false => (self.chooser.pick(&PORTS), self.chooser.pick(&PORTS)),
+        };
         match (protocol, family) {
             (6, _) => Transport::Tcp { source, destination },
             (17, _) => Transport::Udp { source, destination },

@@ -206,7 +206,7 @@ fn check(universe: &mut Universe, state: &State, eni: &Eni) -> (u64, u64) {
         let packet = universe.packet(eni);
         let Some(finding) = tables.judge(&eni.id, &packet) else { continue };
         let expected = verdict::decide(world, eni, &packet);
-        assert_eq!(tables.why(&eni.id, &finding), expected.why, "{packet:?}");
+        assert_eq!(tables.why(&eni.id, &packet, &finding), expected.why, "{packet:?}");
     }
     (words, bound)
 }

@@ -5,6 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use sekimori_compile::abi::Reason;
 use sekimori_core::{
     address::Family,
+    command::Command,
+    platform::PlatformPolicy,
     rule::Direction,
     world::{Eni, Treatment},
 };
@@ -186,4 +188,33 @@ fn who_is_pinged_may_answer_and_not_ping_back() {
         assert_eq!(shoot(&mut lab, &back, back.ends, answer), "KnownFlow", "{family:?}");
         assert_eq!(shoot(&mut lab, &there, there.ends, query), "KnownFlow, arrived", "{family:?}");
     }
+}
+
+/// An answer of DHCP comes in unasked, so nobody but the network may send one.
+#[test]
+fn instances_hand_out_no_addresses() {
+    let Some(mut lab) = Lab::of(
+        "group client basic
+         group server basic
+           in allow udp/67 from any as questions
+           in allow udp/547 from any as questions-v6
+         instance a server
+         instance b client
+         instance c client",
+    ) else {
+        return;
+    };
+    for family in FAMILIES {
+        let ports = if family == Family::V4 { (67, 68) } else { (547, 546) };
+        let (there, back) = (lab.range_out("a", "b", family), lab.range("b", "a", family));
+        let offer = packet(there.ends, None, 17, &udp(ports, &[7; 8]));
+        let question = packet(back.ends, None, 17, &udp((ports.1, ports.0), &[7; 8]));
+        assert_eq!(lab.shoot(&there, &offer).to_string(), "PlatformDeny", "{family:?}");
+        assert_eq!(lab.shoot(&back, &question).to_string(), "RuleAllow, arrived", "{family:?}");
+        assert_eq!(lab.shoot(&there, &offer).to_string(), "KnownFlow", "{family:?}: who is asked answers");
+    }
+    lab.run(&Command::SetPlatform { policy: PlatformPolicy::DhcpServers, is_on: false });
+    let there = lab.range_out("a", "c", Family::V4);
+    let offer = packet(there.ends, None, 17, &udp((67, 68), &[7; 8]));
+    assert_eq!(lab.shoot(&there, &offer).to_string(), "DefaultAllow");
 }

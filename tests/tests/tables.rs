@@ -46,7 +46,7 @@ fn disagreement(world: &World, tables: &Tables, eni: &EniId, packet: &Packet) ->
     let finding = tables.judge(eni, packet)?;
     let expected = verdict::decide(world, world.eni(eni)?, packet);
     let untracked = verdict::is_untracked(world, world.eni(eni)?, packet, &expected.why);
-    let found = tables.why(eni, &finding);
+    let found = tables.why(eni, packet, &finding);
     let same = finding.reason.passes() == expected.is_allowed()
         && found == expected.why
         && (finding.untracked == untracked || finding.reason != Reason::RuleAllow);
@@ -65,7 +65,7 @@ fn candidate_disagreement(world: &World, tables: &Tables, eni: &EniId, packet: &
     }
     let (found, candidate) = (found?, world.with_candidates(&set));
     let expected = verdict::decide_by_groups(&candidate, candidate.eni(eni)?, packet);
-    let same = found.reason.passes() == expected.is_allowed() && tables.why(eni, &found) == expected.why;
+    let same = found.reason.passes() == expected.is_allowed() && tables.why(eni, packet, &found) == expected.why;
     (!same).then(|| format!("{packet:?} at {eni}: as candidates rules say {expected:?}, tables say {found:?}"))
 }
 
@@ -363,7 +363,7 @@ fn assert_held(tables: &Tables, ledger: &Ledger, host: &HostId) {
 
 #[test]
 fn an_adopted_policy_keeps_its_number() {
-    let universe = Universe::new(3);
+    let mut universe = Universe::new(3);
     let first = tables_of(&universe.world);
     let mut adopted = Adopted { last_policy: 9, ..Adopted::default() };
     adopted.rules = first.rule_names().map(|(key, slot)| (key.clone(), slot)).collect();
@@ -382,6 +382,7 @@ fn an_adopted_policy_keeps_its_number() {
     assert!(matches!(
         first.why(
             &"eni-0".into(),
+            &universe.packet(&universe.enis()[0].clone()),
             &sekimori_compile::interpret::Finding { reason: Reason::Spoofed, slot: 0, entry: None, untracked: false }
         ),
         Why::Spoofed

@@ -7,9 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
+    bypass::BypassEntry,
     ids::{AccountId, EniId, GroupId, InstanceId, RuleId, VpcId},
-    platform::{CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
-    rule::{self, Action, Direction, Rule},
+    platform::{MAIL_PORT, PlatformPolicy},
+    rule::{self, Action, Direction, Rule, RuleSpec},
     verdict,
     world::{Eni, Flavor, Group, Revision, Treatment, World},
 };
@@ -195,14 +196,9 @@ fn always_passing() -> [Line; 2] {
 
 fn bypasses(world: &World, direction: Direction) -> Vec<Line> {
     let entries = world.bypass().entries().iter().filter(|entry| entry.direction == direction);
-    let lines = entries.map(|entry| Line {
-        protocol: entry.protocol.to_string(),
-        ports: text::ports(entry.ports),
-        source_ports: text::ports(entry.source_ports),
-        peer: entry.peer.to_string(),
-        ..line(LineKind::Bypass, Action::Allow, "bypass set")
-    });
-    lines.collect()
+    let bypass =
+        |entry: &BypassEntry| said(world, &entry.as_rule(), line(LineKind::Bypass, Action::Allow, "bypass set"));
+    entries.map(bypass).collect()
 }
 
 fn source_check(eni: &Eni) -> Option<Line> {
@@ -214,17 +210,19 @@ fn source_check(eni: &Eni) -> Option<Line> {
 }
 
 fn platform(world: &World, direction: Direction) -> impl Iterator<Item = Line> {
-    world.platform().active(direction).map(|policy| {
+    world.platform().active(direction).flat_map(|policy| {
         let whole =
             line(LineKind::Platform, policy.action(), &format!("platform policy {policy}: {}", policy.purpose()));
         match policy {
-            PlatformPolicy::Mail => Line {
+            PlatformPolicy::Mail => vec![Line {
                 protocol: "tcp".to_owned(),
                 ports: MAIL_PORT.to_string(),
                 peer: "outside the VPC".to_owned(),
                 ..whole
-            },
-            PlatformPolicy::CloudServices => Line { peer: CLOUD_SERVICES.to_string(), ..whole },
+            }],
+            PlatformPolicy::CloudServices | PlatformPolicy::DhcpServers => {
+                policy.rules().iter().map(|spec| said(world, spec, whole.clone())).collect()
+            }
         }
     })
 }
@@ -266,21 +264,27 @@ fn rules(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
 }
 
 fn rule_line(world: &World, group: &Group, rule: &Rule) -> Line {
-    let spec = &rule.spec;
     let priority = match group.flavor {
-        Flavor::EcsBasic | Flavor::EcsEnterprise => Some(spec.priority),
+        Flavor::EcsBasic | Flavor::EcsEnterprise => Some(rule.spec.priority),
         Flavor::Ec2 => None,
     };
     Line {
         group: Some(group_name(world, &group.id)),
         rule: Some(rule.id.clone()),
         priority,
+        ..said(world, &rule.spec, line(LineKind::Rule, rule.spec.action, &rule.description))
+    }
+}
+
+/// The packets that a rule speaks about, in a line of another kind.
+fn said(world: &World, spec: &RuleSpec, line: Line) -> Line {
+    Line {
         protocol: spec.protocol.to_string(),
         ports: text::service(&spec.service),
         source_ports: text::ports(spec.source_ports),
         peer: text::peer(world, &spec.peer),
         local: text::local(spec.local),
-        ..line(LineKind::Rule, spec.action, &rule.description)
+        ..line
     }
 }
 
@@ -330,8 +334,10 @@ mod tests {
             3 Bypass - allow - udp 67 68 0.0.0.0/0 all
             4 Bypass - allow - udp 547 546 ::/0 all
             5 SourceCheck - deny - all all all all not 10.1.0.1, fd00::1
-            6 IntraGroup db allow - all all all group sg-db (db) all
-            7 Default - allow - all all all all all"#]]
+            6 Platform - deny - udp 68 67 0.0.0.0/0 all
+            7 Platform - deny - udp 546 547 ::/0 all
+            8 IntraGroup db allow - all all all group sg-db (db) all
+            9 Default - allow - all all all all all"#]]
         .assert_eq(&table(&report.egress));
     }
 

@@ -142,8 +142,8 @@ mod tests {
                 assert_eq!(taken(&world, way), [Ok(meant.clone()), Ok(meant.clone()), Ok(meant.clone())], "{way}");
             }
         }
-        // `who` tells those that reach, which by DHCP everybody does; the others ask about all.
-        for (way, reaching) in [("tag:role", 2), ("vpc-1", 3)] {
+        // `who` tells those that reach; the others ask about all.
+        for (way, reaching) in [("tag:role", 2), ("vpc-1", 2)] {
             let [of_why, of_who, of_invariant] = taken(&world, way);
             assert_eq!(of_why.as_ref().map(|found| found.contains("i-w2")), Ok(true), "{way}");
             assert_eq!(of_who.map(|found| found.len()), Ok(reaching), "{way}");

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sekimori_core::{
     address::Family,
-    bypass::BypassEntry,
     ids::{GroupId, SubnetId, VpcId},
     network_acl::{self, AclEntry, NetworkAcl},
-    platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
+    platform::{self, MAIL_PORT, PlatformPolicy},
     rule::{self, Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     world::{Eni, Flavor, Group, GroupSet, Subnet, Vpc, World, group_set},
 };
@@ -103,26 +102,33 @@ impl Policy<'_> {
             peers: network_acl::neighbours(subnet),
             ..Line::default()
         };
-        let entry = |entry: &AclEntry| Line {
-            slot: u32::from(entry.number),
-            action: action(entry.spec.action),
-            services: self.services(&entry.spec),
-            peers: self.blocks(&entry.spec.peer),
-            ..Line::default()
-        };
+        let entry = |entry: &AclEntry| Line { slot: u32::from(entry.number), ..self.blocks_line(&entry.spec) };
         let first = self.bypass(direction).chain([neighbours]);
         Side { lines: first.chain(acl.entries_of(direction).map(entry)).collect(), flags: 0 }
     }
 
     fn bypass(&self, direction: Direction) -> impl Iterator<Item = Line> {
         let entries = self.world.bypass().entries().iter();
-        entries.filter(move |entry| entry.direction == direction).map(bypass_line)
+        entries
+            .filter(move |entry| entry.direction == direction)
+            .map(|entry| Line { action: ACTION_BYPASS, ..self.blocks_line(&entry.as_rule()) })
     }
 
     /// Platform policies come before everything that a group can say.
     fn platform(&self, direction: Direction) -> impl Iterator<Item = Line> {
-        let vpc = self.vpc;
-        self.world.platform().active(direction).map(move |policy| platform_line(policy, vpc))
+        let lines = |policy: PlatformPolicy| match policy {
+            PlatformPolicy::Mail => vec![Line {
+                action: action(policy.action()),
+                services: vec![run(6, PortRange::one(MAIL_PORT))],
+                peers: outside(self.vpc),
+                ..Line::default()
+            }],
+            PlatformPolicy::CloudServices | PlatformPolicy::DhcpServers => {
+                policy.rules().iter().map(|spec| self.blocks_line(spec)).collect()
+            }
+        };
+        let lines = self.world.platform().active(direction).flat_map(lines);
+        lines.map(|line| Line { flags: RULE_PLATFORM, ..line })
     }
 
     /// The hidden rules come first: no rule of the group's owner can undo them (`spec/ecs.md` A2, 2).
@@ -171,14 +177,22 @@ impl Policy<'_> {
         let spec = &rule.spec;
         Ok(Line {
             slot: *slot,
-            action: action(spec.action),
             flags: if spec.peer.is_world() { RULE_WORLD } else { 0 },
+            groups: self.peer_groups(&spec.peer)?,
+            local: spec.local.map(|cidr| cidr.network()),
+            ..self.blocks_line(spec)
+        })
+    }
+
+    /// What a rule says without groups and own addresses.
+    fn blocks_line(&self, spec: &RuleSpec) -> Line {
+        Line {
+            action: action(spec.action),
             services: self.services(spec),
             source_ports: spec.source_ports.map(|range| (range.first(), range.last())),
             peers: self.blocks(&spec.peer),
-            groups: self.peer_groups(&spec.peer)?,
-            local: spec.local.map(|cidr| cidr.network()),
-        })
+            ..Line::default()
+        }
     }
 
     fn blocks(&self, peer: &Peer) -> Vec<IpNet> {
@@ -245,20 +259,6 @@ fn run(protocol: u8, range: PortRange) -> (u32, u32) {
     (base | u32::from(range.first()), base | u32::from(range.last()))
 }
 
-fn bypass_line(entry: &BypassEntry) -> Line {
-    let services = match entry.protocol {
-        Protocol::Any => vec![EVERY_SERVICE],
-        Protocol::Number(protocol) => vec![run(protocol, entry.ports.unwrap_or(PortRange::ALL))],
-    };
-    Line {
-        action: ACTION_BYPASS,
-        services,
-        source_ports: entry.source_ports.map(|range| (range.first(), range.last())),
-        peers: vec![entry.peer.network()],
-        ..Line::default()
-    }
-}
-
 fn action(action: Action) -> u32 {
     match action {
         Action::Deny => ACTION_DENY,
@@ -266,19 +266,14 @@ fn action(action: Action) -> u32 {
     }
 }
 
-fn platform_line(policy: PlatformPolicy, vpc: Option<&Vpc>) -> Line {
-    let (services, peers) = match policy {
-        PlatformPolicy::Mail => {
-            let outside = |every: IpNet| {
-                let own = platform::blocks(vpc).filter(|block| block.addr().is_ipv4() == every.addr().is_ipv4());
-                own.fold(vec![every], |left, block| left.into_iter().flat_map(|net| without(net, block)).collect())
-            };
-            let worlds = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
-            (vec![run(6, PortRange::one(MAIL_PORT))], worlds.into_iter().flat_map(outside).collect())
-        }
-        PlatformPolicy::CloudServices => (vec![EVERY_SERVICE], vec![IpNet::V4(CLOUD_SERVICES)]),
+/// What the mail policy looks at: every address outside the VPC.
+fn outside(vpc: Option<&Vpc>) -> Vec<IpNet> {
+    let outside = |every: IpNet| {
+        let own = platform::blocks(vpc).filter(|block| block.addr().is_ipv4() == every.addr().is_ipv4());
+        own.fold(vec![every], |left, block| left.into_iter().flat_map(|net| without(net, block)).collect())
     };
-    Line { action: action(policy.action()), flags: RULE_PLATFORM, services, peers, ..Line::default() }
+    let worlds = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+    worlds.into_iter().flat_map(outside).collect()
 }
 
 /// A block without another one: the other half at every length. Half by half they are two runs of addresses.

@@ -326,14 +326,20 @@ impl Tables {
         asked.map_or(Why::NoPolicy, |(_, acl)| Why::NetworkAcl { acl: acl.id.clone(), entry: finding.entry })
     }
 
-    /// What a finding at an ENI means, with names.
+    /// What a finding about a packet at an ENI means, with names.
     #[must_use]
-    pub fn why(&self, eni: &EniId, finding: &Finding) -> Why {
+    pub fn why(&self, eni: &EniId, packet: &Packet, finding: &Finding) -> Why {
         let named = || self.numbers.rules.iter().find(|(_, slot)| *slot == finding.slot).map(|(key, _)| key.clone());
         match finding.reason {
             abi::Reason::Bypass => Why::Bypass,
             abi::Reason::PlatformAllow => Why::Platform { policy: PlatformPolicy::CloudServices },
-            abi::Reason::PlatformDeny => Why::Platform { policy: PlatformPolicy::Mail },
+            // Of those that deny, one is about TCP and the other about UDP.
+            abi::Reason::PlatformDeny => Why::Platform {
+                policy: match packet.transport.protocol() {
+                    6 => PlatformPolicy::Mail,
+                    _ => PlatformPolicy::DhcpServers,
+                },
+            },
             abi::Reason::Spoofed => Why::Spoofed,
             abi::Reason::RuleAllow | abi::Reason::RuleDeny | abi::Reason::IntraGroup => match named() {
                 Some((group, Some(rule))) => Why::Rule { group, rule },

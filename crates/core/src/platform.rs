@@ -1,7 +1,7 @@
 //! Platform policies: what a cloud does to traffic before its customers' groups are asked.
 //!
-//! On one's own hosts there is no platform to defend, so every policy is off until the operator turns it on
-//! (`sekimori platform`). A policy that is on comes before every rule and before intra-group accepts; no group can
+//! On one's own hosts there is no platform to defend, so these are off until the operator turns them on (`sekimori platform`); but
+//! the one that defends instances from each other is on until it is turned off. A policy that is on comes before every rule and before intra-group accepts; no group can
 //! undo it, and every decision that it makes says so. What an ENI sends from a foreign address is dropped before.
 
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -10,8 +10,9 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    address::Cidr,
     packet::{Packet, Transport},
-    rule::{Action, Direction},
+    rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     world::Vpc,
 };
 
@@ -19,8 +20,10 @@ use crate::{
 pub const CLOUD_SERVICES: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(100, 64, 0, 0), 10);
 /// The port of mail between servers.
 pub const MAIL_PORT: u16 = 25;
+/// What servers of DHCP send, by source port, destination port and whom to.
+const DHCP_ANSWERS: [(u16, u16, Cidr); 2] = [(67, 68, Cidr::WORLD_V4), (547, 546, Cidr::WORLD_V6)];
 /// Rules that the policies add to each direction of a policy, at most.
-pub const PLATFORM_RULES_MAX: usize = 2;
+pub const PLATFORM_RULES_MAX: usize = 3;
 
 /// A policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,17 +34,21 @@ pub enum PlatformPolicy {
     /// What comes from 100.64.0.0/10 is let in ("Alibaba Cloud uses this reserved block for health checks"); without the
     /// policy, groups that deny everything need a rule for it.
     CloudServices,
+    /// Instances do not hand out addresses: an answer of DHCP that one sends to nobody's question, or to everybody, is dropped. Answers come in
+    /// unasked by the bypass set, so whoever shares a link with others could tell them who their router is. In a cloud nobody shares
+    /// one; networks of virtual machines drop it (OpenStack Neutron's and libvirt's `no-dhcp-server`).
+    DhcpServers,
 }
 
 impl PlatformPolicy {
     /// Every policy.
-    pub const ALL: [Self; 2] = [Self::Mail, Self::CloudServices];
+    pub const ALL: [Self; 3] = [Self::Mail, Self::CloudServices, Self::DhcpServers];
 
     /// What it does.
     #[must_use]
     pub fn action(self) -> Action {
         match self {
-            Self::Mail => Action::Deny,
+            Self::Mail | Self::DhcpServers => Action::Deny,
             Self::CloudServices => Action::Allow,
         }
     }
@@ -50,7 +57,7 @@ impl PlatformPolicy {
     #[must_use]
     pub fn direction(self) -> Direction {
         match self {
-            Self::Mail => Direction::Egress,
+            Self::Mail | Self::DhcpServers => Direction::Egress,
             Self::CloudServices => Direction::Ingress,
         }
     }
@@ -61,6 +68,28 @@ impl PlatformPolicy {
         match self {
             Self::Mail => "drops TCP to port 25 of every address outside the VPC",
             Self::CloudServices => "lets everything from 100.64.0.0/10 in, where a cloud's health checks come from",
+            Self::DhcpServers => "drops what instances send as servers of DHCP, unless it answers a question to them",
+        }
+    }
+
+    /// The packets that it is about as rules, if it looks at the same everywhere.
+    #[must_use]
+    pub fn rules(self) -> Vec<RuleSpec> {
+        let rule = |what, source_ports, peer| RuleSpec {
+            source_ports,
+            ..RuleSpec::plain(self.direction(), self.action(), what, Peer::Cidr(peer))
+        };
+        match self {
+            Self::Mail => Vec::new(),
+            Self::CloudServices => {
+                vec![rule((Protocol::Any, Service::Any), None, Cidr::from(IpNet::V4(CLOUD_SERVICES)))]
+            }
+            Self::DhcpServers => DHCP_ANSWERS
+                .map(|(source, destination, peer)| {
+                    let what = (Protocol::UDP, Service::Ports(PortRange::one(destination)));
+                    rule(what, Some(PortRange::one(source)), peer)
+                })
+                .to_vec(),
         }
     }
 
@@ -73,6 +102,12 @@ impl PlatformPolicy {
                 (Self::Mail, Transport::Udp { .. } | Transport::Icmp { .. } | Transport::Other { .. }, _) => false,
                 (Self::CloudServices, _, IpAddr::V4(peer)) => CLOUD_SERVICES.contains(&peer),
                 (Self::CloudServices, _, IpAddr::V6(_)) => false,
+                (Self::DhcpServers, Transport::Udp { source, destination }, peer) => DHCP_ANSWERS
+                    .iter()
+                    .any(|(from, to, to_whom)| (*from, *to) == (source, destination) && to_whom.contains(peer)),
+                (Self::DhcpServers, Transport::Tcp { .. } | Transport::Icmp { .. } | Transport::Other { .. }, _) => {
+                    false
+                }
             }
     }
 }
@@ -94,6 +129,7 @@ impl fmt::Display for PlatformPolicy {
         f.write_str(match self {
             Self::Mail => "mail",
             Self::CloudServices => "cloud-services",
+            Self::DhcpServers => "dhcp-servers",
         })
     }
 }
@@ -103,16 +139,23 @@ impl FromStr for PlatformPolicy {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|policy| policy.to_string() == text);
-        known.ok_or_else(|| format!("`{text}` is not a platform policy; use mail or cloud-services"))
+        known.ok_or_else(|| format!("`{text}` is not a platform policy; use mail, cloud-services or dhcp-servers"))
     }
 }
 
 /// Which policies are on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Platform {
     mail: bool,
     cloud_services: bool,
+    dhcp_servers: bool,
+}
+
+impl Default for Platform {
+    fn default() -> Self {
+        Self { mail: false, cloud_services: false, dhcp_servers: true }
+    }
 }
 
 impl Platform {
@@ -122,6 +165,7 @@ impl Platform {
         match policy {
             PlatformPolicy::Mail => self.mail,
             PlatformPolicy::CloudServices => self.cloud_services,
+            PlatformPolicy::DhcpServers => self.dhcp_servers,
         }
     }
 
@@ -131,6 +175,7 @@ impl Platform {
         match policy {
             PlatformPolicy::Mail => self.mail = is_on,
             PlatformPolicy::CloudServices => self.cloud_services = is_on,
+            PlatformPolicy::DhcpServers => self.dhcp_servers = is_on,
         }
         self
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sekimori_core::{
     address::{Cidr, Family},
     network_acl::{self, NetworkAcl},
-    platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
+    platform::{self, MAIL_PORT, PlatformPolicy},
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     verdict,
     world::{Eni, Subnet, World},
@@ -55,7 +55,7 @@ pub(super) fn write(
         writer.source_check(is_outside);
     }
     writer.line("tcp flags & (fin | syn | rst | ack) != syn counter drop comment \"begins no connection\"");
-    writer.platform();
+    writer.platform()?;
     writer.intra_groups()?;
     writer.rules()?;
     let default = verdict::default_action(world.flavor_of(eni), direction);
@@ -163,15 +163,19 @@ impl Writer<'_> {
     }
 
     /// Platform policies come before everything that a group can say.
-    fn platform(&mut self) {
+    fn platform(&mut self) -> Result<(), NftError> {
         let world = self.world;
         for policy in world.platform().active(self.direction) {
-            let matches = match policy {
-                PlatformPolicy::CloudServices => vec![format!("ip {} {CLOUD_SERVICES}", self.peer_side())],
-                PlatformPolicy::Mail => FAMILIES.map(|family| self.mail(family)).into(),
-            };
+            let mut matches = Vec::new();
+            if policy == PlatformPolicy::Mail {
+                matches.extend(FAMILIES.map(|family| self.mail(family)));
+            }
+            for spec in policy.rules() {
+                matches.extend(self.matches(&spec)?);
+            }
             self.decide(&matches, policy.action(), &format!("platform policy {policy}"));
         }
+        Ok(())
     }
 
     fn mail(&self, family: Family) -> String {

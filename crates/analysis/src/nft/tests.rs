@@ -62,6 +62,8 @@ fn a_ruleset_says_everything_in_decision_order() {
             ip saddr != { 10.0.0.2 } counter drop comment "spoofed"
             meta nfproto ipv6 counter drop comment "spoofed"
             tcp flags & (fin | syn | rst | ack) != syn counter drop comment "begins no connection"
+            meta nfproto ipv4 udp dport 68 udp sport 67 counter drop comment "platform policy dhcp-servers"
+            meta nfproto ipv6 udp dport 546 udp sport 547 counter drop comment "platform policy dhcp-servers"
             counter accept comment "default"
           }
           chain in {

@@ -1,4 +1,4 @@
-//! `sekimori platform`: what comes before every group, as in the cloud; off unless it is turned on.
+//! `sekimori platform`: what comes before every group, as in the cloud.
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, Row};
@@ -26,7 +26,7 @@ pub(crate) enum PlatformCommand {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori platform set mail on\n  sekimori platform set cloud-services off")]
 pub(crate) struct SetArgs {
-    /// mail (TCP 25 leaves no VPC) or cloud-services (100.64.0.0/10 is let in)
+    /// mail (TCP 25 leaves no VPC), cloud-services (100.64.0.0/10 is let in) or dhcp-servers (instances hand out no addresses)
     policy: PlatformPolicy,
     /// on or off
     #[arg(value_enum)]
@@ -77,13 +77,18 @@ mod tests {
     #[test]
     fn every_policy_is_shown_with_its_state() {
         let policy = |policy: PlatformPolicy, on| Policy { policy, on, purpose: policy.purpose().to_owned() };
-        let policies = vec![policy(PlatformPolicy::Mail, true), policy(PlatformPolicy::CloudServices, false)];
+        let policies = vec![
+            policy(PlatformPolicy::Mail, true),
+            policy(PlatformPolicy::CloudServices, false),
+            policy(PlatformPolicy::DhcpServers, true),
+        ];
         let platform = Platform { policies, revision: Revision(7) };
         expect![[r#"
             platform policies come before every rule, revision 7
             POLICY          STATE  WHAT IT DOES
             mail            on     drops TCP to port 25 of every address outside the VPC
             cloud-services  off    lets everything from 100.64.0.0/10 in, where a cloud's health checks come from
+            dhcp-servers    on     drops what instances send as servers of DHCP, unless it answers a question to them
         "#]]
         .assert_eq(&page(&platform).plain());
     }

@@ -10,8 +10,6 @@ use std::{
     net::IpAddr,
 };
 
-use ipnet::IpNet;
-
 use super::{
     EVERY_SERVICE, OWN, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, every_address, fibre, net_span,
     run, service_value, whole,
@@ -21,7 +19,7 @@ use crate::{
     bypass::BypassEntry,
     ids::{GroupId, VpcId},
     packet::Transport,
-    platform::{self, CLOUD_SERVICES, MAIL_PORT, PlatformPolicy},
+    platform::{self, MAIL_PORT, PlatformPolicy},
     rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
     world::World,
 };
@@ -121,10 +119,9 @@ impl<'a> Reader<'a> {
     pub fn platform(&self, policy: PlatformPolicy) -> Result<Set, TooComplex> {
         let direction = policy.direction();
         match policy {
-            PlatformPolicy::CloudServices => {
-                let span = net_span(IpNet::V4(CLOUD_SERVICES));
-                let piece = whole(direction, Realm::Known(Family::V4)).with(PEER, span);
-                Ok(Set { pieces: vec![piece] })
+            PlatformPolicy::CloudServices | PlatformPolicy::DhcpServers => {
+                let rules = policy.rules();
+                rules.iter().try_fold(Set::empty(), |set, spec| set.union(&self.rule(spec)?))
             }
             PlatformPolicy::Mail => {
                 let everyone =

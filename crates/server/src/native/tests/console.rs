@@ -13,6 +13,7 @@ use sekimori_core::{
     flow_event::{FlowEvent, FlowReport},
     ids::GroupId,
     limits::OBSERVED_MAX,
+    platform::PlatformPolicy,
     rule::{Action, Direction},
     time::Timestamp,
     world::Group,
@@ -228,10 +229,12 @@ async fn a_preset_adds_its_rules_once() {
 }
 
 #[tokio::test]
-async fn platform_policies_are_off_until_they_are_turned_on() {
+async fn platform_policies_are_turned_on_and_off() {
     let lab = Lab::new();
     let before: api::Platform = lab.get("/v1/platform").await;
-    assert!(before.policies.len() == 2 && before.policies.iter().all(|policy| !policy.on), "{before:?}");
+    let on: Vec<PlatformPolicy> =
+        before.policies.iter().filter(|policy| policy.on).map(|policy| policy.policy).collect();
+    assert_eq!((before.policies.len(), on), (3, vec![PlatformPolicy::DhcpServers]));
     let (status, body) = lab.call(Method::PUT, "/v1/platform", r#"{"policy":"mail","on":true}"#).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let after: api::Platform = lab.get("/v1/platform").await;
