@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     mem::offset_of,
     net::SocketAddr,
@@ -200,11 +201,23 @@ fn maps_get_their_names_back_and_a_restart_finds_them() {
         fs::remove_file(pins(&lab, "maps").join(name)).unwrap();
     }
     assert_eq!(kinds(&lab.watch()), [(Part::Pin, "was removed"); 2]);
+    // Those of programs too, or the next start would verify them again.
+    let programs = pins(&lab, "programs");
+    let programs = || fs::read_dir(&programs).unwrap().map(|entry| entry.unwrap().path());
+    let all: BTreeSet<PathBuf> = programs().collect();
+    assert_eq!(all.len(), 4, "a copy for the router, and one for runs without an interface");
+    all.iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(kinds(&lab.watch()), [(Part::Pin, "was removed"); 4]);
+    assert_eq!(programs().collect::<BTreeSet<_>>(), all);
     // All names at once.
     umount2(&lab.dir().join(BPFFS), MntFlags::MNT_DETACH).unwrap();
     let found = lab.watch();
     assert_eq!(kinds(&found)[0], (Part::Pin, "was unmounted"));
-    assert_eq!(found.len(), 1 + 28 + 6, "the mount, the maps and two links for each of three interfaces: {found:?}");
+    assert_eq!(
+        found.len(),
+        1 + 28 + 4 + 6,
+        "the mount, the maps, the programs and two links for each of three interfaces: {found:?}"
+    );
     assert_eq!(lab.watch(), []);
     lab.close();
     lab.open();

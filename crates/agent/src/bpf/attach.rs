@@ -4,7 +4,7 @@
 //! interface open.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
     ops::Bound::{Excluded, Unbounded},
     os::fd::{AsFd, BorrowedFd},
@@ -49,7 +49,7 @@ pub(super) struct Attachments {
     /// ENIs whose workload is on the host's side of the interface.
     owned: BTreeSet<EniId>,
     shared: Programs,
-    by_cookie: HashMap<u64, Programs>,
+    by_cookie: BTreeMap<u64, Programs>,
     /// Namespaces whose programs stay loaded without an interface: verifying them takes longer than an interface may be open.
     prepared: BTreeSet<u64>,
     ports: BTreeMap<EniId, PortKey>,
@@ -72,7 +72,7 @@ impl Attachments {
             filtered: BTreeSet::new(),
             owned: BTreeSet::new(),
             shared,
-            by_cookie: HashMap::new(),
+            by_cookie: BTreeMap::new(),
             prepared: BTreeSet::new(),
             ports: BTreeMap::new(),
             enis: BTreeMap::new(),
@@ -176,7 +176,7 @@ impl Attachments {
     /// How the links of some ENIs are not as they were left; a name that cannot be looked at is taken for lost. `is_exact` also
     /// asks whether each name is that very link's. An ENI whose links cannot be looked at is passed over, and why is told.
     pub(super) fn look(&self, enis: &[EniId], is_exact: bool) -> (Vec<(EniId, Side, LinkFault)>, io::Result<()>) {
-        let (mut faults, mut ids, mut result) = (Vec::new(), HashMap::new(), Ok(()));
+        let (mut faults, mut ids, mut result) = (Vec::new(), BTreeMap::new(), Ok(()));
         for eni in enis {
             let looked = self.look_at(eni, is_exact, &mut ids);
             match looked {
@@ -192,7 +192,7 @@ impl Attachments {
         &self,
         eni: &EniId,
         is_exact: bool,
-        ids: &mut HashMap<u64, [u32; 2]>,
+        ids: &mut BTreeMap<u64, [u32; 2]>,
     ) -> io::Result<Vec<(Side, LinkFault)>> {
         let Some(port) = self.ports.get(eni).filter(|_| !self.filtered.contains(eni)) else { return Ok(Vec::new()) };
         let ours = match ids.entry(port.netns) {
@@ -269,7 +269,7 @@ impl Attachments {
 
     /// Whether both programs are known to be on an ENI's interface. A clsact filter leaves no trace to find.
     pub(super) fn is_attached(&self, eni: &EniId) -> bool {
-        (0..SIDES.len()).all(|side| self.takeover.is_observing(eni, side) || self.links.path(eni, side).exists())
+        (0..SIDES.len()).all(|side| self.takeover.is_observing(eni, side) || self.links.is_known(eni, side))
     }
 
     /// Whether its programs are filters.
@@ -322,6 +322,21 @@ impl Attachments {
         {
             self.library.remove(&programs);
         }
+    }
+
+    /// Pins the programs of so many namespaces again after one of them, or from the first on; the names that were not theirs any
+    /// more, and which namespace was last. The programs that no namespace has come with the first.
+    pub(super) fn pin_programs_again(
+        &self,
+        last: Option<u64>,
+        count: usize,
+    ) -> (io::Result<Vec<String>>, Option<u64>) {
+        let later = (last.map_or(Unbounded, Excluded), Unbounded);
+        let some: Vec<(&u64, &Programs)> = self.by_cookie.range::<u64, _>(later).take(count).collect();
+        let shared = last.is_none().then_some(&self.shared);
+        let programs = shared.into_iter().chain(some.iter().map(|(_, programs)| *programs));
+        let lost = programs.map(Programs::pin_again).collect::<io::Result<Vec<_>>>();
+        (lost.map(|lost| lost.into_iter().flatten().collect()), some.last().map(|(cookie, _)| **cookie))
     }
 
     /// Lets go of the programs of namespaces that are gone, and of other builds.

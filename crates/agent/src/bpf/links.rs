@@ -128,6 +128,11 @@ impl Links {
         }
     }
 
+    /// Whether there is a link, as far as is known without asking it: one that is held, or a name.
+    pub(super) fn is_known(&self, eni: &EniId, side: Side) -> bool {
+        self.held.contains_key(&(eni.clone(), side)) || self.path(eni, side).exists()
+    }
+
     /// Lets go of the links of an interface that is gone.
     pub(super) fn forget(&mut self, eni: &EniId) {
         for side in 0..SIDES.len() {

@@ -56,6 +56,18 @@ impl Programs {
         [self.to_eni.as_fd(), self.from_eni.as_fd()]
     }
 
+    /// Gives them names again that are not theirs any more; says which.
+    pub(super) fn pin_again(&self) -> io::Result<Vec<String>> {
+        let mut lost = Vec::new();
+        for (program, path) in self.by_side().into_iter().zip(&self.names) {
+            if !links::is_pin_of(program, path)? {
+                links::pin_as(program, path)?;
+                lost.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(lost)
+    }
+
     /// Both as the library that attaches filters wants them. A name that was removed is given again.
     pub(super) fn classifiers(&self) -> anyhow::Result<[SchedClassifier; 2]> {
         let open = |program, path: &PathBuf| {

@@ -37,6 +37,17 @@ impl DataPlane {
         found
     }
 
+    /// Puts back the names of the programs of so many namespaces after one of them, or from the first on; says what it found, and which
+    /// was last. The next start would verify programs without a name again.
+    pub fn restore_programs(&self, last: Option<u64>, count: usize) -> (Vec<Difference>, Option<u64>) {
+        let (lost, last) = self.attachments.pin_programs_again(last, count);
+        let found = match lost {
+            Ok(lost) => lost.into_iter().map(|name| difference(Part::Pin, name, "was removed")).collect(),
+            Err(error) => vec![unrepaired(Part::Pin, "of a program", "cannot be put back", &error)],
+        };
+        (found, last)
+    }
+
     /// Puts back programs of so many interfaces after one of them, or from the first on, that were replaced; with `is_exact` also
     /// the names of their links, which are asked whether they are the very object's.
     pub fn restore_links(&mut self, last: Option<&EniId>, count: usize, is_exact: bool) -> Restored {

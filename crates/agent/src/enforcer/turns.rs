@@ -20,6 +20,8 @@ use crate::{
 
 /// Interfaces whose programs are looked at in one step: by two links, and in a thorough round two names, each.
 const INTERFACES_PER_STEP: usize = 8;
+/// Namespaces whose programs' names are looked at in one step: two each.
+const NAMESPACES_PER_STEP: usize = 8;
 /// Interfaces with filters in place of links that are looked at in a thorough round.
 const FILTERS_PER_ROUND: usize = 64;
 /// Those of one step.
@@ -27,8 +29,8 @@ const FILTERS_PER_STEP: usize = 2;
 /// Entries that are compared in one step.
 pub const ENTRIES_PER_STEP: usize = 64;
 
-/// A round of looking at what others can take away: programs and names of maps; if it is thorough also names of links, namespaces,
-/// links between them, and filters.
+/// A round of looking at what others can take away: programs and names of maps; if it is thorough also names of programs and
+/// links, namespaces, links between them, and filters.
 #[derive(Debug)]
 pub(super) struct Look {
     is_thorough: bool,
@@ -42,6 +44,8 @@ enum Stage {
     /// Interfaces that others make.
     Bound,
     Names,
+    /// The names of the programs of namespaces, after the one that was last.
+    Programs(Option<u64>),
     /// The programs of interfaces, after the one that was last.
     Links(Option<EniId>),
     Local(LocalLook),
@@ -140,7 +144,12 @@ impl Enforcer {
             Stage::Names => {
                 let found = self.plane.restore_names();
                 found.into_iter().for_each(|difference| self.findings.note(difference));
-                Stage::Links(None)
+                if look.is_thorough { Stage::Programs(None) } else { Stage::Links(None) }
+            }
+            Stage::Programs(last) => {
+                let (found, last) = self.plane.restore_programs(last, NAMESPACES_PER_STEP);
+                found.into_iter().for_each(|difference| self.findings.note(difference));
+                last.map_or(Stage::Links(None), |last| Stage::Programs(Some(last)))
             }
             Stage::Links(last) => {
                 let mut restored = self.plane.restore_links(last.as_ref(), INTERFACES_PER_STEP, look.is_thorough);
