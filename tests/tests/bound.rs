@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use sekimori_compile::abi::Reason;
+use sekimori_agent::bpf::maps::BPFFS;
+use sekimori_compile::abi::{ABI_VERSION, Reason};
 use sekimori_core::{
     address::{Family, Mac},
     binding::{Binding, BindingRefusal},
@@ -129,6 +130,76 @@ fn an_interface_that_goes_and_comes_back_is_closed_again() {
             is_enforced(&mut lab);
         }
     }
+}
+
+#[test]
+fn what_is_taken_from_a_bound_interface_is_told_and_put_back() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let mut workload = Workload::new(&lab, "b", Wire::Veth);
+    lab.bind("b", &workload, workload.guest());
+    workload.up();
+    let pins = lab.dir().join(BPFFS).join(format!("v{ABI_VERSION}")).join("links");
+    let name = pins.join(format!("from_{}", lab.eni("b").id));
+    std::fs::remove_file(&name).unwrap();
+    lab.look_at_bound();
+    let told: Vec<String> = lab.watch().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [format!("program from {} has lost its name", lab.eni("b").id)]);
+    assert!(name.exists());
+    assert_eq!(lab.watch(), []);
+    is_enforced(&mut lab);
+}
+
+/// Renames an interface of a namespace; the kernel wants it down for that.
+fn rename(ns: &str, old: &str, new: &str) {
+    for words in [vec![old, "down"], vec![old, "name", new], vec![new, "up"]] {
+        ip(&format!("-n {ns} link set {}", words.join(" ")));
+    }
+}
+
+#[test]
+fn an_interface_that_is_renamed_stays_judged_until_another_has_its_name() {
+    let Some(mut lab) = Lab::of(WORLD) else { return };
+    let mut workload = Workload::new(&lab, "b", Wire::Veth);
+    lab.bind("b", &workload, workload.guest());
+    workload.up();
+    let router = lab.vpc_id("main").to_string();
+    let inside = at(&workload.ns, "eth0").link();
+    let (denied, allowed) = (to_b(&lab, Frame::Syn(22), Family::V4), to_b(&lab, Frame::Datagram(5_000), Family::V4));
+    rename(&router, &workload.port, "moved");
+    let port = at(&workload.router, "moved").link();
+    lab.look_at_bound();
+    let found = lab.standing("b");
+    assert_eq!(found.state, BoundState::Judged);
+    assert!(found.note.starts_with("it is called `moved` now"), "{}", found.note);
+    port.try_send(&denied);
+    assert!(!arrives(&inside, 22), "it is judged under any name");
+    port.try_send(&allowed);
+    assert!(arrives(&inside, 5_000), "by its own rules");
+    assert_eq!(lab.watch(), []);
+    // An agent that begins anew knows it by its number too.
+    lab.close();
+    lab.open();
+    lab.look_at_bound();
+    assert!(lab.standing("b").note.starts_with("it is called `moved` now"));
+    port.try_send(&denied);
+    assert!(!arrives(&inside, 22), "nor is it open to the next agent");
+    // Bound by its new name it is the same one, and never open in between.
+    lab.try_bind("b", Binding { interface: "moved".to_owned(), ..workload.guest() });
+    assert_eq!((lab.standing("b").state, lab.standing("b").note.as_str()), (BoundState::Judged, ""));
+    // Whoever takes the name takes the place: what had it leads to a workload, and is set down.
+    rename(&router, "moved", "again");
+    lab.look_at_bound();
+    assert!(lab.standing("b").note.starts_with("it is called `again` now"));
+    let again = at(&workload.router, "again").link();
+    ip(&format!("-n {router} link add moved type veth peer name moved-in"));
+    lab.look_at_bound();
+    assert_eq!((lab.standing("b").state, lab.standing("b").note.as_str()), (BoundState::Judged, ""));
+    assert!(again.send(&allowed).is_err(), "it is down");
+    assert!(!arrives(&inside, 5_000));
+    // Let go of, nothing of it is left anywhere.
+    lab.remove_instance("b");
+    assert_eq!(lab.enforcer().bindings().report(), []);
+    assert_eq!(lab.verify(), []);
 }
 
 #[test]

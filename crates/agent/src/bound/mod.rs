@@ -103,6 +103,19 @@ impl Bindings {
         let over = self.wanted.iter().filter(|(eni, old)| is_touched(eni) && is_over(eni, old));
         let over: Vec<(EniId, Wanted)> = over.map(|(eni, old)| (eni.clone(), old.clone())).collect();
         for (eni, old) in over {
+            // An interface that was renamed, and is bound by its new name now, is the same one.
+            if let Some(new) = wanted(world, host, &eni)
+                && new.binding.netns == old.binding.netns
+                && new.binding.side == old.binding.side
+                && self
+                    .former(&eni, &old.binding, None, plane)
+                    .await
+                    .is_some_and(|link| link.name == new.binding.interface)
+            {
+                self.is_unwritten = true;
+                self.wanted.insert(eni, new);
+                continue;
+            }
             // Whoever unbinds an ENI wants the interface without it; an ENI that is gone carries nothing.
             let is_unbound = world.eni(&eni).is_some_and(|eni| eni.binding.is_none());
             self.end(&eni, &old, !is_unbound, plane).await;
@@ -278,12 +291,25 @@ impl Bindings {
             None => place.netlink.link(interface).await?,
         };
         plane.prepare(place.cookie)?;
+        let former = self.former(eni, &wanted.binding, link.as_ref(), plane).await;
+        let at = |link: &Link| At {
+            netns: place.ns.as_fd(),
+            namespace: place.ns.name(),
+            cookie: place.cookie,
+            ifindex: link.index,
+        };
         let Some(link) = link else {
+            // What was closed stays closed, whatever it is called.
+            if let Some(link) = former {
+                if !plane.is_judged_at(eni, &at(&link)) {
+                    plane.close_at(eni, &at(&link), side)?;
+                }
+                return Ok((BoundState::Judged, called_otherwise(&wanted.binding, &link)));
+            }
             plane.forget_bound(eni);
             return Ok((BoundState::Absent, format!("there is no interface {} now", wanted.binding)));
         };
-        let at =
-            At { netns: place.ns.as_fd(), namespace: place.ns.name(), cookie: place.cookie, ifindex: link.index };
+        let at = at(&link);
         if let Some(reason) = unfit(interface, &link) {
             plane.seal(eni, &at, side)?;
             return Ok((BoundState::Closed, reason));
@@ -291,6 +317,11 @@ impl Bindings {
         if let Some(other) = plane.eni_at(place.cookie, link.index).filter(|other| *other != eni) {
             let reason = format!("`{interface}` is the interface of `{other}` already; unbind one of them");
             return Ok((BoundState::Closed, reason));
+        }
+        // The name decides where there are two. The one that had it leads to a workload that must not be without rules.
+        if let Some(former) = former.filter(|_| side == Side::Guest) {
+            tracing::warn!(%eni, former = former.name, "another interface has the name of a bound one, which is set down");
+            place.netlink.set_down(former.index).await?;
         }
         if !plane.is_judged_at(eni, &at)
             && let Err(error) = plane.close_at(eni, &at, side)
@@ -320,8 +351,12 @@ impl Bindings {
     async fn end(&mut self, eni: &EniId, old: &Wanted, is_gone: bool, plane: &mut DataPlane) {
         // A namespace that is gone has no interface either.
         drop(self.open_place(&old.binding.netns));
+        let found = match self.find(&old.binding).await {
+            Ok((_, Some(link))) => Some(link),
+            Ok((_, None)) | Err(_) => self.former(eni, &old.binding, None, plane).await,
+        };
         // What was another's when this one was bound to it has stayed the other's.
-        if let Ok((place, Some(link))) = self.find(&old.binding).await
+        if let (Ok(place), Some(link)) = (self.place(&old.binding), found)
             && plane.eni_at(place.cookie, link.index).is_none_or(|holder| holder == eni)
         {
             if is_gone
@@ -355,6 +390,16 @@ impl Bindings {
         let place = self.place(binding)?;
         let link = place.netlink.link(&binding.interface).await?;
         Ok((place, link))
+    }
+
+    /// The interface that an ENI is judged at, if it is there and is not the one of that name: it was renamed.
+    async fn former(&self, eni: &EniId, binding: &Binding, named: Option<&Link>, plane: &DataPlane) -> Option<Link> {
+        let place = self.place(binding).ok()?;
+        let ifindex = plane.judged_in(eni, place.cookie)?;
+        if named.is_some_and(|named| named.index == ifindex) {
+            return None;
+        }
+        place.netlink.link_at(ifindex).await.ok()?
     }
 
     /// Closes namespaces; returns which.
@@ -448,6 +493,12 @@ fn unfit(name: &str, link: &Link) -> Option<String> {
             "`{name}` does not carry Ethernet frames, so nothing passes it; bind a tap, a veth or an Ethernet card"
         )
     })
+}
+
+/// What a user should know of an interface that was renamed.
+fn called_otherwise(binding: &Binding, link: &Link) -> String {
+    let (old, new) = (&binding.interface, &link.name);
+    format!("it is called `{new}` now and judged there; bind it by that name, or another `{old}` will take its place")
 }
 
 /// What a user should know of an interface that is judged at.

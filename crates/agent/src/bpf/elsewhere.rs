@@ -65,6 +65,13 @@ impl DataPlane {
             && self.bound.contains(eni)
     }
 
+    /// The number of the interface in a namespace at which an ENI's programs are.
+    #[must_use]
+    pub fn judged_in(&self, eni: &EniId, cookie: u64) -> Option<u32> {
+        let port = self.attachments.port(eni).filter(|port| port.netns == cookie)?;
+        (self.attachments.is_attached(eni) || self.attachments.is_filtered(eni)).then_some(port.ifindex)
+    }
+
     /// The ENI that an interface is known as.
     #[must_use]
     pub fn eni_at(&self, cookie: u64, ifindex: u32) -> Option<&EniId> {
