@@ -315,6 +315,33 @@ impl Universe {
         Packet { direction, local, peer, transport, is_forwarded }
     }
 
+    /// A packet as [`Self::packet`] makes it, or one that says something of the link: discovery and its neighbours among the kinds of
+    /// ICMPv6, from addresses that hold on the link only, from none, and from others' addresses.
+    pub fn packet_or_discovery(&mut self, eni: &Eni) -> Packet {
+        let packet = Packet { is_forwarded: false, ..self.packet(eni) };
+        if !self.chooser.one_in(4) {
+            return packet;
+        }
+        let own = eni.addresses.iter().copied().find(IpAddr::is_ipv6);
+        let local = if self.chooser.one_in(4) { self.of_link() } else { own.unwrap_or_else(|| self.of_link()) };
+        let mut peer = self.of_link();
+        while peer == local {
+            peer = self.of_link();
+        }
+        let kind = self.chooser.pick(&[129, 130, 132, 133, 134, 135, 136, 137, 138, 143, 144]);
+        let transport = Transport::Icmp { protocol: 58, kind, code: self.chooser.pick(&[0, 1]) };
+        Packet { local, peer, transport, ..packet }
+    }
+
+    fn of_link(&mut self) -> IpAddr {
+        let special = [
+            Ipv6Addr::UNSPECIFIED,
+            Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
+            Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+        ];
+        if self.chooser.one_in(2) { IpAddr::V6(self.chooser.pick(&special)) } else { self.address(Family::V6) }
+    }
+
     /// A packet with all that live flows look at.
     pub fn segment(&mut self, eni: &Eni) -> Segment {
         let packet = self.packet(eni);

@@ -59,6 +59,27 @@ pub fn is_told(services: &[String], transport: Transport) -> bool {
     })
 }
 
+/// Whether no rule decides about a packet, nor a network ACL: discovery, and listeners of multicast from an address of the link.
+#[must_use]
+pub fn is_unjudged(packet: &Packet) -> bool {
+    let is_of_link = match packet.source() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(source) => source.is_unspecified() || source.is_unicast_link_local(),
+    };
+    match packet.transport {
+        Transport::Icmp { protocol: 58, kind: 133..=137, .. } => packet.source().is_ipv6(),
+        Transport::Icmp { protocol: 58, kind: 130..=132 | 143, .. } => is_of_link,
+        Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Icmp { .. } | Transport::Other { .. } => false,
+    }
+}
+
+/// Whether some services tell a type of ICMPv6 by itself.
+#[must_use]
+pub fn is_told_by_type(services: &[String], transport: Transport) -> bool {
+    let by_type: Vec<String> = services.iter().filter(|said| said.starts_with("icmpv6/")).cloned().collect();
+    is_told(&by_type, transport)
+}
+
 /// Whether addresses as they are told hold one; an address may have a name behind it.
 #[must_use]
 pub fn lies_in(ranges: &[String], address: IpAddr) -> bool {

@@ -111,7 +111,7 @@ fn what_is_gained_and_lost_is_what_is_decided_otherwise() {
                 assert!(report.new.iter().any(|new| new.eni == eni.id), "seed {seed}");
                 continue;
             };
-            let samples: Vec<Packet> = (0..SAMPLES).map(|_| universe.packet(&eni)).collect();
+            let samples: Vec<Packet> = (0..SAMPLES).map(|_| universe.packet_or_discovery(&eni)).collect();
             let is_own = |packet: &Packet| {
                 let is_of = |eni: &Eni| !eni.source_check || eni.addresses.contains(&packet.local);
                 is_of(old) || is_of(&eni)

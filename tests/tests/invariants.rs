@@ -31,6 +31,7 @@ use sekimori_core::{
 use sekimori_tests::{
     generate::{Chooser, Universe},
     open::open_groups,
+    told::is_unjudged,
 };
 
 const WORLDS: u64 = 150;
@@ -59,8 +60,18 @@ fn statement(chooser: &mut Chooser, world: &World) -> String {
         to = end(chooser, world);
     }
     let verb = chooser.pick(&["must-not reach", "must-not reach", "may reach"]);
-    let services =
-        chooser.pick(&["", "tcp", "tcp/80", "tcp/79-81 udp/53", "udp", "icmp/8", "icmpv6", "47", "tcp/443"]);
+    let services = chooser.pick(&[
+        "",
+        "tcp",
+        "tcp/80",
+        "tcp/79-81 udp/53",
+        "udp",
+        "icmp/8",
+        "icmpv6",
+        "icmpv6/134",
+        "47",
+        "tcp/443",
+    ]);
     format!("{from} {verb} {to} {services}")
 }
 
@@ -76,10 +87,9 @@ fn put(number: usize, statement: &str) -> Change {
 
 /// Whether a packet gets past an interface, but for what no rule has to do with; `None` for that.
 fn passes(world: &World, eni: &Eni, packet: &Packet) -> Option<bool> {
-    let is_discovery = matches!(packet.transport, Transport::Icmp { protocol: 58, kind: 130..=137 | 143, .. });
     let of_dhcp = |entry: &sekimori_core::bypass::BypassEntry| entry.is_dhcp();
     let dhcp = BypassSet::new(world.bypass().entries().iter().filter(|entry| of_dhcp(entry)).cloned().collect());
-    if is_discovery || dhcp.unwrap().holds(packet) {
+    if is_unjudged(packet) || dhcp.unwrap().holds(packet) {
         return None;
     }
     let decision = verdict::decide(world, eni, packet);
@@ -267,8 +277,8 @@ fn what_is_told_is_what_the_verdict_says() {
         let (enis, ports) = (universe.enis(), source_ports(&world));
         for _ in 0..PACKETS.min(enis.len() * PACKETS) {
             let eni = universe.chooser.pick(&enis);
-            let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
-            let Some(two) = ends(&world, &eni, &packet) else { continue };
+            let packet = universe.packet_or_discovery(&eni);
+            let Some(two) = ends(&world, &eni, &packet).filter(|_| !is_unjudged(&packet)) else { continue };
             let ((from, sender), (to, receiver)) = &two;
             for judged in report.invariants.iter().filter(|judged| judged.holds && is_asked(judged, packet.transport))
             {

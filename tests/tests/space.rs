@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use sekimori_analysis::health::{self, Finding, Question, State, Uses};
+use sekimori_analysis::{
+    diagnose::{self, Access},
+    health::{self, Finding, Question, State, Uses},
+};
 use sekimori_core::{
+    address::Family,
     change::Change,
-    packet::{Packet, Why},
+    packet::{Packet, Transport, Why},
     rule::RuleSpec,
     space::resolve::Reader,
     time::Timestamp,
@@ -17,7 +21,7 @@ use sekimori_tests::generate::Universe;
 const WORLDS: u64 = 400;
 const PACKETS: usize = 120;
 
-/// Packets at the ENIs of a generated world.
+/// Packets at the ENIs of a generated world. Sets are of packets that come from their sender.
 fn packets(universe: &mut Universe) -> Vec<(Eni, Packet)> {
     let enis = universe.enis();
     if enis.is_empty() {
@@ -25,8 +29,7 @@ fn packets(universe: &mut Universe) -> Vec<(Eni, Packet)> {
     }
     let pick = |universe: &mut Universe| {
         let eni = universe.chooser.pick(&enis);
-        // Sets are of packets that come from their sender.
-        let packet = Packet { is_forwarded: false, ..universe.packet(&eni) };
+        let packet = universe.packet_or_discovery(&eni);
         (Eni::clone(&eni), packet)
     };
     (0..PACKETS).map(|_| pick(universe)).collect()
@@ -88,4 +91,45 @@ fn a_rule_that_decides_nothing_decides_no_packet_and_removable_ones_change_no_de
         idle += findings.iter().filter(|finding| finding.state == State::DecidesNothing).count();
     }
     assert!(idle > 100 && removed > 200 && elsewhere > 20, "{idle} {removed} {elsewhere}");
+}
+
+#[test]
+fn a_diagnosis_says_of_a_packet_what_the_verdict_says() {
+    let (mut open, mut closed, mut of_discovery) = (0, 0, [0, 0]);
+    for seed in 0..WORLDS / 2 {
+        let mut universe = Universe::new(seed);
+        let packets = packets(&mut universe);
+        let world = &universe.world;
+        for (eni, packet) in packets {
+            let is_first =
+                |family| eni.addresses.iter().find(|own| Family::of(**own) == family) == Some(&packet.local);
+            // A question is about the first address of a family, from any source port.
+            if !is_first(Family::of(packet.local)) || eni.addresses.contains(&packet.peer) {
+                continue;
+            }
+            let question = diagnose::Question {
+                target: eni.id.to_string(),
+                direction: packet.direction,
+                peer: Some(packet.peer.to_string().parse().unwrap()),
+                service: Some(packet.transport.to_string()),
+            };
+            let Ok(report) = diagnose::ask(world, &question) else { continue };
+            let [check] = report.checks.as_slice() else { panic!("{report:?}") };
+            let said = match check.access {
+                Access::Open => true,
+                Access::Closed => false,
+                Access::Partly => continue,
+            };
+            let decided = verdict::decide_by_groups(world, &eni, &packet).is_allowed();
+            assert_eq!(said, decided, "seed {seed}: {packet:?} at {}: {check:?}", eni.id);
+            *(if said { &mut open } else { &mut closed }) += 1;
+            if matches!(packet.transport, Transport::Icmp { protocol: 58, kind: 133..=137, .. }) {
+                of_discovery[usize::from(said)] += 1;
+            }
+        }
+    }
+    assert!(
+        open > 1_000 && closed > 1_000 && of_discovery.iter().all(|count| *count > 50),
+        "{open} {closed} {of_discovery:?}"
+    );
 }

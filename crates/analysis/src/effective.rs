@@ -152,7 +152,7 @@ pub(crate) fn group_name(world: &World, id: &GroupId) -> GroupName {
 }
 
 fn lines(world: &World, eni: &Eni, direction: Direction) -> Vec<Line> {
-    let mut lines = always_passing().to_vec();
+    let mut lines: Vec<Line> = no_router(eni, direction).into_iter().chain(always_passing(eni, direction)).collect();
     lines.extend(bypasses(world, direction));
     lines.extend(source_check(eni));
     lines.extend(platform(world, direction));
@@ -184,10 +184,32 @@ fn line(kind: LineKind, action: Action, description: &str) -> Line {
     }
 }
 
+/// What an interface whose sender is checked may not say by discovery (RFC 6105).
+fn no_router(eni: &Eni, direction: Direction) -> Option<Line> {
+    let line = line(LineKind::SourceCheck, Action::Deny, NO_ROUTER);
+    is_held_to_itself(eni, direction).then(|| Line {
+        protocol: "icmpv6".to_owned(),
+        ports: "types 134, 137".to_owned(),
+        ..line
+    })
+}
+
+fn is_held_to_itself(eni: &Eni, direction: Direction) -> bool {
+    direction == Direction::Egress && eni.source_check
+}
+
+/// Why discovery of these kinds does not leave.
+pub(crate) const NO_ROUTER: &str =
+    "router advertisements and redirects: an interface whose source is checked is no router";
+
 /// What passes in every VPC and is not in the operator's list (design, section 3, step 1).
-fn always_passing() -> [Line; 2] {
-    let arp = line(LineKind::Bypass, Action::Allow, "address resolution, always passes");
-    let discovery = line(LineKind::Bypass, Action::Allow, "IPv6 neighbour and router discovery, always passes");
+fn always_passing(eni: &Eni, direction: Direction) -> [Line; 2] {
+    let always = match is_held_to_itself(eni, direction) {
+        true => "passes as far as it says nothing of others",
+        false => "always passes",
+    };
+    let passing = |what| line(LineKind::Bypass, Action::Allow, &format!("{what}, {always}"));
+    let (arp, discovery) = (passing("address resolution"), passing("IPv6 neighbour and router discovery"));
     [
         Line { protocol: "arp".to_owned(), ..arp },
         Line { protocol: "icmpv6".to_owned(), ports: "types 130-137, 143".to_owned(), ..discovery },
@@ -329,15 +351,16 @@ mod tests {
             10 Default - deny - all all all all all"#]]
         .assert_eq(&table(&report.ingress));
         expect![[r#"
-            1 Bypass - allow - arp all all all all
-            2 Bypass - allow - icmpv6 types 130-137, 143 all all all
-            3 Bypass - allow - udp 67 68 0.0.0.0/0 all
-            4 Bypass - allow - udp 547 546 ::/0 all
-            5 SourceCheck - deny - all all all all not 10.1.0.1, fd00::1
-            6 Platform - deny - udp 68 67 0.0.0.0/0 all
-            7 Platform - deny - udp 546 547 ::/0 all
-            8 IntraGroup db allow - all all all group sg-db (db) all
-            9 Default - allow - all all all all all"#]]
+            1 SourceCheck - deny - icmpv6 types 134, 137 all all all
+            2 Bypass - allow - arp all all all all
+            3 Bypass - allow - icmpv6 types 130-137, 143 all all all
+            4 Bypass - allow - udp 67 68 0.0.0.0/0 all
+            5 Bypass - allow - udp 547 546 ::/0 all
+            6 SourceCheck - deny - all all all all not 10.1.0.1, fd00::1
+            7 Platform - deny - udp 68 67 0.0.0.0/0 all
+            8 Platform - deny - udp 546 547 ::/0 all
+            9 IntraGroup db allow - all all all group sg-db (db) all
+            10 Default - allow - all all all all all"#]]
         .assert_eq(&table(&report.egress));
     }
 

@@ -10,7 +10,7 @@ use sekimori_core::{
     rule::{Action, Direction, Peer, Protocol, RuleSpec, Service},
     space::{
         Set, TooComplex,
-        resolve::{ReadMembers, Reader},
+        resolve::{ReadMembers, Reader, discovery},
     },
     world::{Eni, GroupSet, World, group_set},
 };
@@ -26,21 +26,13 @@ pub(crate) struct Bearing {
     pub(crate) guarded: Option<SubnetId>,
 }
 
-/// Messages of multicast listeners (RFC 2710, RFC 3810), which pass from who has no other address than that of the link.
-pub(crate) const LISTENER_KINDS: [u8; 4] = [130, 131, 132, 143];
-/// The addresses of who has no other than that of the link, or none yet.
-pub(crate) const LINK: [&str; 2] = ["fe80::/10", "::/128"];
-/// The same in both families.
-pub(crate) const PLACELESS: [&str; 3] = [LINK[0], LINK[1], "0.0.0.0/32"];
-
 impl Bearing {
     pub(crate) fn of(world: &World, eni: &Eni) -> Self {
         let guarded = world.is_guarded(&eni.subnet).then(|| eni.subnet.clone());
         Self { groups: group_set(&eni.groups), vpc: eni.vpc.clone(), guarded }
     }
 
-    /// What something lets pass in a direction, at whatever own address: all that passes but what always does, the discovery of
-    /// neighbours and routers.
+    /// What something lets pass in a direction, at whatever own address. It says nothing of what no rule decides ([`discovery`]).
     pub(crate) fn judged(&self, world: &World, direction: Direction) -> Result<Set, TooComplex> {
         self.passing(world, &Set::everything(direction), direction)
     }
@@ -67,9 +59,7 @@ impl Bearing {
 
     /// Those of some packets that pass in a direction, at whatever own address.
     pub(crate) fn allowed_of(&self, world: &World, packets: &Set, direction: Direction) -> Result<Set, TooComplex> {
-        let unjudged = Reader::new(world, &self.vpc, []).discovery(direction);
-        let unjudged = unjudged.union(&self.listeners(world, direction)?)?.intersection(packets)?;
-        self.passing(world, packets, direction)?.union(&unjudged)
+        self.passing(world, packets, direction)?.union(&discovery(direction).intersection(packets)?)
     }
 
     /// Those of some packets that lines let pass, but the first, which is that of discovery.
@@ -124,19 +114,6 @@ impl Bearing {
             admitted = admitted.union(&reader.rule(&spec)?.intersection(packets)?)?;
         }
         Ok(admitted)
-    }
-
-    /// What listeners of multicast send to the interface; it sends none itself from an address that is its own.
-    fn listeners(&self, world: &World, direction: Direction) -> Result<Set, TooComplex> {
-        let mut passing = Set::empty();
-        let blocks = LINK.iter().filter_map(|block| block.parse::<Cidr>().ok());
-        for block in blocks.filter(|_| direction == Direction::Ingress) {
-            for kind in LISTENER_KINDS {
-                let spec = any(direction, (Protocol::ICMPV6, Service::Icmp { kind, code: None }), block);
-                passing = passing.union(&Reader::new(world, &self.vpc, []).rule(&spec)?)?;
-            }
-        }
-        Ok(passing)
     }
 }
 

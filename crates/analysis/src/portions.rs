@@ -9,7 +9,7 @@ use sekimori_core::{
     rule::{self, Action, Direction, RuleSpec},
     space::{
         Set, TooComplex,
-        resolve::{ReadMembers, Reader},
+        resolve::{ReadMembers, Reader, discovery},
     },
     verdict,
     world::{Group, World},
@@ -118,7 +118,7 @@ fn hidden(
     reader: &Reader<'_>,
 ) -> Result<Vec<Portion>, TooComplex> {
     let allow = |decider, matched| Portion { decider, action: Action::Allow, matched };
-    let mut lines = vec![allow(Decider::Bypass, reader.discovery(direction))];
+    let mut lines = vec![allow(Decider::Bypass, discovery(direction))];
     for entry in world.bypass().entries().iter().filter(|entry| entry.direction == direction) {
         lines.push(allow(Decider::Bypass, reader.bypass(entry)?));
     }

@@ -20,6 +20,11 @@ pub(crate) const RANGES_TOLD_MAX: usize = 64;
 type Span = (u32, u32);
 type Ports = (u16, u16);
 
+/// The discovery of neighbours and routers (ICMPv6 types 133 to 137), which no rule decides.
+const DISCOVERY: Span = (58 << 16 | 133 << 8, 58 << 16 | 137 << 8 | 0xff);
+/// Every type and code of ICMPv6.
+const ICMP_V6: Span = (58 << 16, 58 << 16 | 0xffff);
+
 const EVERY_PORT: Ports = (0, u16::MAX);
 
 /// A set of services: runs in order, each with the source ports that it goes with. Runs that follow each other differ in these.
@@ -74,6 +79,21 @@ impl Services {
         both
     }
 
+    /// The same as they are told: discovery is no service that a rule opens, so it is not told by itself, but it is not cut out of the whole
+    /// of ICMPv6 either.
+    pub(crate) fn told(self) -> Self {
+        let has_whole = |((first, last), _): &(Span, Vec<Ports>)| *first <= ICMP_V6.0 && ICMP_V6.1 <= *last;
+        let has_some = |((first, last), _): &(Span, Vec<Ports>)| *first <= DISCOVERY.1 && DISCOVERY.0 <= *last;
+        if self.0.iter().any(has_whole) || !self.0.iter().any(has_some) {
+            return self;
+        }
+        let mut told = Self::default();
+        for (span, ports) in self.0 {
+            judged(span).for_each(|part| told.push(part, ports.clone()));
+        }
+        told
+    }
+
     /// Whether there is none.
     pub(crate) fn is_none(&self) -> bool {
         self.0.is_empty()
@@ -104,6 +124,17 @@ impl Services {
         }
         shortened(words, SERVICE_WORDS_MAX)
     }
+}
+
+/// The parts of a run of services that rules decide about.
+pub(crate) fn judged((first, last): Span) -> impl Iterator<Item = Span> {
+    let parts = if last < DISCOVERY.0 || DISCOVERY.1 < first {
+        [Some((first, last)), None]
+    } else {
+        let before = (first < DISCOVERY.0).then_some((first, DISCOVERY.0 - 1));
+        [before, (DISCOVERY.1 < last).then_some((DISCOVERY.1 + 1, last))]
+    };
+    parts.into_iter().flatten()
 }
 
 /// What is told of a list that may be long.

@@ -17,12 +17,15 @@ use sekimori_core::{
     ids::{EniId, GroupId, InstanceId, RuleId, VpcId},
     packet::Transport,
     rule::{Action, Direction},
-    space::{TooComplex, resolve::Reader},
+    space::{
+        TooComplex,
+        resolve::{Reader, discovery, may_discover},
+    },
     world::{Eni, Revision, World, group_set},
 };
 
 use crate::{
-    effective::{GroupName, group_name},
+    effective::{GroupName, NO_ROUTER, group_name},
     ends,
     led::CutOff,
     portions::{Decider, Portion, Portions},
@@ -217,6 +220,12 @@ impl Subject<'_> {
             left = left.difference(&Reader::between(self.direction, transport, &own, local))?;
         }
         let mut deciding = Vec::new();
+        // Of discovery, which no rule decides, what the interface may not send never leaves it.
+        let may_not = discovery(self.direction).difference(&may_discover(self.eni, self.direction)?)?;
+        if left.meets(&may_not) {
+            left = left.difference(&may_not)?;
+            deciding.push(Deciding { action: Action::Deny, group: None, rule: None, text: NO_ROUTER.to_owned() });
+        }
         for line in &self.portions.lines {
             if left.meets(&line.matched) {
                 left = left.difference(&line.matched)?;

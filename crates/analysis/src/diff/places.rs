@@ -6,15 +6,18 @@ use std::{
 };
 
 use sekimori_core::{
-    address::Cidr,
     ids::EniId,
     rule::Direction,
-    space::{Set, TooComplex, resolve::Reader, view::at_own},
+    space::{
+        Set, TooComplex,
+        resolve::{Reader, discovery, may_discover, sendable_unjudged},
+        view::at_own,
+    },
     world::{Eni, World},
 };
 
 use super::{DiffError, named, suspects::Suspects};
-use crate::permits::{Bearing, PLACELESS};
+use crate::permits::Bearing;
 
 /// Both directions, in the order in which they are told.
 pub(super) const BOTH: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -133,10 +136,11 @@ impl Place {
             let either = old_own.union(&new_own)?;
             let suspect = suspects.of(&was, &is, direction)?.intersection(&either)?;
             let unsure = either.difference(&old_own.intersection(&new_own)?)?;
-            let packets = suspect.union(&unsure.intersection(&suspects.judged(&is, direction)?)?)?;
+            let packets = suspect.union(&unsure.difference(&discovery(direction))?)?;
             let passing = |judged: &Judged<'_>, eni: &Eni, own: &Set| -> Result<Set, TooComplex> {
                 let ruled = judged.bearing.passing(judged.world, &packets, direction)?.intersection(own)?;
-                ruled.union(&bypassed(judged, eni, own, direction)?.intersection(&packets)?)
+                let ruled = ruled.union(&bypassed(judged, eni, direction)?.intersection(&packets)?)?;
+                ruled.union(&may_discover(eni, direction)?)
             };
             let (a, b) = (passing(&is, new, &new_own)?, passing(&was, old, &old_own)?);
             Ok(Sets { gained: a.difference(&b)?, lost: b.difference(&a)? })
@@ -183,7 +187,7 @@ fn own(eni: &Eni, direction: Direction) -> Result<Set, TooComplex> {
 }
 
 /// What the bypass set lets pass at an interface.
-fn bypassed(judged: &Judged<'_>, eni: &Eni, own: &Set, direction: Direction) -> Result<Set, TooComplex> {
+fn bypassed(judged: &Judged<'_>, eni: &Eni, direction: Direction) -> Result<Set, TooComplex> {
     let reader = Reader::new(judged.world, &judged.bearing.vpc, []);
     let mut passing = Set::empty();
     for entry in judged.world.bypass().entries().iter().filter(|entry| entry.direction == direction) {
@@ -192,12 +196,7 @@ fn bypassed(judged: &Judged<'_>, eni: &Eni, own: &Set, direction: Direction) -> 
     if direction == Direction::Ingress || !eni.source_check {
         return Ok(passing);
     }
-    // It may send these from no address yet, too.
-    let mut from = own.clone();
-    for block in PLACELESS.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
-        from = from.union(&Set::of_peers(Direction::Ingress, &[block])?.turned())?;
-    }
-    passing.intersection(&from)
+    passing.intersection(&sendable_unjudged(eni)?)
 }
 
 /// Interfaces that something is not the same about.

@@ -14,14 +14,17 @@ use sekimori_core::{
     difference::{self, Differences},
     ids::{EniId, GroupId, SubnetId, VpcId},
     platform::PlatformPolicy,
-    rule::{Action, Direction, Peer, Protocol, RuleSpec, Service},
-    space::{Set, TooComplex, resolve::Reader, view::to_peers},
+    rule::{Direction, Peer, RuleSpec},
+    space::{
+        Set, TooComplex,
+        resolve::{Reader, discovery},
+        view::to_peers,
+    },
     verdict::default_action,
     world::{Flavor, Group, Referent, World},
 };
 
 use super::places::Judged;
-use crate::permits::{LINK, LISTENER_KINDS};
 
 /// What differs about the rules of a group.
 #[derive(Default)]
@@ -144,12 +147,7 @@ impl<'a> Suspects<'a> {
     pub(super) fn of(&self, old: &Judged<'_>, new: &Judged<'_>, direction: Direction) -> Result<Set, TooComplex> {
         let closely = self.closely(old, new, direction).unwrap_or(None);
         let packets = closely.unwrap_or_else(|| Set::everything(direction));
-        packets.difference(&unjudged(new, direction)?)
-    }
-
-    /// All packets that rules judge.
-    pub(super) fn judged(&self, judged: &Judged<'_>, direction: Direction) -> Result<Set, TooComplex> {
-        Set::everything(direction).difference(&unjudged(judged, direction)?)
+        packets.difference(&discovery(direction))
     }
 
     /// `None` is all of them.
@@ -332,24 +330,6 @@ fn referring<'a>(world: &'a World, referent: &Referent) -> Vec<(&'a GroupId, &'a
 
 fn flavor(judged: &Judged<'_>) -> Option<Flavor> {
     judged.bearing.groups.first().and_then(|id| judged.world.group(id)).map(|group| group.flavor)
-}
-
-/// The discovery of neighbours and routers, and the listeners of multicast from addresses of the link: they pass in every world.
-fn unjudged(judged: &Judged<'_>, direction: Direction) -> Result<Set, TooComplex> {
-    let reader = Reader::new(judged.world, &judged.bearing.vpc, []);
-    let mut passing = reader.discovery(direction);
-    for link in LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()) {
-        let (peer, local) = match direction {
-            Direction::Ingress => (link, None),
-            Direction::Egress => (Cidr::WORLD_V6, Some(link)),
-        };
-        for kind in LISTENER_KINDS {
-            let what = (Protocol::ICMPV6, Service::Icmp { kind, code: None });
-            let spec = RuleSpec { local, ..RuleSpec::plain(direction, Action::Allow, what, Peer::Cidr(peer)) };
-            passing = passing.union(&reader.rule(&spec)?)?;
-        }
-    }
-    Ok(passing)
 }
 
 /// Entries of the bypass set that are in one of two only, in words.

@@ -32,7 +32,7 @@ use crate::{
     led,
     outside::{blocks, runs, runs_inside, without},
     permits::Bearing,
-    services::Services,
+    services::{Services, judged},
     why::SOURCE_PORT,
 };
 
@@ -52,8 +52,8 @@ fn wanted(asked: &Asked<'_>) -> Vec<Wanted> {
 /// A service of which nothing gets through, if one is missing.
 fn missing(passing: &Services, wanted: Wanted) -> Option<u32> {
     match wanted {
-        None => passing.is_none().then_some(ANY_SERVICE),
-        Some(served) => passing.gap(served.span()),
+        None => passing.clone().told().is_none().then_some(ANY_SERVICE),
+        Some(served) => judged(served.span()).find_map(|span| passing.gap(span)),
     }
 }
 

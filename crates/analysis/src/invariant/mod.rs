@@ -30,6 +30,7 @@ use self::{
     sides::{Members, Outside},
     touched::Touched,
 };
+use crate::services::judged;
 
 /// Pairs of policies that one invariant is looked at for in one check.
 pub const INVARIANT_PAIRS_MAX: usize = 1_048_576;
@@ -258,7 +259,7 @@ struct Asked<'a> {
     world: &'a World,
     passing: &'a mut Passing,
     invariant: &'a Invariant,
-    /// The services that it is about.
+    /// The services that it is about, without what no rule decides.
     services: Vec<(u32, u32)>,
 }
 
@@ -266,6 +267,7 @@ impl<'a> Asked<'a> {
     fn about(world: &'a World, passing: &'a mut Passing, invariant: &'a Invariant) -> Self {
         let named = invariant.statement.services.iter().map(|served| served.span());
         let services = if invariant.statement.services.is_empty() { vec![(0, 0xff_ffff)] } else { named.collect() };
+        let services = services.into_iter().flat_map(judged).collect();
         Self { world, passing, invariant, services }
     }
 

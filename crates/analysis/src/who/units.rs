@@ -72,7 +72,7 @@ impl Known {
             return *id;
         }
         let both = self.services(one).zip(self.services(other)).map(|(one, other)| one.meet(other));
-        let id = self.id(both.unwrap_or_default());
+        let id = self.id(both.unwrap_or_default().told());
         self.met.insert(key, id);
         id
     }
@@ -107,7 +107,7 @@ impl Runs<ServicesId> {
             active.extend(begin);
             active.retain(|index| !end.contains(index));
             let here = active.iter().filter_map(|index| boxes.get(*index));
-            let id = known.id(Services::of(here));
+            let id = known.id(Services::of(here).told());
             if runs.last().is_none_or(|(_, before)| *before != id) {
                 runs.push((at, id));
             }

@@ -4,7 +4,12 @@
 //! Outside is cut where a rule, a list or an entry begins or ends, so that one address of a part speaks for all of it and nothing
 //! is tried by chance.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
 
 use sekimori_core::{
     address::{Cidr, Family},
@@ -20,7 +25,6 @@ use super::{Found, Pair, Question, WhyError, common_vpc, pair, parse_service};
 use crate::{
     ends,
     outside::{Run, cut, inside, shown},
-    permits::LINK,
 };
 
 /// Pairs of ends that one question may be about.
@@ -241,8 +245,8 @@ impl Outside<'_> {
         blocks.extend(behind.iter().flat_map(|(subnet, _)| neighbours(subnet)).map(Cidr::from));
         blocks.extend(world.bypass().entries().iter().map(|entry| entry.peer));
         blocks.extend(world.blocks_of_ways(eni));
-        blocks.push(Cidr::from(ipnet::IpNet::V4(CLOUD_SERVICES)));
-        blocks.extend(LINK.iter().filter_map(|block| block.parse::<Cidr>().ok()));
+        blocks.push(Cidr::from(IpNet::V4(CLOUD_SERVICES)));
+        blocks.extend([Cidr::LINK_V6, Cidr::from(IpNet::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))]);
         blocks
     }
 

@@ -7,12 +7,12 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use super::{
     EVERY_SERVICE, OWN, PEER, Piece, Realm, SERVICE, Set, Span, TooComplex, bounded, every_address, fibre, net_span,
-    run, service_value, whole,
+    run, service_value, view::at_own, whole,
 };
 use crate::{
     address::{Cidr, Family, number},
@@ -21,7 +21,7 @@ use crate::{
     packet::Transport,
     platform::{self, MAIL_PORT, PlatformPolicy},
     rule::{Direction, Peer, PortRange, Protocol, RuleSpec, Service},
-    world::World,
+    world::{Eni, World},
 };
 
 /// Reads rules as sets.
@@ -101,15 +101,6 @@ impl<'a> Reader<'a> {
     /// When they are too many pieces.
     pub fn bypass(&self, entry: &BypassEntry) -> Result<Set, TooComplex> {
         self.rule(&entry.as_rule())
-    }
-
-    /// IPv6 neighbour and router discovery, which passes from everywhere (RFC 4861: 133 to 137). The listener messages
-    /// pass from link-local addresses only, where no rule is asked for them, and are left to the rules here.
-    #[must_use]
-    pub fn discovery(&self, direction: Direction) -> Set {
-        let run = |first: u8, last: u8| (icmp6(first, 0), icmp6(last, u8::MAX));
-        let piece = whole(direction, Realm::Known(Family::V6)).with(SERVICE, run(133, 137));
-        Set { pieces: vec![piece] }
     }
 
     /// The packets that a platform policy decides about.
@@ -236,6 +227,58 @@ impl<'a> Reader<'a> {
         }
         spans
     }
+}
+
+/// What no rule decides and no network ACL: IPv6 neighbour and router discovery (RFC 4861: 133 to 137), and messages of multicast
+/// listeners (RFC 2710, RFC 3810) from who has no other address than that of the link, or none yet. All of it passes, but for what
+/// [`may_discover`] leaves out.
+#[must_use]
+pub fn discovery(direction: Direction) -> Set {
+    let of_kinds = |first, last| {
+        whole(direction, Realm::Known(Family::V6)).with(SERVICE, (icmp6(first, 0), icmp6(last, u8::MAX)))
+    };
+    let source = match direction {
+        Direction::Ingress => PEER,
+        Direction::Egress => OWN,
+    };
+    let link = net_span(Cidr::LINK_V6.network());
+    let unspecified = (number(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), number(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
+    let mut pieces = vec![of_kinds(133, 137)];
+    for (first, last) in [(130, 132), (143, 143)] {
+        pieces.extend([link, unspecified].map(|from| of_kinds(first, last).with(source, from)));
+    }
+    Set { pieces }
+}
+
+/// The discovery that passes at an interface: towards it all, from it what it may say. One whose sender is checked is no router, so it
+/// advertises none and redirects nobody, and says nothing from another's address.
+///
+/// # Errors
+/// When the interface has too many runs of addresses.
+pub fn may_discover(eni: &Eni, direction: Direction) -> Result<Set, TooComplex> {
+    let all = discovery(direction);
+    if direction == Direction::Ingress || !eni.source_check {
+        return Ok(all);
+    }
+    let of_router = |kind| {
+        let kinds = (icmp6(kind, 0), icmp6(kind, u8::MAX));
+        whole(direction, Realm::Known(Family::V6)).with(SERVICE, kinds)
+    };
+    let of_routers = Set { pieces: vec![of_router(134), of_router(137)] };
+    all.intersection(&sendable_unjudged(eni)?)?.difference(&of_routers)
+}
+
+/// What an interface whose sender is checked may send without being asked for its address: what is from its own, from that of the
+/// link, or from none yet.
+///
+/// # Errors
+/// When the interface has too many runs of addresses.
+pub fn sendable_unjudged(eni: &Eni) -> Result<Set, TooComplex> {
+    let own: BTreeSet<IpAddr> = eni.addresses.iter().copied().collect();
+    let unspecified = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let addresses = own.into_iter().chain(unspecified).collect();
+    let link = whole(Direction::Egress, Realm::Known(Family::V6)).with(OWN, net_span(Cidr::LINK_V6.network()));
+    at_own(Direction::Egress, &addresses)?.union(&Set { pieces: vec![link] })
 }
 
 /// The packets whose own address is one of these, as far as blocks tell addresses apart: an address stands for all that
