@@ -128,3 +128,33 @@ def test_ecs_by_the_names_of_instances_and_interfaces(server, sdk, vpc):  # noqa
     assert asked(server, "why", client, "tag:Name=ends-tagged", "tcp/443")["to"]["instance"] == service
     sdk.call("DeleteNetworkInterface", NetworkInterfaceId=eni)
     sdk.call("DeleteInstances", InstanceId=[client, service], Force=True)
+
+
+def test_what_is_about_one_interface_takes_whatever_means_one(server, pair, tmp_path):  # noqa: F811
+    ec2, client, web, service, db, address = pair
+    named(ec2, client, "ends-web", "web")
+    named(ec2, service, "ends-db", "db")
+    for words in (("policy", "show", "{}"), ("diagnose", "{}", "--port", "5432"), ("export", "nft", "{}"),
+                  ("diff", "--policies", client, "{}")):
+        def said(end, words=words):
+            done = server.command(*(word.format(end) for word in words), "--output", "json")
+            answer = json.loads(done.stdout)
+            # The first line of a ruleset and the name of a policy say how it was asked for.
+            answer["ruleset"] = answer.get("ruleset", "").partition("\n")[2]
+            answer.pop("after", None)
+            return done.returncode, answer
+        expected = said(service)
+        for end in ("ends-db", "name:ends-db", "tag:ends-role=db", f"instance:{service}", address):
+            assert said(end) == expected, (words, end)
+        for end, why in (
+            ("tag:Name,ends-role", "and one is asked about; name it by its id"),
+            ("tag:ends-role=dbs", "no interface is meant by `tag:ends-role=dbs`"),
+            ("ends-nobody", "`ends-nobody`"),
+        ):
+            refused = server.command(*(word.format(end) for word in words))
+            assert refused.returncode == 1 and why in refused.stderr, refused
+    # A group is a policy by its name as well.
+    by_name, by_id = asked(server, "diff", "--policies", client, "answers-db"), asked(server, "diff", "--policies", client, db)
+    assert by_name["changes"] == by_id["changes"]
+    for words in (("policy", "show", ""), ("export", "nft", ""), ("diagnose", "")):
+        assert server.command(*words).returncode == 64, words

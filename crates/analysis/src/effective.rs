@@ -16,7 +16,8 @@ use sekimori_core::{
 };
 
 use crate::{
-    ends, merge,
+    ends::{self, NotOne},
+    merge,
     text::{self, ALL},
 };
 
@@ -106,20 +107,12 @@ pub struct Line {
     pub description: String,
 }
 
-/// Why there is no report.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EffectiveError {
-    /// Nothing has this name.
-    #[error("no instance with a network interface and no interface `{0}`; list them with DescribeInstances")]
-    Unknown(String),
-}
-
-/// The effective policy of an ENI, or of the primary ENI of an instance.
+/// The effective policy of the interface that an end means; of an instance the primary one's.
 ///
 /// # Errors
-/// Names what was asked for when it does not exist.
-pub fn show(world: &World, name: &str) -> Result<Report, EffectiveError> {
-    let eni = ends::of_id(world, name).ok_or_else(|| EffectiveError::Unknown(name.to_owned()))?;
+/// When it means no interface, or several.
+pub fn show(world: &World, name: &str) -> Result<Report, NotOne> {
+    let eni = ends::only(world, name)?;
     Ok(Report {
         eni: eni.id.clone(),
         instance: eni.instance.clone(),

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use sekimori_core::{
-    end::End,
+    end::{self, End, EndError},
     ids::InstanceId,
     tags::Tags,
     world::{Eni, World},
@@ -83,11 +83,54 @@ pub(crate) fn one<'a>(world: &'a World, end: &End) -> Option<&'a Arc<Eni>> {
     }
 }
 
+/// Why an end is not one interface.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOne {
+    /// It is no end.
+    #[error(transparent)]
+    End(#[from] EndError),
+    /// It means no interface.
+    #[error("no interface is meant by `{0}`; name an instance that has one, or an interface")]
+    Nobody(String),
+    /// It means several.
+    #[error("`{end}` means {interfaces}, and one is asked about; name it by its id")]
+    Several {
+        /// The end.
+        end: String,
+        /// The interfaces.
+        interfaces: String,
+    },
+}
+
+/// The interface that people mean by an end: by an id, by a name, or by whatever else only one interface has.
+///
+/// # Errors
+/// When it means none, or several.
+pub(crate) fn only<'a>(world: &'a World, text: &str) -> Result<&'a Arc<Eni>, NotOne> {
+    let end = End::read(world, text)?;
+    if let Some(eni) = one(world, &end) {
+        return Ok(eni);
+    }
+    let meant: Vec<&Arc<Eni>> = interfaces(world, &end).collect();
+    match meant.as_slice() {
+        [] => Err(NotOne::Nobody(text.to_owned())),
+        [eni] => Ok(eni),
+        several => {
+            let interface = |eni: &&Arc<Eni>| match &eni.instance {
+                Some(instance) => format!("interface {} of {instance}", eni.id),
+                None => format!("interface {}", eni.id),
+            };
+            let interfaces = end::listed(several.iter().map(interface).collect());
+            Err(NotOne::Several { end: text.to_owned(), interfaces })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use sekimori_core::{end::EndError, invariant::Written, limits::LimitMode};
+    use sekimori_core::{invariant::Written, limits::LimitMode};
 
     use super::*;
     use crate::{fixture, who, why};
@@ -193,5 +236,29 @@ mod tests {
             assert_eq!(interfaces(&world, &end).count(), all, "{text}");
         }
         assert_eq!(End::read(&world, "eni-w1c"), Err(EndError::Unknown("eni-w1c".to_owned())));
+    }
+
+    #[test]
+    fn what_asks_about_one_interface_takes_whatever_means_one() {
+        let world = fixture::world(ESTATE);
+        let id = |text: &str| only(&world, text).map(|eni| eni.id.to_string()).map_err(|error| error.to_string());
+        for text in ["i-d1", "eni-d1", "d1", "name:d1", "10.1.0.10", "10.1.0.8/29", "tag:role=db", "sg-db", "db-sg"] {
+            assert_eq!(id(text), Ok("eni-d1".to_owned()), "{text}");
+        }
+        for (text, said) in [
+            (
+                "tag:role=web",
+                "`tag:role=web` means interface eni-w1 of i-w1 and interface eni-w2 of i-w2, and one is asked about; name it by its id",
+            ),
+            ("internet", "no interface is meant by `internet`; name an instance that has one, or an interface"),
+            ("192.0.2.1", "no interface is meant by `192.0.2.1`; name an instance that has one, or an interface"),
+            (
+                "both",
+                "`both` is the name of group sg-x and instance i-both; name one of them by its id, or write name:both for every instance and interface that has it",
+            ),
+        ] {
+            assert_eq!(id(text), Err(said.to_owned()), "{text}");
+        }
+        assert!(id("i-w9").is_err_and(|said| said.starts_with("no instance, interface, group")));
     }
 }

@@ -13,7 +13,7 @@ pub mod comply;
 pub mod diagnose;
 pub mod diff;
 pub mod effective;
-mod ends;
+pub mod ends;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;

@@ -109,7 +109,7 @@ fn checks(world: &World, eni: &Eni, direction: Direction, service: Option<&str>)
     match diagnose::ask(world, &Question { target, direction, peer: None, service }) {
         Ok(report) => Ok(report.checks),
         Err(DiagnoseError::TooComplex(error)) => Err(error),
-        Err(DiagnoseError::Unknown(_) | DiagnoseError::Service(_) | DiagnoseError::Family { .. }) => Ok(Vec::new()),
+        Err(DiagnoseError::Target(_) | DiagnoseError::Service(_) | DiagnoseError::Family { .. }) => Ok(Vec::new()),
     }
 }
 

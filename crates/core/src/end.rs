@@ -245,7 +245,8 @@ fn by_name(world: &World, name: String) -> Result<End, EndError> {
 }
 
 /// `a, b and c`, or `a, b and 3 more`.
-fn listed(mut all: Vec<String>) -> String {
+#[must_use]
+pub fn listed(mut all: Vec<String>) -> String {
     let more = all.len().saturating_sub(END_CANDIDATES_MAX);
     all.truncate(END_CANDIDATES_MAX);
     let last = if more > 0 { Some(format!("{more} more")) } else { all.pop() };

@@ -26,7 +26,7 @@ use sekimori_core::{
 
 use crate::{
     effective::{GroupName, NO_ROUTER, group_name},
-    ends,
+    ends::{self, NotOne},
     led::CutOff,
     portions::{Decider, Portion, Portions},
     text,
@@ -39,7 +39,7 @@ pub const QUICK_PORTS: [u16; 5] = [80, 443, 22, 3389, 8080];
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// An interface, or an instance for its primary interface.
+    /// What [`sekimori_core::end`] knows as an end, if it means one interface; an instance is its primary one.
     pub target: String,
     /// Towards the interface, or away from it.
     pub direction: Direction,
@@ -116,9 +116,9 @@ pub struct Deciding {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiagnoseError {
-    /// Nothing has this name.
-    #[error("no instance with a network interface and no interface `{0}`; list them with DescribeInstances")]
-    Unknown(String),
+    /// What is asked about is not one interface.
+    #[error(transparent)]
+    Target(#[from] NotOne),
     /// The service cannot be read.
     #[error(transparent)]
     Service(#[from] WhyError),
@@ -149,7 +149,7 @@ impl Report {
 /// Names the part of the question that makes no sense, and what would.
 pub fn ask(world: &World, question: &Question) -> Result<Report, DiagnoseError> {
     let Question { target, direction, peer, service } = question;
-    let eni = ends::of_id(world, target).ok_or_else(|| DiagnoseError::Unknown(target.clone()))?;
+    let eni = ends::only(world, target)?;
     let transports = match service {
         Some(service) => vec![parse_service(service, SOURCE_PORT)?],
         None => quick(),

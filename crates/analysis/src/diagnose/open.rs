@@ -31,7 +31,7 @@ const TRIED: &str = "sgr-tried";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// An interface, or an instance for its primary interface.
+    /// What [`sekimori_core::end`] knows as an end, if it means one interface; an instance is its primary one.
     pub target: String,
     /// Towards the interface, or away from it.
     pub direction: Direction,
@@ -107,7 +107,7 @@ pub enum OpenError {
 /// Says what stands in the way, and what to do about it.
 pub fn plan(world: &World, request: &Request) -> Result<Plan, OpenError> {
     let target = &request.target;
-    let eni = ends::of_id(world, target).ok_or_else(|| DiagnoseError::Unknown(target.clone()))?;
+    let eni = ends::only(world, target).map_err(DiagnoseError::from)?;
     let transport = parse_service(&request.service, SOURCE_PORT).map_err(DiagnoseError::from)?;
     let group = chosen_group(world, eni, request)?;
     let mut plan = Plan {
@@ -202,7 +202,9 @@ fn new_rule(world: &World, eni: &Eni, request: &Request, of: (IpAddr, Cidr, Tran
         peer: Peer::Cidr(peer),
         local: own,
     };
-    NewRule::new(spec, format!("opened for {}", request.target))
+    // A name is whatever somebody called it, and a description is not.
+    let opened_for = eni.instance.as_ref().filter(|_| request.target != eni.id.as_str());
+    NewRule::new(spec, format!("opened for {}", opened_for.map_or(eni.id.as_str(), |id| id.as_str())))
 }
 
 /// Own address and peer, for each family that is asked for.

@@ -111,7 +111,7 @@ fn a_question_without_an_answer_says_why() {
         None,
         None,
         expect![
-            "error: no instance with a network interface and no interface `i-none`; list them with DescribeInstances"
+            "error: no instance, interface, group, VPC or subnet has the id or the name `i-none`; DescribeInstances and DescribeSecurityGroups list what is there, and an end can also be internet, an address or block, or tag:KEY=VALUE"
         ],
     );
     check_text(

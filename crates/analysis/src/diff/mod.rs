@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sekimori_core::{
     change,
     command::NewRule,
+    end::End,
     ids::{EniId, GroupId, InstanceId, RuleId},
     packet::{Decision, Packet},
     rule::{Direction, Rule},
@@ -38,7 +39,7 @@ pub(crate) use self::{
 };
 use crate::{
     effective::{GroupName, group_name},
-    ends,
+    ends::{self, NotOne},
     permits::Bearing,
     shadow::ShadowError,
 };
@@ -194,9 +195,9 @@ pub struct Interface {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiffError {
-    /// Nothing has this name.
-    #[error("no interface, instance or security group `{0}`; list instances with DescribeInstances")]
-    Unknown(String),
+    /// What is compared is no group and not one interface.
+    #[error(transparent)]
+    Target(#[from] NotOne),
     /// The rules are too many for an exact answer.
     #[error("policy {groups}: {error}")]
     TooComplex {
@@ -288,11 +289,13 @@ pub fn with_shadow(world: &World, group: &GroupId) -> Result<World, ShadowError>
 type Policy = (Option<Arc<Eni>>, Bearing);
 
 fn policy(world: &World, name: &str) -> Result<Policy, DiffError> {
-    if let Some(group) = world.group(&GroupId::from(name)) {
+    if let End::Group(group) = End::read(world, name).map_err(NotOne::from)?
+        && let Some(group) = world.group(&group)
+    {
         let groups = group_set(std::slice::from_ref(&group.id));
         return Ok((None, Bearing { groups, vpc: group.vpc.clone(), guarded: None }));
     }
-    let eni = ends::of_id(world, name).ok_or_else(|| DiffError::Unknown(name.to_owned()))?;
+    let eni = ends::only(world, name)?;
     Ok((Some(Arc::clone(eni)), Bearing::of(world, eni)))
 }
 

@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 
 use sekimori_core::{
     change,
+    end::EndError,
     flow_event::FlowEvent,
     rule::Direction,
     world::{Account, Eni, Instance, InstanceState, Treatment, World},
@@ -129,7 +130,10 @@ fn two_policies_are_compared_in_one_world() {
         eni-c [0] 140754668225014 gained, 0 lost
         new: ; gone: 
     "#]].assert_eq(&lines(&report));
-    assert_eq!(policies(&world, "sg-web", "nobody"), Err(DiffError::Unknown("nobody".to_owned())));
+    assert_eq!(
+        policies(&world, "sg-web", "nobody"),
+        Err(DiffError::Target(NotOne::End(EndError::Unknown("nobody".to_owned()))))
+    );
 }
 
 /// Denials that cut what is behind them along three axes.

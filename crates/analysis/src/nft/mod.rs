@@ -15,12 +15,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use sekimori_core::{
+    end::EndError,
     ids::{EniId, HostId, VpcId},
     rule::Direction,
     world::{Eni, Revision, World},
 };
 
-use crate::ends;
+use crate::ends::{self, NotOne};
 
 /// The table that the ruleset makes, in place of an older one.
 pub const TABLE: &str = "sekimori";
@@ -58,10 +59,13 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NftError {
     /// Nothing of that name.
-    #[error("`{0}` is no interface, instance or host with interfaces; see `sekimori status`")]
+    #[error("`{0}` is no interface, instance or host with interfaces, and no name of one; see `sekimori status`")]
     Unknown(String),
+    /// What is named is not one interface.
+    #[error(transparent)]
+    Target(#[from] NotOne),
     /// Interfaces of a host without a device.
-    #[error("no device is named for `{eni}`, and {left} more; give each with --device ENI=DEVICE")]
+    #[error("no device is named for {}; give {}", of_those(eni, *left), if *left == 0 { "it with --device ENI=DEVICE" } else { "each with --device ENI=DEVICE" })]
     NoDevice {
         /// The first of them.
         eni: EniId,
@@ -105,6 +109,11 @@ pub enum NftError {
     BadName(String),
 }
 
+/// An interface, and how many more.
+fn of_those(eni: &EniId, left: usize) -> String {
+    if left == 0 { format!("`{eni}`") } else { format!("`{eni}` and {left} more") }
+}
+
 /// Where a ruleset is to be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
@@ -139,13 +148,18 @@ pub fn export(world: &World, question: &Question) -> Result<Report, NftError> {
 
 fn chosen<'a>(world: &'a World, question: &Question) -> Result<(Side, Vec<&'a Eni>), NftError> {
     let target = question.target.as_str();
-    if let Some(eni) = ends::of_id(world, target) {
-        let side = if question.is_forwarded { Side::Outside } else { Side::Inside };
-        return Ok((side, vec![&**eni]));
-    }
     let host = HostId::from(target);
-    let enis: Vec<&Eni> = world.enis().map(|eni| &**eni).filter(|eni| world.is_on(eni, &host)).collect();
-    if enis.is_empty() { Err(NftError::Unknown(target.to_owned())) } else { Ok((Side::Outside, enis)) }
+    let of_host: Vec<&Eni> = world.enis().map(|eni| &**eni).filter(|eni| world.is_on(eni, &host)).collect();
+    // An id goes before a host, and a host before a name.
+    if ends::of_id(world, target).is_none() && !of_host.is_empty() {
+        return Ok((Side::Outside, of_host));
+    }
+    let side = if question.is_forwarded { Side::Outside } else { Side::Inside };
+    match ends::only(world, target) {
+        Ok(eni) => Ok((side, vec![&**eni])),
+        Err(NotOne::End(EndError::Unknown(name))) => Err(NftError::Unknown(name)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The device of each interface, by device.

@@ -82,7 +82,7 @@ fn a_ruleset_says_everything_in_decision_order() {
 fn a_host_needs_a_device_for_every_interface() {
     let world = fixture::world(TWO);
     let host = world.instances().next().unwrap().host.to_string();
-    expect!["no device is named for `eni-a`, and 1 more; give each with --device ENI=DEVICE"]
+    expect!["no device is named for `eni-a` and 1 more; give each with --device ENI=DEVICE"]
         .assert_eq(&ask(&world, &host, &[]).unwrap_err());
     let both = [("eni-a", "tap0"), ("eni-b", "tap0")];
     expect!["`eni-a` and `eni-b` have the device `tap0` both; nftables could not tell them apart"]

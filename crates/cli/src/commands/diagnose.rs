@@ -1,6 +1,6 @@
 //! `sekimori diagnose`: is a service open at an interface, to whom, what decides, and how to open it.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 use comfy_table::{Cell, Color, Row};
 use sekimori_analysis::{
     diagnose::{Access, Check, Deciding, Report, open::Request},
@@ -24,8 +24,9 @@ use crate::{
                         Without a port, ping and TCP 80, 443, 22, 3389 and 8080 are checked. The exit code is 0 when everything \
                         that was asked about is open and 2 when it is not.")]
 pub(crate) struct DiagnoseArgs {
-    /// An interface, or an instance for its primary interface
-    #[arg(value_name = "ENI|INSTANCE")]
+    /// An interface, or an instance for its primary interface; by its id, or by what one interface only has: a name, an address or
+    /// tag:KEY=VALUE
+    #[arg(value_name = "ENI|INSTANCE", value_parser = NonEmptyStringValueParser::new())]
     target: String,
     /// The other end, an address or a block; every address if absent
     #[arg(long, alias = "peer", value_name = "ADDRESS")]

@@ -71,7 +71,7 @@ pub(crate) struct DiffArgs {
     /// Those of the group's shadow
     #[arg(long, requires = "group")]
     shadow: bool,
-    /// Compare the policies of two interfaces, instances or groups
+    /// Compare the policies of two interfaces, instances or groups; by their ids, their names, or what one interface only has
     #[arg(long, num_args = 2, value_names = ["ONE", "OTHER"])]
     policies: Option<Vec<String>>,
 }

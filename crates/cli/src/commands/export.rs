@@ -1,6 +1,6 @@
 //! `sekimori export`: policies in the words of other firewalls.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use sekimori_analysis::nft::Report;
 
 use crate::{
@@ -22,7 +22,9 @@ pub(crate) enum ExportCommand {
 #[command(after_help = "Example:\n  sekimori export nft i-web > web.nft\n  \
                         sekimori export nft rack-1 --device eni-1=tap0 --device eni-2=tap1 > rack.nft")]
 pub(crate) struct NftArgs {
-    /// An interface, an instance for its primary interface, or a host
+    /// An interface, an instance for its primary interface, or a host; by its id, or by what one interface only has: a name, an
+    /// address or tag:KEY=VALUE
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     target: String,
     /// The ruleset is for a host that forwards to the interface, not for the interface's own
     #[arg(long)]

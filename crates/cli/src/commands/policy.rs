@@ -1,6 +1,6 @@
 //! `sekimori policy show`: everything that decides at an interface, in the order in which it decides.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use comfy_table::{Cell, Row};
 use sekimori_analysis::{
     effective::{GroupName, Line, LineKind, Report},
@@ -26,8 +26,9 @@ pub(crate) enum PolicyCommand {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori policy show i-db\n  sekimori policy show i-db --at 2d")]
 pub(crate) struct ShowArgs {
-    /// An interface, or an instance for its primary interface
-    #[arg(value_name = "ENI|INSTANCE")]
+    /// An interface, or an instance for its primary interface; by its id, or by what one interface only has: a name, an address or
+    /// tag:KEY=VALUE
+    #[arg(value_name = "ENI|INSTANCE", value_parser = NonEmptyStringValueParser::new())]
     name: String,
     #[command(flatten)]
     when: When,

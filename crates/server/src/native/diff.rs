@@ -20,6 +20,7 @@ use sekimori_core::{
 
 use super::{
     Answer, ApiError, apart,
+    error::code_of_one,
     history::world_at,
     json, read,
     request::{Wanted, wanted},
@@ -166,7 +167,7 @@ fn seen(app: &App) -> (Vec<FlowEvent>, Option<sekimori_core::time::Timestamp>, u
 impl From<DiffError> for ApiError {
     fn from(error: DiffError) -> Self {
         let code = match &error {
-            DiffError::Unknown(_) => ErrorCode::NotFound,
+            DiffError::Target(error) => code_of_one(error),
             DiffError::TooComplex { .. } => ErrorCode::Refused,
         };
         Self::new(code, error.to_string())

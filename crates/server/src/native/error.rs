@@ -8,7 +8,7 @@ use axum::{
 
 use sekimori_analysis::{
     diagnose::{DiagnoseError, open::OpenError},
-    effective::EffectiveError,
+    ends::NotOne,
     health::HealthError,
     nft::NftError,
     preset::PresetError,
@@ -119,6 +119,7 @@ impl From<NftError> for ApiError {
     fn from(error: NftError) -> Self {
         let code = match &error {
             NftError::Unknown(_) => ErrorCode::NotFound,
+            NftError::Target(error) => code_of_one(error),
             NftError::NoDevice { .. }
             | NftError::Stranger { .. }
             | NftError::BadDevice(_)
@@ -191,11 +192,18 @@ impl From<WhoError> for ApiError {
     }
 }
 
-impl From<EffectiveError> for ApiError {
-    fn from(error: EffectiveError) -> Self {
-        match &error {
-            EffectiveError::Unknown(_) => Self::new(ErrorCode::NotFound, error.to_string()),
-        }
+/// The code for what is not one interface.
+pub(super) fn code_of_one(error: &NotOne) -> ErrorCode {
+    match error {
+        NotOne::End(error) => code_of_end(error),
+        NotOne::Nobody(_) => ErrorCode::NotFound,
+        NotOne::Several { .. } => ErrorCode::Invalid,
+    }
+}
+
+impl From<NotOne> for ApiError {
+    fn from(error: NotOne) -> Self {
+        Self::new(code_of_one(&error), error.to_string())
     }
 }
 
@@ -212,7 +220,7 @@ impl From<HealthError> for ApiError {
 impl From<DiagnoseError> for ApiError {
     fn from(error: DiagnoseError) -> Self {
         let code = match &error {
-            DiagnoseError::Unknown(_) => ErrorCode::NotFound,
+            DiagnoseError::Target(error) => code_of_one(error),
             DiagnoseError::Service(_) | DiagnoseError::Family { .. } => ErrorCode::Invalid,
             DiagnoseError::TooComplex(_) => ErrorCode::Refused,
         };
