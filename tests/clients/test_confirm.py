@@ -9,6 +9,7 @@ import urllib.parse
 import pytest
 from aws import OFFICE_V4, client_of, tcp
 from probes import Listeners, Talk
+from sdk import V2
 from test_ec2_peering import clear, vpc_with_instance
 
 from server import until
@@ -150,3 +151,110 @@ def test_what_makes_no_sense_is_said_in_the_words_of_the_cloud(applying):
     assert len(applying.rules()) == 1, "all or nothing"
     status, answer = applying.server.native("POST", "/v1/apply", {"requests": []})
     assert (status, answer["error"]["code"]) == (400, "invalid"), answer
+
+
+def ecs_group(sdk, vpc):
+    """A group that an instance has, with a rule that a wider one makes superfluous."""
+    vswitch, group = sdk.vswitch(vpc, "10.1.0.0/24"), sdk.group(vpc)
+    [instance] = sdk.instances(vswitch, group)
+    wide = {"IpProtocol": "TCP", "PortRange": "22/22", "SourceCidrIp": "0.0.0.0/0", "Priority": "1"}
+    narrow = {**wide, "SourceCidrIp": "10.0.0.0/8", "Priority": "2"}
+    sdk.call("AuthorizeSecurityGroup", SecurityGroupId=group, Permissions=[wide, narrow])
+    return group, instance
+
+
+def world_of(one, group):
+    """What every command of the next test changes, as far as it decides anything."""
+    told = [one.command(*words, "--output", "json") for words in (["bypass", "show"], ["platform", "show"])]
+    parts = [json.loads(done.stdout) for done in told]
+    parts[1].pop("revision")
+    exported = one.command("group", "export", group, "--stdout")
+    groups = one.command("diff", "--policies", group, group, "--output", "json")
+    return parts, exported.stdout, groups.returncode
+
+
+def test_every_command_that_changes_what_passes_can_be_rehearsed_and_be_on_trial(new_server, tmp_path):
+    one = new_server().start()
+    sdk = V2(one)
+    vpc = sdk.vpc()
+    group, instance = ecs_group(sdk, vpc)
+    file = tmp_path / "rules.json"
+    rule = {"Direction": "ingress", "IpProtocol": "TCP", "PortRange": "80/80", "Priority": 1}
+    file.write_text(json.dumps([{**rule, "SourceCidrIp": "192.0.2.0/24", "Policy": "Accept"}]))
+    before = world_of(one, group)
+    shown = ["--dry-run"]
+    for words, dry in [
+        (["bypass", "set", "none"], shown),
+        (["platform", "set", "mail", "on"], shown),
+        (["health", group, "--fix", "--yes"], shown),
+        (["comply", "fix", f"ecs-security-group-risky-ports-check-with-protocol/{group}", "--restrict-to", "192.0.2.0/24", "--yes"], None),
+        (["group", "import", group, str(file)], shown),
+        (["group", "preset", group, "mysql", "--from", "192.0.2.1"], shown),
+        (["diagnose", instance, "--port", "81", "--source", "192.0.2.1", "--open"], shown),
+    ]:
+        if dry:
+            done = one.command(*words, *dry)
+            assert done.returncode in (0, 2) and world_of(one, group) == before, (words, done)
+        done = one.command(*words, "--confirm-within", "2s")
+        assert done.returncode == 0 and "unless it is confirmed before" in done.stdout, (words, done)
+        assert world_of(one, group) != before, words
+        until(f"the rollback of {words}", lambda: world_of(one, group) == before)
+    # What is answered at once is what is there.
+    made = json.loads(one.command("group", "clone", group, "--name", "copy", "--confirm-within", "60s", "--output", "json").stdout)
+    assert one.command("group", "export", made["group"], "--stdout").returncode == 0
+    assert one.command("rollback", made["trial"]["id"]).returncode == 0
+    assert one.command("group", "export", made["group"], "--stdout").returncode == 1
+    refused = one.command("health", group, "--confirm-within", "60s")
+    assert refused.returncode == 64 and "without --fix or --merge" in refused.stderr, refused
+
+
+def test_a_setting_on_trial_comes_back_though_everything_is_killed_meanwhile(new_server):
+    one = new_server().start()
+    sdk = V2(one)
+    group, _ = ecs_group(sdk, sdk.vpc())
+    before = world_of(one, group)
+    assert one.command("bypass", "set", "none", "--confirm-within", "4s").returncode == 0
+    one.kill()
+    until("the end of every process", lambda: not list(one.traces.processes()))
+    time.sleep(4)
+    one.start()
+    until("the rollback", lambda: world_of(one, group) == before)
+    assert one.command("pending").stdout.strip() == "nothing waits to be confirmed"
+    one.wait_applied()
+    # One that is confirmed stays, whoever is killed afterwards.
+    done = json.loads(one.command("platform", "set", "mail", "on", "--confirm-within", "3s", "--output", "json").stdout)
+    assert one.command("confirm", done["trial"]["id"]).returncode == 0
+    one.kill()
+    until("the end of every process", lambda: not list(one.traces.processes()))
+    one.start()
+    time.sleep(4)
+    assert world_of(one, group) != before
+
+
+def test_a_treatment_is_rehearsed_with_the_live_flows_that_end_by_it(applying):
+    server, ec2 = applying.server, applying.ec2
+    made = ec2.authorize_security_group_ingress(
+        GroupId=applying.group, IpPermissions=tcp(22, IpRanges=[{"CidrIp": f"{OFFICE_V4}/32"}])
+    )
+    rule = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    server.wait_applied()
+    with Listeners(applying.instance, "tcp/22"), Talk(f"{applying.vpc}.outside", applying.address, 22, OFFICE_V4) as ssh:
+        assert ssh.is_alive()
+        eni = applying.order("flows", "--live", "--instance", applying.instance)["flows"][0]["eni"]
+        ec2.revoke_security_group_ingress(GroupId=applying.group, SecurityGroupRuleIds=[rule])
+        server.wait_applied()
+        assert ssh.is_alive(), "EC2 keeps it"
+        told = applying.order("treatment", "set", eni, "reevaluate", "--dry-run")
+        assert told["changes"] == [] and told["around"] == [
+            f"live flows of {eni} that a change forbids: keep before, reevaluate after"
+        ], told
+        [ending] = told["live"]["ending"]
+        assert ending["ending"] == "ends" and ending["eni"] == eni, ending
+        applying.order("treatment", "set", eni, "reevaluate", "--confirm-within", "60s")
+        server.wait_applied()
+        assert not ssh.is_alive(), "it was not said in vain"
+    [waiting] = applying.order("pending")["trials"]
+    assert waiting["operations"] == ["SetTreatment"] and waiting["facts"] == [f"eni/{eni}"], waiting
+    applying.order("rollback", waiting["id"])
+    again = applying.order("treatment", "set", eni, "reevaluate", "--dry-run")
+    assert again["around"] == told["around"], "it is what it was"

@@ -157,7 +157,11 @@ impl Client {
         self.send("POST", path, &[], Some(body), wait)
     }
 
-    fn send<T: DeserializeOwned>(
+    /// As [`Client::get`], by whichever method.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(crate) fn send<T: DeserializeOwned>(
         &self,
         method: &str,
         path: &str,

@@ -13,6 +13,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod account_files;
+mod changing;
 mod cli;
 mod client;
 mod commands;

@@ -94,7 +94,12 @@ pub(crate) fn show<T: Serialize>(format: Format, value: &T, page: impl FnOnce(&T
 /// # Errors
 /// As [`show`].
 pub(crate) fn state(format: Format, what: &str, state: &str, revised: &Revised) -> Result<(), Failure> {
-    show(format, revised, |revised| Page::default().line(format!("{what} is {state}, revision {}", revised.revision)))
+    show(format, revised, |revised| state_page(what, state, revised))
+}
+
+/// The state that a change has brought a thing to.
+pub(crate) fn state_page(what: &str, state: &str, revised: &Revised) -> Page {
+    Page::default().line(format!("{what} is {state}, revision {}", revised.revision))
 }
 
 /// Prints text.

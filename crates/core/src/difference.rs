@@ -1,7 +1,7 @@
 //! What differs between two worlds, as far as decisions depend on it: where a comparison of policies has to look.
 //!
 //! Maps that grew out of each other share their parts, and shared parts are skipped; so the work is proportional to what was
-//! changed and not to what there is. Names, descriptions, tags, treatments and whatever else no packet is judged by do not count.
+//! changed and not to what there is. Names, descriptions, tags and whatever else no packet is judged by do not count.
 
 use std::collections::BTreeSet;
 
@@ -35,6 +35,8 @@ pub struct Differences {
     pub network_acls: BTreeSet<NetworkAclId>,
     /// Instances that start, stop, come, go or are on another host.
     pub instances: BTreeSet<InstanceId>,
+    /// ENIs in both worlds whose live flows are treated otherwise when something changes.
+    pub treated: BTreeSet<EniId>,
     /// Whether the bypass set does.
     pub bypass: bool,
     /// Whether the platform policies do.
@@ -57,12 +59,13 @@ impl Differences {
             instances: names(&before.instances, &after.instances, |one, other| {
                 (one.state, &one.host) == (other.state, &other.host)
             }),
+            treated: treated(before, after),
             bypass: before.bypass != after.bypass,
             platform: before.platform != after.platform,
         }
     }
 
-    /// Whether no packet can be judged otherwise.
+    /// Whether no packet can be judged otherwise, nor a live flow treated so.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -105,6 +108,17 @@ fn is_same_eni(one: &Eni, other: &Eni) -> bool {
     place(one) == place(other)
         && addresses(one) == addresses(other)
         && group_set(&one.groups) == group_set(&other.groups)
+}
+
+fn treated(before: &World, after: &World) -> BTreeSet<EniId> {
+    let accounts = names(&before.accounts, &after.accounts, |one, other| one.treatment == other.treatment);
+    let mut asked = names(&before.enis, &after.enis, |one, other| one.treatment == other.treatment);
+    if !accounts.is_empty() {
+        asked.extend(after.enis().filter(|eni| accounts.contains(&eni.account)).map(|eni| eni.id.clone()));
+    }
+    let treatment = |world: &World, id: &EniId| world.eni(id).map(|eni| world.treatment_of(eni));
+    asked.retain(|id| treatment(before, id).zip(treatment(after, id)).is_some_and(|(old, new)| old != new));
+    asked
 }
 
 fn is_same_group(one: &Group, other: &Group) -> bool {

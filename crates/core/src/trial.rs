@@ -151,7 +151,9 @@ impl Row {
             | Self::Rule(..)
             | Self::Shadow(_)
             | Self::NetworkAcl(_) => Undoing::Possible,
-            Self::Vpc(_) | Self::Subnet(_) | Self::Instance(_) | Self::Eni(_) if kept => Undoing::Possible,
+            Self::Account(_) | Self::Vpc(_) | Self::Subnet(_) | Self::Instance(_) | Self::Eni(_) if kept => {
+                Undoing::Possible
+            }
             Self::Vpc(_) | Self::Subnet(_) | Self::Instance(_) | Self::Eni(_) => {
                 Undoing::Impossible(if is { "made" } else { "deleted" })
             }

@@ -44,7 +44,7 @@ pub use self::{
     request::{CloudFailure, CloudParameters, CloudRequest},
     shadow::{PromoteShadow, ShadowAnswer},
     snapshots::{AttachSnapshotPolicy, EditSnapshotPolicy, NewSnapshotPolicy, RestoreAnswer, RestoreSnapshot},
-    trials::{Applied, Apply, RolledBack, TrialTold, Trials},
+    trials::{Aftermath, Applied, Apply, Changed, RolledBack, TrialTold, Trials},
     verification::{HostVerification, Verification, Verify},
     why::{Decided, EnforcedAt, Evidence, LiveEvidence, WhyAnswer},
 };

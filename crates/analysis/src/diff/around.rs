@@ -3,17 +3,17 @@
 //! The sets of a difference are of what rules decide. A peering that ends takes away more than the rules that name its groups, and a
 //! stopped instance takes nothing whatever its rules say; so both are told in words, and the live flows that end by them are told too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sekimori_core::{
     difference::Differences,
-    ids::VpcId,
+    ids::{EniId, VpcId},
     packet::Packet,
     world::{Eni, InstanceState, World},
 };
 
 use super::DIFF_NAMES_MAX;
-use crate::services::shortened;
+use crate::{services::shortened, text::treatment};
 
 /// Everything around the rules that is otherwise, a line each.
 pub(super) fn words(before: &World, after: &World, differences: &Differences) -> Vec<String> {
@@ -30,7 +30,23 @@ pub(super) fn words(before: &World, after: &World, differences: &Differences) ->
             }
         }
     }));
+    lines.extend(treatments(before, after, &differences.treated));
     shortened(lines, DIFF_NAMES_MAX)
+}
+
+/// How live flows are treated otherwise, by what becomes of it.
+fn treatments(before: &World, after: &World, treated: &BTreeSet<EniId>) -> Vec<String> {
+    let mut alike: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for id in treated {
+        let (Some(old), Some(new)) = (before.eni(id), after.eni(id)) else { continue };
+        let (was, is) = (treatment(before.treatment_of(old)), treatment(after.treatment_of(new)));
+        alike.entry((was, is)).or_default().push(id.to_string());
+    }
+    let line = |((was, is), names): ((&str, &str), Vec<String>)| {
+        let names = shortened(names, DIFF_NAMES_MAX).join(", ");
+        format!("live flows of {names} that a change forbids: {was} before, {is} after")
+    };
+    alike.into_iter().map(line).collect()
 }
 
 fn peerings(before: &World, after: &World, joined: &BTreeSet<VpcId>) -> Vec<String> {

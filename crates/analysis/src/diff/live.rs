@@ -51,7 +51,12 @@ pub struct LiveChanged {
 #[must_use]
 pub fn touched(before: &World, after: &World) -> BTreeSet<EniId> {
     let suspects = Suspects::between(before, after);
-    if suspects.differences.is_empty() { BTreeSet::new() } else { looked_at(before, after, &suspects) }
+    if suspects.differences.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut touched = looked_at(before, after, &suspects);
+    touched.extend(suspects.differences.treated.iter().cloned());
+    touched
 }
 
 /// The live flows that a change ends. Those that have ended before it, and wait for their next packet to find that out, are not its own.

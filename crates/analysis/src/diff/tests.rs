@@ -282,3 +282,28 @@ fn a_peering_and_a_stopped_instance_are_told_beside_the_rules() {
     assert!(touched(&before, &stopped).contains("eni-a"));
     assert_eq!(told(&before, &stopped), (vec![Some(Ending::Gone), Some(Ending::Gone)], 0));
 }
+
+#[test]
+fn another_treatment_decides_no_packet_and_is_told_with_the_interfaces_whose_live_flows_it_is_about() {
+    let before = fixture::world(
+        "
+        sg web drop
+        web: in allow tcp 443 from 0.0.0.0/0
+        eni a 10.0.0.1 in web
+        eni b 10.0.0.2 in web",
+    );
+    let mut after = before.clone();
+    let treated = |id: &str, treatment| {
+        let eni = Eni::clone(before.eni(&id.into()).unwrap());
+        change::Change::PutEni(Arc::new(Eni { treatment: Some(treatment), ..eni }))
+    };
+    // It is treated so already.
+    after.apply(&treated("eni-b", Treatment::Reevaluate));
+    assert_eq!(worlds((&before, "before"), (&after, "after")).unwrap().around, [""; 0]);
+    after.apply(&treated("eni-a", Treatment::Keep));
+    let report = worlds((&before, "before"), (&after, "after")).unwrap();
+    assert_eq!(report.changes.len(), 0, "{report:#?}");
+    assert_eq!(report.around, ["live flows of eni-a that a change forbids: reevaluate before, keep after"]);
+    let touched: Vec<String> = touched(&before, &after).iter().map(ToString::to_string).collect();
+    assert_eq!(touched, ["eni-a"]);
+}

@@ -7,6 +7,7 @@ use sekimori_core::bypass::{BypassEntry, BypassSet};
 use sekimori_server::api::{Bypass, SetBypass};
 
 use crate::{
+    changing::Changing,
     cli::Common,
     client::Client,
     exit::{Answer, Outcome},
@@ -25,21 +26,31 @@ pub(crate) enum BypassCommand {
 
 /// The arguments of `set`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sekimori bypass set dhcp udp/123@169.254.169.123\n  sekimori bypass set none")]
+#[command(
+    after_help = "Example:\n  sekimori bypass set dhcp udp/123@169.254.169.123\n  sekimori bypass set none --dry-run\n  \
+                        sekimori bypass set none --confirm-within 60s"
+)]
 pub(crate) struct SetArgs {
     /// dhcp, none, or entries such as udp/123@169.254.169.123
     #[arg(required = true, value_name = "ITEM", value_parser = item)]
     items: Vec<String>,
+    #[command(flatten)]
+    changing: Changing,
 }
 
 /// Shows or sets.
 pub(crate) fn run(common: &Common, command: BypassCommand) -> Outcome {
     let client = Client::connect(common)?;
-    let bypass: Bypass = match command {
-        BypassCommand::Show => client.get("/v1/bypass", &[])?,
-        BypassCommand::Set(SetArgs { items }) => client.put("/v1/bypass", &SetBypass { items })?,
-    };
-    output::show(common.output, &bypass, page)?;
+    match command {
+        BypassCommand::Show => {
+            let bypass: Bypass = client.get("/v1/bypass", &[])?;
+            output::show(common.output, &bypass, page)?;
+        }
+        BypassCommand::Set(SetArgs { items, changing }) => {
+            let wish = SetBypass { items };
+            changing.make((common, &client), ("PUT", "/v1/bypass"), Some(&wish), page)?;
+        }
+    }
     Ok(Answer::Yes)
 }
 

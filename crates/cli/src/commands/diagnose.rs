@@ -7,9 +7,10 @@ use sekimori_analysis::{
     text,
 };
 use sekimori_core::{address::Cidr, ids::RuleId, rule::Direction};
-use sekimori_server::api::OpenAnswer;
+use sekimori_server::api::{Changed, OpenAnswer};
 
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::Client,
     exit::{Answer, Failure, Outcome},
@@ -49,6 +50,8 @@ pub(crate) struct DiagnoseArgs {
     /// The group that gets the rule; else the one that the fewest interfaces carry
     #[arg(long, value_name = "GROUP", requires = "open")]
     group: Option<String>,
+    #[command(flatten)]
+    trying: Trying,
     /// Show the rule and add nothing
     #[arg(long, requires = "open")]
     dry_run: bool,
@@ -76,6 +79,7 @@ impl From<Way> for Direction {
 pub(crate) fn run(common: &Common, args: DiagnoseArgs) -> Outcome {
     let service = service(args.protocol.as_deref(), args.port)?;
     let client = Client::connect(common)?;
+    args.trying.check(args.open, "--open")?;
     if args.open {
         return open(common, &client, args, service);
     }
@@ -116,8 +120,8 @@ fn open(common: &Common, client: &Client, args: DiagnoseArgs, service: Option<St
         group: args.group.map(Into::into),
         dry_run: args.dry_run,
     };
-    let answer: OpenAnswer = client.post("/v1/diagnose/open", &request)?;
-    output::show(common.output, &answer, |answer| opened(answer, request.dry_run))?;
+    let changed: Changed<OpenAnswer> = args.trying.ask(client, ("POST", "/v1/diagnose/open"), Some(&request))?;
+    changing::show(common, &changed, |answer| opened(answer, request.dry_run))?;
     Ok(Answer::Yes)
 }
 

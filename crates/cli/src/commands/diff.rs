@@ -131,7 +131,8 @@ fn question(args: DiffArgs) -> Result<DiffQuestion, Failure> {
     Ok(DiffQuestion::Moments(DiffMoments { from: moment(from), to: moment(to) }))
 }
 
-fn page(answer: &DiffAnswer) -> Page {
+/// What two states decide otherwise.
+pub(crate) fn page(answer: &DiffAnswer) -> Page {
     let Report { before, after, changes, changes_untold, interfaces, interfaces_untold, bypass, around, .. } =
         &answer.report;
     let page = Page::default().line(format!("before: {before}")).line(format!("after:  {after}")).line("");

@@ -14,6 +14,7 @@ use sekimori_server::api::{RemovedGroup, RemovedRule, Revised, SetProtection};
 
 use super::interface::manage;
 use crate::{
+    changing::{Changing, Trying, seconds},
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Outcome},
@@ -73,14 +74,21 @@ pub(crate) struct ManageArgs {
 
 /// The arguments of `delete`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sekimori group delete sg-0a1b2c\n  sekimori group delete --force sg-0a1b2c")]
+#[command(after_help = "Example:\n  sekimori group delete sg-0a1b2c\n  sekimori group delete --force sg-0a1b2c\n  \
+                        sekimori group delete --force --dry-run sg-0a1b2c\n  sekimori group delete --force --confirm-within 60s sg-0a1b2c")]
 pub(crate) struct DeleteArgs {
     /// The group (sg-…)
     #[arg(value_name = "GROUP")]
     group: String,
-    /// Take away the rules that name it and its memberships first, all in one change
+    /// Take away the rules that name it and its memberships first, all in one change, even if that cuts the connection to the server
     #[arg(long)]
     force: bool,
+    /// Roll it back unless it is confirmed in time: 60s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    confirm_within: Option<u32>,
+    /// Show what passes and is dropped otherwise, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Does what is ordered.
@@ -110,10 +118,11 @@ fn protect(common: &Common, client: &Client, group: &str, is_protected: bool) ->
 }
 
 fn delete(common: &Common, client: &Client, args: &DeleteArgs) -> Outcome {
-    let force = if args.force { "true" } else { "false" };
-    let removed: RemovedGroup =
-        client.delete(&format!("/v1/groups/{}", path_part(&args.group)), &[("force", force)])?;
-    output::show(common.output, &removed, page)?;
+    let DeleteArgs { group, force, confirm_within, dry_run } = args;
+    let trying = Trying { confirm_within: *confirm_within, force: *force };
+    let changing = Changing { trying, dry_run: *dry_run };
+    let path = format!("/v1/groups/{}", path_part(group));
+    changing.make((common, client), ("DELETE", &path), None::<&()>, page)?;
     Ok(Answer::Yes)
 }
 

@@ -21,6 +21,7 @@ use sekimori_core::{ids::RuleId, time::Timestamp};
 use sekimori_server::api::{AskHealth, FixHealth, FixedHealth, GivenRecords};
 
 use crate::{
+    changing::Changing,
     cli::Common,
     client::Client,
     exit::{Answer, Failure, Outcome},
@@ -34,7 +35,8 @@ const RECORDS_WAIT: Duration = Duration::from_secs(120);
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori health\n  sekimori health sg-web --unused-since 2026-10-01\n  \
-                        sekimori health sg-web --fix --yes\n  sekimori health sg-web --merge --yes\n  sekimori health --overlaps --too-wide\n  \
+                        sekimori health sg-web --fix --yes\n  sekimori health sg-web --merge --yes --confirm-within 60s\n  \
+                        sekimori health sg-web --fix --dry-run\n  sekimori health --overlaps --too-wide\n  \
                         sekimori health --too-wide --flow-logs AWSLogs/\n\n\
                         The exit code is 0 when nothing was found and 2 when something was; with --fix and --merge it is 0 when rules \
                         were changed. A rule counts as used when it \
@@ -66,14 +68,19 @@ pub(crate) struct HealthArgs {
     /// Do not ask before changing anything
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    changing: Changing,
 }
 
 /// Checks, and deletes if asked to.
 pub(crate) fn run(common: &Common, args: HealthArgs) -> Outcome {
     let client = Client::connect(common)?;
+    args.changing.check(args.fix || args.merge, "--fix or --merge")?;
     if args.fix || args.merge {
         // Also where nothing would be found that could be changed.
-        client.can_change()?;
+        if !args.changing.dry_run {
+            client.can_change()?;
+        }
     }
     let since = args.unused_since.map(|since| since.0.to_string());
     let mut query: Vec<(&str, &str)> = Vec::new();
@@ -129,22 +136,22 @@ fn merge(common: &Common, client: &Client, report: &Report, args: HealthArgs) ->
     if doomed.is_empty() {
         return Ok(false);
     }
-    if !args.yes && !is_confirmed("replace", &doomed)? {
+    if !args.yes && !args.changing.dry_run && !is_confirmed("replace", &doomed)? {
         return Err(Failure::Failed(anyhow!("nothing was replaced")));
     }
-    repair(common, client, &FixHealth { group: args.group.map(Into::into), rules: None, merge: true })
+    let wish = FixHealth { group: args.group.map(Into::into), rules: None, merge: true };
+    repair((common, client), args.changing, &wish)
 }
 
-fn repair(common: &Common, client: &Client, request: &FixHealth) -> Result<bool, Failure> {
-    let fixed: FixedHealth = client.post("/v1/health/fix", request)?;
-    output::show(common.output, &fixed, |fixed| {
+/// Whether it was done, or only shown.
+fn repair(asked: (&Common, &Client), changing: Changing, wish: &FixHealth) -> Result<bool, Failure> {
+    changing.make(asked, ("POST", "/v1/health/fix"), Some(wish), |fixed: &FixedHealth| {
         let FixedHealth { revision, deleted, added } = fixed;
         let names = deleted.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", ");
         let page =
             Page::default().line(format!("deleted {}, revision {revision}: {names}", count(deleted.len(), "rule")));
         added.iter().fold(page, |page, text| page.line(format!("added: {text}")))
-    })?;
-    Ok(true)
+    })
 }
 
 /// Deletes what was chosen, after it has been shown; false if there is nothing to delete.
@@ -155,12 +162,13 @@ fn fix(common: &Common, client: &Client, report: &Report, args: HealthArgs) -> R
     if chosen.is_empty() {
         return Ok(false);
     }
-    if !args.yes && !is_confirmed("delete", &chosen)? {
+    if !args.yes && !args.changing.dry_run && !is_confirmed("delete", &chosen)? {
         return Err(Failure::Failed(anyhow!("nothing was deleted")));
     }
     // Without names, the server judges again: what it deletes is redundant then, too.
     let rules = (!args.rules.is_empty()).then_some(chosen);
-    repair(common, client, &FixHealth { group: args.group.map(Into::into), rules, merge: false })
+    let wish = FixHealth { group: args.group.map(Into::into), rules, merge: false };
+    repair((common, client), args.changing, &wish)
 }
 
 fn is_confirmed(what: &str, chosen: &[RuleId]) -> Result<bool, Failure> {

@@ -6,6 +6,7 @@ use sekimori_core::platform::PlatformPolicy;
 use sekimori_server::api::{Platform, Policy, SetPlatform};
 
 use crate::{
+    changing::Changing,
     cli::Common,
     client::Client,
     exit::{Answer, Outcome},
@@ -24,13 +25,18 @@ pub(crate) enum PlatformCommand {
 
 /// The arguments of `set`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sekimori platform set mail on\n  sekimori platform set cloud-services off")]
+#[command(
+    after_help = "Example:\n  sekimori platform set mail on\n  sekimori platform set cloud-services off --dry-run\n  \
+                        sekimori platform set mail on --confirm-within 10m"
+)]
 pub(crate) struct SetArgs {
     /// mail (TCP 25 leaves no VPC), cloud-services (100.64.0.0/10 is let in) or dhcp-servers (instances hand out no addresses)
     policy: PlatformPolicy,
     /// on or off
     #[arg(value_enum)]
     state: Switch,
+    #[command(flatten)]
+    changing: Changing,
 }
 
 /// On or off.
@@ -45,13 +51,16 @@ pub(crate) enum Switch {
 /// Shows or sets.
 pub(crate) fn run(common: &Common, command: PlatformCommand) -> Outcome {
     let client = Client::connect(common)?;
-    let platform: Platform = match command {
-        PlatformCommand::Show => client.get("/v1/platform", &[])?,
-        PlatformCommand::Set(SetArgs { policy, state }) => {
-            client.put("/v1/platform", &SetPlatform { policy, on: state == Switch::On })?
+    match command {
+        PlatformCommand::Show => {
+            let platform: Platform = client.get("/v1/platform", &[])?;
+            output::show(common.output, &platform, page)?;
         }
-    };
-    output::show(common.output, &platform, page)?;
+        PlatformCommand::Set(SetArgs { policy, state, changing }) => {
+            let wish = SetPlatform { policy, on: state == Switch::On };
+            changing.make((common, &client), ("PUT", "/v1/platform"), Some(&wish), page)?;
+        }
+    }
     Ok(Answer::Yes)
 }
 

@@ -14,6 +14,7 @@ use sekimori_server::api::{PromoteShadow, Revised, ShadowAnswer};
 
 use super::group::files::read;
 use crate::{
+    changing::{Changing, Trying, seconds},
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Failure, Outcome},
@@ -85,14 +86,21 @@ pub(crate) struct ShowArgs {
 
 /// The arguments of `promote`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  sekimori shadow promote sg-web\n  sekimori shadow promote sg-web --force\n\n\
+#[command(after_help = "Example:\n  sekimori shadow promote sg-web\n  sekimori shadow promote sg-web --force\n  \
+                        sekimori shadow promote sg-web --confirm-within 10m\n\n\
                         Refused when the rules of the group have changed since the shadow was set, unless --force is given.")]
 pub(crate) struct PromoteArgs {
     /// The group (sg-…)
     group: String,
-    /// Also undo what has changed since the shadow was set
+    /// Also undo what has changed since the shadow was set, and even if that cuts the connection to the server
     #[arg(long)]
     force: bool,
+    /// Roll it back unless it is confirmed in time: 60s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    confirm_within: Option<u32>,
+    /// Show what passes and is dropped otherwise, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Does what is ordered.
@@ -112,9 +120,12 @@ pub(crate) fn run(common: &Common, command: ShadowCommand) -> Outcome {
             Ok(Answer::Yes)
         }
         ShadowCommand::Promote(args) => {
-            let request = PromoteShadow { force: args.force };
-            let revised: Revised = client.post(&path(&args.group, "/promote"), &request)?;
-            output::state(common.output, &args.group, "what its shadow was", &revised)?;
+            let PromoteArgs { group, force, confirm_within, dry_run } = args;
+            let changing = Changing { trying: Trying { confirm_within, force }, dry_run };
+            let (path, wish) = (path(&group, "/promote"), PromoteShadow { force });
+            changing.make((common, &client), ("POST", &path), Some(&wish), |revised| {
+                output::state_page(&group, "what its shadow was", revised)
+            })?;
             Ok(Answer::Yes)
         }
     }

@@ -8,10 +8,11 @@ use sekimori_core::world::Treatment;
 use sekimori_server::api::{Revised, SetTreatment};
 
 use crate::{
+    changing::Changing,
     cli::Common,
     client::Client,
     exit::{Answer, Outcome},
-    output::{self, Page},
+    output::Page,
 };
 
 /// The subcommands.
@@ -24,7 +25,8 @@ pub(crate) enum TreatmentCommand {
 /// The arguments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori treatment set eni-0a1b2c reset\n  \
-                        sekimori treatment set 1234567890123456 default")]
+                        sekimori treatment set eni-0a1b2c keep --dry-run\n  \
+                        sekimori treatment set 1234567890123456 default --confirm-within 10m")]
 pub(crate) struct SetArgs {
     /// An account, or an interface (eni-…)
     #[arg(value_name = "ACCOUNT|ENI")]
@@ -32,6 +34,8 @@ pub(crate) struct SetArgs {
     /// reevaluate, keep or reset; default takes the choice back
     #[arg(value_parser = choice, value_name = "TREATMENT")]
     treatment: Choice,
+    #[command(flatten)]
+    changing: Changing,
 }
 
 /// A treatment, or none of one's own.
@@ -41,8 +45,8 @@ struct Choice(Option<Treatment>);
 /// Sets it.
 pub(crate) fn run(common: &Common, command: TreatmentCommand) -> Outcome {
     let TreatmentCommand::Set(args) = command;
-    let revised: Revised = Client::connect(common)?.put("/v1/treatment", &request(&args))?;
-    output::show(common.output, &revised, |revised| page(&args, revised))?;
+    let (client, wish) = (Client::connect(common)?, request(&args));
+    args.changing.make((common, &client), ("PUT", "/v1/treatment"), Some(&wish), |revised| page(&args, revised))?;
     Ok(Answer::Yes)
 }
 
@@ -72,7 +76,13 @@ mod tests {
 
     #[test]
     fn an_interface_is_told_from_an_account() {
-        let request = |of: &str| request(&SetArgs { of: of.to_owned(), treatment: Choice(Some(Treatment::Keep)) });
+        let request = |of: &str| {
+            request(&SetArgs {
+                of: of.to_owned(),
+                treatment: Choice(Some(Treatment::Keep)),
+                changing: Changing::default(),
+            })
+        };
         assert_eq!(request("eni-1").eni, Some("eni-1".into()));
         assert_eq!(request("1234567890123456").account, Some("1234567890123456".into()));
     }

@@ -10,7 +10,7 @@ use crate::{
     limits::RESOURCE_GROUPS_MAX,
     refusal::{Counted, Kind, Refusal},
     resource::{Resource, ResourceKind},
-    world::Account,
+    world::{Account, World},
 };
 
 impl Draft<'_> {
@@ -29,10 +29,7 @@ impl Draft<'_> {
         if !account.resource_groups.contains_key(group) {
             return Err(missing(Kind::ResourceGroup, group));
         }
-        let is_inside =
-            |resource: &Resource| self.world.labels(resource).is_some_and(|labels| labels.resource_group == group);
-        let mut all = ResourceKind::ALL.into_iter().flat_map(|kind| kind.of(&self.world, id));
-        if let Some(inside) = all.find(is_inside) {
+        if let Some(inside) = inside(&self.world, id, group) {
             let (id, by) = (group.to_owned(), inside.as_str().to_owned());
             return Err(Refusal::InUse { kind: Kind::ResourceGroup, id, by });
         }
@@ -62,4 +59,10 @@ impl Draft<'_> {
         let known = self.world.account(account).is_some_and(|account| account.resource_groups.contains_key(group));
         if group.is_empty() || known { Ok(()) } else { Err(missing(Kind::ResourceGroup, group)) }
     }
+}
+
+/// Something that is in a resource group.
+pub(super) fn inside(world: &World, account: &AccountId, group: &str) -> Option<Resource> {
+    let is_inside = |resource: &Resource| world.labels(resource).is_some_and(|labels| labels.resource_group == group);
+    ResourceKind::ALL.into_iter().flat_map(|kind| kind.of(world, account)).find(is_inside)
 }

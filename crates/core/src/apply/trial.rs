@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Draft, missing, within};
+use super::{Draft, missing, resource_group::inside, within};
 use crate::{
     change::{Change, Row},
     command::{Command, Outcome, TrialCommand},
@@ -46,7 +46,7 @@ impl Draft<'_> {
 
     fn begin_trial(&mut self, command: &Command, operations: &[String], within_s: u32) -> Result<Outcome, Refusal> {
         let (before, begun) = (self.world.clone(), self.changes.len());
-        self.run(command)?;
+        let outcome = Box::new(self.run(command)?);
         let mut facts = Vec::new();
         for row in rows(self.changes.get(begun..).unwrap_or_default()) {
             let (was, is) = (before.fact(&row), self.world.fact(&row));
@@ -62,7 +62,7 @@ impl Draft<'_> {
             }
         }
         if facts.is_empty() {
-            return Ok(Outcome::Trial(None));
+            return Ok(Outcome::Trial(None, outcome));
         }
         within(Counted::TrialFacts, TRIAL_FACTS_MAX, facts.len())?;
         within(Counted::Trials, TRIALS_MAX, self.world.trials().len() + 1)?;
@@ -77,7 +77,7 @@ impl Draft<'_> {
         let operations = operations.to_vec();
         let trial = Trial { id: id.clone(), revision, operations, made_at: now, until, facts };
         self.put(Change::PutTrial(Arc::new(trial)));
-        Ok(Outcome::Trial(Some(id)))
+        Ok(Outcome::Trial(Some(id), outcome))
     }
 
     /// Undoes what is as the change left it, and leaves what something else needs by now.
@@ -130,6 +130,12 @@ impl Draft<'_> {
     /// Why a fact cannot be undone in the world that holds the result; the other one still has the groups that go.
     fn trouble(&self, (world, with_groups): (&World, &World), undo: &Undo) -> Option<String> {
         match (undo.row()?, &undo.before) {
+            (Row::Account(id), Some(Change::PutAccount(account))) => {
+                let now = self.world.account(&id)?;
+                let gone = now.resource_groups.keys().filter(|group| !account.resource_groups.contains_key(*group));
+                let mut used = gone.filter_map(|group| Some((group, inside(world, &id, group)?)));
+                used.next().map(|(group, by)| format!("`{}` is in its resource group `{group}`", by.as_str()))
+            }
             (Row::Rule(group, _), Some(Change::PutRule { rule, .. })) => {
                 let Some(owner) = world.group(&group) else { return Some(format!("`{group}` is gone")) };
                 let same = owner.rules.values().find(|other| other.id != rule.id && other.spec == rule.spec);

@@ -83,8 +83,8 @@ pub enum Outcome {
     NetworkAcl(NetworkAclId),
     /// The new association of a subnet with its network ACL.
     AclAssociation(AclAssociationId),
-    /// The change on trial; nothing when there is nothing to undo.
-    Trial(Option<String>),
+    /// The change on trial, nothing when there is nothing to undo; and what came of the command.
+    Trial(Option<String>, Box<Self>),
     /// A change on trial was undone.
     RolledBack {
         /// Its name.

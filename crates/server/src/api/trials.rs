@@ -1,4 +1,4 @@
-//! The types of the calls about changes on trial.
+//! The types of the calls that change something, and of those about changes on trial.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +6,37 @@ use sekimori_analysis::lockout::{Cut, CutFlow};
 use sekimori_core::{time::Timestamp, world::Revision};
 
 use super::CloudRequest;
+
+/// The answer of a change: what it says by itself, and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed<T> {
+    /// What it says by itself.
+    #[serde(flatten)]
+    pub answer: T,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub aftermath: Aftermath,
+}
+
+/// What becomes of a change, whatever it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aftermath {
+    /// Until when it is to be confirmed, if it is on trial.
+    #[serde(default)]
+    pub trial: Option<TrialTold>,
+    /// Connections to the server that it cuts.
+    #[serde(default)]
+    pub cuts: Vec<Cut>,
+    /// Live flows that it cuts, between an interface and an address that the server is managed from.
+    #[serde(default)]
+    pub flows: Vec<CutFlow>,
+    /// Hosts whose live flows are not known, in words.
+    #[serde(default)]
+    pub unknown: Vec<String>,
+    /// What it cuts, in words.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
 
 /// The request of `POST /v1/apply`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,25 +50,16 @@ pub struct Apply {
     /// Applies it even if it cuts a connection to the server.
     #[serde(default)]
     pub force: bool,
+    /// Changes nothing, and is answered as `POST /v1/diff` is.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
-/// The answer of `POST /v1/apply`.
+/// What `POST /v1/apply` says by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// What was done.
     pub operations: Vec<String>,
-    /// Until when it is to be confirmed, if it is on trial.
-    pub trial: Option<TrialTold>,
-    /// Connections to the server that it cuts.
-    pub cuts: Vec<Cut>,
-    /// Live flows that it cuts, between an interface and an address that the server is managed from.
-    #[serde(default)]
-    pub flows: Vec<CutFlow>,
-    /// Hosts whose live flows are not known, in words.
-    #[serde(default)]
-    pub unknown: Vec<String>,
-    /// What it cuts, in words.
-    pub warnings: Vec<String>,
     /// The revision after it.
     pub revision: Revision,
 }

@@ -18,7 +18,7 @@ use sekimori_analysis::{
 };
 use sekimori_core::{
     address::Cidr,
-    command::{Command, Outcome, Revocation},
+    command::{Command, Revocation},
     feed::Counter,
     flow_event::FlowEvent,
     ids::{GroupId, RuleId},
@@ -28,7 +28,13 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, apart, commit, history::passed, json, read, read_within};
+use super::{
+    Answer, ApiError, Origin, apart,
+    change::{Manner, Told, carry_out},
+    console::new_rules,
+    history::passed,
+    json, read, read_within,
+};
 use crate::{
     api::{AskHealth, ErrorCode, FixHealth, FixedHealth, GivenRecords, OpenAnswer},
     app::App,
@@ -81,11 +87,10 @@ pub(super) async fn health_by_records(State(app): State<Arc<App>>, request: Requ
 }
 
 /// `POST /v1/health/fix`.
-pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer<FixedHealth> {
+pub(super) async fn fix(State(app): State<Arc<App>>, manner: Manner, request: Request) -> Answer<Told<FixedHealth>> {
     let origin = Origin::of(&request, "FixHealth");
     let FixHealth { group, rules, merge } = read(request).await?;
     let world = app.committer.world();
-    let at = world.revision();
     let question = health::Question { group, ..health::Question::default() };
     let (commands, deleted, added) = match rules {
         Some(rules) => deletion(&world, named(&world, &rules)?),
@@ -94,8 +99,8 @@ pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer
             if merge { replacement(&world, &report.merges) } else { deletion(&world, removable(report)) }
         }
     };
-    let (_, world) = commit(&app, origin, Command::Together { at: Some(at), commands }).await?;
-    json(FixedHealth { revision: world.revision(), deleted, added })
+    let made = carry_out(&app, &origin, manner, &world, commands).await?;
+    made.told(|_, world| FixedHealth { revision: world.revision(), deleted, added })
 }
 
 /// Commands, the rules that they delete, and those that they add, in words.
@@ -222,21 +227,18 @@ pub(super) async fn diagnose(
 }
 
 /// `POST /v1/diagnose/open`.
-pub(super) async fn open(State(app): State<Arc<App>>, request: Request) -> Answer<OpenAnswer> {
+pub(super) async fn open(State(app): State<Arc<App>>, manner: Manner, request: Request) -> Answer<Told<OpenAnswer>> {
     let origin = Origin::of(&request, "OpenPort");
     let request: open::Request = read(request).await?;
     let world = app.committer.world();
     let plan = open::plan(&world, &request)?;
     if request.dry_run || plan.rules.is_empty() {
-        return json(OpenAnswer { plan, added: Vec::new(), revision: world.revision() });
+        return json(Told::planned(OpenAnswer { plan, added: Vec::new(), revision: world.revision() }));
     }
     let open::Plan { account, group, rules, .. } = plan.clone();
     let commands = vec![Command::Authorize { account, group, rules }];
-    let together = Command::Together { at: Some(world.revision()), commands };
-    match commit(&app, origin, together).await? {
-        (Outcome::Rules(added), world) => json(OpenAnswer { plan, added, revision: world.revision() }),
-        (_, world) => json(OpenAnswer { plan, added: Vec::new(), revision: world.revision() }),
-    }
+    let made = carry_out(&app, &origin, manner, &world, commands).await?;
+    made.told(|outcome, world| OpenAnswer { plan, added: new_rules(outcome), revision: world.revision() })
 }
 
 pub(super) fn unreadable(error: &QueryRejection) -> ApiError {

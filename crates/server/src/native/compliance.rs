@@ -11,7 +11,11 @@ use sekimori_analysis::comply::{
     fix::{self, FixError, Plan},
 };
 
-use super::{Answer, ApiError, Origin, apart, console::carry_out, json, read};
+use super::{
+    Answer, ApiError, Origin, apart,
+    change::{Manner, Told, carry_out},
+    json, read,
+};
 use crate::{
     api::{ErrorCode, FixedCompliance},
     app::App,
@@ -26,7 +30,11 @@ pub(super) async fn check(State(app): State<Arc<App>>, request: Request) -> Answ
 }
 
 /// `POST /v1/comply/fix`.
-pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer<FixedCompliance> {
+pub(super) async fn fix(
+    State(app): State<Arc<App>>,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<FixedCompliance>> {
     let origin = Origin::of(&request, "FixCompliance");
     let caller = from(request.extensions());
     let request: fix::Request = read(request).await?;
@@ -39,15 +47,15 @@ pub(super) async fn fix(State(app): State<Arc<App>>, request: Request) -> Answer
     let (limits, asked, looked_at) = (app.limits, request.clone(), world.clone());
     let plan: Plan = apart(&app, move || fix::plan(&looked_at, limits, &asked, Some(caller))).await??;
     if request.dry_run {
-        return json(FixedCompliance { plan, applied: false, revision: world.revision() });
+        return json(Told::planned(FixedCompliance { plan, applied: false, revision: world.revision() }));
     }
     if plan.opens() && !request.accept_gain {
         let message =
             "the remedy also lets pass what does not pass now; look at it, and say so if it is meant (--accept-gain)";
         return Err(ApiError::new(ErrorCode::Refused, message));
     }
-    let (_, world) = carry_out(&app, origin, &world, plan.commands.clone()).await?;
-    json(FixedCompliance { plan, applied: true, revision: world.revision() })
+    let made = carry_out(&app, &origin, manner, &world, plan.commands.clone()).await?;
+    made.told(|_, world| FixedCompliance { plan, applied: true, revision: world.revision() })
 }
 
 impl From<ComplyError> for ApiError {

@@ -17,10 +17,13 @@ use sekimori_analysis::{
 use sekimori_core::{
     command::{Command, Outcome},
     ids::{GroupId, RuleId},
-    world::World,
 };
 
-use super::{Answer, ApiError, Origin, apart, commit, json, read};
+use super::{
+    Answer, ApiError, Origin, apart,
+    change::{Manner, Told, carry_out},
+    json, read,
+};
 use crate::{
     api::{AttachAnswer, CloneAnswer, ErrorCode, ImportAnswer, PlanCheck, PresetAnswer},
     app::App,
@@ -37,22 +40,13 @@ fn group_id(path: Result<Path<String>, PathRejection>) -> Result<GroupId, ApiErr
     Ok(GroupId::from(id))
 }
 
-/// Has commands carried out together, if the world is still the one that they were planned in.
-pub(super) async fn carry_out(
-    app: &App,
-    origin: Origin,
-    world: &World,
-    commands: Vec<Command>,
-) -> Result<(Outcome, World), ApiError> {
-    commit(app, origin, Command::Together { at: Some(world.revision()), commands }).await
-}
-
 /// `POST /v1/groups/{id}/clone`.
 pub(super) async fn clone(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
+    manner: Manner,
     request: Request,
-) -> Answer<CloneAnswer> {
+) -> Answer<Told<CloneAnswer>> {
     let (id, origin) = (group_id(path)?, Origin::of(&request, "CloneGroup"));
     let request: clone::Request = read(request).await?;
     if request.name.is_empty() || request.name.chars().count() > NAME_CHARS_MAX {
@@ -62,19 +56,19 @@ pub(super) async fn clone(
     let world = app.committer.world();
     let plan = clone::plan(&world, &id, &request)?;
     if request.dry_run {
-        return json(CloneAnswer { plan, group: None, revision: world.revision() });
+        return json(Told::planned(CloneAnswer { plan, group: None, revision: world.revision() }));
     }
     let clone::Plan { group, inner_access, rules, .. } = plan.clone();
     let command = Command::CloneGroup { group, inner_access, rules };
-    let (outcome, world) = carry_out(&app, origin, &world, vec![command]).await?;
-    json(CloneAnswer { plan, group: new_group(outcome), revision: world.revision() })
+    let made = carry_out(&app, &origin, manner, &world, vec![command]).await?;
+    made.told(|outcome, world| CloneAnswer { plan, group: new_group(outcome), revision: world.revision() })
 }
 
 fn new_group(outcome: Outcome) -> Option<GroupId> {
     if let Outcome::Group(id) = outcome { Some(id) } else { None }
 }
 
-fn new_rules(outcome: Outcome) -> Vec<RuleId> {
+pub(super) fn new_rules(outcome: Outcome) -> Vec<RuleId> {
     if let Outcome::Rules(ids) = outcome { ids } else { Vec::new() }
 }
 
@@ -103,8 +97,9 @@ pub(super) async fn export(
 pub(super) async fn import(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
+    manner: Manner,
     request: Request,
-) -> Answer<ImportAnswer> {
+) -> Answer<Told<ImportAnswer>> {
     let (id, origin) = (group_id(path)?, Origin::of(&request, "ImportRules"));
     let request: transfer::Request = read(request).await?;
     let world = app.committer.world();
@@ -112,45 +107,50 @@ pub(super) async fn import(
     let rules = preview.rules(request.all_or_nothing);
     let account = world.group(&id).map(|group| group.account.clone());
     let (Some(account), false, false) = (account, request.dry_run, rules.is_empty()) else {
-        return json(ImportAnswer { preview, added: Vec::new(), revision: world.revision() });
+        return json(Told::planned(ImportAnswer { preview, added: Vec::new(), revision: world.revision() }));
     };
     let command = Command::Authorize { account, group: id, rules };
-    let (outcome, world) = carry_out(&app, origin, &world, vec![command]).await?;
-    json(ImportAnswer { preview, added: new_rules(outcome), revision: world.revision() })
+    let made = carry_out(&app, &origin, manner, &world, vec![command]).await?;
+    made.told(|outcome, world| ImportAnswer { preview, added: new_rules(outcome), revision: world.revision() })
 }
 
 /// `POST /v1/groups/{id}/preset`.
 pub(super) async fn preset(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
+    manner: Manner,
     request: Request,
-) -> Answer<PresetAnswer> {
+) -> Answer<Told<PresetAnswer>> {
     let (id, origin) = (group_id(path)?, Origin::of(&request, "AddPreset"));
     let request: preset::Request = read(request).await?;
     let world = app.committer.world();
     let plan = preset::plan(&world, &id, &request)?;
     if request.dry_run {
-        return json(PresetAnswer { plan, added: Vec::new(), revision: world.revision() });
+        return json(Told::planned(PresetAnswer { plan, added: Vec::new(), revision: world.revision() }));
     }
     let preset::Plan { account, group, rules, .. } = plan.clone();
-    let (outcome, world) =
-        carry_out(&app, origin, &world, vec![Command::Authorize { account, group, rules }]).await?;
-    json(PresetAnswer { plan, added: new_rules(outcome), revision: world.revision() })
+    let command = Command::Authorize { account, group, rules };
+    let made = carry_out(&app, &origin, manner, &world, vec![command]).await?;
+    made.told(|outcome, world| PresetAnswer { plan, added: new_rules(outcome), revision: world.revision() })
 }
 
 /// `POST /v1/groups/attach-by-tag`.
-pub(super) async fn attach(State(app): State<Arc<App>>, request: Request) -> Answer<AttachAnswer> {
+pub(super) async fn attach(
+    State(app): State<Arc<App>>,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<AttachAnswer>> {
     let origin = Origin::of(&request, "AttachByTag");
     let request: attach::Request = read(request).await?;
     let world = app.committer.world();
     let plan = attach::plan(&world, app.limits, &request);
     let commands = plan.commands(&world);
     if !request.apply || commands.is_empty() {
-        return json(AttachAnswer { plan, attached: 0, revision: world.revision() });
+        return json(Told::planned(AttachAnswer { plan, attached: 0, revision: world.revision() }));
     }
     let attached = commands.len();
-    let (_, world) = carry_out(&app, origin, &world, commands).await?;
-    json(AttachAnswer { plan, attached, revision: world.revision() })
+    let made = carry_out(&app, &origin, manner, &world, commands).await?;
+    made.told(|_, world| AttachAnswer { plan, attached, revision: world.revision() })
 }
 
 /// `POST /v1/plan-check`: a question, with more words than fit an address.

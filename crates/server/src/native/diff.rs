@@ -10,20 +10,17 @@ use sekimori_analysis::{
     shadow,
 };
 use sekimori_core::{
-    apply::{Applied, State as Judged},
+    apply::State as Judged,
+    command::Command,
     flow_event::FlowEvent,
     ids::EniId,
     limits::LIVE_FLOWS_TOLD_MAX,
     live_flow::FlowMatch,
-    world::World,
+    world::{Revision, World},
 };
 
 use super::{
-    Answer, ApiError, apart,
-    error::code_of_one,
-    history::world_at,
-    json, read,
-    request::{Wanted, wanted},
+    Answer, ApiError, apart, change::Unmade, error::code_of_one, history::world_at, json, read, request::wanted,
 };
 use crate::{
     api::{DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, LiveEnded, Moment},
@@ -48,7 +45,6 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
     let question: DiffQuestion = read(request).await?;
     let now = app.committer.world();
     let revision = now.revision();
-    let mut forbidden = None;
     let (before, after) = match question {
         DiffQuestion::Policies(two) => {
             let report = apart(&app, move || diff::policies(&now, &two.one, &two.other)).await??;
@@ -56,28 +52,57 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
         }
         DiffQuestion::Moments(DiffMoments { from, to }) => (moment(&app, from).await?, moment(&app, to).await?),
         DiffQuestion::Request(request) => {
-            let wanted = wanted(&now, &request, &app.region)?;
-            let applied = rehearsed(&app, &now, &wanted)?;
-            let after = applied.state.world().clone();
-            let words = format!("revision {revision} with {}", wanted.operation());
-            let before = now.clone();
-            let held = apart(&app, move || Checker::default().hold(&before, applied).map(drop)).await?;
-            forbidden = held.err().map(|refusal| refusal.to_string());
-            (stated(now), Stated { world: after, words })
+            let state = app.committer.state();
+            let wanted = wanted(state.world(), &request, &app.region)?;
+            let operations = [wanted.operation().to_owned()];
+            let rehearsed = rehearsal(&app, &state, &wanted.command, &operations).await;
+            return match rehearsed {
+                Ok(answer) => json(answer),
+                Err(Unmade::Refused(CommitError::Refused(refusal))) => Err(wanted.refused(refusal)),
+                Err(other) => Err(other.into()),
+            };
         }
         DiffQuestion::Group(rules) => {
             let after = with_rules(&app, &now, &rules)?;
             (stated(now), after)
         }
     };
+    json(compared(&app, (before, after), None, revision).await?)
+}
+
+/// What a command would change, or why it would be refused. Nothing is changed.
+pub(super) async fn rehearsal(
+    app: &App,
+    state: &Judged,
+    command: &Command,
+    operations: &[String],
+) -> Result<DiffAnswer, Unmade> {
+    let now = state.world().clone();
+    let revision = now.revision();
+    let (applied, _) = commit::applied(&app.hosts, app.limits, state, command)?;
+    let words = format!("revision {revision} with {}", operations.join(", "));
+    let after = Stated { world: applied.state.world().clone(), words };
+    let before = now.clone();
+    let held = apart(app, move || Checker::default().hold(&before, applied).map(drop)).await?;
+    let forbidden = held.err().map(|refusal| refusal.to_string());
+    Ok(compared(app, (stated(now), after), forbidden, revision).await?)
+}
+
+/// Compares two states, of which the first may be now.
+async fn compared(
+    app: &App,
+    (before, after): (Stated, Stated),
+    forbidden: Option<String>,
+    revision: Revision,
+) -> Result<DiffAnswer, ApiError> {
     // What was changed already has ended what it ends.
     let heard = match before.world.revision() == revision {
-        true => Some(live_flows(&app, &before.world, &after.world).await?),
+        true => Some(live_flows(app, &before.world, &after.world).await?),
         false => None,
     };
-    let (seen, recorded_since, lost) = seen(&app);
+    let (seen, recorded_since, lost) = seen(app);
     let now_ms = outside::now().0.max(0).unsigned_abs().saturating_mul(1_000);
-    let compared = apart(&app, move || {
+    let compared = apart(app, move || {
         let (old, new) = (&before.world, &after.world);
         let report = diff::worlds((old, &before.words), (new, &after.words))?;
         let ahead = heard.as_ref().map(|(listed, _)| Ahead { now_ms, listed });
@@ -94,7 +119,7 @@ pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answe
         Ok::<_, DiffError>((report, seen, live))
     });
     let (report, changed, live) = compared.await??;
-    json(DiffAnswer { report, live, flows: Some(FlowsSeen { changed, recorded_since, lost }), forbidden, revision })
+    Ok(DiffAnswer { report, live, flows: Some(FlowsSeen { changed, recorded_since, lost }), forbidden, revision })
 }
 
 /// The live flows of the interfaces that something changes about, and of which of these they are known.
@@ -120,15 +145,6 @@ fn stated(world: World) -> Stated {
 
 async fn moment(app: &App, Moment { at, at_time }: Moment) -> Result<Stated, ApiError> {
     Ok(stated(world_at(app, at, at_time).await?))
-}
-
-/// What carrying a request out would do, or what the cloud would answer if it were refused.
-fn rehearsed(app: &App, now: &World, wanted: &Wanted) -> Result<Applied, ApiError> {
-    match commit::applied(&app.hosts, app.limits, &Judged::new(now.clone()), &wanted.command) {
-        Ok((applied, _)) => Ok(applied),
-        Err(CommitError::Refused(refusal)) => Err(wanted.refused(refusal)),
-        Err(other) => Err(other.into()),
-    }
 }
 
 /// The world if a group had other rules.

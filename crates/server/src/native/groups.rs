@@ -13,7 +13,11 @@ use sekimori_core::{
     ids::{EniId, GroupId, VpcId},
 };
 
-use super::{Answer, ApiError, Origin, commit, json, read};
+use super::{
+    Answer, ApiError, Origin,
+    change::{Manner, Told, change},
+    read,
+};
 use crate::{
     api::{ErrorCode, RemovedGroup, RemovedRule, Revised, SetManager, SetProtection, SetSharing},
     app::App,
@@ -23,62 +27,88 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoveQuery {
+    /// Whether what uses it is taken away first, and a connection to the server may be cut.
     #[serde(default)]
     force: bool,
+    confirm_within_s: Option<u32>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 pub(super) type Name = Result<Path<String>, PathRejection>;
 
 /// `PUT /v1/groups/{group}/protection`.
-pub(super) async fn set_protection(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+pub(super) async fn set_protection(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let (group, origin) = (group_of(name)?, Origin::of(&request, "ProtectGroup"));
     let SetProtection { is_protected } = read(request).await?;
-    let (_, world) = commit(&app, origin, Command::ProtectGroup { group, is_protected }).await?;
-    json(Revised { revision: world.revision() })
+    let command = Command::ProtectGroup { group, is_protected };
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 /// `PUT /v1/groups/{group}/manager`.
-pub(super) async fn set_manager(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+pub(super) async fn set_manager(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let (group, origin) = (group_of(name)?, Origin::of(&request, "ManageGroup"));
     let SetManager { managed_by } = read(request).await?;
-    let (_, world) = commit(&app, origin, Command::ManageGroup { group, managed_by }).await?;
-    json(Revised { revision: world.revision() })
+    let command = Command::ManageGroup { group, managed_by };
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 /// `PUT /v1/interfaces/{eni}/manager`.
-pub(super) async fn set_eni_manager(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+pub(super) async fn set_eni_manager(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let (eni, origin) = (EniId::from(text_of(name)?), Origin::of(&request, "ManageEni"));
     let SetManager { managed_by } = read(request).await?;
-    let (_, world) = commit(&app, origin, Command::ManageEni { eni, managed_by }).await?;
-    json(Revised { revision: world.revision() })
+    let command = Command::ManageEni { eni, managed_by };
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
-/// `DELETE /v1/groups/{group}?force=`.
+/// `DELETE /v1/groups/{group}?force=&confirm_within_s=&dry_run=`.
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     name: Name,
     query: Result<Query<RemoveQuery>, QueryRejection>,
     request: Request,
-) -> Answer<RemovedGroup> {
+) -> Answer<Told<RemovedGroup>> {
     let (group, origin) = (group_of(name)?, Origin::of(&request, "RemoveGroup"));
-    let Query(RemoveQuery { force }) = query.map_err(|error| {
+    let Query(RemoveQuery { force, confirm_within_s, dry_run }) = query.map_err(|error| {
         let message = format!("the request cannot be read: {}; force is true or false", error.body_text());
         ApiError::new(ErrorCode::Invalid, message)
     })?;
-    let (outcome, world) = commit(&app, origin, Command::RemoveGroup { group: group.clone(), force }).await?;
-    let Outcome::Removed { rules, enis } = outcome else {
-        return Err(ApiError::new(ErrorCode::Internal, "nothing was told about the removal of a group"));
-    };
-    let rules = rules.into_iter().map(|(group, rule)| RemovedRule { group, rule }).collect();
-    json(RemovedGroup { group, rules, enis, revision: world.revision() })
+    let manner = Manner { confirm_within_s, force, dry_run }.checked()?;
+    let command = Command::RemoveGroup { group: group.clone(), force };
+    change(&app, &origin, manner, command).await?.told(|outcome, world| {
+        let (rules, enis) =
+            if let Outcome::Removed { rules, enis } = outcome { (rules, enis) } else { Default::default() };
+        let rules = rules.into_iter().map(|(group, rule)| RemovedRule { group, rule }).collect();
+        RemovedGroup { group, rules, enis, revision: world.revision() }
+    })
 }
 
 /// `PUT /v1/vpcs/{vpc}/sharing`.
-pub(super) async fn set_sharing(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+pub(super) async fn set_sharing(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let (vpc, origin) = (VpcId::from(text_of(name)?), Origin::of(&request, "ShareVpc"));
     let SetSharing { account, is_shared } = read(request).await?;
-    let (_, world) = commit(&app, origin, Command::ShareVpc { vpc, with: account, is_shared }).await?;
-    json(Revised { revision: world.revision() })
+    let command = Command::ShareVpc { vpc, with: account, is_shared };
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 fn group_of(name: Name) -> Result<GroupId, ApiError> {

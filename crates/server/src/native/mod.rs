@@ -5,6 +5,7 @@
 
 mod accounts;
 mod bindings;
+mod change;
 mod checks;
 mod compliance;
 mod console;
@@ -47,6 +48,7 @@ use serde::{
 };
 use tokio::time::timeout;
 
+use sekimori_analysis::lockout::Connection;
 use sekimori_core::{
     change::Actor,
     command::{Command, Outcome},
@@ -75,6 +77,7 @@ type Answer<T> = Result<Json<T>, ApiError>;
 /// The routes of the native API.
 pub(crate) fn router(app: Arc<App>) -> Router<Arc<App>> {
     let guarded = with_parameters()
+        .merge(changes())
         .merge(without_parameters().route_layer(middleware::from_fn(no_parameters)))
         .route("/v1", any(unknown))
         .route("/v1/", any(unknown))
@@ -106,6 +109,32 @@ fn with_parameters() -> Router<Arc<App>> {
         .route("/v1/interfaces/{eni}/binding", put(bindings::bind).delete(bindings::unbind))
 }
 
+/// Changes that can be tried, rehearsed and forced: how is in the query ([`change::Manner`]). What asks there only has no parameters.
+fn changes() -> Router<Arc<App>> {
+    let no_parameters = || middleware::from_fn(no_parameters);
+    Router::new()
+        .route("/v1/health/fix", post(checks::fix))
+        .route("/v1/comply/fix", post(compliance::fix))
+        .route("/v1/diagnose/open", post(checks::open))
+        .route("/v1/groups/{group}/clone", post(console::clone))
+        .route("/v1/groups/{group}/import", post(console::import))
+        .route("/v1/groups/{group}/preset", post(console::preset))
+        .route(
+            "/v1/groups/{group}/shadow",
+            get(shadow::show).route_layer(no_parameters()).put(shadow::set).delete(shadow::clear),
+        )
+        .route("/v1/groups/{group}/shadow/promote", post(shadow::promote))
+        .route("/v1/groups/attach-by-tag", post(console::attach))
+        .route("/v1/snapshots/{snapshot}/restore", post(snapshots::restore))
+        .route("/v1/treatment", put(settings::set_treatment))
+        .route("/v1/bypass", get(settings::bypass).route_layer(no_parameters()).put(settings::set_bypass))
+        .route("/v1/groups/{group}/protection", put(groups::set_protection))
+        .route("/v1/groups/{group}/manager", put(groups::set_manager))
+        .route("/v1/interfaces/{eni}/manager", put(groups::set_eni_manager))
+        .route("/v1/vpcs/{vpc}/sharing", put(groups::set_sharing))
+        .route("/v1/platform", get(settings::platform).route_layer(no_parameters()).put(settings::set_platform))
+}
+
 /// Paths of which no method has any.
 fn without_parameters() -> Router<Arc<App>> {
     Router::new()
@@ -125,29 +154,12 @@ fn without_parameters() -> Router<Arc<App>> {
         .route("/v1/invariants/{name}", put(invariants::set).delete(invariants::remove))
         .route("/v1/diff", post(diff::diff))
         .route("/v1/who/all", get(who::all))
-        .route("/v1/health/fix", post(checks::fix))
         .route("/v1/comply", post(compliance::check))
-        .route("/v1/comply/fix", post(compliance::fix))
-        .route("/v1/diagnose/open", post(checks::open))
-        .route("/v1/groups/{group}/clone", post(console::clone))
-        .route("/v1/groups/{group}/import", post(console::import))
-        .route("/v1/groups/{group}/preset", post(console::preset))
-        .route("/v1/groups/{group}/shadow", get(shadow::show).put(shadow::set).delete(shadow::clear))
-        .route("/v1/groups/{group}/shadow/promote", post(shadow::promote))
-        .route("/v1/groups/attach-by-tag", post(console::attach))
         .route("/v1/plan-check", post(console::plan_check))
         .route("/v1/snapshot-policies/{policy}", put(snapshots::edit_policy).delete(snapshots::delete_policy))
         .route("/v1/snapshot-policies/{policy}/groups", put(snapshots::attach))
         .route("/v1/snapshots/{snapshot}", get(snapshots::show))
         .route("/v1/snapshots/{snapshot}/difference", get(snapshots::difference))
-        .route("/v1/snapshots/{snapshot}/restore", post(snapshots::restore))
-        .route("/v1/treatment", put(settings::set_treatment))
-        .route("/v1/bypass", get(settings::bypass).put(settings::set_bypass))
-        .route("/v1/groups/{group}/protection", put(groups::set_protection))
-        .route("/v1/groups/{group}/manager", put(groups::set_manager))
-        .route("/v1/interfaces/{eni}/manager", put(groups::set_eni_manager))
-        .route("/v1/vpcs/{vpc}/sharing", put(groups::set_sharing))
-        .route("/v1/platform", get(settings::platform).put(settings::set_platform))
 }
 
 /// What has no parameters refuses the first one that it is given by its name, as what has some does with one that it does not have.
@@ -233,20 +245,24 @@ async fn commit(app: &App, origin: Origin, command: Command) -> Result<(Outcome,
 }
 
 /// The operator as the one who asks for a change.
-fn actor(Origin { operation, from }: Origin) -> Result<Actor, NoEntropy> {
+fn actor(Origin { operation, from, connection: _ }: Origin) -> Result<Actor, NoEntropy> {
     let request_id = outside::request_id()?;
     Ok(Actor { who: "operator".to_owned(), operation: operation.to_owned(), from, request_id })
 }
 
 /// Which operation is called, and from where.
+#[derive(Clone, Debug)]
 struct Origin {
     operation: &'static str,
     from: Option<String>,
+    /// The connection that the call came over.
+    connection: Option<Connection>,
 }
 
 impl Origin {
     fn of(request: &Request, operation: &'static str) -> Self {
-        Self { operation, from: Some(from(request.extensions()).to_string()) }
+        let (from, connection) = (from(request.extensions()).to_string(), connection(request.extensions()));
+        Self { operation, from: Some(from), connection }
     }
 }
 

@@ -11,14 +11,22 @@ use sekimori_core::{
     world::World,
 };
 
-use super::{Answer, ApiError, Origin, commit, json, read};
+use super::{
+    Answer, ApiError, Origin,
+    change::{Manner, Told, change},
+    json, read,
+};
 use crate::{
     api::{Bypass, ErrorCode, Platform, Policy, Revised, SetBypass, SetPlatform, SetTreatment},
     app::App,
 };
 
 /// `PUT /v1/treatment`.
-pub(super) async fn set_treatment(State(app): State<Arc<App>>, request: Request) -> Answer<Revised> {
+pub(super) async fn set_treatment(
+    State(app): State<Arc<App>>,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let origin = Origin::of(&request, "SetTreatment");
     let of = match read::<SetTreatment>(request).await? {
         SetTreatment { account: Some(account), eni: None, treatment } => (TreatmentOf::Account(account), treatment),
@@ -31,8 +39,8 @@ pub(super) async fn set_treatment(State(app): State<Arc<App>>, request: Request)
         }
     };
     let (of, treatment) = of;
-    let (_, world) = commit(&app, origin, Command::SetTreatment { of, treatment }).await?;
-    json(Revised { revision: world.revision() })
+    let command = Command::SetTreatment { of, treatment };
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 /// `GET /v1/platform`.
@@ -41,11 +49,14 @@ pub(super) async fn platform(State(app): State<Arc<App>>) -> Answer<Platform> {
 }
 
 /// `PUT /v1/platform`.
-pub(super) async fn set_platform(State(app): State<Arc<App>>, request: Request) -> Answer<Platform> {
+pub(super) async fn set_platform(
+    State(app): State<Arc<App>>,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Platform>> {
     let origin = Origin::of(&request, "SetPlatform");
     let SetPlatform { policy, on } = read(request).await?;
-    let (_, world) = commit(&app, origin, Command::SetPlatform { policy, is_on: on }).await?;
-    json(policies(&world))
+    change(&app, &origin, manner, Command::SetPlatform { policy, is_on: on }).await?.told(|_, world| policies(world))
 }
 
 fn policies(world: &World) -> Platform {
@@ -59,15 +70,22 @@ fn policies(world: &World) -> Platform {
 
 /// `GET /v1/bypass`.
 pub(super) async fn bypass(State(app): State<Arc<App>>) -> Answer<Bypass> {
-    json(Bypass { entries: app.committer.world().bypass().entries().to_vec() })
+    json(entries(&app.committer.world()))
+}
+
+fn entries(world: &World) -> Bypass {
+    Bypass { entries: world.bypass().entries().to_vec() }
 }
 
 /// `PUT /v1/bypass`.
-pub(super) async fn set_bypass(State(app): State<Arc<App>>, request: Request) -> Answer<Bypass> {
+pub(super) async fn set_bypass(
+    State(app): State<Arc<App>>,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Bypass>> {
     let origin = Origin::of(&request, "SetBypass");
     let SetBypass { items } = read(request).await?;
     let bypass = BypassSet::from_items(items.iter().map(String::as_str));
     let bypass = bypass.map_err(|message| ApiError::new(ErrorCode::Invalid, message))?;
-    let (_, world) = commit(&app, origin, Command::SetBypass { bypass }).await?;
-    json(Bypass { entries: world.bypass().entries().to_vec() })
+    change(&app, &origin, manner, Command::SetBypass { bypass }).await?.told(|_, world| entries(world))
 }

@@ -12,8 +12,8 @@ use sekimori_core::{
 };
 
 use super::{
-    Answer, ApiError, Origin, commit,
-    console::carry_out,
+    Answer, ApiError, Origin,
+    change::{Manner, Told, carry_out, change},
     groups::{Name, text_of},
     json, read,
 };
@@ -23,17 +23,22 @@ use crate::{
 };
 
 /// `PUT /v1/groups/{group}/shadow`.
-pub(super) async fn set(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<ShadowAnswer> {
+pub(super) async fn set(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<ShadowAnswer>> {
     let (group, origin) = (GroupId::from(text_of(name)?), Origin::of(&request, "SetShadow"));
     let request: shadow::Request = read(request).await?;
     let world = app.committer.world();
     let plan = shadow::plan(&world, app.limits, &group, &request)?;
     if request.dry_run {
-        return json(ShadowAnswer { plan, set: false, revision: world.revision() });
+        return json(Told::planned(ShadowAnswer { plan, set: false, revision: world.revision() }));
     }
     let command = Command::Shadow(ShadowCommand::Set { group, rules: plan.rules.clone() });
-    let (_, world) = carry_out(&app, origin, &world, vec![command]).await?;
-    json(ShadowAnswer { plan, set: true, revision: world.revision() })
+    let made = carry_out(&app, &origin, manner, &world, vec![command]).await?;
+    made.told(|_, world| ShadowAnswer { plan, set: true, revision: world.revision() })
 }
 
 /// `GET /v1/groups/{group}/shadow`.
@@ -45,19 +50,28 @@ pub(super) async fn show(State(app): State<Arc<App>>, name: Name) -> Answer<Repo
 }
 
 /// `DELETE /v1/groups/{group}/shadow`.
-pub(super) async fn clear(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+pub(super) async fn clear(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let (group, origin) = (GroupId::from(text_of(name)?), Origin::of(&request, "ClearShadow"));
-    let (_, world) = commit(&app, origin, Command::Shadow(ShadowCommand::Clear { group })).await?;
-    json(Revised { revision: world.revision() })
+    let command = Command::Shadow(ShadowCommand::Clear { group });
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 /// `POST /v1/groups/{group}/shadow/promote`.
-pub(super) async fn promote(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
+pub(super) async fn promote(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<Revised>> {
     let (group, origin) = (GroupId::from(text_of(name)?), Origin::of(&request, "PromoteShadow"));
     let PromoteShadow { force } = read(request).await?;
     let command = Command::Shadow(ShadowCommand::Promote { group, is_forced: force });
-    let (_, world) = commit(&app, origin, command).await?;
-    json(Revised { revision: world.revision() })
+    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 impl From<ShadowError> for ApiError {

@@ -13,8 +13,12 @@ use sekimori_core::{
 };
 
 use super::{
-    Answer, ApiError, Origin, accounts, checks::unreadable, commit, console::carry_out, groups::text_of, json, read,
-    resource_groups,
+    Answer, ApiError, Origin, accounts,
+    change::{Manner, Told, carry_out},
+    checks::unreadable,
+    commit,
+    groups::text_of,
+    json, read, resource_groups,
 };
 use crate::{
     api::{
@@ -119,16 +123,22 @@ pub(super) async fn difference(State(app): State<Arc<App>>, name: Name) -> Answe
 }
 
 /// `POST /v1/snapshots/{id}/restore`: what is told to change is what changes, or nothing does.
-pub(super) async fn restore(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<RestoreAnswer> {
+pub(super) async fn restore(
+    State(app): State<Arc<App>>,
+    name: Name,
+    manner: Manner,
+    request: Request,
+) -> Answer<Told<RestoreAnswer>> {
     let (id, origin) = (SnapshotId::from(text_of(name)?), Origin::of(&request, "RestoreSnapshot"));
     let RestoreSnapshot { dry_run } = read(request).await?;
     let world = app.committer.world();
     let difference = snapshot::difference(&world, app.limits, &id)?;
     if dry_run {
-        return json(RestoreAnswer { difference, restored: false, revision: world.revision() });
+        return json(Told::planned(RestoreAnswer { difference, restored: false, revision: world.revision() }));
     }
-    let (_, world) = carry_out(&app, origin, &world, vec![Command::RestoreSnapshot { snapshot: id }]).await?;
-    json(RestoreAnswer { difference, restored: true, revision: world.revision() })
+    let commands = vec![Command::RestoreSnapshot { snapshot: id }];
+    let made = carry_out(&app, &origin, manner, &world, commands).await?;
+    made.told(|_, world| RestoreAnswer { difference, restored: true, revision: world.revision() })
 }
 
 fn policy_of(world: &World, id: &SnapshotPolicyId) -> Answer<Policy> {

@@ -7,10 +7,11 @@ use anyhow::anyhow;
 use clap::{ArgGroup, Args};
 use sekimori_analysis::comply::fix::{Change, Plan, Request};
 use sekimori_core::rule::Direction;
-use sekimori_server::api::FixedCompliance;
+use sekimori_server::api::{Changed, FixedCompliance};
 
 use super::{Reading, counted};
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::Client,
     exit::{Answer, Failure, Outcome},
@@ -26,7 +27,8 @@ const CALLER: &str = "own";
 #[command(after_help = "Example:\n  sekimori comply fix EC2.18/sg-web --to-address --yes\n  \
                         sekimori comply fix EC2.18/sg-web --restrict-to 192.0.2.0/24\n  \
                         sekimori comply fix EC2.19/sg-db --restrict-to sg-app --yes\n  \
-                        sekimori comply fix EC2.2/sg-default --delete --dry-run\n\n\
+                        sekimori comply fix EC2.2/sg-default --delete --dry-run\n  \
+                        sekimori comply fix EC2.18/sg-web --restrict-to 192.0.2.0/24 --confirm-within 60s\n\n\
                         All that causes the finding is changed in one commit, or nothing. The difference is exact: every packet that \
                         passes no longer is told. --to-address without an address is the one that the server sees the request come from.")]
 pub(crate) struct FixArgs {
@@ -50,6 +52,8 @@ pub(crate) struct FixArgs {
     /// Also if packets would pass that do not pass now
     #[arg(long)]
     accept_gain: bool,
+    #[command(flatten)]
+    trying: Trying,
     /// Do not ask before changing
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
@@ -88,8 +92,8 @@ pub(super) fn run(common: &Common, args: FixArgs) -> Outcome {
         return Err(Failure::Failed(anyhow!("nothing was changed")));
     }
     let request = Request { dry_run: false, at: Some(answer.revision), ..shown };
-    let done: FixedCompliance = client.post("/v1/comply/fix", &request)?;
-    output::show(common.output, &done, |done| {
+    let done: Changed<FixedCompliance> = args.trying.ask(&client, ("POST", "/v1/comply/fix"), Some(&request))?;
+    changing::show(common, &done, |done| {
         let page = Page::default().line(format!("done, revision {}", done.revision));
         still_wrong(page, &done.plan)
     })?;

@@ -6,13 +6,14 @@ use sekimori_analysis::{
     attach::{Pair, Plan, Request, Verdict},
     text,
 };
-use sekimori_server::api::AttachAnswer;
+use sekimori_server::api::{AttachAnswer, Changed};
 
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::Client,
     exit::{Answer, Failure, Outcome},
-    output::{self, NONE, Page},
+    output::{NONE, Page},
 };
 
 /// The arguments.
@@ -31,10 +32,13 @@ pub(crate) struct AttachArgs {
     /// Attach
     #[arg(long)]
     apply: bool,
+    #[command(flatten)]
+    trying: Trying,
 }
 
 /// Shows or attaches.
 pub(crate) fn run(common: &Common, client: &Client, args: AttachArgs) -> Outcome {
+    let trying = args.trying.check(args.apply, "--apply")?;
     let (key, value) = match args.tag.split_once('=') {
         Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
         None => (args.tag, None),
@@ -43,9 +47,9 @@ pub(crate) fn run(common: &Common, client: &Client, args: AttachArgs) -> Outcome
         return Err(Failure::usage("a tag needs a key; give KEY or KEY=VALUE"));
     }
     let request = Request { key, value, account: args.account.map(Into::into), apply: args.apply };
-    let answer: AttachAnswer = client.post("/v1/groups/attach-by-tag", &request)?;
-    output::show(common.output, &answer, |answer| page(answer, request.apply))?;
-    Ok(if answer.plan.count(Verdict::Refuse) == 0 { Answer::Yes } else { Answer::No })
+    let changed: Changed<AttachAnswer> = trying.ask(client, ("POST", "/v1/groups/attach-by-tag"), Some(&request))?;
+    changing::show(common, &changed, |answer| page(answer, request.apply))?;
+    Ok(if changed.answer.plan.count(Verdict::Refuse) == 0 { Answer::Yes } else { Answer::No })
 }
 
 fn page(answer: &AttachAnswer, apply: bool) -> Page {

@@ -3,13 +3,14 @@
 use clap::Args;
 use comfy_table::Row;
 use sekimori_analysis::transfer::clone::{Left, Plan, Request};
-use sekimori_server::api::CloneAnswer;
+use sekimori_server::api::{Changed, CloneAnswer};
 
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Outcome},
-    output::{self, Page},
+    output::Page,
 };
 
 /// The arguments.
@@ -38,6 +39,8 @@ pub(crate) struct CloneArgs {
     /// Copy the tags
     #[arg(long)]
     copy_tags: bool,
+    #[command(flatten)]
+    trying: Trying,
     /// Show what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
@@ -45,12 +48,12 @@ pub(crate) struct CloneArgs {
 
 /// Clones.
 pub(crate) fn run(common: &Common, client: &Client, args: CloneArgs) -> Outcome {
-    let CloneArgs { group, name, vpc, region, keep_rules, copy_tags, dry_run } = args;
+    let CloneArgs { group, name, vpc, region, keep_rules, copy_tags, trying, dry_run } = args;
     let request = Request { name, vpc: vpc.map(Into::into), region, keep_rules, copy_tags, dry_run };
     let path = format!("/v1/groups/{}/clone", path_part(&group));
-    let answer: CloneAnswer = client.post(&path, &request)?;
-    output::show(common.output, &answer, page)?;
-    Ok(if answer.plan.left.is_empty() { Answer::Yes } else { Answer::No })
+    let changed: Changed<CloneAnswer> = trying.ask(client, ("POST", &path), Some(&request))?;
+    changing::show(common, &changed, page)?;
+    Ok(if changed.answer.plan.left.is_empty() { Answer::Yes } else { Answer::No })
 }
 
 fn page(answer: &CloneAnswer) -> Page {

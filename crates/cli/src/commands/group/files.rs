@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use comfy_table::{Cell, Color, Row};
 use sekimori_analysis::transfer::{Export, FILE_BYTES_MAX, Request, Row as FileRow, Verdict, file_name, region_in};
-use sekimori_server::api::ImportAnswer;
+use sekimori_server::api::{Changed, ImportAnswer};
 
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Failure, Outcome},
@@ -43,7 +44,7 @@ pub(crate) struct ExportArgs {
 /// The arguments of `import`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori group import sg-web ecs_cn-hangzhou_sg-db.json --dry-run\n  \
-                        sekimori group import sg-web rules.csv --all-or-nothing\n\n\
+                        sekimori group import sg-web rules.csv --all-or-nothing --confirm-within 60s\n\n\
                         Rules are added, never replaced; at most 200, and none with a priority over 100. The exit code is 2 when \
                         some rule was refused.")]
 pub(crate) struct ImportArgs {
@@ -57,6 +58,8 @@ pub(crate) struct ImportArgs {
     /// Add nothing if one rule cannot be added
     #[arg(long)]
     all_or_nothing: bool,
+    #[command(flatten)]
+    trying: Trying,
     /// Show what would be added, and add nothing
     #[arg(long)]
     dry_run: bool,
@@ -95,14 +98,14 @@ pub(crate) fn export(common: &Common, client: &Client, args: ExportArgs) -> Outc
 
 /// Imports.
 pub(crate) fn import(common: &Common, client: &Client, args: ImportArgs) -> Outcome {
-    let ImportArgs { group, file, from_region, all_or_nothing, dry_run } = args;
+    let ImportArgs { group, file, from_region, all_or_nothing, trying, dry_run } = args;
     let text = read(&file)?;
     let from_region = from_region.or_else(|| region_in(&file.to_string_lossy()).map(str::to_owned));
     let request = Request { text, from_region, all_or_nothing, dry_run };
     let path = format!("/v1/groups/{}/import", path_part(&group));
-    let answer: ImportAnswer = client.post(&path, &request)?;
-    output::show(common.output, &answer, |answer| page(answer, dry_run))?;
-    Ok(if answer.preview.count(Verdict::Refuse) == 0 { Answer::Yes } else { Answer::No })
+    let changed: Changed<ImportAnswer> = trying.ask(client, ("POST", &path), Some(&request))?;
+    changing::show(common, &changed, |answer| page(answer, dry_run))?;
+    Ok(if changed.answer.preview.count(Verdict::Refuse) == 0 { Answer::Yes } else { Answer::No })
 }
 
 /// A file of rules.

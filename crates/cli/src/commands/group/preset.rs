@@ -4,13 +4,14 @@ use clap::{Args, builder::PossibleValuesParser};
 use comfy_table::Row;
 use sekimori_analysis::preset::{PRESETS, Request};
 use sekimori_core::ids::RuleId;
-use sekimori_server::api::PresetAnswer;
+use sekimori_server::api::{Changed, PresetAnswer};
 
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Outcome},
-    output::{self, Page, or_none},
+    output::{Page, or_none},
 };
 
 /// The arguments.
@@ -47,6 +48,8 @@ pub(crate) struct PresetArgs {
     /// A load balancer for the VPC, not for the internet
     #[arg(long, conflicts_with_all = ["from", "from_world"])]
     internal: bool,
+    #[command(flatten)]
+    trying: Trying,
     /// Show the rules and add nothing
     #[arg(long)]
     dry_run: bool,
@@ -66,8 +69,8 @@ pub(crate) fn run(common: &Common, client: &Client, args: PresetArgs) -> Outcome
         internal: args.internal,
         dry_run: args.dry_run,
     };
-    let answer: PresetAnswer = client.post(&path, &request)?;
-    output::show(common.output, &answer, page)?;
+    let changed: Changed<PresetAnswer> = args.trying.ask(client, ("POST", &path), Some(&request))?;
+    changing::show(common, &changed, page)?;
     Ok(Answer::Yes)
 }
 

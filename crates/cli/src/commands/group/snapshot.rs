@@ -8,9 +8,10 @@ use sekimori_analysis::{
     snapshot::{Contents, Difference, Effect, Entry, Held, Line},
     text,
 };
-use sekimori_server::api::{RestoreAnswer, RestoreSnapshot};
+use sekimori_server::api::{Changed, RestoreAnswer, RestoreSnapshot};
 
 use crate::{
+    changing::{self, Trying},
     cli::Common,
     client::{Client, path_part},
     exit::{Answer, Outcome},
@@ -54,7 +55,7 @@ pub(crate) struct SnapshotArgs {
 /// The arguments of `restore`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  sekimori group snapshot restore sgss-0a1b2c\n  \
-                        sekimori group snapshot restore sgss-0a1b2c --apply\n\n\
+                        sekimori group snapshot restore sgss-0a1b2c --apply --confirm-within 60s\n\n\
                         Shows what would change unless --apply is given. The exit code is 2 when the snapshot cannot be \
                         restored: a rule names something that is gone, or a quota is full.")]
 pub(crate) struct RestoreArgs {
@@ -63,6 +64,8 @@ pub(crate) struct RestoreArgs {
     /// Restore
     #[arg(long)]
     apply: bool,
+    #[command(flatten)]
+    trying: Trying,
 }
 
 /// Does what is ordered.
@@ -96,10 +99,11 @@ fn list(common: &Common, client: &Client, args: &ListArgs) -> Outcome {
 }
 
 fn restore(common: &Common, client: &Client, args: &RestoreArgs) -> Outcome {
-    let request = RestoreSnapshot { dry_run: !args.apply };
-    let answer: RestoreAnswer = client.post(&path(&args.snapshot, "/restore"), &request)?;
-    output::show(common.output, &answer, restore_page)?;
-    Ok(if answer.difference.problem.is_none() { Answer::Yes } else { Answer::No })
+    let (trying, request) = (args.trying.check(args.apply, "--apply")?, RestoreSnapshot { dry_run: !args.apply });
+    let changed: Changed<RestoreAnswer> =
+        trying.ask(client, ("POST", &path(&args.snapshot, "/restore")), Some(&request))?;
+    changing::show(common, &changed, restore_page)?;
+    Ok(if changed.answer.difference.problem.is_none() { Answer::Yes } else { Answer::No })
 }
 
 fn list_page(entries: &[Entry]) -> Page {

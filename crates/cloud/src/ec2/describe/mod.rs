@@ -123,7 +123,7 @@ pub(super) fn outcome(call: &Call, outcome: &Outcome, view: &View<'_>) -> Fields
         Outcome::Done
         | Outcome::Account(_)
         | Outcome::ResourceGroup(_)
-        | Outcome::Trial(_)
+        | Outcome::Trial(..)
         | Outcome::RolledBack { .. }
         | Outcome::SnapshotPolicy(_)
         | Outcome::Report(_)

@@ -111,7 +111,7 @@ pub(super) fn outcome(action: Action, outcome: &Outcome, world: &World, applied:
         | Outcome::AclAssociation(_)
         | Outcome::InsightsPath(_)
         | Outcome::InsightsAnalysis(_)
-        | Outcome::Trial(_)
+        | Outcome::Trial(..)
         | Outcome::RolledBack { .. }
         | Outcome::SnapshotPolicy(_) => Vec::new(),
         Outcome::PrefixList(id) => vec![("PrefixListId", id.as_str().into())],

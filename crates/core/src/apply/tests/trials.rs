@@ -6,17 +6,18 @@ use expect_test::expect;
 
 use super::{Estate, from, group_peer, port};
 use crate::{
-    command::{Command, NewGroup, Outcome, Revocation, TrialCommand},
+    command::{Command, NewGroup, Outcome, Revocation, TreatmentOf, TrialCommand},
     ids::{GroupId, RuleId},
+    resource::Resource,
     rule::Direction,
-    world::{Dialect, Flavor},
+    world::{Dialect, Flavor, Treatment},
 };
 
 impl Estate {
     fn begin(&mut self, within_s: u32, commands: Vec<Command>) -> String {
         let command = Box::new(Command::Together { at: None, commands });
         let begin = TrialCommand::Begin { command, operations: vec!["Test".to_owned()], within_s };
-        let Outcome::Trial(Some(id)) = self.run(Command::Trial(begin)) else { panic!() };
+        let Outcome::Trial(Some(id), _) = self.run(Command::Trial(begin)) else { panic!() };
         id
     }
 
@@ -155,9 +156,31 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
     let refused = estate.try_run(start(&estate, run)).expect_err("an instance is not unmade");
     assert!(refused.contains("cannot be undone by itself once it is made"), "{refused}");
     let nothing = start(&estate, estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
-    assert_eq!(estate.run(nothing), Outcome::Trial(None), "what changes nothing has nothing to undo");
+    assert!(matches!(estate.run(nothing), Outcome::Trial(None, _)), "what changes nothing has nothing to undo");
     estate.refused(
         Command::Trial(TrialCommand::Confirm { id: "trial-1".to_owned() }),
         &expect!["change on trial `trial-1` does not exist in this account and region; check the id"],
     );
+}
+
+#[test]
+fn the_treatment_of_an_account_comes_back_and_resource_groups_that_are_used_stay() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let (account, a) = (estate.account.clone(), estate.a.clone());
+    let before = estate.state.world().to_changes();
+    let of = TreatmentOf::Account(account.clone());
+    let treat = Command::SetTreatment { of, treatment: Some(Treatment::Reset) };
+    let id = estate.begin(60, vec![treat]);
+    let treatment = |estate: &Estate| estate.state.world().account(&estate.account).unwrap().treatment;
+    assert_eq!(treatment(&estate), Some(Treatment::Reset));
+    assert_eq!(estate.undone(TrialCommand::RollBack { id }), (1, vec![]));
+    assert_eq!(estate.state.world().to_changes(), before);
+
+    let made = Command::CreateResourceGroup { account: account.clone(), name: "shop".to_owned() };
+    let id = estate.begin(60, vec![made]);
+    let group = estate.state.world().account(&account).unwrap().resource_groups.keys().next().unwrap().clone();
+    estate.run(Command::JoinResourceGroup { account, resource: Resource::Group(a.clone()), resource_group: group });
+    let (restored, left) = estate.undone(TrialCommand::RollBack { id });
+    assert_eq!(restored, 0);
+    assert!(left.len() == 1 && left[0].contains(&format!("`{a}` is in its resource group")), "{left:?}");
 }
