@@ -3,6 +3,7 @@ what `sekimori eni` says of them. Hooks and plugin are called as libvirt and a c
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -177,6 +178,22 @@ def test_nobody_is_let_go_for_another_and_loopback_is_nobodys(server, eni):
     assert kept.returncode == 2 and "stays bound to `away0`" in kept.stdout and "held by `me`" in kept.stdout, kept
     assert server.command("eni", "unbind", eni["id"], "--holder", "me").returncode == 0
     assert listed(server, eni["id"]) is None
+
+
+def test_nobody_cuts_his_own_connection_unawares(server, eni):
+    """Whoever binds the card that he comes by is told so, before it is bound."""
+    with Guest(eni).veth() as guest:
+        guest.up(MAC)
+        bind = lambda *more: server.command("eni", "bind", eni["id"], guest.port, "--side", "own", *more)
+        with Listeners(guest.name, 443), socket.create_connection((eni["addresses"][0], 443), 10):
+            refused = bind()
+            assert refused.returncode == 1 and listed(server, eni["id"]) is None, refused
+            expected = f"1 established TCP connection of this host runs over `{guest.port}`, from {eni['addresses'][0]}:443"
+            assert expected in refused.stderr and "`--force`" in refused.stderr, refused.stderr
+            forced = bind("--force")
+            assert forced.returncode == 0 and "is judged at" in forced.stdout, forced
+            assert bind().returncode == 0, "it is bound there already"
+        assert server.command("eni", "unbind", eni["id"]).returncode == 0
 
 
 def cni(server, command, guest, conf, container="0a1b2c", **more):

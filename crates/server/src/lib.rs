@@ -37,6 +37,7 @@ pub mod records;
 pub mod replay;
 mod run;
 pub mod secrets;
+mod sessions;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -160,6 +160,7 @@ impl Plugin {
             mac: self.mac(&made)?,
             holder: self.holder.clone(),
             is_moved: true,
+            force: false,
         };
         let found = eni::order(&self.client, &eni, &binding, PATIENCE).map_err(failed)?;
         if found.state != Some(BoundState::Judged) {

@@ -69,6 +69,9 @@ pub(crate) struct BindArgs {
     /// Take the ENI from the interface that it is bound to already; that one is set down
     #[arg(long = "move")]
     is_moved: bool,
+    /// Cut TCP connections of the host itself that run over the interface (`own`)
+    #[arg(long)]
+    force: bool,
     /// How long to wait until packets are judged there, in seconds; exit code 2 when they are not
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=WAIT_S_MAX))]
     wait_s: Option<u64>,
@@ -106,12 +109,12 @@ pub(crate) fn run(common: &Common, command: EniCommand) -> Outcome {
 
 fn bind(common: &Common, args: BindArgs) -> Outcome {
     let client = Client::connect(common)?;
-    let BindArgs { eni, interface, netns, side, mac, host, holder, is_moved, wait_s } = args;
+    let BindArgs { eni, interface, netns, side, mac, host, holder, is_moved, force, wait_s } = args;
     let mac = match (side, mac) {
         (Side::Own, None) => Some(own_mac(netns.as_ref(), &interface)?),
         (Side::Guest, None) | (_, Some(_)) => mac,
     };
-    let binding = SetBinding { host: host.map(HostId::from), netns, interface, side, mac, holder, is_moved };
+    let binding = SetBinding { host: host.map(HostId::from), netns, interface, side, mac, holder, is_moved, force };
     let found = order(&client, &eni, &binding, Duration::from_secs(wait_s.unwrap_or_default()))?;
     output::show(common.output, &found, bound)?;
     let is_judged = found.state == Some(BoundState::Judged);

@@ -68,4 +68,7 @@ pub struct SetBinding {
     /// Whether the ENI is taken from where it is bound already.
     #[serde(default, rename = "move")]
     pub is_moved: bool,
+    /// Whether connections of the host itself over the interface may be cut.
+    #[serde(default)]
+    pub force: bool,
 }

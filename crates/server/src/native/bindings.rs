@@ -1,12 +1,12 @@
 //! Network interfaces, and binding them to interfaces of hosts.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::extract::{Query, Request, State, rejection::QueryRejection};
 use serde::Deserialize;
 
 use sekimori_core::{
-    binding::Binding,
+    binding::{Binding, Side},
     command::{BindingCommand, Command},
     feed::{BoundInterface, reason_name},
     ids::{EniId, HostId},
@@ -21,6 +21,7 @@ use crate::{
     app::App,
     counts::Counts,
     hosts::HostStatus,
+    sessions,
 };
 
 /// The parameters of `GET /v1/interfaces`.
@@ -53,9 +54,12 @@ pub(super) async fn list(
 /// `PUT /v1/interfaces/{eni}/binding`.
 pub(super) async fn bind(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
     let (eni, origin) = (EniId::from(text_of(name)?), Origin::of(&request, "BindEni"));
-    let SetBinding { host, netns, interface, side, mac, holder, is_moved } = read(request).await?;
+    let SetBinding { host, netns, interface, side, mac, holder, is_moved, force } = read(request).await?;
     let host = host.unwrap_or_else(|| home(&app, &app.committer.world(), &eni));
     let binding = Binding { host, netns, interface, side, holder };
+    if !force {
+        keeps_sessions(&app.committer.world(), &eni, &binding).await?;
+    }
     let command = Command::Binding(BindingCommand::Bind { eni, binding, mac, is_moved });
     let (_, world) = commit(&app, origin, command).await?;
     json(Revised { revision: world.revision() })
@@ -72,6 +76,26 @@ pub(super) async fn unbind(
     let Query(UnbindQuery { holder }) = query.map_err(|error| unreadable(&error, "holder is a text"))?;
     let (_, world) = commit(&app, origin, Command::Binding(BindingCommand::Unbind { eni, holder })).await?;
     json(Revised { revision: world.revision() })
+}
+
+/// Refuses to cut the host's own connections: SSH sessions, and whatever the operator comes by. An agent is on its server's host, so the
+/// cards of its namespace are the server's.
+async fn keeps_sessions(world: &World, eni: &EniId, binding: &Binding) -> Result<(), ApiError> {
+    let old = world.eni(eni).and_then(|eni| eni.binding.as_ref());
+    let is_there = old.is_some_and(|old| old.is_same_interface(binding));
+    if binding.side != Side::Own || binding.netns.is_some() || is_there {
+        return Ok(());
+    }
+    let interface = binding.interface.clone();
+    let looked = tokio::task::spawn_blocking(move || sessions::over(&interface)).await;
+    let found = looked.map_err(io::Error::from).flatten().map_err(|error| {
+        let unknown = format!("the connections over `{}` are not known: {error}", binding.interface);
+        ApiError::new(ErrorCode::Internal, format!("{unknown}; bind it in spite of that with `--force`"))
+    })?;
+    found.map_or(Ok(()), |found| {
+        let remedy = "they are cut, since no flow of them is known; end them first, or force it (`--force`)";
+        Err(ApiError::new(ErrorCode::Refused, format!("{found}; {remedy}")))
+    })
 }
 
 /// Where an ENI is bound if nobody says: on its instance's host, or where instances are placed.
