@@ -128,6 +128,57 @@ def test_an_account_of_ecs_answers_as_its_server_does(server, sdk, vpc, tmp_path
     v2.call("DeleteInstances", InstanceId=[client, service], Force=True)
 
 
+def test_two_accounts_in_files_and_the_server_are_compared_whole(server, pair, tmp_path):  # noqa: F811
+    ec2, client, web, service, db, address = pair
+    [found] = ec2.describe_instances(InstanceIds=[service])["Reservations"][0]["Instances"]
+    [eni] = [interface["NetworkInterfaceId"] for interface in found["NetworkInterfaces"]]
+    monday, friday = tmp_path / "monday", tmp_path / "friday"
+    monday.mkdir()
+    friday.mkdir()
+    describe(server, monday, found["VpcId"])
+    (same, _) = live(server, "diff", "--from-account-files", str(monday))
+    # Whatever else the server has is there only on its side, by name.
+    assert same["changes"] == same["interfaces"] == same["gone"] == [] and "gone_groups" not in same, same
+    assert not {client, service} & {one["instance"] for one in same["new"]}, same["new"]
+
+    pairs = [{"GroupId": web}]
+    rules = [{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5433, "UserIdGroupPairs": pairs}]
+    ec2.authorize_security_group_ingress(GroupId=db, IpPermissions=rules)
+    made = ec2.create_security_group(GroupName="friday", Description="new", VpcId=found["VpcId"])["GroupId"]
+    describe(server, friday, found["VpcId"])
+    by_files, _ = offline(monday, "diff", "--to-account-files", str(friday))
+    (back, _) = offline(friday, "diff", "--to-account-files", str(monday))
+    (by_server, _) = live(server, "diff", "--from-account-files", str(monday))
+    (back_by_server, _) = live(server, "diff", "--to-account-files", str(monday))
+    for answer, effect in ((by_files, "gained"), (by_server, "gained"), (back, "lost"), (back_by_server, "lost")):
+        assert [change["effect"] for change in answer["changes"]] == [effect], answer["changes"]
+        assert answer["interfaces"][0]["eni"] == eni and len(answer["interfaces"]) == 1, answer["interfaces"]
+        [row] = answer["changes"][0]["rows"]
+        assert row["services"] == ["tcp/5432-5433"] and len(row["peers"]) == 1, row
+        witness = answer["changes"][0]["witness"]
+        assert {witness["before"]["action"], witness["after"]["action"]} == {"Allow", "Deny"}, witness
+        assert answer["live"] is None and answer["flows"] is None
+    assert [group["id"] for group in by_files["new_groups"]] == [made] == [group["id"] for group in back["gone_groups"]]
+    assert made in {group["id"] for group in by_server["new_groups"]}
+
+    # An interface that only one side has is named.
+    interfaces = json.loads((friday / "network-interfaces.json").read_text())
+    interfaces["NetworkInterfaces"] = [one for one in interfaces["NetworkInterfaces"] if one["NetworkInterfaceId"] != eni]
+    instances = json.loads((friday / "instances.json").read_text())
+    for reservation in instances["Reservations"]:
+        reservation["Instances"] = [one for one in reservation["Instances"] if one["InstanceId"] != service]
+    (friday / "network-interfaces.json").write_text(json.dumps(interfaces))
+    (friday / "instances.json").write_text(json.dumps(instances))
+    gone, _ = offline(monday, "diff", "--to-account-files", str(friday))
+    assert [one["eni"] for one in gone["gone"]] == [eni] and gone["new"] == [], gone
+    page = run("--account-files", monday, "diff", "--to-account-files", friday)
+    assert f"new groups: {made} (friday)" in page.stdout and "interfaces that are gone:" in page.stdout, page.stdout
+
+    for words in (("diff", "--from-account-files", str(tmp_path / "none")), ("diff", "--to-account-files", str(monday), "--from", "1")):
+        assert server.command(*words).returncode in (1, 64), words
+    ec2.delete_security_group(GroupId=made)
+
+
 def test_what_files_cannot_do_is_said(server, pair, tmp_path):  # noqa: F811
     ec2, _, _, service, db, _ = pair
     [found] = ec2.describe_instances(InstanceIds=[service])["Reservations"][0]["Instances"]

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sekimori_analysis::diff::{self, Effect, Witness};
+use sekimori_analysis::{
+    diff::{self, Effect, Witness},
+    effective::GroupName,
+};
 use sekimori_core::{
     bypass::BypassSet,
     change::Change,
@@ -255,4 +258,48 @@ fn a_rule_of_a_thousand_is_compared_in_milliseconds() {
         times.sort();
         println!("{flavor:?}: median {:?}, worst {:?}", times[25], times[49]);
     }
+}
+
+#[test]
+fn two_worlds_that_only_share_names_are_compared_as_exactly() {
+    let (mut gained, mut lost, mut same, mut apart) = (0_usize, 0_usize, 0_usize, 0_usize);
+    for seed in 0..WORLDS / 2 {
+        let (mut one, other) = (Universe::new(seed), Universe::new(seed + 10_000));
+        let (before, after) = (one.world.clone(), other.world.clone());
+        let report = diff::worlds((&before, "one account"), (&after, "another")).unwrap();
+        for old in one.enis() {
+            let Some(new) = after.eni(&old.id) else {
+                assert!(report.gone.iter().any(|gone| gone.eni == old.id), "seed {seed}");
+                apart += 1;
+                continue;
+            };
+            let samples: Vec<Packet> = (0..SAMPLES).map(|_| one.packet_or_discovery(&old)).collect();
+            let is_own = |packet: &Packet| {
+                let is_of = |eni: &Eni| !eni.source_check || eni.addresses.contains(&packet.local);
+                is_of(&old) || is_of(new)
+            };
+            for packet in combined(&samples).iter().filter(|packet| is_own(packet)) {
+                let (was, is) = (passes(&before, &old, packet), passes(&after, new, packet));
+                let said =
+                    (in_diff(&report, new, packet, Effect::Gained), in_diff(&report, new, packet, Effect::Lost));
+                assert_eq!(said, (is && !was, was && !is), "seed {seed}: {packet:?} at {}\n{report:#?}", old.id);
+                let counted = match (was, is) {
+                    (false, true) => &mut gained,
+                    (true, false) => &mut lost,
+                    (true, true) | (false, false) => &mut same,
+                };
+                *counted += 1;
+            }
+        }
+        let only = |own: &World, other: &World| -> BTreeSet<String> {
+            let groups = own.groups().filter(|group| other.group(&group.id).is_none());
+            groups.map(|group| group.id.to_string()).collect()
+        };
+        let told = |groups: &[GroupName]| groups.iter().map(|group| group.id.to_string()).collect::<BTreeSet<_>>();
+        assert_eq!(told(&report.new_groups), only(&after, &before), "seed {seed}");
+        assert_eq!(told(&report.gone_groups), only(&before, &after), "seed {seed}");
+        apart += report.new.len() + report.new_groups.len() + report.gone_groups.len();
+    }
+    println!("{gained} gained, {lost} lost, {same} the same, {apart} in one of them");
+    assert!(gained > 1_000 && lost > 1_000 && same > 1_000 && apart > 100, "{gained} {lost} {same} {apart}");
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anstream::eprintln;
 use anyhow::{Context as _, anyhow};
-use sekimori_analysis::account::{self, ACCOUNT_BYTES_MAX, ACCOUNT_FILES_MAX, File};
+use sekimori_analysis::account::{self, ACCOUNT_BYTES_MAX, ACCOUNT_FILES_MAX, Account, File};
 use sekimori_server::offline::Offline;
 
 use crate::{
@@ -25,6 +25,21 @@ const NOTES_TOLD_MAX: usize = 40;
 /// # Errors
 /// When one cannot be read, or together they describe no account.
 pub(crate) fn open(paths: &[PathBuf]) -> Result<Offline, Failure> {
+    let account = account(&texts(paths)?)?;
+    Ok(Offline::of(account.changes).map_err(|error| anyhow!(error))?)
+}
+
+/// Reads files that are to be compared with something else, and tells what they do not say.
+///
+/// # Errors
+/// When one cannot be read, or together they describe no account.
+pub(crate) fn compared(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
+    let files = texts(paths)?;
+    account(&files)?;
+    Ok(files)
+}
+
+fn texts(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
     let mut files = Vec::new();
     let mut bytes = 0;
     let within = |path: &Path| {
@@ -39,7 +54,11 @@ pub(crate) fn open(paths: &[PathBuf]) -> Result<Offline, Failure> {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         files.push(File { name: path.display().to_string(), text });
     }
-    let account = account::read(&files).map_err(|error| anyhow!(error))?;
+    Ok(files)
+}
+
+fn account(files: &[File]) -> Result<Account, Failure> {
+    let account = account::read(files).map_err(|error| anyhow!(error))?;
     for note in account.notes.iter().take(NOTES_TOLD_MAX) {
         eprintln!("note: {note}");
     }
@@ -47,7 +66,7 @@ pub(crate) fn open(paths: &[PathBuf]) -> Result<Offline, Failure> {
     if more > 0 {
         eprintln!("note: and {more} more that are not told");
     }
-    Ok(Offline::of(account.changes).map_err(|error| anyhow!(error))?)
+    Ok(account)
 }
 
 fn of_directory(dir: &Path) -> io::Result<Vec<PathBuf>> {

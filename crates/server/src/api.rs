@@ -37,7 +37,9 @@ use sekimori_core::{
 
 pub use self::{
     compliance::FixedCompliance,
-    diff::{DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules, LiveEnded, Moment},
+    diff::{
+        DiffAccount, DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules, LiveEnded, Moment,
+    },
     flows::{FlowList, FlowNews, FlowSight, LiveFlowList, LiveHost, LiveSight},
     interfaces::{Interface, Interfaces, SetBinding},
     invariants::{InvariantAnswer, SetInvariant},

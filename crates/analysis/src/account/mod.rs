@@ -15,6 +15,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
 use serde_json::{Deserializer, Value};
 
 use sekimori_core::{
@@ -37,7 +38,8 @@ pub const ACCOUNT_BYTES_MAX: usize = 512 * 1024 * 1024;
 pub const ACCOUNT_FILES_MAX: usize = 10_000;
 
 /// A file: what it is called, and what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct File {
     /// Its path. Where a reply does not say what it is about, the name without its extension does: `sg-….json`.
     pub name: String,

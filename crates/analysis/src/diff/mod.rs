@@ -48,6 +48,8 @@ use crate::{
 pub const DIFF_CHANGES_MAX: usize = 1_000;
 /// Interfaces that one report tells by themselves; the rest is counted.
 pub const DIFF_INTERFACES_MAX: usize = 1_000;
+/// Groups that one report tells to come or go; the rest is counted.
+pub const DIFF_GROUPS_MAX: usize = 1_000;
 /// Lines of services and peers that are told of one change; the rest is counted.
 pub const DIFF_ROWS_MAX: usize = 64;
 /// Interfaces, addresses and policies that are named in one change; the rest is counted.
@@ -76,6 +78,18 @@ pub struct Report {
     pub gone: Vec<Interface>,
     /// Those of them that are not told.
     pub gone_untold: usize,
+    /// Groups that are there only after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_groups: Vec<GroupName>,
+    /// Those of them that are not told.
+    #[serde(default)]
+    pub new_groups_untold: usize,
+    /// Groups that are there only before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_groups: Vec<GroupName>,
+    /// Those of them that are not told.
+    #[serde(default)]
+    pub gone_groups_untold: usize,
     /// What becomes of entries of the bypass set, which pass at every interface whatever its own address.
     pub bypass: Vec<String>,
     /// What changes around the rules, in words: VPCs that are peered, or not any more, and instances that start or stop. Packets are

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sekimori_core::{
-    ids::EniId,
+    ids::{EniId, GroupId},
     rule::Direction,
     space::{
         Set, TooComplex,
@@ -59,6 +59,9 @@ pub(super) struct Places {
     pub(super) places: Vec<Place>,
     pub(super) new: Vec<Arc<Eni>>,
     pub(super) gone: Vec<Arc<Eni>>,
+    /// Groups that are in the second world only, and in the first only.
+    pub(super) new_groups: Vec<GroupId>,
+    pub(super) gone_groups: Vec<GroupId>,
     pub(super) bypass: Vec<String>,
     pub(super) around: Vec<String>,
 }
@@ -70,6 +73,9 @@ impl Places {
         if suspects.differences.is_empty() {
             return Ok(places);
         }
+        let groups = || suspects.differences.groups.iter().cloned();
+        places.new_groups = groups().filter(|id| before.group(id).is_none()).collect();
+        places.gone_groups = groups().filter(|id| after.group(id).is_none()).collect();
         places.bypass = super::suspects::bypass_words(before, after);
         places.around = super::around::words(before, after, &suspects.differences);
         let mut alike: BTreeMap<(Bearing, Bearing), Vec<&Arc<Eni>>> = BTreeMap::new();

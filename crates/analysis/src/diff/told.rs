@@ -20,8 +20,8 @@ use sekimori_core::{
 };
 
 use super::{
-    AtInterface, Change, DIFF_CHANGES_MAX, DIFF_INTERFACES_MAX, DIFF_NAMES_MAX, DIFF_ROWS_MAX, Effect, Interface,
-    InterfaceChange, Interfaces, Report, Row, Witness,
+    AtInterface, Change, DIFF_CHANGES_MAX, DIFF_GROUPS_MAX, DIFF_INTERFACES_MAX, DIFF_NAMES_MAX, DIFF_ROWS_MAX,
+    Effect, Interface, InterfaceChange, Interfaces, Report, Row, Witness,
     places::{BOTH, Place, Places},
 };
 use crate::{
@@ -70,7 +70,7 @@ pub(super) fn report(
     judges: Option<&(Eni, Eni)>,
 ) -> Report {
     let worlds = Judging { before: worlds.0, after: worlds.1, judges };
-    let Places { places, new, gone, bypass, around } = places;
+    let Places { places, new, gone, new_groups, gone_groups, bypass, around } = places;
     let mut teller = Teller { worlds: &worlds, merged: BTreeMap::new() };
     places.iter().for_each(|place| teller.place(place));
     let (changes, by_eni) = teller.told();
@@ -89,6 +89,10 @@ pub(super) fn report(
         new: new.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.after, eni)).collect(),
         gone_untold: gone.len().saturating_sub(DIFF_INTERFACES_MAX),
         gone: gone.iter().take(DIFF_INTERFACES_MAX).map(|eni| comes_or_goes(worlds.before, eni)).collect(),
+        new_groups_untold: new_groups.len().saturating_sub(DIFF_GROUPS_MAX),
+        new_groups: new_groups.iter().take(DIFF_GROUPS_MAX).map(|id| group_name(worlds.after, id)).collect(),
+        gone_groups_untold: gone_groups.len().saturating_sub(DIFF_GROUPS_MAX),
+        gone_groups: gone_groups.iter().take(DIFF_GROUPS_MAX).map(|id| group_name(worlds.before, id)).collect(),
         bypass,
         around,
     }

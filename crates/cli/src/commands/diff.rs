@@ -6,16 +6,18 @@ use clap::{ArgGroup, Args};
 use comfy_table::Row as TableRow;
 use sekimori_analysis::{
     diff::{Change, Effect, Ending, FlowChange, Interface, InterfaceChange, LiveEnding, Report},
+    effective::GroupName,
     text,
     transfer::region_in,
 };
 use sekimori_core::packet::Decision;
 use sekimori_server::api::{
-    CloudParameters, CloudRequest, DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen, GroupRules,
-    LiveEnded, Moment,
+    CloudParameters, CloudRequest, DiffAccount, DiffAnswer, DiffMoments, DiffPolicies, DiffQuestion, FlowsSeen,
+    GroupRules, LiveEnded, Moment,
 };
 
 use crate::{
+    account_files,
     cli::Common,
     client::Client,
     commands::{account::DialectName, flows, group::files},
@@ -27,14 +29,18 @@ use crate::{
 /// Interfaces that a table tells by themselves; all are in the JSON.
 const TABLE_INTERFACES_MAX: usize = 20;
 
+/// Groups that come or go that a page names; all are in the JSON.
+const TABLE_GROUPS_MAX: usize = 50;
+
 /// The arguments.
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("states").required(true).args(["from", "request", "group", "policies"]))]
+#[command(group = ArgGroup::new("states").required(true).args(["from", "request", "group", "policies", "from_account_files", "to_account_files"]))]
 #[command(after_help = "Example:\n  sekimori diff --from 2h\n  sekimori diff --from 812 --to 815\n  \
                         sekimori diff --request 'Action=AuthorizeSecurityGroup&RegionId=cn-hangzhou&SecurityGroupId=sg-web&\
                         Permissions.1.IpProtocol=TCP&Permissions.1.PortRange=22/22&Permissions.1.SourceCidrIp=0.0.0.0/0'\n  \
                         sekimori diff --group sg-web --with-group sg-web-clone\n  sekimori diff --group sg-web --file rules.json\n  \
-                        sekimori diff --policies i-web i-db\n\n\
+                        sekimori diff --policies i-web i-db\n  sekimori --account-files monday/ diff --to-account-files friday/\n  \
+                        sekimori diff --from-account-files account/\n\n\
                         Every packet that passes after and not before is gained, the other way round it is lost; no other packet is \
                         decided otherwise. Nothing is changed.")]
 pub(crate) struct DiffArgs {
@@ -74,6 +80,12 @@ pub(crate) struct DiffArgs {
     /// Compare the policies of two interfaces, instances or groups; by their ids, their names, or what one interface only has
     #[arg(long, num_args = 2, value_names = ["ONE", "OTHER"])]
     policies: Option<Vec<String>>,
+    /// An account in files, as --account-files reads them: compare it with what is now, or what --account-files describe
+    #[arg(long, value_name = "PATH")]
+    from_account_files: Vec<PathBuf>,
+    /// The same with the account in these files as what is after
+    #[arg(long, value_name = "PATH")]
+    to_account_files: Vec<PathBuf>,
 }
 
 /// Compares.
@@ -98,7 +110,14 @@ fn question(args: DiffArgs) -> Result<DiffQuestion, Failure> {
         from_region,
         shadow,
         policies,
+        from_account_files,
+        to_account_files,
     } = args;
+    for (paths, is_before) in [(from_account_files, true), (to_account_files, false)] {
+        if !paths.is_empty() {
+            return Ok(DiffQuestion::Account(DiffAccount { files: account_files::compared(&paths)?, is_before }));
+        }
+    }
     if let Some(query) = request {
         let parameters = CloudParameters::Query(query);
         let dialect = dialect.map(Into::into);
@@ -158,6 +177,9 @@ pub(crate) fn page(answer: &DiffAnswer) -> Page {
     let Report { new, new_untold, gone, gone_untold, .. } = &answer.report;
     page = come_or_go(page, "new interfaces:", new, *new_untold);
     page = come_or_go(page, "interfaces that are gone:", gone, *gone_untold);
+    let Report { new_groups, new_groups_untold, gone_groups, gone_groups_untold, .. } = &answer.report;
+    page = groups(page, "new groups", new_groups, *new_groups_untold);
+    page = groups(page, "groups that are gone", gone_groups, *gone_groups_untold);
     let page = answer.live.iter().fold(page, live);
     let has_told_all = answer.live.as_ref().is_some_and(LiveEnded::has_told_all);
     let page = answer.flows.iter().fold(page, |page, flows| seen(page, flows, has_told_all));
@@ -180,7 +202,7 @@ fn rows(change: &Change) -> Vec<TableRow> {
     let names = || {
         let interfaces = &change.interfaces;
         let groups = |policy: &Vec<_>| {
-            let name = |group: &sekimori_analysis::effective::GroupName| text::named(group.id.as_str(), &group.name);
+            let name = |group: &GroupName| text::named(group.id.as_str(), &group.name);
             format!("in {}", policy.iter().map(name).collect::<Vec<_>>().join(", "))
         };
         let policies = interfaces.policies.iter().map(groups);
@@ -250,6 +272,17 @@ fn come_or_go(page: Page, title: &str, all: &[Interface], untold: usize) -> Page
     let shown = all.iter().take(TABLE_INTERFACES_MAX).map(row);
     let page = page.line("").line(title).table(&["INTERFACE", "INSTANCE", "ADDRESSES", "GROUPS"], shown, "");
     more(page, all.len().saturating_sub(TABLE_INTERFACES_MAX) + untold, "interfaces")
+}
+
+/// Groups that come, or go, in one line.
+fn groups(page: Page, title: &str, all: &[GroupName], untold: usize) -> Page {
+    if all.is_empty() {
+        return page;
+    }
+    let named = |group: &GroupName| text::named(group.id.as_str(), &group.name);
+    let shown: Vec<String> = all.iter().take(TABLE_GROUPS_MAX).map(named).collect();
+    let page = page.line("").line(format!("{title}: {}", shown.join(", ")));
+    more(page, all.len().saturating_sub(TABLE_GROUPS_MAX) + untold, "groups")
 }
 
 /// The live flows that the change ends. Of a world from files there are none.
@@ -390,7 +423,16 @@ mod tests {
         assert_eq!(request.dialect, Some(sekimori_core::world::Dialect::Ec2));
         let Ok(DiffQuestion::Policies(two)) = asked("--policies i-a sg-b") else { panic!("no policies") };
         assert_eq!((two.one.as_str(), two.other.as_str()), ("i-a", "sg-b"));
-        for wrong in ["", "--to 3", "--group sg-a", "--with-group sg-b", "--from 1 --request x", "--policies i-a"] {
+        for wrong in [
+            "",
+            "--to 3",
+            "--group sg-a",
+            "--with-group sg-b",
+            "--from 1 --request x",
+            "--policies i-a",
+            "--from-account-files a --from 1",
+            "--from-account-files a --to-account-files b",
+        ] {
             assert!(asked(wrong).is_err(), "{wrong}");
         }
     }
@@ -426,7 +468,7 @@ mod tests {
 
     fn change() -> Change {
         let row = |services: &[&str], peers: &[&str]| Row { services: texts(services), peers: texts(peers) };
-        let group = sekimori_analysis::effective::GroupName { id: "sg-web".into(), name: "web".to_owned() };
+        let group = GroupName { id: "sg-web".into(), name: "web".to_owned() };
         Change {
             effect: Effect::Gained,
             direction: Direction::Ingress,
@@ -468,6 +510,10 @@ mod tests {
             gone_untold: 0,
             bypass: Vec::new(),
             around: vec!["vpc-1 and vpc-2 are peered".to_owned()],
+            new_groups: vec![GroupName { id: "sg-new".into(), name: "new".to_owned() }],
+            new_groups_untold: 0,
+            gone_groups: Vec::new(),
+            gone_groups_untold: 0,
         }
     }
 
@@ -515,6 +561,8 @@ mod tests {
             interfaces that are gone:
             INTERFACE  INSTANCE  ADDRESSES  GROUPS
             eni-9      -         10.0.0.9
+
+            new groups: sg-new (new)
 
             9 packets were looked at that began a flow or were dropped
             2 more were not told by the hosts (`sekimori flows` says why)
@@ -587,6 +635,8 @@ mod tests {
 
             no packet is decided otherwise
             vpc-1 and vpc-2 are peered
+
+            new groups: sg-new (new)
 
             no flow was recorded, so what the change makes of real ones is not known; `sekimori flows` begins to record
         "#]].assert_eq(&page(&answer).plain());

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use sekimori_analysis::diff::{FlowsChanged, LiveChanged, Report};
+use sekimori_analysis::{
+    account::File,
+    diff::{FlowsChanged, LiveChanged, Report},
+};
 use sekimori_core::{ids::GroupId, time::Timestamp, world::Revision};
 
 use super::{CloudRequest, LiveHost};
@@ -19,6 +22,8 @@ pub enum DiffQuestion {
     Group(GroupRules),
     /// The policies of two interfaces, instances or groups, as they are now.
     Policies(DiffPolicies),
+    /// Now, and an account in files.
+    Account(DiffAccount),
 }
 
 /// A question as it is written, whether or not it says all that is needed.
@@ -29,23 +34,26 @@ struct DiffFields {
     request: Option<CloudRequest>,
     group: Option<GroupRules>,
     policies: Option<DiffPolicies>,
+    account: Option<DiffAccount>,
 }
 
 impl TryFrom<DiffFields> for DiffQuestion {
     type Error = &'static str;
 
     fn try_from(fields: DiffFields) -> Result<Self, Self::Error> {
-        let DiffFields { moments, request, group, policies } = fields;
-        match (moments, request, group, policies) {
-            (Some(moments), None, None, None) => Ok(Self::Moments(moments)),
-            (None, Some(request), None, None) => Ok(Self::Request(request)),
-            (None, None, Some(group), None) => Ok(Self::Group(group)),
-            (None, None, None, Some(policies)) => Ok(Self::Policies(policies)),
-            _ => Err(
-                "give one of the fields `moments` (`from`, `to`), `request` (`parameters`), `group` (`group`, and one of `with_group`, \
-                      `file` and `shadow`) and `policies` (`one`, `other`)",
-            ),
-        }
+        let DiffFields { moments, request, group, policies, account } = fields;
+        let given = [
+            moments.map(Self::Moments),
+            request.map(Self::Request),
+            group.map(Self::Group),
+            policies.map(Self::Policies),
+            account.map(Self::Account),
+        ];
+        let mut given = given.into_iter().flatten();
+        given.next().filter(|_| given.next().is_none()).ok_or(
+            "give one of the fields `moments` (`from`, `to`), `request` (`parameters`), `group` (`group`, and one of `with_group`, `file` and \
+             `shadow`), `policies` (`one`, `other`) and `account` (`files`, `is_before`)",
+        )
     }
 }
 
@@ -100,6 +108,17 @@ pub struct DiffPolicies {
     pub one: String,
     /// What counts as after.
     pub other: String,
+}
+
+/// An account that files describe, as `--account-files` reads them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffAccount {
+    /// The files.
+    pub files: Vec<File>,
+    /// Whether the account counts as before, and what is now as after; else the other way round.
+    #[serde(default)]
+    pub is_before: bool,
 }
 
 /// The answer of `POST /v1/diff`.

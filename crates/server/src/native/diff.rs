@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::extract::{Request, State};
 
 use sekimori_analysis::{
-    diff::{self, Ahead, DiffError},
+    account,
+    diff::{self, Ahead, DiffError, Report},
     invariant::Checker,
     shadow,
 };
 use sekimori_core::{
     apply::State as Judged,
+    change::Change,
     command::Command,
     flow_event::FlowEvent,
     ids::EniId,
@@ -20,10 +22,11 @@ use sekimori_core::{
 };
 
 use super::{
-    Answer, ApiError, apart, change::Unmade, error::code_of_one, history::world_at, json, read, request::wanted,
+    Answer, ApiError, apart, change::Unmade, error::code_of_one, history::world_at, json, read_within,
+    request::wanted,
 };
 use crate::{
-    api::{DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, LiveEnded, Moment},
+    api::{DiffAccount, DiffAnswer, DiffMoments, DiffQuestion, ErrorCode, FlowsSeen, GroupRules, LiveEnded, Moment},
     app::App,
     commit::{self, CommitError},
     flows::FlowFilter,
@@ -34,6 +37,9 @@ use crate::{
 /// The newest events that are judged in both states.
 pub const DIFF_EVENTS_MAX: usize = 16_384;
 
+/// Bytes of a question's body: an account in files is the whole of it.
+pub(super) const DIFF_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// A world, and what it is called.
 struct Stated {
     world: World,
@@ -42,12 +48,19 @@ struct Stated {
 
 /// `POST /v1/diff`.
 pub(super) async fn diff(State(app): State<Arc<App>>, request: Request) -> Answer<DiffAnswer> {
-    let question: DiffQuestion = read(request).await?;
+    let question: DiffQuestion = read_within(request, DIFF_BODY_BYTES_MAX).await?;
     let now = app.committer.world();
     let revision = now.revision();
     let (before, after) = match question {
         DiffQuestion::Policies(two) => {
             let report = apart(&app, move || diff::policies(&now, &two.one, &two.other)).await??;
+            return json(DiffAnswer { report, live: None, flows: None, forbidden: None, revision });
+        }
+        DiffQuestion::Account(account) => {
+            let words =
+                if app.hosts.is_of_files { "the account's files".to_owned() } else { stated(now.clone()).words };
+            let own = Stated { world: now, words };
+            let report = apart(&app, move || with_account(own, &account)).await??;
             return json(DiffAnswer { report, live: None, flows: None, forbidden: None, revision });
         }
         DiffQuestion::Moments(DiffMoments { from, to }) => (moment(&app, from).await?, moment(&app, to).await?),
@@ -120,6 +133,23 @@ async fn compared(
     });
     let (report, changed, live) = compared.await??;
     Ok(DiffAnswer { report, live, flows: Some(FlowsSeen { changed, recorded_since, lost }), forbidden, revision })
+}
+
+/// What is different between now and an account in files. Files know neither bypass set nor platform policies, which are the operator's:
+/// those of now are taken for both.
+fn with_account(now: Stated, account: &DiffAccount) -> Result<Report, ApiError> {
+    let DiffAccount { files, is_before } = account;
+    let read = account::read(files).map_err(|error| ApiError::new(ErrorCode::Invalid, error.to_string()))?;
+    let mut world = World::default();
+    let settings = [Change::PutBypass(now.world.bypass().clone().into()), Change::PutPlatform(now.world.platform())];
+    settings.iter().chain(&read.changes).for_each(|change| world.apply(change));
+    let count = match files.len() {
+        1 => "1 file describes".to_owned(),
+        count => format!("{count} files describe"),
+    };
+    let described = Stated { world, words: format!("the account that {count}") };
+    let (before, after) = if *is_before { (described, now) } else { (now, described) };
+    Ok(diff::worlds((&before.world, &before.words), (&after.world, &after.words))?)
 }
 
 /// The live flows of the interfaces that something changes about, and of which of these they are known.

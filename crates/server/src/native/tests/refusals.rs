@@ -39,7 +39,7 @@ async fn a_moment_that_has_not_come_is_refused() {
 async fn a_body_that_is_json_is_told_what_it_lacks() {
     let lab = Lab::new();
     let which = "the request's body cannot be read: give one of the fields `moments` (`from`, `to`), `request` (`parameters`), `group` \
-                 (`group`, and one of `with_group`, `file` and `shadow`) and `policies` (`one`, `other`)";
+                 (`group`, and one of `with_group`, `file` and `shadow`), `policies` (`one`, `other`) and `account` (`files`, `is_before`)";
     let two = r#"{"policies":{"one":"i-1","other":"i-2"},"moments":{"from":{}}}"#;
     for (path, body, said) in [
         ("/v1/diff", "{}", which),
@@ -47,9 +47,11 @@ async fn a_body_that_is_json_is_told_what_it_lacks() {
         (
             "/v1/diff",
             r#"{"moment":{}}"#,
-            "unknown field `moment`, expected one of `moments`, `request`, `group`, `policies`",
+            "unknown field `moment`, expected one of `moments`, `request`, `group`, `policies`, `account`",
         ),
         ("/v1/diff", r#"{"moments":{}}"#, "missing field `from`"),
+        ("/v1/diff", r#"{"account":{"files":[]}}"#, "the files describe no security group"),
+        ("/v1/diff", r#"{"account":{"files":[{"name":"a.json","text":"{"}]}}"#, "`a.json` cannot be read"),
         ("/v1/apply", "{}", "missing field `requests`"),
         ("/v1/diagnose/open", "[]", "invalid length 0"),
     ] {
