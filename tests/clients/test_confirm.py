@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 from aws import OFFICE_V4, client_of, tcp
-from probes import Listeners, Talk
+from probes import Listeners, Talk, passes
 from sdk import V2
 from test_ec2_peering import clear, vpc_with_instance
 
@@ -258,3 +258,61 @@ def test_a_treatment_is_rehearsed_with_the_live_flows_that_end_by_it(applying):
     applying.order("rollback", waiting["id"])
     again = applying.order("treatment", "set", eni, "reevaluate", "--dry-run")
     assert again["around"] == told["around"], "it is what it was"
+
+
+def applied(one, within, action, **parameters):
+    request = urllib.parse.urlencode({"Action": action, "Version": "2016-11-15", **parameters})
+    done = one.command("apply", "--confirm-within", within, "--request", request, "--output", "json")
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)["trial"]
+
+
+def test_networks_instances_and_peerings_on_trial_are_as_they_were_though_everything_is_killed(new_server):
+    one = new_server().start()
+    ec2 = client_of(one)
+    here, _, client, _ = vpc_with_instance(ec2, "10.81", "here")
+    there, group, service, address = vpc_with_instance(ec2, "10.82", "there")
+    permissions = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.81.0.0/16"}]}]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=permissions)
+    peering = ec2.create_vpc_peering_connection(VpcId=here, PeerVpcId=there)["VpcPeeringConnection"]
+    peering = peering["VpcPeeringConnectionId"]
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    subnet = ec2.create_subnet(VpcId=here, CidrBlock="10.81.9.0/24")["Subnet"]["SubnetId"]
+    one.wait_applied()
+
+    def reaches():
+        return passes(client, address, "tcp/80") == ["tcp/80"]
+
+    def subnets():
+        return {one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]}
+
+    def state(instance):
+        [reservation] = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        return reservation["Instances"][0]["State"]["Name"]
+
+    with Listeners(service, "tcp/80"):
+        assert reaches()
+        before = subnets()
+        applied(one, "5s", "DeleteVpcPeeringConnection", VpcPeeringConnectionId=peering)
+        applied(one, "5s", "DeleteSubnet", SubnetId=subnet)
+        made = applied(
+            one, "5s", "RunInstances", ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1,
+            SubnetId=next(iter(before - {subnet})),
+        )  # fmt: skip
+        [instance] = [fact.removeprefix("instance/") for fact in made["facts"] if fact.startswith("instance/")]
+        one.wait_applied()
+        assert not reaches() and subnet not in subnets()
+        one.kill()
+        until("the end of every process", lambda: not list(one.traces.processes()))
+        time.sleep(5)
+        one.start()
+        ec2 = client_of(one)
+        until("the rollbacks", lambda: json.loads(one.command("pending", "--output", "json").stdout)["trials"] == [])
+        one.wait_applied()
+        assert subnets() == before and state(instance) == "terminated"
+        assert reaches(), "the link of the VPCs is there again"
+    request = urllib.parse.urlencode({"Action": "TerminateInstances", "Version": "2016-11-15", "InstanceId.1": client})
+    refused = one.command("apply", "--confirm-within", "60s", "--request", request)
+    assert refused.returncode == 1 and "stop it on trial instead" in refused.stderr, refused
+    shown = json.loads(one.command("apply", "--dry-run", "--request", request, "--output", "json").stdout)
+    assert [gone["instance"] for gone in shown["gone"]] == [client], shown

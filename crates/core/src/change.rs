@@ -251,6 +251,13 @@ impl Row {
         })
     }
 
+    /// `rule/sg-1/sgr-1`: the row's name without what sorts it in a store.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let key = self.to_key();
+        key.split_once('/').map_or(key.clone(), |(_, name)| name.to_owned())
+    }
+
     /// The row's name in a store: kinds sort in the order of the variants.
     #[must_use]
     pub fn to_key(&self) -> String {

@@ -51,7 +51,7 @@ pub struct Undo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TrialRefusal {
     /// It changes what does not come back.
-    #[error("`{0}` cannot be undone by itself once it is {1}; make this change without a time to confirm it in")]
+    #[error("`{0}` {1}; make this change without a time to confirm it in")]
     NotUndoable(String, String),
     /// The time is up.
     #[error("the time to confirm `{0}` was up; it is being rolled back")]
@@ -133,36 +133,40 @@ pub(crate) enum Undoing {
     Possible,
     /// It keeps itself, and is not undone: memories of requests, snapshots, reports.
     Apart,
-    /// It does not come back, or does not go: the word says which.
+    /// It does not come back, or does not go: in words, which way out there is included.
     Impossible(&'static str),
 }
 
 impl Row {
     /// What becomes of the row if it was there before, and is there after, or not.
     pub(crate) fn undoing(&self, was: bool, is: bool) -> Undoing {
-        let kept = was && is;
         match self {
             Self::Bypass
             | Self::Platform
+            | Self::Vpc(_)
+            | Self::Peering(_)
+            | Self::NetworkAcl(_)
+            | Self::Subnet(_)
             | Self::PrefixList(_)
             | Self::PrefixListVersion(..)
             | Self::PortList(_)
             | Self::Group(_)
             | Self::Rule(..)
             | Self::Shadow(_)
-            | Self::NetworkAcl(_) => Undoing::Possible,
-            Self::Account(_) | Self::Vpc(_) | Self::Subnet(_) | Self::Instance(_) | Self::Eni(_) if kept => {
-                Undoing::Possible
+            | Self::Eni(_)
+            | Self::FlowLog(_) => Undoing::Possible,
+            Self::Instance(_) if is => Undoing::Possible,
+            Self::Instance(_) => Undoing::Impossible(
+                "does not come back once it is deleted, for what ran in it is gone with it: stop it on trial instead, and delete it when \
+                 that is confirmed",
+            ),
+            Self::Account(_) if was && is => Undoing::Possible,
+            Self::Account(_) | Self::Key(_) => {
+                Undoing::Impossible("does not go by itself once somebody may have asked with it")
             }
-            Self::Vpc(_) | Self::Subnet(_) | Self::Instance(_) | Self::Eni(_) => {
-                Undoing::Impossible(if is { "made" } else { "deleted" })
+            Self::InsightsPath(_) | Self::InsightsAnalysis(_) => {
+                Undoing::Impossible("is a question about packets and changes none, so there is nothing to try")
             }
-            Self::Account(_)
-            | Self::Key(_)
-            | Self::Peering(_)
-            | Self::FlowLog(_)
-            | Self::InsightsPath(_)
-            | Self::InsightsAnalysis(_) => Undoing::Impossible("changed"),
             Self::Token(..)
             | Self::Terminated(_)
             | Self::SnapshotPolicy(_)

@@ -3,13 +3,16 @@
 //! The sets of a difference are of what rules decide. A peering that ends takes away more than the rules that name its groups, and a
 //! stopped instance takes nothing whatever its rules say; so both are told in words, and the live flows that end by them are told too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use sekimori_core::{
     difference::Differences,
     ids::{EniId, VpcId},
     packet::Packet,
-    world::{Eni, InstanceState, World},
+    world::{Eni, InstanceState, Subnet, Vpc, World},
 };
 
 use super::DIFF_NAMES_MAX;
@@ -18,6 +21,15 @@ use crate::{services::shortened, text::treatment};
 /// Everything around the rules that is otherwise, a line each.
 pub(super) fn words(before: &World, after: &World, differences: &Differences) -> Vec<String> {
     let mut lines = peerings(before, after, &differences.joined);
+    lines.extend(differences.vpcs.iter().filter_map(|id| {
+        let block =
+            |vpc: &Vpc| format!("{}{}", vpc.cidr, vpc.ipv6.map(|block| format!(", {block}")).unwrap_or_default());
+        comes_or_goes(id, before.vpc(id).map(|vpc| block(vpc)), after.vpc(id).map(|vpc| block(vpc)))
+    }));
+    lines.extend(differences.subnets.iter().filter_map(|id| {
+        let block = |subnet: &Subnet| format!("{} in {}", subnet.cidr, subnet.vpc);
+        comes_or_goes(id, before.subnet(id).map(|one| block(one)), after.subnet(id).map(|one| block(one)))
+    }));
     lines.extend(differences.instances.iter().filter_map(|id| {
         let (old, new) = (before.instance(id)?, after.instance(id)?);
         match (old.state, new.state) {
@@ -32,6 +44,15 @@ pub(super) fn words(before: &World, after: &World, differences: &Differences) ->
     }));
     lines.extend(treatments(before, after, &differences.treated));
     shortened(lines, DIFF_NAMES_MAX)
+}
+
+/// That a network is there only before, or only after.
+fn comes_or_goes(id: impl Display, before: Option<String>, after: Option<String>) -> Option<String> {
+    match (before, after) {
+        (None, Some(blocks)) => Some(format!("{id} is made: {blocks}")),
+        (Some(blocks), None) => Some(format!("{id} is deleted: {blocks}")),
+        (Some(_), Some(_)) | (None, None) => None,
+    }
 }
 
 /// How live flows are treated otherwise, by what becomes of it.

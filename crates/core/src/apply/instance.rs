@@ -119,7 +119,7 @@ impl Draft<'_> {
     }
 
     /// EC2 shows a terminated instance for a while.
-    fn go_on_showing(&mut self, instance: &Instance) {
+    pub(super) fn go_on_showing(&mut self, instance: &Instance) {
         match self.world.dialect_of(&instance.account) {
             Dialect::Ecs => return,
             Dialect::Ec2 => {}

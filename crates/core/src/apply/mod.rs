@@ -31,6 +31,7 @@ mod tags;
 mod tests;
 mod together;
 mod trial;
+mod undo;
 
 use std::sync::Arc;
 

@@ -160,7 +160,7 @@ impl Draft<'_> {
     }
 }
 
-fn overlap(one: &Vpc, other: &Vpc) -> bool {
+pub(super) fn overlap(one: &Vpc, other: &Vpc) -> bool {
     let v4 = overlaps(one.cidr, other.cidr);
     let v6 = one.ipv6.zip(other.ipv6).is_some_and(|(one, other)| one.contains(&other) || other.contains(&one));
     v4 || v6

@@ -14,6 +14,7 @@ mod reports;
 mod shadow;
 mod snapshots;
 mod trials;
+mod undo;
 
 use expect_test::{Expect, expect};
 

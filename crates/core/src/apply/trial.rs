@@ -1,16 +1,14 @@
-//! Changes on trial: begun, confirmed, and undone as far as nothing has been changed since.
+//! Changes on trial: begun and confirmed. What undoes them is in [`super::undo`].
 
 use std::sync::Arc;
 
-use super::{Draft, missing, resource_group::inside, within};
+use super::{Draft, missing, within};
 use crate::{
-    change::{Change, Row},
+    change::Change,
     command::{Command, Outcome, TrialCommand},
     refusal::{Counted, Kind, Refusal},
-    rule::{Peer, Service},
     time::Timestamp,
-    trial::{TRIAL_FACTS_MAX, TRIALS_MAX, Trial, TrialRefusal, Undo, Undoing, rows, undone},
-    world::{Eni, Referent, World},
+    trial::{TRIAL_FACTS_MAX, TRIALS_MAX, Trial, TrialRefusal, Undo, Undoing, rows},
 };
 
 impl Draft<'_> {
@@ -57,7 +55,7 @@ impl Draft<'_> {
                 Undoing::Apart => {}
                 Undoing::Possible => facts.push(Undo { before: was, after: is }),
                 Undoing::Impossible(word) => {
-                    return Err(TrialRefusal::NotUndoable(name(&row), word.to_owned()).into());
+                    return Err(TrialRefusal::NotUndoable(row.name(), word.to_owned()).into());
                 }
             }
         }
@@ -79,125 +77,4 @@ impl Draft<'_> {
         self.put(Change::PutTrial(Arc::new(trial)));
         Ok(Outcome::Trial(Some(id), outcome))
     }
-
-    /// Undoes what is as the change left it, and leaves what something else needs by now.
-    fn roll_back(&mut self, trial: &Trial) -> Result<Outcome, Refusal> {
-        let mut left = Vec::new();
-        let mut wanted: Vec<&Undo> = Vec::new();
-        for undo in &trial.facts {
-            let Some(row) = undo.row() else { continue };
-            if self.world.fact(&row) == undo.after {
-                wanted.push(undo);
-            } else {
-                left.push(format!("{}: it was changed since", name(&row)));
-            }
-        }
-        // Each round leaves something, until all that is undone fits together.
-        loop {
-            let mut world = self.world.clone();
-            undone(&wanted).iter().for_each(|change| world.apply(change));
-            let groups = undone(&wanted).into_iter().filter(|change| !matches!(change, Change::DeleteGroup(_)));
-            let mut with_groups = self.world.clone();
-            groups.for_each(|change| with_groups.apply(&change));
-            let trouble = |undo: &&Undo| self.trouble((&world, &with_groups), undo);
-            let troubles: Vec<Option<String>> = wanted.iter().map(trouble).collect();
-            if troubles.iter().all(Option::is_none) {
-                break;
-            }
-            let mut kept = Vec::new();
-            for (undo, trouble) in wanted.into_iter().zip(troubles) {
-                match (trouble, undo.row()) {
-                    (Some(trouble), Some(row)) => left.push(format!("{}: {trouble}", name(&row))),
-                    (Some(_), None) => {}
-                    (None, _) => kept.push(undo),
-                }
-            }
-            wanted = kept;
-        }
-        let changes = undone(&wanted);
-        for change in &changes {
-            if let Change::DeleteGroup(group) = change {
-                self.drop_snapshots(group);
-                self.drop_shadow(group);
-            }
-            self.put(change.clone());
-        }
-        self.put(Change::DeleteTrial(trial.id.clone()));
-        let restored = wanted.iter().filter_map(|undo| undo.row()).map(|row| name(&row)).collect();
-        Ok(Outcome::RolledBack { trial: trial.id.clone(), restored, left })
-    }
-
-    /// Why a fact cannot be undone in the world that holds the result; the other one still has the groups that go.
-    fn trouble(&self, (world, with_groups): (&World, &World), undo: &Undo) -> Option<String> {
-        match (undo.row()?, &undo.before) {
-            (Row::Account(id), Some(Change::PutAccount(account))) => {
-                let now = self.world.account(&id)?;
-                let gone = now.resource_groups.keys().filter(|group| !account.resource_groups.contains_key(*group));
-                let mut used = gone.filter_map(|group| Some((group, inside(world, &id, group)?)));
-                used.next().map(|(group, by)| format!("`{}` is in its resource group `{group}`", by.as_str()))
-            }
-            (Row::Rule(group, _), Some(Change::PutRule { rule, .. })) => {
-                let Some(owner) = world.group(&group) else { return Some(format!("`{group}` is gone")) };
-                let same = owner.rules.values().find(|other| other.id != rule.id && other.spec == rule.spec);
-                let peer = match &rule.spec.peer {
-                    Peer::Group { group, .. } if world.group(group).is_none() => Some(group.to_string()),
-                    Peer::PrefixList(list) if world.prefix_list(list).is_none() => Some(list.to_string()),
-                    Peer::Group { .. } | Peer::PrefixList(_) | Peer::Cidr(_) => None,
-                };
-                let ports = match &rule.spec.service {
-                    Service::PortList(list) if world.port_list(list).is_none() => Some(list.to_string()),
-                    Service::PortList(_) | Service::Any | Service::Ports(_) | Service::Icmp { .. } => None,
-                };
-                let same = same.map(|other| format!("`{}` says the same", other.id));
-                same.or_else(|| peer.or(ports).map(|gone| format!("`{gone}`, which it names, is gone")))
-            }
-            (Row::Group(id), Some(Change::PutGroup(group))) => {
-                let other = world.group_named(&group.vpc, &group.name).filter(|other| **other != id);
-                let taken = other.filter(|_| self.world.group(&id).is_none());
-                let gone = world.vpc(&group.vpc).is_none().then(|| format!("`{}` is gone", group.vpc));
-                gone.or_else(|| taken.map(|other| format!("`{other}` has its name")))
-            }
-            (Row::Group(id), None) => {
-                let member = world.members(&id).next().map(|eni| format!("`{}` carries it", eni.id));
-                let namer = world.referrers(&Referent::Group(id.clone())).find(|(other, _)| *other != id);
-                let namer = namer.map(|(other, _)| format!("a rule of `{other}` names it"));
-                let has_rules = with_groups.group(&id).is_some_and(|group| !group.rules.is_empty());
-                member.or(namer).or_else(|| has_rules.then(|| "it has further rules".to_owned()))
-            }
-            (Row::Eni(_), Some(Change::PutEni(eni))) => unfit(world, eni),
-            (Row::PrefixList(id), None) => named_by(world, &Referent::PrefixList(id)),
-            (Row::PortList(id), None) => named_by(world, &Referent::PortList(id)),
-            (Row::NetworkAcl(id), None) => {
-                let behind = world.subnets().find(|subnet| subnet.has_acl(&id));
-                behind.map(|subnet| format!("`{}` has it", subnet.id))
-            }
-            (Row::Subnet(_), Some(Change::PutSubnet(subnet))) => {
-                let acl = subnet.acl.as_ref().filter(|own| world.network_acl(&own.acl).is_none());
-                acl.map(|own| format!("`{}` is gone", own.acl))
-            }
-            (Row::Shadow(group), Some(_)) if world.group(&group).is_none() => Some(format!("`{group}` is gone")),
-            _ => None,
-        }
-    }
-}
-
-/// Why an interface cannot be what it was.
-fn unfit(world: &World, eni: &Eni) -> Option<String> {
-    let group = eni.groups.iter().find(|group| world.group(group).is_none());
-    let taken = |own: &&std::net::IpAddr| world.eni_at(&eni.vpc, **own).is_some_and(|other| other.id != eni.id);
-    let taken = eni.addresses.iter().find(taken).map(|own| format!("{own} is another interface's"));
-    let gone = eni.instance.as_ref().filter(|instance| world.instance(instance).is_none());
-    let group = group.map(|group| format!("`{group}` is gone"));
-    group.or(taken).or_else(|| gone.map(|instance| format!("`{instance}` is gone")))
-}
-
-fn named_by(world: &World, referent: &Referent) -> Option<String> {
-    let namer = world.referrers(referent).next();
-    namer.map(|(group, rule)| format!("rule `{rule}` of `{group}` names it"))
-}
-
-/// `rule/sg-1/sgr-1`: the row without what sorts it in a store.
-fn name(row: &Row) -> String {
-    let key = row.to_key();
-    key.split_once('/').map_or(key.clone(), |(_, name)| name.to_owned())
 }

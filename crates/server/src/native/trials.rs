@@ -98,14 +98,13 @@ fn refused(app: &App, state: &Judged, all: &[Wanted], error: CommitError) -> Unm
 
 pub(super) fn told(trial: &Trial) -> TrialTold {
     let facts = trial.facts.iter().filter_map(|undo| undo.row());
-    let name = |key: String| key.split_once('/').map_or(key.clone(), |(_, name)| name.to_owned());
     TrialTold {
         id: trial.id.clone(),
         revision: trial.revision,
         operations: trial.operations.clone(),
         made_at: trial.made_at,
         until: trial.until,
-        facts: facts.map(|row| name(row.to_key())).collect(),
+        facts: facts.map(|row| row.name()).collect(),
     }
 }
 

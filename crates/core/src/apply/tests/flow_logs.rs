@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Estate {
-    fn new_flow_logs(&self, resources: &[Resource], bucket: &str) -> Command {
+    pub(super) fn new_flow_logs(&self, resources: &[Resource], bucket: &str) -> Command {
         let config = FlowLogConfig {
             traffic: LoggedTraffic::All,
             destination_kind: LogDestinationKind::S3,
@@ -36,13 +36,13 @@ impl Estate {
         self.of_flow_logs(FlowLogCommand::Create(Box::new(new)))
     }
 
-    fn flow_logs(&mut self, resources: &[Resource], bucket: &str) -> (Vec<FlowLogId>, Vec<String>) {
+    pub(super) fn flow_logs(&mut self, resources: &[Resource], bucket: &str) -> (Vec<FlowLogId>, Vec<String>) {
         let command = self.new_flow_logs(resources, bucket);
         let Outcome::FlowLogs { made, failed } = self.run(command) else { panic!() };
         (made, failed.into_iter().map(|(resource, refusal)| format!("{resource}: {refusal}")).collect())
     }
 
-    fn delete_flow_logs(&self, ids: &[FlowLogId]) -> Command {
+    pub(super) fn delete_flow_logs(&self, ids: &[FlowLogId]) -> Command {
         self.of_flow_logs(FlowLogCommand::Delete { flow_logs: ids.to_vec() })
     }
 

@@ -11,21 +11,21 @@ use crate::{
 };
 
 impl Estate {
-    fn spec(&self, groups: &[GroupId]) -> EniSpec {
+    pub(super) fn spec(&self, groups: &[GroupId]) -> EniSpec {
         EniSpec::new(self.subnet.clone(), groups.to_vec())
     }
 
-    fn create(&self, spec: EniSpec) -> Command {
+    pub(super) fn create(&self, spec: EniSpec) -> Command {
         Command::CreateEni { account: self.account.clone(), spec }
     }
 
-    fn free(&mut self) -> EniId {
+    pub(super) fn free(&mut self) -> EniId {
         let groups = [self.a.clone()];
         let Outcome::Eni(id) = self.run(self.create(self.spec(&groups))) else { panic!() };
         id
     }
 
-    fn attach(&self, eni: &EniId, instance: &InstanceId) -> Command {
+    pub(super) fn attach(&self, eni: &EniId, instance: &InstanceId) -> Command {
         Command::AttachEni { account: self.account.clone(), eni: eni.clone(), instance: instance.clone() }
     }
 
@@ -42,7 +42,7 @@ impl Estate {
         Command::ModifyInstance { account: self.account.clone(), instance: instance.clone(), patch }
     }
 
-    fn assign(&self, eni: &EniId, addresses: NewAddresses) -> Command {
+    pub(super) fn assign(&self, eni: &EniId, addresses: NewAddresses) -> Command {
         Command::AssignAddresses { account: self.account.clone(), eni: eni.clone(), addresses }
     }
 
@@ -56,12 +56,12 @@ impl Estate {
         Command::SetPower { account: self.account.clone(), instances, power, is_all_or_none }
     }
 
-    fn delete(&self, instance: &InstanceId, is_forced: bool) -> Command {
+    pub(super) fn delete(&self, instance: &InstanceId, is_forced: bool) -> Command {
         let instances = vec![instance.clone()];
         Command::DeleteInstances { account: self.account.clone(), instances, is_forced }
     }
 
-    fn eni(&self, id: &EniId) -> Eni {
+    pub(super) fn eni(&self, id: &EniId) -> Eni {
         Eni::clone(self.state.world().eni(id).expect("it exists"))
     }
 

@@ -8,13 +8,13 @@ use crate::{
 };
 
 /// An estate with a second VPC of a block.
-fn with_peer(block: &str) -> (Estate, VpcId) {
+pub(super) fn with_peer(block: &str) -> (Estate, VpcId) {
     let mut estate = Estate::new(Dialect::Ec2);
     let Outcome::Vpc(peer) = estate.run(estate.new_vpc(block, VpcIpv6::Off)) else { panic!() };
     (estate, peer)
 }
 
-fn ask(estate: &Estate, peer: &VpcId) -> Command {
+pub(super) fn ask(estate: &Estate, peer: &VpcId) -> Command {
     Command::CreatePeering(NewPeering {
         account: estate.account.clone(),
         vpc: estate.vpc.clone(),
@@ -24,20 +24,20 @@ fn ask(estate: &Estate, peer: &VpcId) -> Command {
     })
 }
 
-fn asked(estate: &mut Estate, peer: &VpcId) -> PeeringId {
+pub(super) fn asked(estate: &mut Estate, peer: &VpcId) -> PeeringId {
     let Outcome::Peering(id) = estate.run(ask(estate, peer)) else { panic!() };
     id
 }
 
-fn accept(estate: &Estate, id: &PeeringId) -> Command {
+pub(super) fn accept(estate: &Estate, id: &PeeringId) -> Command {
     Command::AcceptPeering { account: estate.account.clone(), peering: id.clone() }
 }
 
-fn end(estate: &Estate, id: &PeeringId) -> Command {
+pub(super) fn end(estate: &Estate, id: &PeeringId) -> Command {
     Command::DeletePeering { account: estate.account.clone(), peering: id.clone() }
 }
 
-fn status(estate: &Estate, id: &PeeringId) -> Option<PeeringStatus> {
+pub(super) fn status(estate: &Estate, id: &PeeringId) -> Option<PeeringStatus> {
     estate.state.world().peerings().get(id).map(|peering| peering.status)
 }
 

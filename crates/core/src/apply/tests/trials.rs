@@ -14,19 +14,19 @@ use crate::{
 };
 
 impl Estate {
-    fn begin(&mut self, within_s: u32, commands: Vec<Command>) -> String {
+    pub(super) fn begin(&mut self, within_s: u32, commands: Vec<Command>) -> String {
         let command = Box::new(Command::Together { at: None, commands });
         let begin = TrialCommand::Begin { command, operations: vec!["Test".to_owned()], within_s };
         let Outcome::Trial(Some(id), _) = self.run(Command::Trial(begin)) else { panic!() };
         id
     }
 
-    fn later(&mut self, seconds: i64) {
+    pub(super) fn later(&mut self, seconds: i64) {
         self.context.now.0 += seconds;
     }
 
     /// What is undone, and what is left, without random parts.
-    fn undone(&mut self, command: TrialCommand) -> (usize, Vec<String>) {
+    pub(super) fn undone(&mut self, command: TrialCommand) -> (usize, Vec<String>) {
         let Outcome::RolledBack { restored, left, .. } = self.run(Command::Trial(command)) else { panic!() };
         (restored.len(), left)
     }
@@ -148,14 +148,14 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
     assert_eq!(estate.undone(TrialCommand::RollBackDue), (2, vec![]));
     assert_eq!(estate.undone(TrialCommand::RollBackDue), (1, vec![]));
     assert_eq!(estate.state.world().to_changes(), before);
-    let start = |estate: &Estate, command: Command| {
-        let _ = estate;
+    let start = |command: Command| {
         Command::Trial(TrialCommand::Begin { command: Box::new(command), operations: vec![], within_s: 9 })
     };
-    let run = estate.instances(std::slice::from_ref(&a), 1);
-    let refused = estate.try_run(start(&estate, run)).expect_err("an instance is not unmade");
-    assert!(refused.contains("cannot be undone by itself once it is made"), "{refused}");
-    let nothing = start(&estate, estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
+    let instance = estate.instance(std::slice::from_ref(&a));
+    let gone = estate.delete(&instance, true);
+    let refused = estate.try_run(start(gone)).expect_err("what ran in it does not come back");
+    assert!(refused.contains("stop it on trial instead") && refused.contains(instance.as_str()), "{refused}");
+    let nothing = start(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
     assert!(matches!(estate.run(nothing), Outcome::Trial(None, _)), "what changes nothing has nothing to undo");
     estate.refused(
         Command::Trial(TrialCommand::Confirm { id: "trial-1".to_owned() }),

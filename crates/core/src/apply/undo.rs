@@ -1,0 +1,343 @@
+//! What undoes a change on trial: the facts that are still as it left them, as far as they fit together with everything else.
+//!
+//! A rollback leaves a world that requests could have made. So a fact that would not fit is left as it is, and told with the reason.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{Draft, network::overlaps, peering::overlap, resource_group::inside};
+use crate::{
+    change::{Change, Row},
+    command::Outcome,
+    flow_log::FlowLog,
+    ids::{GroupId, NetworkAclId, VpcId},
+    peering::Peering,
+    refusal::Refusal,
+    rule::{Peer, Rule, Service},
+    time::Timestamp,
+    trial::{Trial, Undo, undone},
+    world::{Account, Eni, Flavor, Group, Referent, Subnet, Vpc, World},
+};
+
+impl Draft<'_> {
+    /// Undoes what is as the change left it, and leaves what something else needs by now.
+    pub(super) fn roll_back(&mut self, trial: &Trial) -> Result<Outcome, Refusal> {
+        let mut left = Vec::new();
+        let mut wanted: Vec<&Undo> = Vec::new();
+        for undo in &trial.facts {
+            let Some(row) = undo.row() else { continue };
+            if self.is_as_left(&row, undo) {
+                wanted.push(undo);
+            } else {
+                left.push(format!("{}: it was changed since", row.name()));
+            }
+        }
+        // Each round leaves something, until all that is undone fits together.
+        loop {
+            let result = Undone::of(&self.world, &wanted, self.context.now);
+            let troubles: Vec<Option<String>> = wanted.iter().map(|undo| result.trouble(undo)).collect();
+            if troubles.iter().all(Option::is_none) {
+                break;
+            }
+            let mut kept = Vec::new();
+            for (undo, trouble) in wanted.into_iter().zip(troubles) {
+                match (trouble, undo.row()) {
+                    (Some(trouble), Some(row)) => left.push(format!("{}: {trouble}", row.name())),
+                    (Some(_), None) => {}
+                    (None, _) => kept.push(undo),
+                }
+            }
+            wanted = kept;
+        }
+        for change in undone(&wanted) {
+            self.undo(change);
+        }
+        self.put(Change::DeleteTrial(trial.id.clone()));
+        let restored = wanted.iter().filter_map(|undo| undo.row()).map(|row| row.name()).collect();
+        Ok(Outcome::RolledBack { trial: trial.id.clone(), restored, left })
+    }
+
+    /// Whether nobody has changed a fact since. A peering connection that has ended is forgotten after a while: nobody has done that.
+    fn is_as_left(&self, row: &Row, undo: &Undo) -> bool {
+        let now = self.world.fact(row);
+        let is_ended = |after: &Option<Change>| match after {
+            Some(Change::PutPeering(peering)) => !peering.is_open_at(peering.changed_at),
+            Some(_) | None => false,
+        };
+        now == undo.after || now.is_none() && is_ended(&undo.after)
+    }
+
+    /// Makes a change that undoes a fact, with what goes with it.
+    fn undo(&mut self, change: Change) {
+        if let Change::DeleteGroup(group) = &change {
+            self.drop_snapshots(group);
+            self.drop_shadow(group);
+        }
+        let gone = if let Change::DeleteInstance(id) = &change { self.world.instance(id).cloned() } else { None };
+        self.put(change);
+        if let Some(instance) = gone {
+            self.go_on_showing(&instance);
+        }
+    }
+}
+
+/// A world with some facts undone.
+struct Undone<'a> {
+    /// As it is.
+    now: &'a World,
+    /// As it would be.
+    then: World,
+    /// The same with the groups that go: their rules are still there if they are not among what is undone.
+    with_groups: World,
+    at: Timestamp,
+}
+
+impl<'a> Undone<'a> {
+    fn of(now: &'a World, wanted: &[&Undo], at: Timestamp) -> Self {
+        let (mut then, mut with_groups) = (now.clone(), now.clone());
+        for change in undone(wanted) {
+            then.apply(&change);
+            if !matches!(change, Change::DeleteGroup(_)) {
+                with_groups.apply(&change);
+            }
+        }
+        Self { now, then, with_groups, at }
+    }
+
+    /// Why a fact cannot be undone.
+    fn trouble(&self, undo: &Undo) -> Option<String> {
+        let row = undo.row()?;
+        match &undo.before {
+            Some(before) => self.misfit(before),
+            None => self.needed(&row),
+        }
+    }
+
+    /// Why something cannot be what it was.
+    fn misfit(&self, before: &Change) -> Option<String> {
+        if let Change::PutAccount(account) = before {
+            return self.used_resource_group(account);
+        }
+        if let Change::PutVpc(vpc) = before {
+            return self.misfit_vpc(vpc);
+        }
+        if let Change::PutSubnet(subnet) = before {
+            return self.misfit_subnet(subnet);
+        }
+        if let Change::PutPeering(peering) = before {
+            return self.misfit_peering(peering);
+        }
+        if let Change::PutRule { group, rule } = before {
+            return self.misfit_rule(group, rule);
+        }
+        if let Change::PutGroup(group) = before {
+            let gone = self.no_vpc(&group.vpc).or_else(|| group.also_in.iter().find_map(|vpc| self.no_vpc(vpc)));
+            return gone.or_else(|| self.taken_name(group));
+        }
+        if let Change::PutNetworkAcl(acl) = before {
+            return self.no_vpc(&acl.vpc);
+        }
+        if let Change::PutShadow(shadow) = before {
+            return self.then.group(&shadow.group).is_none().then(|| is_gone(&shadow.group));
+        }
+        if let Change::PutFlowLog(log) = before {
+            let is_same = |other: &&Arc<FlowLog>| {
+                other.id != log.id && other.resource == log.resource && other.config.repeats(&log.config)
+            };
+            let same = self.then.flow_logs().find(is_same);
+            return same.map(|other| format!("`{}` records the same", other.id));
+        }
+        if let Change::PutEni(eni) = before { self.misfit_eni(eni) } else { None }
+    }
+
+    /// Why something cannot go.
+    fn needed(&self, row: &Row) -> Option<String> {
+        if let Row::Vpc(id) = row {
+            return self.inside_vpc(id);
+        }
+        if let Row::Subnet(id) = row {
+            let inside = self.then.enis().find(|eni| eni.subnet == *id);
+            return inside.map(|eni| format!("`{}` is in it", eni.id));
+        }
+        if let Row::NetworkAcl(id) = row {
+            return self.needed_acl(id);
+        }
+        if let Row::Group(id) = row {
+            return self.needed_group(id);
+        }
+        if let Row::PrefixList(id) = row {
+            return self.named_by(&Referent::PrefixList(id.clone()));
+        }
+        if let Row::PortList(id) = row {
+            return self.named_by(&Referent::PortList(id.clone()));
+        }
+        if let Row::Instance(id) = row {
+            return self.then.enis_of(id).next().map(|eni| format!("`{}` is attached to it", eni.id));
+        }
+        let Row::Eni(id) = row else { return None };
+        let eni = self.now.eni(id).filter(|eni| eni.is_primary())?;
+        let instance = eni.instance.as_ref().filter(|instance| self.then.instance(instance).is_some());
+        instance.map(|instance| format!("it is the primary interface of `{instance}`"))
+    }
+
+    fn no_vpc(&self, vpc: &VpcId) -> Option<String> {
+        self.then.vpc(vpc).is_none().then(|| is_gone(vpc))
+    }
+
+    fn used_resource_group(&self, before: &Account) -> Option<String> {
+        let now = self.now.account(&before.id)?;
+        let mut gone = now.resource_groups.keys().filter(|group| !before.resource_groups.contains_key(*group));
+        let (group, by) = gone.find_map(|group| Some((group, inside(&self.then, &before.id, group)?)))?;
+        Some(format!("`{}` is in its resource group `{group}`", by.as_str()))
+    }
+
+    fn misfit_vpc(&self, vpc: &Vpc) -> Option<String> {
+        let is_in = |other: &&Arc<Subnet>| other.vpc == vpc.id && other.ipv6.is_some();
+        let Some(block) = vpc.ipv6 else {
+            let subnet = self.then.subnets().find(is_in);
+            return subnet.map(|subnet| format!("`{}` has a part of its IPv6 block", subnet.id));
+        };
+        let overlaps = |other: &&Arc<Vpc>| {
+            other.id != vpc.id && other.ipv6.is_some_and(|own| own.contains(&block) || block.contains(&own))
+        };
+        self.then.vpcs().find(overlaps).map(|other| format!("{block} is a block of `{}`", other.id))
+    }
+
+    fn misfit_subnet(&self, subnet: &Subnet) -> Option<String> {
+        if let Some(gone) = self.no_vpc(&subnet.vpc) {
+            return Some(gone);
+        }
+        if let Some(own) = subnet.acl.as_ref().filter(|own| self.then.network_acl(&own.acl).is_none()) {
+            return Some(is_gone(&own.acl));
+        }
+        let is_same = |other: &&Arc<Subnet>| {
+            let has_block = overlaps(other.cidr, subnet.cidr) || other.ipv6.is_some() && other.ipv6 == subnet.ipv6;
+            other.vpc == subnet.vpc && other.id != subnet.id && has_block
+        };
+        if let Some(other) = self.then.subnets().find(is_same) {
+            return Some(format!("`{}` has its block", other.id));
+        }
+        let mut enis = self.then.enis_in(&subnet.vpc).filter(|eni| eni.subnet == subnet.id && subnet.ipv6.is_none());
+        let user = enis.find(|eni| eni.addresses.iter().any(IpAddr::is_ipv6));
+        user.map(|eni| format!("`{}` has an address of its IPv6 block", eni.id))
+    }
+
+    /// An address must lead to one peer, and two VPCs have one connection.
+    fn misfit_peering(&self, peering: &Peering) -> Option<String> {
+        if !peering.is_open_at(self.at) {
+            return None;
+        }
+        let (one, other) = (&peering.requester.vpc, &peering.accepter.vpc);
+        let is_between =
+            |open: &&Arc<Peering>| open.id != peering.id && open.is_between(one, other) && open.is_open_at(self.at);
+        if let Some(open) = self.then.peerings().iter().find(is_between) {
+            return Some(format!("`{}` is between its VPCs", open.id));
+        }
+        for (vpc, peer) in [(one, other), (other, one)] {
+            let Some(own) = self.then.vpc(peer) else { return Some(is_gone(peer)) };
+            let peers = self.then.peerings().of(vpc).filter(|(id, _)| *id != peer);
+            let mut peers = peers.filter_map(|(id, _)| self.then.vpc(id));
+            if let Some(taken) = peers.find(|known| peering.is_active() && overlap(known, own)) {
+                return Some(format!("`{vpc}` is peered with `{}`, which has blocks of `{peer}`", taken.id));
+            }
+        }
+        None
+    }
+
+    fn misfit_rule(&self, group: &GroupId, rule: &Rule) -> Option<String> {
+        let Some(owner) = self.then.group(group) else { return Some(is_gone(group)) };
+        let same = owner.rules.values().find(|other| other.id != rule.id && other.spec == rule.spec);
+        let peer = match &rule.spec.peer {
+            Peer::Group { group, .. } if self.then.group(group).is_none() => Some(group.to_string()),
+            Peer::PrefixList(list) if self.then.prefix_list(list).is_none() => Some(list.to_string()),
+            Peer::Group { .. } | Peer::PrefixList(_) | Peer::Cidr(_) => None,
+        };
+        let ports = match &rule.spec.service {
+            Service::PortList(list) if self.then.port_list(list).is_none() => Some(list.to_string()),
+            Service::PortList(_) | Service::Any | Service::Ports(_) | Service::Icmp { .. } => None,
+        };
+        let same = same.map(|other| format!("`{}` says the same", other.id));
+        same.or_else(|| peer.or(ports).map(|gone| format!("`{gone}`, which it names, is gone")))
+    }
+
+    fn taken_name(&self, group: &Group) -> Option<String> {
+        let other = self.then.group_named(&group.vpc, &group.name).filter(|other| **other != group.id);
+        let taken = other.filter(|_| self.now.group(&group.id).is_none());
+        taken.map(|other| format!("`{other}` has its name"))
+    }
+
+    fn misfit_eni(&self, eni: &Eni) -> Option<String> {
+        if let Some(group) = eni.groups.iter().find(|group| self.then.group(group).is_none()) {
+            return Some(is_gone(group));
+        }
+        if self.then.subnet(&eni.subnet).is_none() {
+            return Some(is_gone(&eni.subnet));
+        }
+        // The index of a world has room for one of two; so who has it now is asked whether it still has it then.
+        let owner = |own: &IpAddr| {
+            let other = self.now.eni_at(&eni.vpc, *own).filter(|other| other.id != eni.id)?;
+            self.then.eni(&other.id).filter(|then| then.addresses.contains(own))
+        };
+        if let Some((own, _)) = eni.addresses.iter().find_map(|own| Some((own, owner(own)?))) {
+            return Some(format!("{own} is another interface's"));
+        }
+        self.misfit_place(eni).or_else(|| self.misfit_binding(eni))
+    }
+
+    fn misfit_place(&self, eni: &Eni) -> Option<String> {
+        let instance = eni.instance.as_ref()?;
+        if self.then.instance(instance).is_none() {
+            return Some(is_gone(instance));
+        }
+        let has_place = |other: &&Arc<Eni>| {
+            let then = self.then.eni(&other.id).filter(|then| then.id != eni.id);
+            then.is_some_and(|then| (&then.instance, then.device_index) == (&eni.instance, eni.device_index))
+        };
+        let other = self.now.enis_of(instance).find(has_place);
+        other.map(|other| format!("`{}` has its place in `{instance}`", other.id))
+    }
+
+    fn misfit_binding(&self, eni: &Eni) -> Option<String> {
+        let binding = eni.binding.as_ref()?;
+        let mut others = self.then.bound().filter(|(other, _)| other.id != eni.id);
+        let other = others
+            .find(|(other, at)| at.is_same_interface(binding) || (other.mac, &other.vpc) == (eni.mac, &eni.vpc));
+        other.map(|(other, _)| format!("`{}` has its interface or its Ethernet address", other.id))
+    }
+
+    fn inside_vpc(&self, vpc: &VpcId) -> Option<String> {
+        let subnet = || self.then.subnets().find(|subnet| subnet.vpc == *vpc).map(|subnet| subnet.id.to_string());
+        let group = || self.then.groups().find(|group| group.is_for(vpc)).map(|group| group.id.to_string());
+        let acl = || self.then.network_acls().find(|acl| acl.vpc == *vpc).map(|acl| acl.id.to_string());
+        let is_open = |peering: &&Arc<Peering>| peering.has_end(vpc) && peering.is_open_at(self.at);
+        let peering = || self.then.peerings().iter().find(is_open).map(|peering| peering.id.to_string());
+        let inside = subnet().or_else(group).or_else(acl).or_else(peering);
+        inside.map(|inside| format!("`{inside}` is of it"))
+    }
+
+    fn needed_acl(&self, id: &NetworkAclId) -> Option<String> {
+        let behind = self.then.subnets().find(|subnet| subnet.has_acl(id));
+        let behind = behind.map(|subnet| format!("`{}` has it", subnet.id));
+        let default = self.now.network_acl(id).filter(|acl| acl.is_default && self.then.vpc(&acl.vpc).is_some());
+        behind.or_else(|| default.map(|acl| format!("`{}` has it as its default", acl.vpc)))
+    }
+
+    fn needed_group(&self, id: &GroupId) -> Option<String> {
+        let member = self.then.members(id).next().map(|eni| format!("`{}` carries it", eni.id));
+        let namer = self.then.referrers(&Referent::Group(id.clone())).find(|(other, _)| other != id);
+        let namer = namer.map(|(other, _)| format!("a rule of `{other}` names it"));
+        let has_rules = self.with_groups.group(id).is_some_and(|group| !group.rules.is_empty());
+        let of_vpc = |group: &&Arc<Group>| group.is_default && group.flavor == Flavor::Ec2;
+        let default = self.now.group(id).filter(of_vpc).filter(|group| self.then.vpc(&group.vpc).is_some());
+        let default = default.map(|group| format!("`{}` has it as its default", group.vpc));
+        member.or(namer).or(default).or_else(|| has_rules.then(|| "it has further rules".to_owned()))
+    }
+
+    fn named_by(&self, referent: &Referent) -> Option<String> {
+        let namer = self.then.referrers(referent).next();
+        namer.map(|(group, rule)| format!("rule `{rule}` of `{group}` names it"))
+    }
+}
+
+fn is_gone(what: impl std::fmt::Display) -> String {
+    format!("`{what}` is gone")
+}
