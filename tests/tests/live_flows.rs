@@ -179,9 +179,9 @@ fn only_what_is_asked_for_is_told_and_no_more_than_that() {
     assert_eq!(read(&mut lab, Vec::new(), 100).0, []);
     // A connection that both sides have closed has ended, though its entry is there for a while.
     drop(wires);
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(5);
     while !read(&mut lab, vec![ssh.clone()], 100).0.is_empty() {
-        assert!(std::time::Instant::now() < until, "closed connections have ended");
-        sekimori_tests::lab::pause(std::time::Duration::from_millis(10));
+        assert!(Instant::now() < until, "closed connections have ended");
+        pause(Duration::from_millis(10));
     }
 }
