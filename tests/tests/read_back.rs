@@ -255,7 +255,12 @@ fn namespaces_and_interfaces_come_back_with_their_policy() {
     let links = in_router(&["-o", "link"]);
     let line = links.lines().find_map(|line| line.strip_prefix(&format!("{number}: "))).unwrap();
     let link = line.split(['@', ':']).next().unwrap().to_owned();
-    for arguments in [["link", "set", &link, "down"].as_slice(), &["route", "delete", &address, "dev", &link]] {
+    for arguments in [
+        ["link", "set", &link, "down"].as_slice(),
+        &["route", "delete", &address, "dev", &link],
+        &["link", "set", "outside", "down"],
+        &["link", "delete", "outside"],
+    ] {
         in_router(arguments);
         assert_eq!(kinds(&lab.watch()), [lost], "{arguments:?}");
         as_declared(&mut lab);

@@ -279,6 +279,7 @@ fn told(drift: &Drift, failure: Option<String>) -> Difference {
     let (part, subject) = match drift {
         Drift::Router(vpc) => (Part::Namespace, vpc.to_string()),
         Drift::Outside(vpc) => (Part::Namespace, format!("{vpc}.outside")),
+        Drift::Uplink(vpc) => (Part::Link, format!("{vpc}.outside")),
         Drift::Instance(instance) => (Part::Namespace, instance.to_string()),
         Drift::Link { eni, .. } => (Part::Link, eni.to_string()),
         Drift::Peering(id) => (Part::Link, id.to_string()),

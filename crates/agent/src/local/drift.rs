@@ -17,7 +17,7 @@ use super::{
     LocalCompute, Placed,
     peering::Joined,
     router::Router,
-    wanted::{WantedPort, outside_name},
+    wanted::{OUTSIDE_LINK, WantedPort, outside_name},
 };
 use crate::netlink::netns::{self, Identity};
 
@@ -26,6 +26,8 @@ use crate::netlink::netns::{self, Identity};
 pub enum Touched {
     /// The VPC's namespaces.
     Vpc(VpcId),
+    /// What is outside the VPC, and the link that leads there.
+    Outside(VpcId),
     /// The instance's namespace and all of its ENIs.
     Instance(InstanceId),
     /// The ENI, if anything that the kernel knows of it has changed.
@@ -104,6 +106,8 @@ pub enum Drift {
     Router(VpcId),
     /// The namespace outside the VPC.
     Outside(VpcId),
+    /// The router's link to the outside, or the routes that lead to it.
+    Uplink(VpcId),
     /// The instance's namespace.
     Instance(InstanceId),
     /// The ENI's link in the router, or the routes that lead to it: a link that is set down loses them.
@@ -123,6 +127,7 @@ impl Drift {
     pub fn touched(&self) -> Touched {
         match self {
             Self::Router(vpc) | Self::Outside(vpc) => Touched::Vpc(vpc.clone()),
+            Self::Uplink(vpc) => Touched::Outside(vpc.clone()),
             Self::Instance(instance) | Self::Link { instance, .. } => Touched::Instance(instance.clone()),
             Self::Peering(id) => Touched::Peering(id.clone()),
         }
@@ -134,6 +139,9 @@ impl fmt::Display for Drift {
         match self {
             Self::Router(vpc) => write!(f, "namespace `{vpc}` was removed or replaced"),
             Self::Outside(vpc) => write!(f, "namespace `{}` was removed or replaced", outside_name(vpc)),
+            Self::Uplink(vpc) => {
+                write!(f, "the link of VPC `{vpc}` to the outside was removed, set down or lost its routes")
+            }
             Self::Instance(instance) => write!(f, "namespace `{instance}` was removed or replaced"),
             Self::Link { eni, instance } => {
                 write!(f, "the link of ENI `{eni}` of instance `{instance}` was removed, set down or lost its routes")
@@ -154,7 +162,10 @@ impl LocalCompute {
         for (vpc, router) in &self.routers {
             all.extend(router.lost(vpc));
             match router.reached() {
-                Ok(present) => drop(links.insert(vpc.clone(), present)),
+                Ok(present) => {
+                    all.extend(router.lost_uplink(vpc, &present));
+                    links.insert(vpc.clone(), present);
+                }
                 Err(error) => tracing::warn!(%vpc, %error, "cannot list the links of a router"),
             }
         }
@@ -183,6 +194,14 @@ impl Router {
         let router = is_lost(vpc.as_str(), self.identity).then(|| Drift::Router(vpc.clone()));
         let is_lost_outside = self.outside().is_some_and(|outside| is_lost(&outside_name(vpc), outside));
         router.into_iter().chain(is_lost_outside.then(|| Drift::Outside(vpc.clone()))).collect()
+    }
+}
+
+impl Router {
+    /// Whether no route leads to the outside any more; `reached` are the links that routes lead to.
+    pub(super) fn lost_uplink(&self, vpc: &VpcId, reached: &BTreeSet<String>) -> Option<Drift> {
+        let outside = self.outside().filter(|outside| !is_lost(&outside_name(vpc), *outside));
+        outside.filter(|_| !reached.contains(OUTSIDE_LINK.0)).map(|_| Drift::Uplink(vpc.clone()))
     }
 }
 

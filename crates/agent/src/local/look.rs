@@ -51,7 +51,7 @@ impl LocalCompute {
         let next = match std::mem::take(&mut look.stage) {
             Stage::Begun => self.look_at_router(None),
             Stage::Router(last) => self.look_at_router(Some(&last)),
-            Stage::Listing(vpc, listing) => Some(self.list(vpc, listing, look)),
+            Stage::Listing(vpc, listing) => self.list(vpc, listing, look),
             Stage::Instances(last) => self.look_at_instances(last.as_ref(), &look.links),
             Stage::Over => return Looked::All,
         };
@@ -73,17 +73,18 @@ impl LocalCompute {
         router.lost(vpc).is_empty().then(|| Stage::Listing(vpc.clone(), Listing::default()))
     }
 
-    fn list(&self, vpc: VpcId, mut listing: Listing, look: &mut LocalLook) -> Stage {
-        let Some(router) = self.routers.get(&vpc) else { return Stage::Router(vpc) };
+    fn list(&self, vpc: VpcId, mut listing: Listing, look: &mut LocalLook) -> Option<Stage> {
+        let Some(router) = self.routers.get(&vpc) else { return Some(Stage::Router(vpc)) };
         match router.list(&mut listing) {
-            Ok(false) => Stage::Listing(vpc, listing),
+            Ok(false) => Some(Stage::Listing(vpc, listing)),
+            Ok(true) if router.lost_uplink(&vpc, &listing.names).is_some() => None,
             Ok(true) => {
                 look.links.insert(vpc.clone(), listing.names);
-                Stage::Router(vpc)
+                Some(Stage::Router(vpc))
             }
             Err(error) => {
                 tracing::warn!(%vpc, %error, "cannot list the links of a router");
-                Stage::Router(vpc)
+                Some(Stage::Router(vpc))
             }
         }
     }

@@ -210,6 +210,12 @@ impl LocalCompute {
                     self.plan_vpc(&mut plan, world, &here, id);
                     instances.extend(self.instances_of_lost(id));
                 }
+                Touched::Outside(id) => {
+                    if let Some(router) = self.routers.get_mut(id) {
+                        router.doubt_outside();
+                    }
+                    self.plan_vpc(&mut plan, world, &here, id);
+                }
                 Touched::Instance(id) => drop(instances.insert(id.clone())),
                 Touched::Eni(id) => instances.extend(self.instances_of_changed(world, id, &mut report)),
             }

@@ -110,6 +110,11 @@ impl Router {
         self.outside.as_ref().map(|(identity, _)| *identity)
     }
 
+    /// What is outside has to be looked at before it is believed to be complete again.
+    pub(super) fn doubt_outside(&mut self) {
+        self.outside = None;
+    }
+
     /// The names of the links inside. Not through netlink, whose listing takes the kernel time that grows with the
     /// square of the number of links: it looks for the number of every other end's namespace.
     pub(super) fn links(&self) -> io::Result<BTreeSet<String>> {
