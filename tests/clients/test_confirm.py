@@ -5,6 +5,7 @@ import json
 import subprocess
 import time
 import urllib.parse
+import urllib.request
 
 import pytest
 from aws import OFFICE_V4, client_of, tcp
@@ -316,3 +317,48 @@ def test_networks_instances_and_peerings_on_trial_are_as_they_were_though_everyt
     assert refused.returncode == 1 and "stop it on trial instead" in refused.stderr, refused
     shown = json.loads(one.command("apply", "--dry-run", "--request", request, "--output", "json").stdout)
     assert [gone["instance"] for gone in shown["gone"]] == [client], shown
+
+
+def test_a_rollback_that_an_invariant_forbids_is_told_everywhere_and_can_be_decided(new_server):
+    one = new_server().start()
+    sdk = V2(one)
+    group, _ = ecs_group(sdk, sdk.vpc())
+    exported = one.command("group", "export", group, "--stdout").stdout
+    rules = sdk.call("DescribeSecurityGroupAttribute", SecurityGroupId=group)["Permissions"]["Permission"]
+    [rule] = [rule["SecurityGroupRuleId"] for rule in rules if rule["SourceCidrIp"] == "0.0.0.0/0"]
+
+    def pending():
+        return json.loads(one.command("pending", "--output", "json").stdout)["trials"]
+
+    def closes(within):
+        done = one.command("health", group, "--fix", "--rule", rule, "--yes", "--confirm-within", within)
+        assert done.returncode == 0, done
+        return pending()[0]["id"]
+
+    trial = closes("3s")
+    set_ = one.command("invariant", "add", "closed", f"internet must-not reach {group} tcp/22")
+    assert set_.returncode == 0 and f"could not be rolled back: `{trial}`" in set_.stdout, set_
+    until("it is due", lambda: pending()[0].get("stuck"))
+    assert "`closed`" in pending()[0]["stuck"]
+    assert "is due and cannot be rolled back" in one.command("pending").stdout
+    other = one.command("platform", "set", "mail", "on")
+    assert other.returncode == 0 and f"another change: `{trial}` is due" in other.stdout, other
+    early = one.command("rollback", trial)
+    assert early.returncode == 1 and "`closed`" in early.stderr, early
+    headers = {"authorization": f"Bearer {one.credentials['SEKIMORI_TOKEN']}"}
+    asked = urllib.request.Request(f"{one.credentials['SEKIMORI_ENDPOINT']}/metrics", headers=headers)  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=30) as scraped:  # noqa: S310
+        assert 'sekimori_trials{state="stuck"} 1' in scraped.read().decode()
+    one.kill()
+    until("the end of every process", lambda: not list(one.traces.processes()))
+    one.start()
+    until("it is told again", lambda: pending()[0].get("stuck"))
+    # Without the invariant it comes back by itself; with it, whoever decides may keep it though its time is up.
+    assert one.command("invariant", "remove", "closed").returncode == 0
+    until("the rollback", lambda: pending() == [])
+    assert one.command("group", "export", group, "--stdout").stdout == exported
+    trial = closes("2s")
+    assert one.command("invariant", "add", "closed", f"internet must-not reach {group} tcp/22").returncode == 0
+    until("it is due", lambda: pending()[0].get("stuck"))
+    assert one.command("confirm", trial).returncode == 0
+    assert pending() == [] and one.command("group", "export", group, "--stdout").stdout != exported

@@ -146,13 +146,16 @@ pub(crate) fn show<T: Serialize>(
 
 /// What becomes of a change, behind what it says by itself.
 fn said(page: Page, aftermath: &Aftermath) -> Page {
-    let Aftermath { trial, warnings, unknown, cuts: _, flows } = aftermath;
+    let Aftermath { trial, warnings, unknown, cuts: _, flows, stuck } = aftermath;
     let mut page = page;
     for warning in warnings {
         page = page.line(format!("warning: {warning}"));
     }
     for what in unknown {
         page = page.line(format!("not checked: {what}"));
+    }
+    for what in stuck {
+        page = page.line(format!("another change: {what}"));
     }
     // What a network ACL drops goes on once it lets it pass again.
     let is_ended = |cut: &CutFlow| {
@@ -179,7 +182,14 @@ pub(crate) fn waiting(trials: &Trials) -> Page {
         let (revision, facts) = (revision.to_string(), facts.join("\n"));
         Row::from(vec![id.clone(), revision, operations.join("\n"), moment::show(*until), left, facts])
     };
-    Page::default().table(&header, trials.trials.iter().map(row), "nothing waits to be confirmed")
+    let page = Page::default().table(&header, trials.trials.iter().map(row), "nothing waits to be confirmed");
+    let stuck = trials.trials.iter().filter_map(|trial| Some((&trial.id, trial.stuck.as_ref()?)));
+    let line = |(id, why): (&String, &String)| {
+        format!(
+            "{id} is due and cannot be rolled back, which is tried again each second: {why}; it may still be confirmed"
+        )
+    };
+    page.lines(&stuck.map(line).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -220,6 +230,7 @@ mod tests {
             made_at: Timestamp(1_700_000_000),
             until: Timestamp(1_700_000_060),
             facts: vec!["rule/sg-1/sgr-1".to_owned()],
+            stuck: None,
         }
     }
 
@@ -231,6 +242,9 @@ mod tests {
             trial-4f0a12bc  12        RevokeSecurityGroup  2023-11-14T22:14:20Z  42 s  rule/sg-1/sgr-1
         "#]]
         .assert_eq(&waiting(&told).plain());
+        let stuck = TrialTold { stuck: Some("invariant `closed` forbids it".to_owned()), ..trial() };
+        let told = waiting(&Trials { trials: vec![stuck], now: Timestamp(1_700_000_090) }).plain();
+        assert!(told.contains("is due and cannot be rolled back") && told.contains("`closed`"), "{told}");
     }
 
     #[test]

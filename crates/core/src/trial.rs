@@ -88,10 +88,12 @@ impl Trials {
         self.by_id.is_empty()
     }
 
-    /// When the first of them is undone.
+    /// Those whose time is up, the newest first: what an older one left may be what a newer one found.
     #[must_use]
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.by_id.values().map(|trial| trial.until).min()
+    pub fn due(&self, now: Timestamp) -> Vec<Arc<Trial>> {
+        let mut due: Vec<Arc<Trial>> = self.by_id.values().filter(|trial| trial.until <= now).cloned().collect();
+        due.sort_by_key(|trial| std::cmp::Reverse(trial.revision));
+        due
     }
 
     pub(crate) fn put(&mut self, trial: &Arc<Trial>) {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     busy::Busy, callers::Callers, commit::Committer, hosts::Hosts, metrics::Refusals, past::Past, records::Records,
-    replay::Replay, secrets::Secrets, turns::Turns, usage::Usage,
+    replay::Replay, secrets::Secrets, stuck::Stuck, turns::Turns, usage::Usage,
 };
 
 /// Diagnostic reports that are made at a time; a client that asks for more is told to try again.
@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) past: Past,
     /// Records of flow logs.
     pub(crate) records: Arc<Records>,
+    /// Rollbacks that are due and refused.
+    pub(crate) stuck: Arc<Stuck>,
     /// The region that new credentials name.
     pub(crate) region: String,
     /// Which limits hold.

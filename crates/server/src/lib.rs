@@ -39,6 +39,7 @@ mod run;
 pub mod secrets;
 mod sessions;
 pub mod store;
+mod stuck;
 #[cfg(test)]
 mod testing;
 mod timer;

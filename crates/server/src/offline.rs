@@ -117,6 +117,7 @@ impl Offline {
             usage: Arc::new(Usage::open(dir.path(), now)?),
             past: Past::of(store),
             records: Arc::new(Records::new(dir.path())),
+            stuck: Default::default(),
             region,
             limits,
         });

@@ -76,7 +76,7 @@ pub async fn run_on(
     let control = tokio::spawn(bootstrap::serve(control_socket, config.agent_uid, told));
     let saving = tokio::spawn(keep_usage(Arc::clone(&app.usage)));
     let counting = tokio::spawn(keep_counts(Arc::clone(&app.hosts.counts)));
-    let timer = tokio::spawn(timer::keep(app.committer.clone()));
+    let timer = tokio::spawn(timer::keep(app.committer.clone(), Arc::clone(&app.stuck)));
     let (usage, flows, counts) =
         (Arc::clone(&app.usage), Arc::clone(&app.hosts.flows), Arc::clone(&app.hosts.counts));
     let looking = tokio::spawn(flows::keep(Arc::clone(&flows), app.committer.clone()));
@@ -210,6 +210,7 @@ impl Open {
             usage,
             past,
             records,
+            stuck: Default::default(),
             region,
             limits,
         });

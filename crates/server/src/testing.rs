@@ -90,6 +90,7 @@ impl Bench {
             usage: Arc::clone(&self.usage),
             past: Past::of(Arc::clone(&self.store)),
             records: Arc::new(Records::new(self.dir.path())),
+            stuck: Default::default(),
             region: "cn-hangzhou".to_owned(),
             limits: LimitMode::Cloud,
         }

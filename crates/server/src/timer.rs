@@ -3,15 +3,22 @@
 //! It only decides when to ask. What is due, and what is done about it, is `core`'s; a timer that comes late, because
 //! the server was down, finds the same work and does it then.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sekimori_core::{
     command::{Command, Outcome, TrialCommand},
+    refusal::{Kind, Refusal},
     time::Timestamp,
+    trial::Trial,
     world::World,
 };
 
-use crate::{app::system, commit::Committer, outside};
+use crate::{
+    app::system,
+    commit::{CommitError, Committer},
+    outside,
+    stuck::Stuck,
+};
 
 /// How often it is looked whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,12 +31,7 @@ struct Chore {
     next_due: fn(&World) -> Option<Timestamp>,
 }
 
-const CHORES: [Chore; 4] = [
-    Chore {
-        operation: "RollBackChange",
-        command: || Command::Trial(TrialCommand::RollBackDue),
-        next_due: |world| world.trials().next_due(),
-    },
+const CHORES: [Chore; 3] = [
     Chore {
         operation: "KeepSnapshots",
         command: || Command::KeepSnapshots,
@@ -48,26 +50,48 @@ const CHORES: [Chore; 4] = [
 ];
 
 /// Keeps the time for as long as the server writes.
-pub(crate) async fn keep(committer: Committer) {
+pub(crate) async fn keep(committer: Committer, stuck: Arc<Stuck>) {
     while committer.is_writing() {
-        keep_once(&committer).await;
+        keep_once(&committer, &stuck).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 /// Does what is due. A failure is told, and tried again at the next look.
-async fn keep_once(committer: &Committer) {
+async fn keep_once(committer: &Committer, stuck: &Stuck) {
+    roll_back_due(committer, stuck).await;
     for chore in &CHORES {
         while chore.is_due(&committer.world()) {
-            match committer.commit(system(chore.operation), (chore.command)()).await {
-                Ok((outcome, _)) => tell(&outcome),
-                Err(error) => {
-                    tracing::warn!(%error, operation = chore.operation, "what is due cannot be done");
-                    break;
+            let done = committer.commit(system(chore.operation), (chore.command)()).await;
+            if let Err(error) = done {
+                tracing::warn!(%error, operation = chore.operation, "what is due cannot be done");
+                break;
+            }
+        }
+    }
+}
+
+/// Rolls back what nobody has confirmed in time. One that is refused keeps none of the others, is told once, and is tried again.
+async fn roll_back_due(committer: &Committer, stuck: &Stuck) {
+    let due = committer.world().trials().due(outside::now());
+    stuck.keep(&due.iter().map(|trial| trial.id.as_str()).collect::<Vec<_>>());
+    for Trial { id, .. } in due.iter().map(|trial| &**trial) {
+        let command = Command::Trial(TrialCommand::RollBack { id: id.clone() });
+        match committer.commit(system("RollBackChange"), command).await {
+            Ok((outcome, _)) => tell(&outcome),
+            // Somebody has confirmed it or rolled it back just now.
+            Err(CommitError::Refused(Refusal::Missing { kind: Kind::Trial, .. })) => {}
+            Err(error) => {
+                if stuck.note(id, &error.to_string()) {
+                    tracing::warn!(trial = %id, %error, "a change that nobody has confirmed in time cannot be rolled back");
                 }
             }
         }
     }
+    let world = committer.world();
+    let left: Vec<&str> =
+        due.iter().map(|trial| trial.id.as_str()).filter(|id| world.trials().get(id).is_some()).collect();
+    stuck.keep(&left);
 }
 
 /// Tells what nobody asked for just now.
@@ -86,10 +110,9 @@ impl Chore {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sekimori_core::{
         change::{Change, Commit},
+        command::InvariantCommand,
         snapshot::{Retention, SNAPSHOTS_AT_ONCE_MAX, Snapshot},
         time::Timestamp,
     };
@@ -97,7 +120,7 @@ mod tests {
     use super::*;
     use crate::{
         store::{MemStore, Store},
-        testing::{ACCOUNT, Bench, authorize, small_world},
+        testing::{ACCOUNT, Bench, authorize, revoke, set_invariant, small_world},
     };
 
     /// A bench whose only group has snapshots that were begun, and taken, at these times.
@@ -126,7 +149,7 @@ mod tests {
     async fn what_is_due_is_done_and_nothing_else() {
         let now = outside::now().0;
         let bench = bench([(now - 400, None), (9, Some(10)), (now - 400, Some(now - 100))].into_iter());
-        keep_once(&bench.committer).await;
+        keep_once(&bench.committer, &Stuck::default()).await;
         let world = bench.committer.world();
         let taken: Vec<(String, bool)> = world
             .snapshots()
@@ -135,7 +158,7 @@ mod tests {
             .collect();
         assert_eq!(taken, [("sgss-0".to_owned(), true), ("sgss-2".to_owned(), false)]);
         let revision = world.revision();
-        keep_once(&bench.committer).await;
+        keep_once(&bench.committer, &Stuck::default()).await;
         assert_eq!(bench.committer.world().revision(), revision, "nothing is due, so nothing is written");
         let log = bench.store.log(sekimori_core::world::Revision(revision.0 - 1), 1).unwrap().remove(0);
         assert_eq!((log.actor.who.as_str(), log.actor.operation.as_str()), ("system", "KeepSnapshots"));
@@ -146,7 +169,7 @@ mod tests {
         let many = 2 * SNAPSHOTS_AT_ONCE_MAX + 1;
         let bench = bench((0..many).map(|_| (9, Some(10))));
         let before = bench.committer.world().revision().0;
-        keep_once(&bench.committer).await;
+        keep_once(&bench.committer, &Stuck::default()).await;
         let world = bench.committer.world();
         assert_eq!((world.snapshots().iter().count(), world.revision().0), (0, before + 3));
     }
@@ -164,13 +187,13 @@ mod tests {
         bench.commit(begin(80, 1)).await;
         let rules = |bench: &Bench| bench.committer.world().group(&group).unwrap().rules.len();
         assert_eq!(rules(&bench), 3);
-        keep_once(&bench.committer).await;
+        keep_once(&bench.committer, &Stuck::default()).await;
         assert_eq!(rules(&bench), 3, "it may still be confirmed");
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         // Another server on the same store, as after a crash.
         let again = Bench::on(Arc::clone(&bench.store));
         assert_eq!(again.committer.world().trials().len(), 2);
-        keep_once(&again.committer).await;
+        keep_once(&again.committer, &Stuck::default()).await;
         let world = again.committer.world();
         assert_eq!((rules(&again), world.trials().len()), (2, 1), "the other one goes on waiting");
         let log = again.store.log(sekimori_core::world::Revision(world.revision().0 - 1), 1).unwrap().remove(0);
@@ -178,5 +201,34 @@ mod tests {
         let id = world.trials().iter().next().unwrap().id.clone();
         again.commit(Command::Trial(TrialCommand::RollBack { id })).await;
         assert_eq!(again.committer.world().to_changes(), before.to_changes());
+    }
+
+    #[tokio::test]
+    async fn a_rollback_that_an_invariant_forbids_is_told_keeps_no_other_and_is_made_when_it_may_be() {
+        let bench = Bench::on_small_world();
+        let group = bench.committer.world().groups().next().unwrap().id.clone();
+        let begin = |command, within_s| {
+            let command = Box::new(command);
+            Command::Trial(TrialCommand::Begin { command, operations: vec!["Test".to_owned()], within_s })
+        };
+        bench.commit(begin(authorize(&group, 80), 1)).await;
+        bench.commit(begin(revoke(&group, 443), 1)).await;
+        bench.commit(set_invariant("closed", &format!("internet must-not reach {group} tcp/443"))).await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let stuck = Stuck::default();
+        keep_once(&bench.committer, &stuck).await;
+        let world = bench.committer.world();
+        let [left] = world.trials().iter().collect::<Vec<_>>()[..] else { panic!("the older one is rolled back") };
+        let why = stuck.why(&left.id).unwrap();
+        assert!(why.contains("`closed`"), "{why}");
+        assert_eq!(world.group(&group).unwrap().rules.len(), 0, "it stays closed");
+        let revision = world.revision();
+        keep_once(&bench.committer, &stuck).await;
+        assert_eq!((bench.committer.world().revision(), stuck.count()), (revision, 1), "it is tried again");
+        let name = "closed".to_owned();
+        bench.commit(Command::Invariant(InvariantCommand::Remove { name })).await;
+        keep_once(&bench.committer, &stuck).await;
+        let world = bench.committer.world();
+        assert_eq!((world.trials().len(), stuck.count(), world.group(&group).unwrap().rules.len()), (0, 0, 1));
     }
 }

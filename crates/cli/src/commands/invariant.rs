@@ -99,13 +99,15 @@ fn add(common: &Common, AddArgs { name, warn, statement }: AddArgs) -> Outcome {
     let mode = if warn { Mode::Warn } else { Mode::Enforce };
     let wanted = SetInvariant { statement, mode };
     let answer: InvariantAnswer = Client::connect(common)?.put(&path_of(&name)?, &wanted)?;
-    output::show(common.output, &answer, |InvariantAnswer { invariant, revision }| {
+    output::show(common.output, &answer, |InvariantAnswer { invariant, forbids, revision }| {
         let page =
             Page::default().line(format!("set `{}`: {}, revision {revision}", invariant.name, invariant.statement));
-        match &invariant.shown {
+        let page = match &invariant.shown {
             Some(shown) => page.line(format!("it does not hold now: {shown}")),
             None => page.line("it holds"),
-        }
+        };
+        let forbids = forbids.iter().map(|why| format!("warning: a change on trial could not be rolled back: {why}"));
+        page.lines(&forbids.collect::<Vec<_>>())
     })?;
     Ok(Answer::Yes)
 }

@@ -15,9 +15,9 @@ impl Draft<'_> {
     pub(super) fn run_trial(&mut self, command: &TrialCommand) -> Result<Outcome, Refusal> {
         match command {
             TrialCommand::Begin { command, operations, within_s } => self.begin_trial(command, operations, *within_s),
-            TrialCommand::Confirm { id } => {
+            TrialCommand::Confirm { id, even_late } => {
                 let trial = self.trial_of(id)?;
-                if trial.until <= self.context.now {
+                if trial.until <= self.context.now && !even_late {
                     return Err(TrialRefusal::Late(id.clone()).into());
                 }
                 self.put(Change::DeleteTrial(id.clone()));
@@ -26,14 +26,6 @@ impl Draft<'_> {
             TrialCommand::RollBack { id } => {
                 let trial = self.trial_of(id)?;
                 self.roll_back(&trial)
-            }
-            TrialCommand::RollBackDue => {
-                let due = self.world.trials().iter().filter(|trial| trial.until <= self.context.now);
-                // The newest first: what an older one left may be what a newer one found.
-                match due.max_by_key(|trial| trial.revision).cloned() {
-                    Some(trial) => self.roll_back(&trial),
-                    None => Ok(Outcome::Done),
-                }
             }
         }
     }

@@ -20,12 +20,12 @@ pub enum TrialCommand {
     Confirm {
         /// The change on trial.
         id: String,
+        /// Also after its time: it is due, and cannot be rolled back.
+        even_late: bool,
     },
     /// It is undone now.
     RollBack {
         /// The change on trial.
         id: String,
     },
-    /// One whose time is up is undone.
-    RollBackDue,
 }

@@ -21,6 +21,9 @@ pub struct SetInvariant {
 pub struct InvariantAnswer {
     /// The invariant, and whether it holds.
     pub invariant: Judged,
+    /// Changes on trial whose rollback would be refused as things are, each with the reason.
+    #[serde(default)]
+    pub forbids: Vec<String>,
     /// The revision after it.
     pub revision: Revision,
 }

@@ -36,6 +36,9 @@ pub struct Aftermath {
     /// What it cuts, in words.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Other changes that are due and cannot be rolled back, in words.
+    #[serde(default)]
+    pub stuck: Vec<String>,
 }
 
 /// The request of `POST /v1/apply`.
@@ -79,6 +82,9 @@ pub struct TrialTold {
     pub until: Timestamp,
     /// What it changed: `rule/sg-1/sgr-2`.
     pub facts: Vec<String>,
+    /// Why it is not rolled back though its time is up. It is tried again each second, and may still be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<String>,
 }
 
 /// The answer of `GET /v1/trials`.

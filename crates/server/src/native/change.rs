@@ -109,7 +109,7 @@ pub(super) struct Done {
 #[serde(untagged)]
 pub(super) enum Told<T> {
     /// It is made, or its own plan is all that was asked for.
-    Changed(Changed<T>),
+    Changed(Box<Changed<T>>),
     /// It is not made.
     Rehearsed(Box<DiffAnswer>),
 }
@@ -117,7 +117,7 @@ pub(super) enum Told<T> {
 impl<T> Told<T> {
     /// A plan that was only to be shown, or that changes nothing.
     pub(super) fn planned(answer: T) -> Self {
-        Self::Changed(Changed { answer, aftermath: Aftermath::default() })
+        Self::Changed(Box::new(Changed { answer, aftermath: Aftermath::default() }))
     }
 }
 
@@ -128,7 +128,7 @@ impl Made {
             Self::Rehearsed(answer) => Told::Rehearsed(answer),
             Self::Done(done) => {
                 let Done { outcome, world, aftermath } = *done;
-                Told::Changed(Changed { answer: tell(outcome, &world), aftermath })
+                Told::Changed(Box::new(Changed { answer: tell(outcome, &world), aftermath }))
             }
         })
     }
@@ -240,6 +240,7 @@ pub(super) async fn once(
         aftermath = lockout(app, (state.world(), tried.state.world()), &connections).await;
         check_cuts(&aftermath, manner)?;
     }
+    aftermath.stuck = app.stuck.words();
     let (outcome, world) = app.committer.commit(actor(origin.clone()).map_err(ApiError::from)?, command).await?;
     let Outcome::Trial(id, outcome) = outcome else {
         return Ok(Made::Done(Box::new(Done { outcome, world, aftermath })));
@@ -286,7 +287,7 @@ async fn lockout(app: &App, (before, after): (&World, &World), connections: &[Co
     let cuts = cuts(before, after, connections);
     let (flows, unknown) = cut_live(app, (before, after), connections).await;
     let warnings = cuts.iter().map(ToString::to_string).chain(flows.iter().map(ToString::to_string)).collect();
-    Aftermath { trial: None, cuts, flows, unknown, warnings }
+    Aftermath { trial: None, cuts, flows, unknown, warnings, stuck: Vec::new() }
 }
 
 /// The live flows between an interface and whoever manages that a change cuts, and what is not known of them, in words. What is told as a

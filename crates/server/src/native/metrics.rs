@@ -75,6 +75,11 @@ fn registry(app: &App) -> Registry {
     let by_state = [("holding", holding), ("violated", violated)];
     let by_state = by_state.map(|(state, count)| (vec![("state", state.to_owned())], count));
     out.gauge("invariants", "Invariants that hold, and that do not", by_state);
+    let stuck = app.stuck.count() as u64;
+    let waiting = (state.world().trials().len() as u64).saturating_sub(stuck);
+    let by_state = [("waiting", waiting), ("stuck", stuck)];
+    let by_state = by_state.map(|(state, count)| (vec![("state", state.to_owned())], count));
+    out.gauge("trials", "Changes that wait to be confirmed, and that are due and cannot be rolled back", by_state);
     let (written, failed) = app.records.counted();
     out.counter("flow_log_files", "Files of flow-log records that were written", [(Labels::new(), written)]);
     out.counter("flow_log_errors", "Times that records of flow logs could not be written", [(Labels::new(), failed)]);

@@ -78,7 +78,7 @@ impl Lab {
 
 /// The answer of a change without one of its own, which cuts nobody and is not on trial.
 fn changed(revision: u64) -> String {
-    format!(r#"{{"revision":{revision},"trial":null,"cuts":[],"flows":[],"unknown":[],"warnings":[]}}"#)
+    format!(r#"{{"revision":{revision},"trial":null,"cuts":[],"flows":[],"unknown":[],"warnings":[],"stuck":[]}}"#)
 }
 
 #[tokio::test]

@@ -105,19 +105,23 @@ pub(super) fn told(trial: &Trial) -> TrialTold {
         made_at: trial.made_at,
         until: trial.until,
         facts: facts.map(|row| row.name()).collect(),
+        stuck: None,
     }
 }
 
 /// `GET /v1/trials`.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Trials> {
     let world = app.committer.world();
-    json(Trials { trials: world.trials().iter().map(|trial| told(trial)).collect(), now: outside::now() })
+    let told = |trial: &Arc<Trial>| TrialTold { stuck: app.stuck.why(&trial.id), ..told(trial) };
+    json(Trials { trials: world.trials().iter().map(told).collect(), now: outside::now() })
 }
 
 /// `POST /v1/trials/{id}/confirm`.
 pub(super) async fn confirm(State(app): State<Arc<App>>, name: Name, request: Request) -> Answer<Revised> {
     let (id, origin) = (text_of(name)?, Origin::of(&request, "ConfirmChange"));
-    let (_, world) = commit(&app, origin, Command::Trial(TrialCommand::Confirm { id })).await?;
+    // Whoever decides about one that cannot be rolled back decides late.
+    let even_late = app.stuck.why(&id).is_some();
+    let (_, world) = commit(&app, origin, Command::Trial(TrialCommand::Confirm { id, even_late })).await?;
     json(Revised { revision: world.revision() })
 }
 

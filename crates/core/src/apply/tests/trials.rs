@@ -31,6 +31,12 @@ impl Estate {
         (restored.len(), left)
     }
 
+    /// What the timer does: the newest that is due is undone.
+    fn due(&mut self) -> Option<(usize, Vec<String>)> {
+        let id = self.state.world().trials().due(self.context.now).first()?.id.clone();
+        Some(self.undone(TrialCommand::RollBack { id }))
+    }
+
     fn ids_of_rules(&self, group: &GroupId) -> BTreeSet<RuleId> {
         self.state.world().group(group).map_or_else(BTreeSet::new, |group| group.rules.keys().cloned().collect())
     }
@@ -54,6 +60,10 @@ impl Estate {
     }
 }
 
+fn confirm(id: &str) -> Command {
+    Command::Trial(TrialCommand::Confirm { id: id.to_owned(), even_late: false })
+}
+
 #[test]
 fn what_nobody_confirms_is_as_it_was_to_the_letter() {
     let mut estate = Estate::new(Dialect::Ecs);
@@ -71,13 +81,13 @@ fn what_nobody_confirms_is_as_it_was_to_the_letter() {
     let trial = estate.state.world().trials().get(&id).expect("it waits").clone();
     assert_eq!((trial.facts.len(), trial.until.0 - trial.made_at.0), (5, 60), "three rules, an interface, a group");
     assert_eq!(trial.revision, estate.state.world().revision());
-    assert_eq!(estate.run(Command::Trial(TrialCommand::RollBackDue)), Outcome::Done, "the time is not up");
+    assert_eq!(estate.due(), None, "the time is not up");
     estate.later(60);
-    let late = estate.try_run(Command::Trial(TrialCommand::Confirm { id })).expect_err("too late");
+    let late = estate.try_run(confirm(&id)).expect_err("too late");
     assert!(late.contains("was up"), "{late}");
-    assert_eq!(estate.undone(TrialCommand::RollBackDue), (5, vec![]));
+    assert_eq!(estate.due(), Some((5, vec![])));
     assert_eq!(estate.state.world().to_changes(), before);
-    assert_eq!(estate.run(Command::Trial(TrialCommand::RollBackDue)), Outcome::Done);
+    assert_eq!(estate.due(), None);
 }
 
 #[test]
@@ -88,12 +98,12 @@ fn what_is_confirmed_stays() {
     let revoke = estate.revoke_all(&a);
     let id = estate.begin(60, vec![revoke]);
     estate.later(59);
-    estate.run(Command::Trial(TrialCommand::Confirm { id: id.clone() }));
+    estate.run(confirm(&id));
     estate.later(100);
-    assert_eq!(estate.run(Command::Trial(TrialCommand::RollBackDue)), Outcome::Done);
+    assert_eq!(estate.due(), None);
     assert_eq!(estate.rules(&a), 0);
-    for command in [TrialCommand::Confirm { id: id.clone() }, TrialCommand::RollBack { id: id.clone() }] {
-        let gone = estate.try_run(Command::Trial(command)).expect_err("it waits no more");
+    for command in [confirm(&id), Command::Trial(TrialCommand::RollBack { id: id.clone() })] {
+        let gone = estate.try_run(command).expect_err("it waits no more");
         assert!(gone.contains(&format!("change on trial `{id}` does not exist")), "{gone}");
     }
 }
@@ -145,8 +155,8 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
     let closes = estate.revoke_all(&a);
     estate.begin(60, vec![closes]);
     estate.later(60);
-    assert_eq!(estate.undone(TrialCommand::RollBackDue), (2, vec![]));
-    assert_eq!(estate.undone(TrialCommand::RollBackDue), (1, vec![]));
+    assert_eq!(estate.due(), Some((2, vec![])));
+    assert_eq!(estate.due(), Some((1, vec![])));
     assert_eq!(estate.state.world().to_changes(), before);
     let start = |command: Command| {
         Command::Trial(TrialCommand::Begin { command: Box::new(command), operations: vec![], within_s: 9 })
@@ -158,7 +168,7 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
     let nothing = start(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
     assert!(matches!(estate.run(nothing), Outcome::Trial(None, _)), "what changes nothing has nothing to undo");
     estate.refused(
-        Command::Trial(TrialCommand::Confirm { id: "trial-1".to_owned() }),
+        confirm("trial-1"),
         &expect!["change on trial `trial-1` does not exist in this account and region; check the id"],
     );
 }
