@@ -7,6 +7,7 @@
 //! web: in allow tcp 443 from 0.0.0.0/0 priority 5 rules are called r1, r2, … in the order of the lines
 //! db: out deny tcp 25 to sg-web
 //! eni a 10.0.0.1 fd00::1 in web db tag env=prod   eni-a of i-a
+//! router nat 10.0.0.9 in web                      the same, and it may send for others: its source is not checked
 //! ec2                                             the account speaks EC2
 //! sg home ec2 default managed                     the default group of its VPC; one that a product manages
 //! list office 192.0.2.0/24 198.51.100.0/24        prefix list pl-office, a peer like others
@@ -41,7 +42,8 @@ pub(crate) fn world(text: &str) -> World {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["sg", name, options @ ..] => fixture.group(name, options),
-            ["eni", name, rest @ ..] => fixture.eni(name, rest),
+            ["eni", name, rest @ ..] => fixture.eni(name, rest, true),
+            ["router", name, rest @ ..] => fixture.eni(name, rest, false),
             ["ec2"] => fixture.put(Change::PutAccount(Arc::new(Account { dialect: Dialect::Ec2, ..account() }))),
             ["list", name, blocks @ ..] => fixture.list(name, blocks),
             [group, rest @ ..] => fixture.rule(group.trim_end_matches(':'), rest),
@@ -132,7 +134,7 @@ impl Fixture {
         self.put(Change::PutRule { group: group_id(group), rule: Arc::new(rule) });
     }
 
-    fn eni(&mut self, name: &str, rest: &[&str]) {
+    fn eni(&mut self, name: &str, rest: &[&str], source_check: bool) {
         let at = rest.iter().position(|word| *word == "in").unwrap();
         let addresses = rest[..at].iter().map(|address| address.parse().unwrap()).collect();
         let end = rest.iter().position(|word| *word == "tag").unwrap_or(rest.len());
@@ -172,7 +174,7 @@ impl Fixture {
             groups,
             treatment: None,
             timeouts: Timeouts::of(Dialect::Ecs),
-            source_check: true,
+            source_check,
             created_at: Timestamp(0),
             name: String::new(),
             description: String::new(),

@@ -318,7 +318,9 @@ impl Pair {
     /// Whether it is known that nothing leads from one end to the other, whatever the rules say.
     fn is_cut_off(&self, world: &World) -> bool {
         let ways = [Direction::Egress, Direction::Ingress];
-        ways.into_iter().filter_map(|way| self.packet(way)).any(|(eni, packet)| !world.gaps(eni, &packet).is_empty())
+        ways.into_iter()
+            .filter_map(|way| self.packet(way))
+            .any(|(eni, packet)| !world.obstacles(eni, &packet).is_empty())
     }
 
     /// The answer to it, as the interface of an end sees it.
@@ -447,10 +449,10 @@ fn common_family(question: &Question, transport: Transport, from: &Found, to: &F
     }
 }
 
-/// What is missing between an interface and what is outside, as far as it is known.
+/// What is missing between an interface and the other end, as far as it is known.
 fn missing(world: &World, eni: &Eni, packet: &Packet) -> Vec<Leg> {
     let denied = |gap| Decision { action: Action::Deny, why: Why::NoWay { gap }, revision: world.revision() };
-    world.gaps(eni, packet).into_iter().map(|gap| leg_of(world, eni, packet, denied(gap))).collect()
+    world.obstacles(eni, packet).into_iter().map(|gap| leg_of(world, eni, packet, denied(gap))).collect()
 }
 
 /// What the interface says and what is missing on the way, in the order of the way.

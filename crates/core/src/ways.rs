@@ -1,7 +1,8 @@
 //! Ways between interfaces and what is outside of their VPC: routes and public addresses, as far as they are known.
 //!
 //! No command makes any of this and no data plane knows it: only worlds that were read from a real account have ways, and what is not
-//! known is never counted as in the way. What is said here comes beside what [`crate::verdict`] says, and is about addresses outside only.
+//! known is never counted as in the way. What is said here comes beside what [`crate::verdict`] says, and is about addresses outside, but for
+//! the obstacles that every world knows: who is stopped, and addresses inside that nobody has.
 //!
 //! In EC2 a subnet's route table says where a packet goes, the longest block that holds its address first (Amazon VPC guide, "Route
 //! priority"), and an internet gateway passes on only what has a public address (the same, "Internet gateways"): a translated one over
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     address::Cidr,
-    ids::{EniId, SubnetId, VpcId},
+    ids::{EniId, InstanceId, SubnetId, VpcId},
     packet::Packet,
     platform::{self, CLOUD_SERVICES},
     rule::Direction,
@@ -82,10 +83,20 @@ pub enum TargetKind {
     Elsewhere,
 }
 
-/// What is missing between an interface and an address outside.
+/// What is missing between an interface and the other end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "missing", rename_all = "kebab-case")]
 pub enum Gap {
+    /// The interface's instance is stopped.
+    Stopped {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// The other end is an address inside that no interface has.
+    Nobody {
+        /// The address.
+        address: IpAddr,
+    },
     /// The own address is none that the internet knows.
     PublicAddress {
         /// The address.
@@ -120,6 +131,8 @@ pub enum Gap {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Stopped { instance } => write!(f, "{instance} is stopped, so it sends and takes nothing"),
+            Self::Nobody { address } => write!(f, "{address} is inside of the VPC, and no interface has it"),
             Self::PublicAddress { address } => write!(f, "{address} has no public address"),
             Self::Link { address } => write!(f, "{address} is an address of the link, which nobody outside has"),
             Self::Route { table } => {
@@ -174,6 +187,25 @@ impl World {
     #[must_use]
     pub fn ways(&self, vpc: &VpcId) -> Option<&Ways> {
         self.vpc(vpc)?.ways.as_deref()
+    }
+
+    /// Everything that is known to keep a packet, or the answer to it, from an interface or from the other end, whatever rules say; the
+    /// first by itself is enough.
+    #[must_use]
+    pub fn obstacles(&self, eni: &Eni, packet: &Packet) -> Vec<Gap> {
+        let stopped = self.stopped_with(eni).map(|instance| Gap::Stopped { instance: instance.id.clone() });
+        let nobody = self.is_nobodys(eni, packet).then_some(Gap::Nobody { address: packet.peer });
+        stopped.into_iter().chain(nobody).chain(self.gaps(eni, packet)).collect()
+    }
+
+    /// Whether the other end of a packet is an address inside that no interface has. Around an interface that others made there may be hosts
+    /// that nobody has declared, and an instance that forwards may do so for whom it likes.
+    fn is_nobodys(&self, eni: &Eni, packet: &Packet) -> bool {
+        let forwards = |eni: &Arc<Eni>| !eni.source_check || eni.binding.is_some();
+        eni.binding.is_none()
+            && self.eni_seen_from(&eni.vpc, packet.peer).is_none()
+            && self.is_inside(&eni.vpc, packet.peer)
+            && (packet.direction == Direction::Egress || !self.enis().any(forwards))
     }
 
     /// Everything that is known to be missing between an interface and the other end of a packet, if that is outside; the first by itself

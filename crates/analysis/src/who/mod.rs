@@ -304,6 +304,7 @@ impl Asked<'_> {
             for (egress, receivers) in &sent_to {
                 let (passed, pairs) = (known.passed(*ingress, *egress), distinct(senders, receivers));
                 if passed.all != 0 && pairs > 0 {
+                    [senders, receivers].into_iter().for_each(|members| self.notes.shown(self.world, members));
                     lines.push((passed, pairs, senders, receivers));
                 }
             }
@@ -344,6 +345,7 @@ impl Asked<'_> {
                     by.entry(*passed).or_default().extend(led.within(*run));
                 }
                 for (passed, runs) in by.into_iter().filter(|(_, runs)| !runs.is_empty()) {
+                    self.notes.shown(world, &members);
                     let (services, answered) = told(&self.estate.known, passed);
                     lines.push(Exposure {
                         direction,

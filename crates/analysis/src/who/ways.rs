@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sekimori_core::{ways::Gap, world::World};
+use sekimori_core::{ids::InstanceId, ways::Gap, world::World};
 
 use super::{Members, Passed, WHO_NAMES_MAX};
 use crate::{led::Led, outside::Run, services::shortened, why::unseen};
@@ -13,9 +13,17 @@ pub(super) struct Notes {
     /// Interfaces that rules let outside reach or be reached, and that nothing leads to.
     cut_off: BTreeMap<String, BTreeSet<String>>,
     unseen: BTreeSet<String>,
+    /// Instances of the answer that are stopped.
+    stopped: BTreeSet<InstanceId>,
 }
 
 impl Notes {
+    /// Some interfaces are in a line of the answer.
+    pub(super) fn shown(&mut self, world: &World, members: &Members) {
+        let stopped = members.iter().filter_map(|(eni, _)| world.stopped_with(eni));
+        self.stopped.extend(stopped.map(|instance| instance.id.clone()));
+    }
+
     pub(super) fn add(&mut self, world: &World, members: &Members, (open, led): (&[(Passed, Run)], &Led)) {
         if open.is_empty() {
             return;
@@ -28,7 +36,11 @@ impl Notes {
                 let reason = match gap {
                     Gap::Link { .. } => continue,
                     Gap::PublicAddress { .. } => "no public address".to_owned(),
-                    Gap::Route { .. } | Gap::WayIn { .. } | Gap::Target { .. } => gap.to_string(),
+                    Gap::Stopped { .. }
+                    | Gap::Nobody { .. }
+                    | Gap::Route { .. }
+                    | Gap::WayIn { .. }
+                    | Gap::Target { .. } => gap.to_string(),
                 };
                 let name = eni.instance.as_ref().map_or_else(|| eni.id.to_string(), ToString::to_string);
                 self.cut_off.entry(reason).or_default().insert(format!("{name} ({own})"));
@@ -41,6 +53,10 @@ impl Notes {
             let who = shortened(who.iter().cloned().collect(), WHO_NAMES_MAX).join(", ");
             format!("groups let it pass, but nothing leads there: {who}: {reason}")
         });
-        cut_off.chain(self.unseen.iter().cloned()).collect()
+        let stopped = (!self.stopped.is_empty()).then(|| {
+            let who = shortened(self.stopped.iter().map(ToString::to_string).collect(), WHO_NAMES_MAX).join(", ");
+            format!("stopped, so what is told of it is so once it runs: {who}")
+        });
+        cut_off.chain(self.unseen.iter().cloned()).chain(stopped).collect()
     }
 }

@@ -328,9 +328,6 @@ fn notes(world: &World, pair: &Pair, (goal, is_by_acl): (Goal, bool)) -> Vec<Str
         if pair.from.eni.is_none() || pair.to.eni.is_none() {
             notes.extend(unseen(world, eni));
         }
-        if let Some(stopped) = world.stopped_with(eni) {
-            notes.push(format!("{} is stopped: whatever the rules say, it sends and takes nothing", stopped.id));
-        }
         if world.home_of(eni).is_none() {
             notes.push(format!("{} is attached to nothing, so no host enforces it", eni.id));
         }

@@ -359,10 +359,13 @@ impl Planner<'_> {
     fn narrowest(&self, world: &World, group: &Group, probe: &Probe<'_>) -> RuleSpec {
         let (transport, direction) = (probe.packet.transport, probe.packet.direction);
         let dialect = world.dialect_of(&group.account);
+        // In ECS no range of ports begins before 1, but every rule without one is for port 0 as well.
+        let can_say = |port: u16| group.flavor == Flavor::Ec2 || port > 0;
         let (service, sources) = match (transport, group.flavor) {
             (Transport::Tcp { destination, .. } | Transport::Udp { destination, .. }, flavor) => {
-                let sources = self.source_port.filter(|_| flavor != Flavor::Ec2).map(PortRange::one);
-                (Service::Ports(PortRange::one(destination)), sources)
+                let one = can_say(destination).then(|| Service::Ports(PortRange::one(destination)));
+                let sources = self.source_port.filter(|port| flavor != Flavor::Ec2 && can_say(*port));
+                (one.unwrap_or(Service::Any), sources.map(PortRange::one))
             }
             (Transport::Icmp { kind, code, .. }, Flavor::Ec2) => (Service::Icmp { kind, code: Some(code) }, None),
             (Transport::Icmp { .. } | Transport::Other { .. }, _) => (Service::Any, None),

@@ -8,7 +8,7 @@ use sekimori_core::{
     network_acl::{AclAssociation, AclEntry, NetworkAcl},
     rule::{Peer, Protocol, RuleSpec, Service},
     time::Timestamp,
-    world::Subnet,
+    world::{Instance, InstanceState, Subnet},
 };
 
 use super::*;
@@ -107,13 +107,59 @@ fn an_address_is_looked_up_in_the_vpc_of_the_other_end() {
         egress at eni-web: allow, no rule matches; egress default of ecs basic
         ingress at eni-db: allow, rule r1 of sg-db (db): allow tcp 5432 from group sg-web (web), priority 1"#]],
     );
-    let named = Question { vpc: Some("vpc-2".to_owned()), ..question("10.1.0.1", "10.1.0.9", "47") };
+    let named = Question { vpc: Some("vpc-2".to_owned()), ..question("10.1.0.1", "198.51.100.9", "47") };
     check_question(
         &named,
         expect![[r#"
-        allowed 10.1.0.1 -> 10.1.0.9 gre
+        allowed 10.1.0.1 -> 198.51.100.9 gre
         egress at eni-far: allow, no rule matches; egress default of ecs basic"#]],
     );
+}
+
+#[test]
+fn from_who_is_stopped_and_from_nobody_nothing_comes() {
+    let ask = |world: &World, from: &str| {
+        let explanation = explain(world, &question(from, "i-db", "tcp/22"), Goal::Allow, LimitMode::Cloud).unwrap();
+        let reasons = explanation.report.legs.iter().map(|leg| leg.reason.clone()).collect::<Vec<_>>().join("; ");
+        (explanation.report.allowed, reasons, explanation.no_change)
+    };
+    let rules = "sg db
+                 db: in allow tcp 22 from 0.0.0.0/0
+                 eni db 10.1.0.1 in db";
+    let world = fixture::world(rules);
+    let (allowed, reasons, no_change) = ask(&world, "10.1.0.77");
+    assert!(!allowed && reasons.starts_with("10.1.0.77 is inside of the VPC, and no interface has it; rule r1"));
+    let expected = "no rule helps where nothing leads: 10.1.0.77 is inside of the VPC, and no interface has it";
+    assert_eq!(no_change.as_deref(), Some(expected));
+    assert!(ask(&world, "203.0.113.9").0);
+    // An instance that sends for others may send for it.
+    let routed = fixture::world(&format!("{rules}\nsg nat\nrouter nat 10.1.0.254 in nat"));
+    assert!(ask(&routed, "10.1.0.77").0);
+    let mut stopped = world.clone();
+    let db = stopped.instance(&"i-db".into()).unwrap();
+    let db = Instance { state: InstanceState::Stopped, ..Instance::clone(db) };
+    stopped.apply(&Change::PutInstance(Arc::new(db)));
+    let (allowed, reasons, _) = ask(&stopped, "203.0.113.9");
+    assert!(!allowed && reasons.starts_with("i-db is stopped, so it sends and takes nothing"), "{reasons}");
+}
+
+#[test]
+fn port_0_is_said_as_every_port_where_a_range_begins_with_1() {
+    let enterprise = "sg db enterprise
+                      db: in allow tcp 1-65535 from 0.0.0.0/0
+                      eni db 10.1.0.1 in db";
+    let ask = |source_port| {
+        let question = Question { source_port, ..question("203.0.113.9", "i-db", "tcp/0") };
+        let explanation = explain(&fixture::world(enterprise), &question, Goal::Allow, LimitMode::Cloud).unwrap();
+        explanation.change.unwrap().steps.into_iter().map(|step| step.command).collect::<Vec<_>>()
+    };
+    let rule =
+        "--Permissions.1.IpProtocol TCP --Permissions.1.PortRange -1/-1 --Permissions.1.SourceCidrIp 203.0.113.9/32";
+    for source_port in [None, Some(0)] {
+        let commands = ask(source_port);
+        assert!(commands.len() == 1 && commands[0].contains(rule), "{commands:?}");
+    }
+    assert!(ask(Some(7))[0].contains("--Permissions.1.PortRange -1/-1 --Permissions.1.SourcePortRange 7/7"));
 }
 
 #[test]
@@ -337,7 +383,9 @@ const SHADOWED: &str = "
     db: in deny udp 53 from 10.1.0.9/32 priority 7
     db: in allow udp 53 from 10.1.0.0/24 priority 3
     eni web 10.1.0.2 in web
-    eni db 10.1.0.1 in db";
+    eni db 10.1.0.1 in db
+    sg nat
+    router nat 10.1.0.254 in nat";
 
 #[test]
 fn a_rule_that_says_so_already_goes_before_what_denies() {
