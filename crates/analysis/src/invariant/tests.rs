@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use sekimori_core::{
     apply::{State, apply},
-    command::{Command, Context, InstancePatch, InvariantCommand, NewRule, Outcome, Revocation},
+    command::{Command, Context, EniPatch, InstancePatch, InvariantCommand, NewRule, Outcome, Revocation},
     ids::{HostId, IdSource},
     limits::LimitMode,
     rule::{Action, Direction, Peer, PortRange, Protocol, RuleSpec, Service},
@@ -283,6 +283,15 @@ fn who_gets_the_name_of_an_end_is_held_to_it() {
     let refused = writer.run(&call("i-a", "c")).unwrap_err();
     assert!(refused.to_string().contains("10.0.0.1 (eni-a)"), "{refused}");
     writer.run(&call("i-a", "d")).unwrap();
+    // So does an interface that is.
+    let call_eni = |name: &str| Command::ModifyEni {
+        account: fixture::ACCOUNT.into(),
+        eni: "eni-a".into(),
+        patch: EniPatch { name: Some(name.to_owned()), ..EniPatch::default() },
+    };
+    let refused = writer.run(&call_eni("c")).unwrap_err();
+    assert!(refused.to_string().contains("10.0.0.1 (eni-a)"), "{refused}");
+    writer.run(&call_eni("d")).unwrap();
     writer.run(&call("i-c", "other")).unwrap();
     assert_eq!(writer.run(&rule("sg-db", 22, "0.0.0.0/0")).unwrap(), [], "nobody is called so");
     assert!(writer.run(&call("i-c", "c")).is_err());

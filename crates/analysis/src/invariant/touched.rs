@@ -149,7 +149,7 @@ impl Looking<'_> {
         match (old, new) {
             (None, None) => return,
             (Some(old), Some(new)) if is_alike(old, new) => {
-                if old.tags != new.tags {
+                if old.tags != new.tags || old.name != new.name {
                     self.touched.enis.insert(id.clone());
                 }
                 return;
