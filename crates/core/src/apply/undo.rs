@@ -12,10 +12,11 @@ use crate::{
     ids::{GroupId, NetworkAclId, VpcId},
     peering::Peering,
     refusal::Refusal,
+    resource::Resource,
     rule::{Peer, Rule, Service},
     time::Timestamp,
     trial::{Trial, Undo, undone},
-    world::{Account, Eni, Flavor, Group, Referent, Subnet, Vpc, World},
+    world::{Account, Eni, Flavor, Group, Instance, Referent, Subnet, Vpc, World},
 };
 
 impl Draft<'_> {
@@ -73,10 +74,32 @@ impl Draft<'_> {
             self.drop_shadow(group);
         }
         let gone = if let Change::DeleteInstance(id) = &change { self.world.instance(id).cloned() } else { None };
+        let change = self.done_now(change);
         self.put(change);
         if let Some(instance) = gone {
             self.go_on_showing(&instance);
         }
+    }
+}
+
+impl Draft<'_> {
+    /// When a host is to have started, stopped, attached or detached something does not go back in time: it does so now, or has nothing
+    /// to do.
+    fn done_now(&self, change: Change) -> Change {
+        let next = self.world.revision().next();
+        if let Change::PutInstance(before) = &change
+            && let Some(now) = self.world.instance(&before.id)
+        {
+            let state_since = if now.state == before.state { now.state_since } else { next };
+            return Change::PutInstance(Arc::new(Instance { state_since, ..Instance::clone(before) }));
+        }
+        if let Change::PutEni(before) = &change
+            && let Some(now) = self.world.eni(&before.id)
+        {
+            let moved_in = if now.instance == before.instance { now.moved_in } else { next };
+            return Change::PutEni(Arc::new(Eni { moved_in, ..Eni::clone(before) }));
+        }
+        change
     }
 }
 
@@ -107,7 +130,7 @@ impl<'a> Undone<'a> {
     fn trouble(&self, undo: &Undo) -> Option<String> {
         let row = undo.row()?;
         match &undo.before {
-            Some(before) => self.misfit(before),
+            Some(before) => self.misfit(before).or_else(|| self.no_resource_group(row)),
             None => self.needed(&row),
         }
     }
@@ -177,6 +200,14 @@ impl<'a> Undone<'a> {
         let eni = self.now.eni(id).filter(|eni| eni.is_primary())?;
         let instance = eni.instance.as_ref().filter(|instance| self.then.instance(instance).is_some());
         instance.map(|instance| format!("it is the primary interface of `{instance}`"))
+    }
+
+    /// That the resource group of something is gone.
+    fn no_resource_group(&self, row: Row) -> Option<String> {
+        let labels = self.then.labels(&resource(row)?)?;
+        let group = Some(labels.resource_group).filter(|group| !group.is_empty())?;
+        let account = self.then.account(labels.account)?;
+        (!account.resource_groups.contains_key(group)).then(|| is_gone(group))
     }
 
     fn no_vpc(&self, vpc: &VpcId) -> Option<String> {
@@ -340,4 +371,36 @@ impl<'a> Undone<'a> {
 
 fn is_gone(what: impl std::fmt::Display) -> String {
     format!("`{what}` is gone")
+}
+
+/// What is in a resource group, of rows.
+fn resource(row: Row) -> Option<Resource> {
+    Some(match row {
+        Row::Vpc(id) => Resource::Vpc(id),
+        Row::Subnet(id) => Resource::Subnet(id),
+        Row::Group(id) => Resource::Group(id),
+        Row::Instance(id) => Resource::Instance(id),
+        Row::Eni(id) => Resource::Eni(id),
+        Row::PrefixList(id) => Resource::PrefixList(id),
+        Row::PortList(id) => Resource::PortList(id),
+        Row::FlowLog(id) => Resource::FlowLog(id),
+        Row::Bypass
+        | Row::Platform
+        | Row::Account(_)
+        | Row::Key(_)
+        | Row::Peering(_)
+        | Row::NetworkAcl(_)
+        | Row::Rule(..)
+        | Row::Shadow(_)
+        | Row::Terminated(_)
+        | Row::Token(..)
+        | Row::SnapshotPolicy(_)
+        | Row::Snapshot(_)
+        | Row::Report(..)
+        | Row::PrefixListVersion(..)
+        | Row::InsightsPath(_)
+        | Row::InsightsAnalysis(_)
+        | Row::Invariant(_)
+        | Row::Trial(_) => return None,
+    })
 }

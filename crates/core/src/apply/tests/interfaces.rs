@@ -29,7 +29,7 @@ impl Estate {
         Command::AttachEni { account: self.account.clone(), eni: eni.clone(), instance: instance.clone() }
     }
 
-    fn detach(&self, eni: &EniId, instance: &InstanceId) -> Command {
+    pub(super) fn detach(&self, eni: &EniId, instance: &InstanceId) -> Command {
         Command::DetachEni { account: self.account.clone(), eni: eni.clone(), instance: instance.clone() }
     }
 
@@ -51,7 +51,7 @@ impl Estate {
         Command::UnassignAddresses { account: self.account.clone(), eni: eni.clone(), addresses }
     }
 
-    fn switch(&self, instances: &[InstanceId], power: Power, is_all_or_none: bool) -> Command {
+    pub(super) fn switch(&self, instances: &[InstanceId], power: Power, is_all_or_none: bool) -> Command {
         let instances = instances.to_vec();
         Command::SetPower { account: self.account.clone(), instances, power, is_all_or_none }
     }

@@ -7,10 +7,11 @@ use super::{
     *,
 };
 use crate::{
-    command::{NewAddresses, TrialCommand},
+    command::{NewAddresses, Power, TrialCommand},
     ids::EniId,
     peering::{ENDED_KEPT_S, PeeringStatus},
     resource::Resource,
+    world::InstanceState,
 };
 
 impl Estate {
@@ -163,4 +164,41 @@ fn what_somebody_else_has_by_now_does_not_come_back() {
     let trial = estate.begin(60, vec![estate.delete_flow_logs(&logs)]);
     let (again, _) = estate.flow_logs(&[Resource::Vpc(estate.vpc.clone())], "one");
     assert_eq!(estate.left(trial), [format!("`{}` records the same", again[0])]);
+}
+
+#[test]
+fn hosts_do_again_what_a_rollback_asks_of_them_and_nothing_for_a_reboot() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let group = estate.a.clone();
+    let instance = estate.instance(std::slice::from_ref(&group));
+    let eni = estate.free();
+    estate.run(estate.attach(&eni, &instance));
+    let since = |estate: &Estate| {
+        let found = estate.state.world().instance(&instance).unwrap().clone();
+        (found.state, found.state_since)
+    };
+    let one = std::slice::from_ref(&instance);
+    let trial = estate.begin(60, vec![estate.switch(one, Power::Stop, true), estate.detach(&eni, &instance)]);
+    assert_eq!(estate.left(trial), [""; 0]);
+    let newest = estate.state.world().revision();
+    assert_eq!(since(&estate), (InstanceState::Running, newest));
+    assert_eq!((estate.eni(&eni).instance, estate.eni(&eni).moved_in), (Some(instance.clone()), newest));
+    let trial = estate.begin(60, vec![estate.switch(one, Power::Reboot, true)]);
+    let rebooted = since(&estate);
+    assert_eq!(estate.left(trial), [""; 0]);
+    assert_eq!(since(&estate), rebooted, "it is not rebooted again");
+}
+
+#[test]
+fn what_was_in_a_resource_group_that_is_gone_does_not_come_back() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let account = estate.account.clone();
+    let made = Command::CreateResourceGroup { account: account.clone(), name: "shop".to_owned() };
+    let Outcome::ResourceGroup(shop) = estate.run(made) else { panic!() };
+    let eni = estate.free();
+    let (resource, resource_group) = (Resource::Eni(eni.clone()), shop.clone());
+    estate.run(Command::JoinResourceGroup { account: account.clone(), resource, resource_group });
+    let trial = estate.begin(60, vec![estate.delete_eni(&eni)]);
+    estate.run(Command::DeleteResourceGroup { account, resource_group: shop.clone() });
+    assert_eq!(estate.left(trial), [format!("`{shop}` is gone")]);
 }
