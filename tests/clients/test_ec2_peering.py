@@ -84,6 +84,9 @@ def test_groups_across_a_connection(server, ec2, other_account):  # noqa: ARG001
                 assert set(ending) == endings, answer
                 assert answer["around"], answer
             [said] = answer["around"]
+            crossing = [(one["effect"], one["from"]["instances"], one["to"]["instances"]) for one in answer["crossings"]]
+            assert crossing == [("lost", [client], [host])], answer["crossings"]
+            assert answer["crossings"][0]["services"] == ["tcp/5432"], answer["crossings"]
             assert len(ending) == 2 and app in said and data in said and "not peered any more" in said
             ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
             ec2.get_waiter("vpc_peering_connection_deleted").wait(VpcPeeringConnectionIds=[peering])

@@ -5,7 +5,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sekimori_analysis::diff::{Effect, Report, Row};
+use sekimori_analysis::{
+    diff::{Effect, Report, Row},
+    who::Side,
+};
 use sekimori_core::{
     address::Family,
     packet::{Packet, Transport},
@@ -91,6 +94,27 @@ pub fn lies_in(ranges: &[String], address: IpAddr) -> bool {
         }
         (None, Ok(block)) => block.contains(&address),
         (None, Err(_)) => range.parse::<IpAddr>().unwrap() == address,
+    })
+}
+
+/// Whether a difference tells that a packet crosses from one address to another.
+#[must_use]
+pub fn in_crossings(
+    report: &Report,
+    ends: (&Eni, IpAddr, &Eni, IpAddr),
+    transport: Transport,
+    effect: Effect,
+) -> bool {
+    let (sender, from, receiver, to) = ends;
+    report.crossings.iter().any(|crossing| {
+        let holds = |side: &Side, eni: &Eni, address: IpAddr| {
+            side.vpc == eni.vpc && side.addresses.contains(&address.to_string())
+        };
+        let reach = &crossing.reach;
+        crossing.effect == effect
+            && holds(&reach.from, sender, from)
+            && holds(&reach.to, receiver, to)
+            && is_told(&reach.services, transport)
     })
 }
 

@@ -19,13 +19,15 @@ use sekimori_core::{
     change::Change,
     ids::RuleId,
     packet::{Packet, Transport},
+    peering::{Peering, PeeringSide, PeeringStatus},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
+    time::Timestamp,
     verdict,
     world::{Eni, Flavor, Group, World},
 };
 use sekimori_tests::{
     generate::{Chooser, Universe},
-    told::in_diff,
+    told::{in_crossings, in_diff, is_unjudged},
 };
 
 const WORLDS: u64 = 600;
@@ -302,4 +304,75 @@ fn two_worlds_that_only_share_names_are_compared_as_exactly() {
     }
     println!("{gained} gained, {lost} lost, {same} the same, {apart} in one of them");
     assert!(gained > 1_000 && lost > 1_000 && same > 1_000 && apart > 100, "{gained} {lost} {same} {apart}");
+}
+
+/// The world with its two VPCs peered, and without.
+fn joined_and_apart(universe: &Universe) -> Option<(World, World)> {
+    let vpcs: Vec<PeeringSide> = universe.world.vpcs().map(|vpc| PeeringSide::of(vpc)).collect();
+    let [requester, accepter] = <[PeeringSide; 2]>::try_from(vpcs).ok()?;
+    let (mut joined, mut apart) = (universe.world.clone(), universe.world.clone());
+    for peering in universe.world.peerings().iter().map(|peering| peering.id.clone()) {
+        joined.apply(&Change::DeletePeering(peering.clone()));
+        apart.apply(&Change::DeletePeering(peering));
+    }
+    joined.apply(&Change::PutPeering(Arc::new(Peering {
+        id: "pcx-1".into(),
+        region: "r".to_owned(),
+        requester,
+        accepter,
+        status: PeeringStatus::Active,
+        ended_by: None,
+        why_failed: String::new(),
+        tags: Default::default(),
+        created_at: Timestamp(0),
+        changed_at: Timestamp(0),
+    })));
+    Some((joined, apart))
+}
+
+#[test]
+fn what_crosses_a_peering_is_what_both_ends_let_pass_while_it_is() {
+    let (mut crossing, mut kept_out) = (0, 0);
+    for seed in 0..WORLDS {
+        let mut universe = Universe::new(seed);
+        let Some((joined, apart)) = joined_and_apart(&universe) else { continue };
+        let ends = diff::worlds((&joined, "joined"), (&apart, "apart")).unwrap();
+        let begins = diff::worlds((&apart, "apart"), (&joined, "joined")).unwrap();
+        assert_eq!(ends.crossings_untold + begins.crossings_untold, 0, "seed {seed}");
+        let enis = universe.enis();
+        for (from, to) in enis.iter().flat_map(|from| enis.iter().map(move |to| (from, to))) {
+            let transports: Vec<Transport> = (0..SAMPLES)
+                .map(|_| universe.packet_or_discovery(from))
+                .filter(|one| !is_unjudged(one))
+                .map(|one| one.transport)
+                .collect();
+            let pairs = from.addresses.iter().flat_map(|own| to.addresses.iter().map(move |peer| (*own, *peer)));
+            for (own, peer) in pairs.filter(|(own, peer)| own.is_ipv4() == peer.is_ipv4()) {
+                for transport in &transports {
+                    let packet = |direction, local, peer| Packet {
+                        direction,
+                        local,
+                        peer,
+                        transport: *transport,
+                        is_forwarded: false,
+                    };
+                    if is_unjudged(&packet(Direction::Egress, own, peer)) {
+                        continue;
+                    }
+                    let crosses = from.vpc != to.vpc
+                        && passes(&joined, from, &packet(Direction::Egress, own, peer))
+                        && passes(&joined, to, &packet(Direction::Ingress, peer, own));
+                    for (report, effect, never) in
+                        [(&ends, Effect::Lost, Effect::Gained), (&begins, Effect::Gained, Effect::Lost)]
+                    {
+                        let told = in_crossings(report, (from, own, to, peer), *transport, effect);
+                        assert_eq!(told, crosses, "seed {seed}: {transport:?} from {own} to {peer}: {report:#?}");
+                        assert!(!in_crossings(report, (from, own, to, peer), *transport, never), "seed {seed}");
+                    }
+                    *(if crosses { &mut crossing } else { &mut kept_out }) += 1;
+                }
+            }
+        }
+    }
+    assert!(crossing > 300 && kept_out > 300, "{crossing} {kept_out}");
 }

@@ -15,7 +15,7 @@ use sekimori_core::{
     world::{Eni, InstanceState, Subnet, Vpc, World},
 };
 
-use super::DIFF_NAMES_MAX;
+use super::{DIFF_NAMES_MAX, Effect};
 use crate::{services::shortened, text::treatment};
 
 /// Everything around the rules that is otherwise, a line each.
@@ -71,25 +71,53 @@ fn treatments(before: &World, after: &World, treated: &BTreeSet<EniId>) -> Vec<S
 }
 
 fn peerings(before: &World, after: &World, joined: &BTreeSet<VpcId>) -> Vec<String> {
-    let mut lines = Vec::new();
+    let line = |Joint { one, other, effect }: &Joint| {
+        let count = |vpc: &VpcId| match effect.of((before, after)).enis_in(vpc).count() {
+            1 => "1 interface".to_owned(),
+            count => format!("{count} interfaces"),
+        };
+        let ends = format!("the {} of one and the {} of the other", count(one), count(other));
+        match effect {
+            Effect::Lost => format!(
+                "{one} and {other} are not peered any more: whatever the rules say, nothing passes between {ends}"
+            ),
+            Effect::Gained => {
+                format!("{one} and {other} are peered: what the rules of both ends let pass reaches {ends}")
+            }
+        }
+    };
+    joints(before, after, joined).iter().map(line).collect()
+}
+
+/// Two VPCs that are peered in one of two worlds.
+pub(super) struct Joint {
+    pub(super) one: VpcId,
+    pub(super) other: VpcId,
+    /// Gained where they are peered only after.
+    pub(super) effect: Effect,
+}
+
+impl Effect {
+    /// The world in which something passes that is gained, or lost.
+    pub(super) fn of<'a>(self, (before, after): (&'a World, &'a World)) -> &'a World {
+        match self {
+            Self::Gained => after,
+            Self::Lost => before,
+        }
+    }
+}
+
+/// Every two VPCs that are peered in one of two worlds, once.
+pub(super) fn joints(before: &World, after: &World, joined: &BTreeSet<VpcId>) -> Vec<Joint> {
+    let mut joints = Vec::new();
     for one in joined {
         let (old, new) = (before.joined_with(one), after.joined_with(one));
         for other in old.symmetric_difference(&new).filter(|other| one < *other || !joined.contains(*other)) {
-            let world = if old.contains(other) { before } else { after };
-            let count = |vpc: &VpcId| match world.enis_in(vpc).count() {
-                1 => "1 interface".to_owned(),
-                count => format!("{count} interfaces"),
-            };
-            let ends = format!("the {} of one and the {} of the other", count(one), count(other));
-            lines.push(match old.contains(other) {
-                true => format!(
-                    "{one} and {other} are not peered any more: whatever the rules say, nothing passes between {ends}"
-                ),
-                false => format!("{one} and {other} are peered: what the rules of both ends let pass reaches {ends}"),
-            });
+            let effect = if old.contains(other) { Effect::Lost } else { Effect::Gained };
+            joints.push(Joint { one: one.clone(), other: other.clone(), effect });
         }
     }
-    lines
+    joints
 }
 
 /// Whether the peering that leads a packet between an interface and its peer is in the first world only.

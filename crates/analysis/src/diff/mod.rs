@@ -4,6 +4,7 @@
 //! sender. Work is proportional to what differs (`sekimori_core::difference`): an interface is looked at only if something that it
 //! is judged by is not the same, and of its policy only the packets that a changed line speaks about.
 
+mod across;
 mod around;
 mod flows;
 mod live;
@@ -21,7 +22,7 @@ use sekimori_core::{
     change,
     command::NewRule,
     end::End,
-    ids::{EniId, GroupId, InstanceId, RuleId},
+    ids::{EniId, GroupId, InstanceId, RuleId, VpcId},
     packet::{Decision, Packet},
     rule::{Direction, Rule},
     space::TooComplex,
@@ -42,12 +43,15 @@ use crate::{
     ends::{self, NotOne},
     permits::Bearing,
     shadow::ShadowError,
+    who::Reach,
 };
 
 /// Merged changes of one report; the rest is counted.
 pub const DIFF_CHANGES_MAX: usize = 1_000;
 /// Interfaces that one report tells by themselves; the rest is counted.
 pub const DIFF_INTERFACES_MAX: usize = 1_000;
+/// Lines about what crosses between VPCs that one report tells; the rest is counted.
+pub const DIFF_CROSSINGS_MAX: usize = 1_000;
 /// Groups that one report tells to come or go; the rest is counted.
 pub const DIFF_GROUPS_MAX: usize = 1_000;
 /// Lines of services and peers that are told of one change; the rest is counted.
@@ -96,6 +100,23 @@ pub struct Report {
     /// told as rules decide about them, whether or not anything leads them there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub around: Vec<String>,
+    /// What gets from one VPC to another only before, or only after, because they are peered only then: what the rules of both ends let pass
+    /// there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crossings: Vec<Crossing>,
+    /// Those that are not told.
+    #[serde(default)]
+    pub crossings_untold: usize,
+}
+
+/// What gets from one VPC to another, of those who reach each other alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crossing {
+    /// Gained or lost.
+    pub effect: Effect,
+    /// From whom to whom, by which services.
+    #[serde(flatten)]
+    pub reach: Reach,
 }
 
 /// Whether packets are let through, or not any more.
@@ -212,6 +233,16 @@ pub enum DiffError {
     /// What is compared is no group and not one interface.
     #[error(transparent)]
     Target(#[from] NotOne),
+    /// What crosses between two VPCs is too much.
+    #[error("what gets from {from} to {to} cannot be told: {why}")]
+    Crossing {
+        /// The VPC that it comes from.
+        from: VpcId,
+        /// The VPC that it reaches.
+        to: VpcId,
+        /// Why not.
+        why: String,
+    },
     /// The rules are too many for an exact answer.
     #[error("policy {groups}: {error}")]
     TooComplex {

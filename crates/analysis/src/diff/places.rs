@@ -16,7 +16,7 @@ use sekimori_core::{
     world::{Eni, World},
 };
 
-use super::{DiffError, named, suspects::Suspects};
+use super::{Crossing, DiffError, named, suspects::Suspects};
 use crate::permits::Bearing;
 
 /// Both directions, in the order in which they are told.
@@ -64,6 +64,8 @@ pub(super) struct Places {
     pub(super) gone_groups: Vec<GroupId>,
     pub(super) bypass: Vec<String>,
     pub(super) around: Vec<String>,
+    pub(super) crossings: Vec<Crossing>,
+    pub(super) crossings_untold: usize,
 }
 
 impl Places {
@@ -78,6 +80,8 @@ impl Places {
         places.gone_groups = groups().filter(|id| after.group(id).is_none()).collect();
         places.bypass = super::suspects::bypass_words(before, after);
         places.around = super::around::words(before, after, &suspects.differences);
+        (places.crossings, places.crossings_untold) =
+            super::across::crossings((before, after), &suspects.differences.joined)?;
         let mut alike: BTreeMap<(Bearing, Bearing), Vec<&Arc<Eni>>> = BTreeMap::new();
         for id in looked_at(before, after, &suspects) {
             let (old, new) = match (before.eni(&id), after.eni(&id)) {

@@ -262,6 +262,15 @@ fn a_peering_and_a_stopped_instance_are_told_beside_the_rules() {
     let report = worlds((&before, "before"), (&apart, "after")).unwrap();
     assert_eq!((report.changes.len(), report.around.len()), (0, 1), "{report:#?}");
     assert!(report.around[0].starts_with("vpc-1 and vpc-2 are not peered any more"), "{report:#?}");
+    let crossing = |report: &Report| {
+        let line = |Crossing { effect, reach }: &Crossing| {
+            (*effect, reach.from.addresses.join(" "), reach.to.addresses.join(" "), reach.services.join(" "))
+        };
+        report.crossings.iter().map(line).collect::<Vec<_>>()
+    };
+    let https = |effect| vec![(effect, "10.9.0.1".to_owned(), "10.0.0.1".to_owned(), "tcp/443".to_owned())];
+    assert_eq!(crossing(&report), https(Effect::Lost));
+    assert_eq!(crossing(&worlds((&apart, "apart"), (&before, "peered")).unwrap()), https(Effect::Gained));
     let (now_ms, listed) = (10_000_000, BTreeSet::new());
     let ahead = Some(Ahead { now_ms, listed: &listed });
     let crossing = FlowEvent { peer: Some("10.9.0.1".parse().unwrap()), ..event("eni-a", 443, now_ms, true) };

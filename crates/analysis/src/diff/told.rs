@@ -70,7 +70,7 @@ pub(super) fn report(
     judges: Option<&(Eni, Eni)>,
 ) -> Report {
     let worlds = Judging { before: worlds.0, after: worlds.1, judges };
-    let Places { places, new, gone, new_groups, gone_groups, bypass, around } = places;
+    let Places { places, new, gone, new_groups, gone_groups, bypass, around, crossings, crossings_untold } = places;
     let mut teller = Teller { worlds: &worlds, merged: BTreeMap::new() };
     places.iter().for_each(|place| teller.place(place));
     let (changes, by_eni) = teller.told();
@@ -95,6 +95,8 @@ pub(super) fn report(
         gone_groups: gone_groups.iter().take(DIFF_GROUPS_MAX).map(|id| group_name(worlds.before, id)).collect(),
         bypass,
         around,
+        crossings,
+        crossings_untold,
     }
 }
 

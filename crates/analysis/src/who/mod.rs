@@ -189,6 +189,18 @@ pub fn ask(world: &World, question: &Question) -> Result<Report, WhoError> {
     Ok(Report { question: question.clone(), inside, outside, notes, revision: world.revision() })
 }
 
+/// What the interfaces of one VPC send to those of another and get through to them, by the rules of both ends.
+///
+/// # Errors
+/// When it has too many lines, or the rules cut the packets into too many pieces.
+pub(crate) fn across(world: &World, from: &VpcId, to: &VpcId) -> Result<Vec<Reach>, WhoError> {
+    let (senders, receivers) = (world.enis_in(from), world.enis_in(to));
+    let estate = Estate::of_those(world, senders.chain(receivers))?;
+    let mut asked = Asked { world, vpc: None, estate, blocks: BTreeMap::new(), notes: ways::Notes::default() };
+    let [from, to] = [from, to].map(|vpc| Who::Interfaces(world.enis_in(vpc).map(|eni| eni.id.clone()).collect()));
+    asked.inside(&from, &to)
+}
+
 /// One side of a question.
 #[derive(Debug)]
 enum Who {

@@ -162,8 +162,16 @@ pub(super) struct Estate {
 
 impl Estate {
     pub(super) fn of(world: &World) -> Result<Self, TooComplex> {
+        Self::of_those(world, world.enis())
+    }
+
+    /// The same of some interfaces only.
+    pub(super) fn of_those<'a>(
+        world: &World,
+        enis: impl IntoIterator<Item = &'a Arc<Eni>>,
+    ) -> Result<Self, TooComplex> {
         let mut policies: BTreeMap<Bearing, Vec<&Arc<Eni>>> = BTreeMap::new();
-        for eni in world.enis() {
+        for eni in enis {
             policies.entry(Bearing::of(world, eni)).or_default().push(eni);
         }
         let (mut units, mut known, read) = (Vec::new(), Known::new(), ReadMembers::default());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use comfy_table::Row as TableRow;
 use sekimori_analysis::{
-    diff::{Change, Effect, Ending, FlowChange, Interface, InterfaceChange, LiveEnding, Report},
+    diff::{Change, Crossing, Effect, Ending, FlowChange, Interface, InterfaceChange, LiveEnding, Report},
     effective::GroupName,
     text,
     transfer::region_in,
@@ -20,7 +20,7 @@ use crate::{
     account_files,
     cli::Common,
     client::Client,
-    commands::{account::DialectName, flows, group::files},
+    commands::{account::DialectName, flows, group::files, who},
     exit::{Answer, Failure, Outcome},
     moment::{self, At},
     output::{self, NONE, Page, or_none},
@@ -162,6 +162,7 @@ pub(crate) fn page(answer: &DiffAnswer) -> Page {
     );
     page = more(page, *changes_untold, "changes");
     page = page.lines(bypass).lines(around);
+    page = across(page, &answer.report);
     page = witnesses(page, changes);
     if !interfaces.is_empty() {
         page = page.line("").table(
@@ -184,6 +185,20 @@ pub(crate) fn page(answer: &DiffAnswer) -> Page {
     let has_told_all = answer.live.as_ref().is_some_and(LiveEnded::has_told_all);
     let page = answer.flows.iter().fold(page, |page, flows| seen(page, flows, has_told_all));
     answer.forbidden.iter().fold(page, |page, why| page.line("").line(format!("it would be refused: {why}")))
+}
+
+/// What gets from one VPC to another in one of the states only.
+fn across(page: Page, Report { crossings, crossings_untold, .. }: &Report) -> Page {
+    if crossings.is_empty() {
+        return page;
+    }
+    let row = |crossing: &Crossing| {
+        let first = effect(crossing.effect).to_owned();
+        TableRow::from(std::iter::once(first).chain(who::cells(&crossing.reach)).collect::<Vec<_>>())
+    };
+    let header = ["EFFECT", "FROM", "ADDRESSES", "TO", "ADDRESSES", "SERVICES"];
+    let page = page.line("").line("from one VPC to another:").table(&header, crossings.iter().map(row), "");
+    more(page, *crossings_untold, "lines")
 }
 
 fn more(page: Page, untold: usize, what: &str) -> Page {
@@ -514,6 +529,8 @@ mod tests {
             new_groups_untold: 0,
             gone_groups: Vec::new(),
             gone_groups_untold: 0,
+            crossings: Vec::new(),
+            crossings_untold: 0,
         }
     }
 

@@ -92,10 +92,15 @@ fn page(report: &Report) -> Page {
     report.notes.iter().fold(page, |page, note| page.line("").line(note))
 }
 
-fn reach(reach: &Reach) -> Row {
+fn reach(of: &Reach) -> Row {
+    Row::from(cells(of).to_vec())
+}
+
+/// Who reaches whom, at which addresses, and by what.
+pub(crate) fn cells(reach: &Reach) -> [String; 5] {
     let Reach { from, to, .. } = reach;
     let services = told(&reach.services, reach.answered.as_deref());
-    Row::from(vec![who(from), from.addresses.join("\n"), who(to), to.addresses.join("\n"), services])
+    [who(from), from.addresses.join("\n"), who(to), to.addresses.join("\n"), services]
 }
 
 fn exposure(exposure: &Exposure) -> Row {

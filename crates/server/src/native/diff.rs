@@ -214,7 +214,7 @@ impl From<DiffError> for ApiError {
     fn from(error: DiffError) -> Self {
         let code = match &error {
             DiffError::Target(error) => code_of_one(error),
-            DiffError::TooComplex { .. } => ErrorCode::Refused,
+            DiffError::TooComplex { .. } | DiffError::Crossing { .. } => ErrorCode::Refused,
         };
         Self::new(code, error.to_string())
     }
