@@ -1,7 +1,8 @@
 //! Rules that fewer rules would say as well, packet for packet.
 //!
 //! Only rules of one group with the same direction, action and priority are put together, so nothing comes between them and the
-//! order of decisions stays. What is proposed is proven equal as a set of packets before it is told.
+//! order of decisions stays. What is proposed is proven equal as a set of packets before it is told. No merge rests on who carries a group: peers
+//! are put together where they are the same group, the same list, or blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -210,14 +210,31 @@ fn records_show_the_use_of_the_rule_that_decides_about_them() {
         uses in the records that no rule lets pass as things are, but a default, the bypass set, a shared group, or a rule that is gone: 1"#]].assert_eq(&shown.join("\n"));
 }
 
-const BLOCKS: [&str; 8] =
-    ["10.0.0.0/30", "10.0.0.0/31", "10.0.0.2/31", "10.0.0.3", "10.0.0.1", "fd00::/127", "fd00::1", "fd00::2/127"];
+/// Blocks, and groups that others carry.
+const PEERS: [&str; 10] = [
+    "10.0.0.0/30",
+    "10.0.0.0/31",
+    "10.0.0.2/31",
+    "10.0.0.3",
+    "10.0.0.1",
+    "fd00::/127",
+    "fd00::1",
+    "fd00::2/127",
+    "sg-x",
+    "sg-y",
+];
+/// Who carries these: as it is when rules are found to say the same, and as it may be later.
+const MEMBERS: [&str; 3] = [
+    "eni p 10.0.0.1 fd00::1 in x\neni q 10.0.0.3 in y\n",
+    "eni p 10.0.0.1 fd00::1 in y\neni q 10.0.0.3 in x\neni r 10.0.0.2 fd00::2 in x\n",
+    "",
+];
 const PORTS: [&str; 6] = ["1", "2", "1-2", "2-3", "3-4", "4"];
 
 fn rule() -> impl Strategy<Value = String> {
     let select = |words: &[&'static str]| prop::sample::select(words.to_vec());
     let parts =
-        (select(&["allow", "allow", "deny"]), select(&["tcp", "udp"]), select(&PORTS), select(&BLOCKS), 1..3_u8);
+        (select(&["allow", "allow", "deny"]), select(&["tcp", "udp"]), select(&PORTS), select(&PEERS), 1..3_u8);
     let source = select(&["", "", "source 7-8", "source 9"]);
     let own = select(&["", "", "at 10.1.0.0/31", "at 10.1.0.1", "at fd01::/127"]);
     (parts, source, own, select(&["in", "out"])).prop_map(
@@ -259,29 +276,39 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn fewer_rules_decide_alike(rules in vec(rule(), 2..14)) {
-        let mut text = String::from("sg web drop\n");
-        rules.iter().for_each(|rule| text.push_str(&format!("web: {rule}\n")));
-        text.push_str("eni a 10.1.0.0 10.1.0.1 10.1.0.2 fd01:: fd01::2 in web\n");
-        let world = fixture::world(&text);
+    fn fewer_rules_decide_alike_whoever_is_in_which_group(rules in vec(rule(), 2..14)) {
+        let world = |members: &str| {
+            let mut text = String::from("sg web drop\nsg x drop\nsg y drop\n");
+            rules.iter().for_each(|rule| text.push_str(&format!("web: {rule}\n")));
+            fixture::world(&(text + "eni a 10.1.0.0 10.1.0.1 10.1.0.2 fd01:: fd01::2 in web\n" + members))
+        };
+        let [now, later @ ..] = MEMBERS.map(world);
         let uses = Uses { watched_since: Timestamp(100), last: &|_, _| None, evidence: None };
-        let merges = check(&world, &Question::default(), &uses).unwrap().merges;
-        let mut trial = Trial::of(&world, LimitMode::Cloud);
-        for merge in &merges {
-            let world = trial.world().clone();
-            let group = world.group(&merge.group.id).unwrap();
-            let rules = sekimori_core::command::Revocation::Ids(merge.doomed().cloned().collect());
-            let (account, group) = (group.account.clone(), group.id.clone());
-            let revoke = sekimori_core::command::Command::Revoke { account, group, direction: merge.direction, rules };
-            prop_assert_eq!(trial.run(&revoke), Ok(true));
-            if merge.kept.is_none() {
-                prop_assert_eq!(trial.run(&merge.authorization(&world).unwrap()), Ok(true));
-            }
-        }
+        let merges = check(&now, &Question::default(), &uses).unwrap().merges;
         let fewer: usize = merges.iter().map(|merge| merge.rules.len() - 1).sum();
         let count = |world: &World| world.groups().map(|group| group.rules.len()).sum::<usize>();
-        // Rules that say the same are one.
-        prop_assert_eq!(count(trial.world()), count(&world) - fewer);
-        prop_assert_eq!(decisions(trial.world()), decisions(&world));
+        for before in std::iter::once(&now).chain(&later) {
+            let after = merged(before, &merges);
+            // Rules that say the same are one.
+            prop_assert_eq!(count(&after), count(before) - fewer);
+            prop_assert_eq!(decisions(&after), decisions(before));
+        }
     }
+}
+
+/// The world with fewer rules.
+fn merged(world: &World, merges: &[Merge]) -> World {
+    let mut trial = Trial::of(world, LimitMode::Cloud);
+    for merge in merges {
+        let now = trial.world().clone();
+        let group = now.group(&merge.group.id).unwrap();
+        let rules = sekimori_core::command::Revocation::Ids(merge.doomed().cloned().collect());
+        let (account, group) = (group.account.clone(), group.id.clone());
+        let revoke = sekimori_core::command::Command::Revoke { account, group, direction: merge.direction, rules };
+        assert_eq!(trial.run(&revoke), Ok(true));
+        if merge.kept.is_none() {
+            assert_eq!(trial.run(&merge.authorization(&now).unwrap()), Ok(true));
+        }
+    }
+    trial.world().clone()
 }

@@ -62,11 +62,11 @@ pub(super) fn merges(page: Page, merges: &[Merge]) -> Page {
         ])
     };
     let fewer: usize = merges.iter().map(|merge| merge.rules.len() - 1).sum();
-    page.line(format!("{} less would say exactly the same (--merge)", count(fewer, "rule"))).table(
-        &["GROUP", "DIRECTION", "RULES", "SAID BY"],
-        merges.iter().map(row),
-        "",
-    )
+    page.line(format!(
+        "{} less would say exactly the same, whoever is in which group (--merge)",
+        count(fewer, "rule")
+    ))
+    .table(&["GROUP", "DIRECTION", "RULES", "SAID BY"], merges.iter().map(row), "")
 }
 
 pub(super) fn overlaps(page: Page, overlaps: &[Overlap], more: usize) -> Page {
