@@ -32,7 +32,7 @@ pub const WITNESSES_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShadowError {
     /// Nothing has this name.
-    #[error("no security group `{0}`; list them")]
+    #[error("no security group `{0}`; list them with DescribeSecurityGroups")]
     Unknown(String),
     /// The group has no candidate.
     #[error("`{0}` has no shadow; set one with `sekimori shadow set`")]
@@ -49,7 +49,9 @@ pub enum ShadowError {
         other: GroupId,
     },
     /// The rules that the candidate begins with do not have this one.
-    #[error("`{group}` has no rule `{rule}` to leave out; list its rules")]
+    #[error(
+        "`{group}` has no rule `{rule}` to leave out; DescribeSecurityGroupAttribute (ECS) and DescribeSecurityGroupRules (EC2) list them"
+    )]
     NoRule {
         /// The group.
         group: GroupId,
@@ -62,6 +64,9 @@ pub enum ShadowError {
     /// A rule in words.
     #[error("{0}")]
     Rule(String),
+    /// A rule that the candidate has already.
+    #[error("`{0}` is a rule of the candidate already; leave it out")]
+    Twice(String),
     /// A rule of a file.
     #[error("rule {number} of the file: {reason}")]
     Row {

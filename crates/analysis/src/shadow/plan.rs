@@ -71,6 +71,9 @@ pub fn plan(world: &World, limits: LimitMode, id: &GroupId, request: &Request) -
     let mut rules = begin(world, limits, group, request)?;
     for text in &request.add {
         let spec = words::rule(world, group, text).map_err(ShadowError::Rule)?;
+        if rules.iter().any(|rule| rule.spec == spec) {
+            return Err(ShadowError::Twice(text.clone()));
+        }
         rules.push(NewRule::new(spec, ""));
     }
     let mut said: Vec<&RuleSpec> = rules.iter().map(|rule| &rule.spec).collect();

@@ -41,6 +41,7 @@ fn a_candidate_begins_with_a_group_or_a_file_and_is_edited() {
         Request { file: Some("nothing".to_owned()), ..Request::default() },
         Request { from_group: Some("sg-other".into()), file: Some(String::new()), ..Request::default() },
         Request { remove: vec!["r3".into()], ..Request::default() },
+        Request { add: vec!["ingress allow udp/53 from 10.9.0.0/16".to_owned(); 2], ..Request::default() },
         Request { add: vec![String::new(); EDITS_MAX + 1], ..Request::default() },
     ];
     let lines: Vec<String> = [edits, other, file].iter().chain(&wrong).map(planned).collect();
@@ -49,10 +50,11 @@ fn a_candidate_begins_with_a_group_or_a_file_and_is_edited() {
         kept 0, added ["ingress: allow tcp 80 from 0.0.0.0/0, priority 1"], removed ["ingress: allow tcp 443 from 0.0.0.0/0, priority 5", "ingress: allow tcp 22 from 10.0.0.0/8, priority 1"]
         kept 1, added [], removed ["ingress: allow tcp 22 from 10.0.0.0/8, priority 1"]
         `sg-cloud` is another kind of group than `sg-web`; name one of the same kind
-        no security group `sg-none`; list them
+        no security group `sg-none`; list them with DescribeSecurityGroups
         the file is not a list of rules: the first row names no column `Direction`; export a group to see one
         a shadow begins with the rules of another group or of a file; name one of them
-        `sg-web` has no rule `r3` to leave out; list its rules
+        `sg-web` has no rule `r3` to leave out; DescribeSecurityGroupAttribute (ECS) and DescribeSecurityGroupRules (EC2) list them
+        `ingress allow udp/53 from 10.9.0.0/16` is a rule of the candidate already; leave it out
         1001 rules to add and to leave out are more than the 1000 of one request; use a file"#]].assert_eq(&lines.join("\n"));
 }
 

@@ -107,7 +107,8 @@ fn peer(world: &World, word: &str) -> Result<Peer, String> {
     }
     let group = GroupId::from(word);
     let account = world.group(&group).map(|group| group.account.clone());
-    let account = account.ok_or_else(|| format!("no security group `{word}`; list them"))?;
+    let account =
+        account.ok_or_else(|| format!("no security group `{word}`; list them with DescribeSecurityGroups"))?;
     Ok(Peer::Group { group, account })
 }
 

@@ -83,6 +83,7 @@ impl From<ShadowError> for ApiError {
             | ShadowError::OtherFlavor { .. }
             | ShadowError::Edits(_)
             | ShadowError::Rule(_)
+            | ShadowError::Twice(_)
             | ShadowError::Description(_)
             | ShadowError::NotDescribed(_)
             | ShadowError::Row { .. } => ErrorCode::Invalid,

@@ -142,6 +142,11 @@ pub(super) async fn restore(
 }
 
 fn policy_of(world: &World, id: &SnapshotPolicyId) -> Answer<Policy> {
-    let gone = || ApiError::new(ErrorCode::NotFound, format!("no snapshot policy `{id}`; list them"));
+    let gone = || {
+        ApiError::new(
+            ErrorCode::NotFound,
+            format!("no snapshot policy `{id}`; list them with `sekimori group snapshot policy list`"),
+        )
+    };
     json(snapshot::policy(world, world.snapshots().policy(id).ok_or_else(gone)?))
 }
