@@ -1,13 +1,15 @@
 //! What was changed, by whom and when: a commit in words.
 
+mod words;
+
 use sekimori_core::{
     change::{Change, Commit, Row},
     time::Timestamp,
-    world::{Flavor, Revision, World},
+    world::{Revision, World},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::text;
+use self::words::words;
 
 /// A commit, for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +37,7 @@ pub struct Told {
     pub about: String,
     /// Whether it is gone.
     pub is_gone: bool,
-    /// What a rule says from then on, or the name of what has one.
+    /// What it says from then on, as far as people decide by it.
     pub words: Option<String>,
 }
 
@@ -92,30 +94,6 @@ fn name(change: &Change) -> String {
 
 fn is_about(change: &Change, id: &str) -> bool {
     name(change).split('/').skip(1).any(|part| part == id)
-}
-
-/// Only what people name or decide by; the rest is its id.
-#[expect(clippy::wildcard_enum_match_arm, reason = "most facts say no more than which they are")]
-fn words(world: &World, change: &Change) -> Option<String> {
-    match change {
-        Change::PutRule { group, rule } => {
-            // A group that is gone by now: without the words that only one cloud has.
-            let flavor = world.group(group).map_or(Flavor::Ec2, |group| group.flavor);
-            Some(format!("{}: {}", rule.spec.direction, text::rule(world, flavor, rule)))
-        }
-        Change::PutGroup(group) => Some(group.name.clone()).filter(|name| !name.is_empty()),
-        Change::PutEni(eni) => {
-            let groups: Vec<&str> = eni.groups.iter().map(|group| group.as_str()).collect();
-            Some(format!("in {}", groups.join(", ")))
-        }
-        Change::PutPrefixList(list) => Some(format!("{}, {} entries", list.name, list.entries.len())),
-        Change::PutInvariant(invariant) => {
-            let violation = invariant.violation.as_ref();
-            let violated = violation.map(|violation| format!("; violated: {}", violation.witness));
-            Some(format!("{}{}", invariant.statement, violated.unwrap_or_default()))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

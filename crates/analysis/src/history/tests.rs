@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use sekimori_core::{
+    bypass::BypassSet,
     change::Actor,
+    network_acl::{AclEntry, NetworkAcl},
+    platform::{Platform, PlatformPolicy},
     rule::{Action, Direction, Peer, PortRange, Protocol, Rule, RuleSpec, Service},
     tags::Tags,
+    world::{Account, Eni, Instance, InstanceState, Treatment},
 };
 
 use super::*;
@@ -83,4 +87,56 @@ fn every_condition_of_a_filter_holds() {
     for other in others {
         assert!(!other.holds(&commit), "{other:?}");
     }
+}
+
+#[test]
+fn a_fact_is_told_with_what_people_decide_by() {
+    let world = fixture::world("sg web drop\n eni a 10.0.0.1 fd00::1 in web tag role=web\n list office 192.0.2.0/24");
+    let stopped =
+        Instance { state: InstanceState::Stopped, ..Instance::clone(world.instance(&"i-a".into()).unwrap()) };
+    let routing = Eni { source_check: false, ..Eni::clone(world.eni(&"eni-a".into()).unwrap()) };
+    let spec = RuleSpec::plain(
+        Direction::Egress,
+        Action::Deny,
+        (Protocol::TCP, Service::Ports(PortRange::one(25))),
+        Peer::Cidr(sekimori_core::address::Cidr::WORLD_V4),
+    );
+    let acl = NetworkAcl {
+        id: "acl-1".into(),
+        account: "1".into(),
+        vpc: "vpc-1".into(),
+        is_default: false,
+        entries: vec![AclEntry { number: 90, spec }],
+        tags: Tags::default(),
+        created_at: Timestamp(0),
+    };
+    let changes = vec![
+        Change::PutPlatform(Platform::default().with(PlatformPolicy::Mail, true)),
+        Change::PutBypass(Arc::new(BypassSet::from_items(["udp/53@10.0.0.2"]).unwrap())),
+        Change::PutBypass(Arc::new(BypassSet::new(Vec::new()).unwrap())),
+        Change::PutGroup(Arc::clone(world.group(&"sg-web".into()).unwrap())),
+        Change::PutInstance(Arc::new(stopped)),
+        Change::PutEni(Arc::new(routing)),
+        Change::PutPrefixList(Arc::clone(world.prefix_list(&"pl-office".into()).unwrap())),
+        Change::PutNetworkAcl(Arc::new(acl)),
+        Change::PutAccount(Arc::new(Account {
+            treatment: Some(Treatment::Keep),
+            ..Account::clone(world.account(&"1".into()).unwrap())
+        })),
+    ];
+    let told: Vec<String> = tell(&world, &commit(changes))
+        .changes
+        .into_iter()
+        .map(|told| format!("{}: {}", told.about, told.words.unwrap_or_default()))
+        .collect();
+    expect_test::expect![[r#"
+        platform: mail on, cloud-services off, dhcp-servers on
+        bypass: egress: udp 53 to 10.0.0.2, source ports all; ingress: udp all from 10.0.0.2, source ports 53
+        bypass: no entries
+        group/sg-web: web, members do not accept each other
+        instance/i-a: a, stopped, tags role=web
+        eni/eni-a: in sg-web, at 10.0.0.1 fd00::1, of i-a, source check off
+        prefix-list/pl-office: office, 192.0.2.0/24
+        network-acl/acl-1: egress 90 deny tcp 25 to 0.0.0.0/0
+        account/1: default, treatment keep"#]].assert_eq(&told.join("\n"));
 }
