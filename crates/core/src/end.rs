@@ -8,7 +8,7 @@
 //! An id or a name alone is for a world to tell ([`End::read`]). What is kept, in an invariant, needs none ([`FromStr`]): a group's name has
 //! become its id then, and the name of instances or interfaces stands behind `name:`, so that it is whoever has it later as well.
 
-use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use crate::{
     address::Cidr,
@@ -75,6 +75,11 @@ pub enum EndError {
          its id (i-…, eni-…, sg-…, vpc-…, vsw-… or subnet-…; else instance:ID, eni:ID, group:ID, vpc:ID, subnet:ID)"
     )]
     NotKept(String),
+    /// An address with a prefix length that it cannot have.
+    #[error(
+        "`{0}` is no block of addresses; write an address and the number of its leading bits, 10.0.0.0/8 or fd00::/8"
+    )]
+    Block(String),
     /// A tag.
     #[error(
         "`{0}` is not a tag selector; write tag:KEY=VALUE or tag:KEY, and several with commas: tag:role=db,env=prod"
@@ -140,6 +145,9 @@ impl FromStr for Word {
         }
         if let Ok(block) = word.parse::<Cidr>() {
             return Ok(Self::Said(End::Block(block)));
+        }
+        if word.split_once('/').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok()) {
+            return Err(EndError::Block(word.to_owned()));
         }
         let said = match word.split_once(':') {
             Some(("tag", list)) => Some(tags(word, list)?),
@@ -427,12 +435,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<End>().map(|end| end.to_string()), Ok(text.to_owned()));
         }
-        for text in ["", "web", "sg", "name:", "group:", "team:web", "300.0.0.1", "10.0.0.0/40"] {
+        for text in ["", "web", "sg", "name:", "group:", "team:web", "300.0.0.1"] {
             assert_eq!(text.parse::<End>(), Err(EndError::NotKept(text.to_owned())));
             assert_eq!(End::read(&world(), text), Err(EndError::Unknown(text.to_owned())));
         }
         for text in ["tag:", "tag:=db", "tag:a=1,,b"] {
             assert_eq!(End::read(&world(), text), Err(EndError::Tag(text.to_owned())));
+            assert_eq!(End::read(&world(), "10.0.0.0/33"), Err(EndError::Block("10.0.0.0/33".to_owned())));
         }
     }
 

@@ -176,7 +176,7 @@ impl std::fmt::Display for Counted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// The name is not known, or not to this account.
-    #[error("{kind} `{id}` does not exist in this account and region; check the id")]
+    #[error("{kind} `{id}` does not exist{}; check the {}", kind.place(), kind.word())]
     Missing {
         /// What was looked for.
         kind: Kind,

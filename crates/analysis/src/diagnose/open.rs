@@ -151,6 +151,10 @@ fn rule_for(
         if before.access == Access::Open {
             return Ok(priority.map(|priority| new_rule(world, eni, request, of, priority)));
         }
+        if transport.destination_port() == Some(0) && world.flavor_of(eni) != Some(Flavor::Ec2) {
+            let reason = "ranges of ports begin with 1 in ECS, and a rule for every port would open far more";
+            return Err(OpenError::NoRule(reason.to_owned()));
+        }
         let wanted = next_priority(world, &before, priority)?;
         priority = Some(wanted);
         let NewRule { spec, description, tags } = new_rule(world, eni, request, (local, peer, transport), wanted);

@@ -231,4 +231,11 @@ fn what_no_rule_can_open_is_told() {
         &request("i-db", Some("fd00::1"), "tcp/1"),
         expect!["error: `i-db` has no address that can talk to `fd00::1`; ask about a peer of the other family"],
     );
+    // The rule would be one that ECS has no words for.
+    check_plan(
+        &request("i-db", Some("10.0.0.1"), "tcp/0"),
+        expect![
+            "error: a rule cannot open it: ranges of ports begin with 1 in ECS, and a rule for every port would open far more"
+        ],
+    );
 }

@@ -138,5 +138,6 @@ fn a_fact_is_told_with_what_people_decide_by() {
         eni/eni-a: in sg-web, at 10.0.0.1 fd00::1, of i-a, source check off
         prefix-list/pl-office: office, 192.0.2.0/24
         network-acl/acl-1: egress 90 deny tcp 25 to 0.0.0.0/0
-        account/1: default, treatment keep"#]].assert_eq(&told.join("\n"));
+        account/1: default, treatment keep"#]]
+    .assert_eq(&told.join("\n"));
 }

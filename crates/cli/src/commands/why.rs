@@ -175,18 +175,25 @@ fn cost(page: Page, cost: &Cost, goal: Goal) -> Page {
         Goal::Allow => ("opens", "what else it opens"),
         Goal::Stop => ("closes", "what else it closes"),
     };
-    let bearers = format!("{} interfaces have what it changes", cost.bearers);
+    let bearers = match cost.bearers {
+        1 => "1 interface has what it changes".to_owned(),
+        many => format!("{many} interfaces have what it changes"),
+    };
     match (cost.packets.as_deref(), &cost.unknown) {
         (Some("0"), _) => page.line(format!("  it {opens} nothing else; {bearers}")),
         (Some(packets), _) => {
             let others = match cost.interfaces {
                 0 => String::new(),
+                1 => ", also at 1 other interface".to_owned(),
                 others => format!(", also at {others} other interfaces"),
             };
-            page.line(format!(
-                "  it {opens} {packets} other packets (protocol, ports and addresses){others}; {bearers}"
-            ))
-            .table(
+            let packets = match packets {
+                "1" => "1 other packet".to_owned(),
+                // Where counting ends.
+                most if most == u128::MAX.to_string() => format!("at least {most} other packets"),
+                many => format!("{many} other packets"),
+            };
+            page.line(format!("  it {opens} {packets} (protocol, ports and addresses){others}; {bearers}")).table(
                 &["WAY", "INTERFACES", "SERVICES", "WITH", "OWN ADDRESS"],
                 cost.lines.iter().map(cost_row),
                 "",

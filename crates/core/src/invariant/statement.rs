@@ -303,7 +303,7 @@ mod tests {
             ("sg may reach internet", "`sg`", "group:ID"),
             ("group: may reach internet", "`group:`", "group:ID"),
             ("300.0.0.1 may reach sg-1", "`300.0.0.1`", "an address or block"),
-            ("10.0.0.0/40 may reach sg-1", "`10.0.0.0/40`", "an address or block"),
+            ("10.0.0.0/40 may reach sg-1", "`10.0.0.0/40`", "the number of its leading bits"),
             ("tag: may reach sg-1", "`tag:`", "tag:KEY=VALUE"),
             ("tag:=db may reach sg-1", "`tag:=db`", "tag:KEY=VALUE"),
             ("sg-1 may reach sg-2 tcp/http", "`tcp/http`", "write tcp/443"),

@@ -49,6 +49,38 @@ pub enum Kind {
     Trial,
 }
 
+impl Kind {
+    /// Where one was looked for, if not on the whole server.
+    pub(super) fn place(self) -> &'static str {
+        match self {
+            Self::Account | Self::Invariant | Self::Trial => "",
+            Self::Vpc
+            | Self::Subnet
+            | Self::Instance
+            | Self::Eni
+            | Self::Group
+            | Self::PeerGroup
+            | Self::Rule
+            | Self::PrefixList
+            | Self::PortList
+            | Self::ResourceGroup
+            | Self::SnapshotPolicy
+            | Self::Snapshot
+            | Self::Peering
+            | Self::FlowLog
+            | Self::InsightsPath
+            | Self::InsightsAnalysis
+            | Self::NetworkAcl
+            | Self::AclAssociation => " in this account and region",
+        }
+    }
+
+    /// What names one.
+    pub(super) fn word(self) -> &'static str {
+        if self == Self::Invariant { "name" } else { "id" }
+    }
+}
+
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -135,9 +135,11 @@ impl From<NftError> for ApiError {
 fn code_of_end(error: &EndError) -> ErrorCode {
     match error {
         EndError::Unknown(_) => ErrorCode::NotFound,
-        EndError::Ambiguous { .. } | EndError::NotKept(_) | EndError::Tag(_) | EndError::Tags(_) => {
-            ErrorCode::Invalid
-        }
+        EndError::Ambiguous { .. }
+        | EndError::NotKept(_)
+        | EndError::Block(_)
+        | EndError::Tag(_)
+        | EndError::Tags(_) => ErrorCode::Invalid,
     }
 }
 

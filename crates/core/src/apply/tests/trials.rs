@@ -169,7 +169,7 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
     assert!(matches!(estate.run(nothing), Outcome::Trial(None, _)), "what changes nothing has nothing to undo");
     estate.refused(
         confirm("trial-1"),
-        &expect!["change on trial `trial-1` does not exist in this account and region; check the id"],
+        &expect!["change on trial `trial-1` does not exist; check the id"],
     );
 }
 
