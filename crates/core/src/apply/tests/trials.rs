@@ -167,10 +167,7 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
     assert!(refused.contains("stop it on trial instead") && refused.contains(instance.as_str()), "{refused}");
     let nothing = start(estate.authorize(&a, [port(22, from("10.0.0.0/8"))]));
     assert!(matches!(estate.run(nothing), Outcome::Trial(None, _)), "what changes nothing has nothing to undo");
-    estate.refused(
-        confirm("trial-1"),
-        &expect!["change on trial `trial-1` does not exist; check the id"],
-    );
+    estate.refused(confirm("trial-1"), &expect!["change on trial `trial-1` does not exist; check the id"]);
 }
 
 #[test]
