@@ -219,7 +219,10 @@ fn what_is_built_to_explode_is_refused_before_it_does() {
     for (name, rules) in SETS {
         let (mut universe, group, eni) = estate(LimitMode::Host);
         let (state, accepted, refusal) = grow(LimitMode::Host, &universe, &group, rules);
-        let Refusal::Limit { counted, limit, wanted } = refusal else { panic!("{name}: {refusal:?}") };
+        let (Refusal::Limit { counted, limit, wanted } | Refusal::HostLimit { counted, limit, wanted, .. }) = refusal
+        else {
+            panic!("{name}: {refusal:?}")
+        };
         let (words, bound) = check(&mut universe, &state, &eni);
         println!("{name}: {accepted} rules, {words} words (bound {bound}), then {counted:?}: {wanted} of {limit}");
         assert!(accepted >= 100, "{name}: only {accepted} rules");

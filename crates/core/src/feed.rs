@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The version of this interface. A change to any type below, or to what a change means, raises it.
-pub const FEED_VERSION: u32 = 9;
+pub const FEED_VERSION: u32 = 10;
 
 /// The largest message, in bytes. A snapshot is sent in parts of at most [`SNAPSHOT_PART_CHANGES`].
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
