@@ -76,6 +76,13 @@ impl Rules {
     }
 }
 
+/// Of tags that were checked when they were set.
+impl FromIterator<(String, String)> for Tags {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 impl Tags {
     /// Tags as a client writes them.
     ///

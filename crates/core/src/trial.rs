@@ -1,7 +1,10 @@
 //! Changes on trial: made, and undone by themselves unless somebody confirms them in time.
 //!
 //! What undoes one is kept beside it, fact by fact, in the world: so it outlives a restart, and a server that was away when the time was
-//! up does it when it is back. A fact is undone only while it is as the change left it; what was changed since is left, and told.
+//! up does it when it is back. A fact is undone field by field ([`fields`]), each only while it is as the change left it; what was changed since
+//! is left, and told.
+
+mod fields;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -120,13 +123,33 @@ impl Undo {
         self.before.as_ref().or(self.after.as_ref()).map(Change::row)
     }
 
-    /// The change that undoes it.
-    pub(crate) fn change(&self) -> Option<Change> {
-        match &self.before {
-            Some(before) => Some(before.clone()),
-            None => self.row().and_then(Row::into_delete),
+    /// What undoes it as the row is now; nothing when nothing of it is as the change left it.
+    pub(crate) fn back(&self, now: Option<&Change>) -> Option<Back> {
+        let row = self.row()?;
+        let whole = |change| Some(Back { row: row.clone(), change, kept: Vec::new() });
+        match (&self.before, &self.after, now) {
+            (Some(before), after, now) if after.as_ref() == now => whole(before.clone()),
+            (None, Some(after), Some(now)) if after == now || fields::is_relabelled(after, now) => {
+                whole(row.clone().into_delete()?)
+            }
+            (Some(before), Some(after), Some(now)) => {
+                let (change, told) = fields::merge(before, after, now).filter(|(_, told)| told.is_back())?;
+                Some(Back { row, change, kept: told.kept })
+            }
+            (_, _, _) => None,
         }
     }
+}
+
+/// What undoes a fact, or what of it is as the change left it.
+#[derive(Debug)]
+pub(crate) struct Back {
+    /// What it is about.
+    pub(crate) row: Row,
+    /// The change that undoes it.
+    pub(crate) change: Change,
+    /// Fields that somebody has changed since, by name.
+    pub(crate) kept: Vec<&'static str>,
 }
 
 /// What becomes of a row when the change that wrote it is undone.
@@ -181,8 +204,8 @@ impl Row {
 }
 
 /// The changes that undo some facts, in an order in which they can be made: what goes first from the end, then what comes from the beginning.
-pub(crate) fn undone(facts: &[&Undo]) -> Vec<Change> {
-    let changes: Vec<Change> = facts.iter().filter_map(|undo| undo.change()).collect();
+pub(crate) fn undone(facts: &[Back]) -> Vec<Change> {
+    let changes: Vec<Change> = facts.iter().map(|back| back.change.clone()).collect();
     let (mut gone, mut back): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(Change::is_delete);
     gone.sort_by_key(|change| std::cmp::Reverse(change.row()));
     back.sort_by_key(Change::row);

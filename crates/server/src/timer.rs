@@ -97,8 +97,14 @@ async fn roll_back_due(committer: &Committer, stuck: &Stuck) {
 /// Tells what nobody asked for just now.
 fn tell(outcome: &Outcome) {
     if let Outcome::RolledBack { trial, restored, left } = outcome {
+        let said = match (restored.is_empty(), left.is_empty()) {
+            (false, true) => "is rolled back",
+            (false, false) => "is rolled back in part",
+            (true, false) => "is not rolled back: nothing of it is as it left it",
+            (true, true) => "has nothing to roll back",
+        };
         let restored = restored.len();
-        tracing::warn!(%trial, restored, ?left, "a change that nobody has confirmed in time is rolled back");
+        tracing::warn!(%trial, restored, ?left, "a change that nobody has confirmed in time {said}");
     }
 }
 

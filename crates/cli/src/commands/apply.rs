@@ -126,13 +126,20 @@ pub(crate) fn confirm(common: &Common, ConfirmArgs { id }: ConfirmArgs) -> Outco
 /// Rolls a change back.
 pub(crate) fn rollback(common: &Common, RollbackArgs { id }: RollbackArgs) -> Outcome {
     let done: RolledBack = Client::connect(common)?.post(&format!("/v1/trials/{}/rollback", part(&id)?), &())?;
-    output::show(common.output, &done, |RolledBack { restored, left, revision }| {
-        let page = Page::default().line(format!("`{id}` is rolled back, revision {revision}"));
-        let said =
-            |word: &str, all: &[String]| all.iter().map(|what| format!("{word}: {what}")).collect::<Vec<String>>();
-        page.lines(&said("as it was", restored)).lines(&said("left", left))
-    })?;
+    output::show(common.output, &done, |done| undone(&id, done))?;
     Ok(if done.left.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// What has come of a rollback: all of it, a part, or nothing.
+fn undone(id: &str, RolledBack { restored, left, revision }: &RolledBack) -> Page {
+    let head = match (restored.is_empty(), left.is_empty()) {
+        (false, true) => format!("`{id}` is rolled back, revision {revision}"),
+        (false, false) => format!("`{id}` is rolled back in part, revision {revision}"),
+        (true, false) => format!("nothing of `{id}` is rolled back, and it waits no more, revision {revision}"),
+        (true, true) => format!("`{id}` has nothing to roll back, and waits no more, revision {revision}"),
+    };
+    let said = |word: &str, all: &[String]| all.iter().map(|what| format!("{word}: {what}")).collect::<Vec<String>>();
+    Page::default().line(head).lines(&said("as it was", restored)).lines(&said("left", left))
 }
 
 fn part(id: &str) -> Result<&str, Failure> {
@@ -149,4 +156,27 @@ pub(crate) fn pending(common: &Common) -> Outcome {
     let trials: Trials = Client::connect(common)?.get("/v1/trials", &[])?;
     output::show(common.output, &trials, waiting)?;
     Ok(Answer::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use sekimori_core::world::Revision;
+
+    use super::*;
+
+    #[test]
+    fn a_rollback_says_whether_all_a_part_or_nothing_came_back() {
+        let said = |restored: &[&str], left: &[&str]| {
+            let [restored, left] = [restored, left].map(|all| all.iter().map(|&one| one.to_owned()).collect());
+            undone("trial-1", &RolledBack { restored, left, revision: Revision(9) }).plain()
+        };
+        let changed = "eni/eni-1: it was changed since";
+        assert_eq!(said(&["platform"], &[]), "`trial-1` is rolled back, revision 9\nas it was: platform\n");
+        let part = said(&["platform"], &[changed]);
+        assert!(part.starts_with("`trial-1` is rolled back in part, revision 9\n"), "{part}");
+        let nothing = said(&[], &[changed]);
+        assert!(nothing.starts_with("nothing of `trial-1` is rolled back, and it waits no more"), "{nothing}");
+        assert!(nothing.ends_with("left: eni/eni-1: it was changed since\n"), "{nothing}");
+        assert!(said(&[], &[]).starts_with("`trial-1` has nothing to roll back"));
+    }
 }

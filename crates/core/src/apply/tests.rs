@@ -5,6 +5,7 @@ mod bindings;
 mod capacity;
 mod ec2;
 mod edits;
+mod fields;
 mod flow_logs;
 mod insights;
 mod interfaces;

@@ -15,36 +15,36 @@ use crate::{
     resource::Resource,
     rule::{Peer, Rule, Service},
     time::Timestamp,
-    trial::{Trial, Undo, undone},
+    trial::{Back, Trial, Undo, undone},
     world::{Account, Eni, Flavor, Group, Instance, Referent, Subnet, Vpc, World},
 };
 
 impl Draft<'_> {
     /// Undoes what is as the change left it, and leaves what something else needs by now.
     pub(super) fn roll_back(&mut self, trial: &Trial) -> Result<Outcome, Refusal> {
-        let mut left = Vec::new();
-        let mut wanted: Vec<&Undo> = Vec::new();
+        let (mut restored, mut left) = (Vec::new(), Vec::new());
+        let mut wanted: Vec<Back> = Vec::new();
         for undo in &trial.facts {
             let Some(row) = undo.row() else { continue };
-            if self.is_as_left(&row, undo) {
-                wanted.push(undo);
-            } else {
-                left.push(format!("{}: it was changed since", row.name()));
+            let now = self.as_left(&row, undo);
+            match undo.back(now.as_ref()) {
+                _ if now == undo.before => restored.push(row.name()),
+                Some(back) => wanted.push(back),
+                None => left.push(format!("{}: it was changed since", row.name())),
             }
         }
         // Each round leaves something, until all that is undone fits together.
         loop {
             let result = Undone::of(&self.world, &wanted, self.context.now);
-            let troubles: Vec<Option<String>> = wanted.iter().map(|undo| result.trouble(undo)).collect();
+            let troubles: Vec<Option<String>> = wanted.iter().map(|back| result.trouble(back)).collect();
             if troubles.iter().all(Option::is_none) {
                 break;
             }
             let mut kept = Vec::new();
-            for (undo, trouble) in wanted.into_iter().zip(troubles) {
-                match (trouble, undo.row()) {
-                    (Some(trouble), Some(row)) => left.push(format!("{}: {trouble}", row.name())),
-                    (Some(_), None) => {}
-                    (None, _) => kept.push(undo),
+            for (back, trouble) in wanted.into_iter().zip(troubles) {
+                match trouble {
+                    Some(trouble) => left.push(format!("{}: {trouble}", back.row.name())),
+                    None => kept.push(back),
                 }
             }
             wanted = kept;
@@ -53,18 +53,19 @@ impl Draft<'_> {
             self.undo(change);
         }
         self.put(Change::DeleteTrial(trial.id.clone()));
-        let restored = wanted.iter().filter_map(|undo| undo.row()).map(|row| row.name()).collect();
+        restored.extend(wanted.iter().map(|back| back.row.name()));
+        let in_part = wanted.iter().filter(|back| !back.kept.is_empty());
+        let told = |back: &Back| format!("{}: what was changed since: {}", back.row.name(), back.kept.join(", "));
+        left.extend(in_part.map(told));
         Ok(Outcome::RolledBack { trial: trial.id.clone(), restored, left })
     }
 
-    /// Whether nobody has changed a fact since. A peering connection that has ended is forgotten after a while: nobody has done that.
-    fn is_as_left(&self, row: &Row, undo: &Undo) -> bool {
-        let now = self.world.fact(row);
-        let is_ended = |after: &Option<Change>| match after {
-            Some(Change::PutPeering(peering)) => !peering.is_open_at(peering.changed_at),
-            Some(_) | None => false,
+    /// A row as it is. A peering connection that has ended is forgotten after a while: nobody has done that, so it is as it was left.
+    fn as_left(&self, row: &Row, undo: &Undo) -> Option<Change> {
+        let is_ended = |after: &Change| {
+            if let Change::PutPeering(peering) = after { !peering.is_open_at(peering.changed_at) } else { false }
         };
-        now == undo.after || now.is_none() && is_ended(&undo.after)
+        self.world.fact(row).or_else(|| undo.after.clone().filter(is_ended))
     }
 
     /// Makes a change that undoes a fact, with what goes with it.
@@ -115,7 +116,7 @@ struct Undone<'a> {
 }
 
 impl<'a> Undone<'a> {
-    fn of(now: &'a World, wanted: &[&Undo], at: Timestamp) -> Self {
+    fn of(now: &'a World, wanted: &[Back], at: Timestamp) -> Self {
         let (mut then, mut with_groups) = (now.clone(), now.clone());
         for change in undone(wanted) {
             then.apply(&change);
@@ -127,12 +128,12 @@ impl<'a> Undone<'a> {
     }
 
     /// Why a fact cannot be undone.
-    fn trouble(&self, undo: &Undo) -> Option<String> {
-        let row = undo.row()?;
-        match &undo.before {
-            Some(before) => self.misfit(before).or_else(|| self.no_resource_group(row)),
-            None => self.needed(&row),
+    fn trouble(&self, back: &Back) -> Option<String> {
+        let Back { row, change, .. } = back;
+        if change.is_delete() {
+            return self.needed(row);
         }
+        self.misfit(change).or_else(|| self.no_resource_group(row.clone()))
     }
 
     /// Why something cannot be what it was.
@@ -154,7 +155,7 @@ impl<'a> Undone<'a> {
         }
         if let Change::PutGroup(group) = before {
             let gone = self.no_vpc(&group.vpc).or_else(|| group.also_in.iter().find_map(|vpc| self.no_vpc(vpc)));
-            return gone.or_else(|| self.taken_name(group));
+            return gone.or_else(|| self.taken_name(group)).or_else(|| self.carried_elsewhere(group));
         }
         if let Change::PutNetworkAcl(acl) = before {
             return self.no_vpc(&acl.vpc);
@@ -195,6 +196,10 @@ impl<'a> Undone<'a> {
         }
         if let Row::Instance(id) = row {
             return self.then.enis_of(id).next().map(|eni| format!("`{}` is attached to it", eni.id));
+        }
+        if let Row::PrefixListVersion(id, version) = row {
+            let newer = self.then.prefix_list(id).filter(|list| list.version > *version);
+            return newer.map(|list| format!("`{id}` is at version {}", list.version));
         }
         let Row::Eni(id) = row else { return None };
         let eni = self.now.eni(id).filter(|eni| eni.is_primary())?;
@@ -296,9 +301,19 @@ impl<'a> Undone<'a> {
         taken.map(|other| format!("`{other}` has its name"))
     }
 
+    /// An interface in a VPC that the group would be for no longer.
+    fn carried_elsewhere(&self, group: &Group) -> Option<String> {
+        let eni = self.then.members(&group.id).find(|eni| !group.is_for(&eni.vpc))?;
+        Some(format!("`{}` of `{}` carries it", eni.id, eni.vpc))
+    }
+
     fn misfit_eni(&self, eni: &Eni) -> Option<String> {
-        if let Some(group) = eni.groups.iter().find(|group| self.then.group(group).is_none()) {
-            return Some(is_gone(group));
+        for id in &eni.groups {
+            match self.then.group(id) {
+                None => return Some(is_gone(id)),
+                Some(group) if !group.is_for(&eni.vpc) => return Some(format!("`{id}` is not for `{}`", eni.vpc)),
+                Some(_) => {}
+            }
         }
         if self.then.subnet(&eni.subnet).is_none() {
             return Some(is_gone(&eni.subnet));

@@ -33,7 +33,7 @@ impl Estate {
         Command::DetachEni { account: self.account.clone(), eni: eni.clone(), instance: instance.clone() }
     }
 
-    fn modify(&self, eni: &EniId, patch: EniPatch) -> Command {
+    pub(super) fn modify(&self, eni: &EniId, patch: EniPatch) -> Command {
         Command::ModifyEni { account: self.account.clone(), eni: eni.clone(), patch }
     }
 
