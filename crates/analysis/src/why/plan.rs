@@ -385,16 +385,8 @@ impl Planner<'_> {
             return Vec::new();
         }
         let direction = probe.packet.direction;
-        let numbers = acl.entries_of(direction).map(|entry| entry.number);
-        let free = match decides {
-            // Right before the one that decides, if the numbers leave room there.
-            Some(entry) => {
-                let last = numbers.filter(|number| *number < entry.number).max().unwrap_or_default();
-                Some(last + (entry.number - last) / 2).filter(|number| *number > last)
-            }
-            None => Some(numbers.max().map_or(100, |last| last.saturating_add(10))),
-        };
-        let free = free.filter(|number| *number <= ACL_NUMBER_MAX);
+        let numbers = acl.entries_of(direction).map(|entry| entry.number).collect();
+        let free = free_number(&numbers, decides.map(|entry| entry.number));
         let action = if self.goal == Goal::Allow { Action::Allow } else { Action::Deny };
         let (account, id) = (&acl.account, &acl.id);
         let put = free.map(|number| {
@@ -434,6 +426,24 @@ fn passes(world: &World, probe: &Probe<'_>) -> bool {
         true => verdict::refused_by_acl(world, probe.eni, &probe.packet).is_none(),
         false => verdict::decide(world, probe.eni, &probe.packet).is_allowed(),
     }
+}
+
+/// A number for an entry that decides before the one that does, or before the end if none does. As late as there is room: the later it is,
+/// the fewer packets it takes from entries of which none says anything about the packet.
+fn free_number(numbers: &BTreeSet<u16>, decides: Option<u16>) -> Option<u16> {
+    let behind = numbers.last().map_or(Some(100), |last| last.checked_add(10));
+    if let (None, Some(behind)) = (decides, behind.filter(|number| *number <= ACL_NUMBER_MAX)) {
+        return Some(behind);
+    }
+    let mut end = decides.unwrap_or(ACL_NUMBER_MAX.saturating_add(1));
+    for last in numbers.range(..end).rev().copied().chain([0]) {
+        let middle = last + (end - last) / 2;
+        if middle > last {
+            return Some(middle);
+        }
+        end = last;
+    }
+    None
 }
 
 /// A rule that says something about a packet, and its group.
