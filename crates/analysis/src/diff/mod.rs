@@ -142,6 +142,9 @@ pub struct Change {
     pub rows: Vec<Row>,
     /// Lines that are not told.
     pub rows_untold: usize,
+    /// Whether some of the interfaces are among the peers: each has all of them but itself, as what it sends itself never leaves it.
+    #[serde(default)]
+    pub but_itself: bool,
     /// One of the packets.
     pub witness: Option<Witness>,
 }

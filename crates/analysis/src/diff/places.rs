@@ -11,7 +11,7 @@ use sekimori_core::{
     space::{
         Set, TooComplex,
         resolve::{Reader, discovery, may_discover, sendable_unjudged},
-        view::at_own,
+        view::{at_own, to_peers},
     },
     world::{Eni, World},
 };
@@ -153,7 +153,10 @@ impl Place {
                 ruled.union(&may_discover(eni, direction)?)
             };
             let (a, b) = (passing(&is, new, &new_own)?, passing(&was, old, &old_own)?);
-            Ok(Sets { gained: a.difference(&b)?, lost: b.difference(&a)? })
+            // What an interface sends to itself never leaves it, whatever its addresses are.
+            let itself = |eni: &Eni| to_peers(direction, &eni.addresses.iter().copied().collect());
+            let (gained, lost) = (a.difference(&b)?, b.difference(&a)?);
+            Ok(Sets { gained: gained.difference(&itself(new)?)?, lost: lost.difference(&itself(old)?)? })
         })?;
         let is_same = sets.iter().all(Sets::is_empty);
         let bearing = bearings.1.clone();

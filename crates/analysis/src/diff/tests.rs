@@ -90,6 +90,56 @@ fn a_new_member_is_told_and_what_its_group_gives_it_elsewhere() {
     );
 }
 
+/// Three members, of which one has two addresses of a family.
+const MEMBERS: &str = "
+    sg web
+    web: out deny all to 0.0.0.0/0 priority 9
+    eni a 10.0.0.4 in web
+    eni b 10.0.0.5 10.0.0.7 in web
+    eni c 10.0.0.6 in web";
+
+#[test]
+fn no_interface_is_a_peer_of_itself() {
+    let dropped = MEMBERS.replace("sg web", "sg web drop");
+    let with = |more: &str| format!("{dropped}\n{more}");
+    let expected = expect![[r#"
+        0 Gained ingress at 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7
+          tcp/1234 with 10.0.0.4/30
+          tcp/1234 from 10.0.0.7 port 50000 to 10.0.0.4: Some("default") then Some("rule r2 of sg-web")
+        eni-a [0] 196608 gained, 0 lost
+        eni-b [0] 262144 gained, 0 lost
+        eni-c [0] 196608 gained, 0 lost
+        new: ; gone: 
+    "#]];
+    check(&dropped, &with("web: in allow tcp 1234 from sg-web"), &expected);
+    let expected = expect![[r#"
+        0 Gained ingress at 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7
+          tcp/1234 with 0.0.0.0/0
+          tcp/1234 from 10.0.0.3 port 50000 to 10.0.0.4: Some("default") then Some("rule r2 of sg-web")
+        eni-a [0] 281474976645120 gained, 0 lost
+        eni-b [0] 562949953159168 gained, 0 lost
+        eni-c [0] 281474976645120 gained, 0 lost
+        new: ; gone: 
+    "#]];
+    check(&dropped, &with("web: in allow tcp 1234 from 0.0.0.0/0"), &expected);
+    // One that may send for others, and one whose group only itself has.
+    let expected = expect![[r#"
+        0 Gained ingress at 0.0.0.0/0
+          tcp/1234 with 10.0.0.4/30
+          tcp/1234 from 10.0.0.7 port 50000 to 0.0.0.0: Some("default") then Some("rule r2 of sg-web")
+        1 Gained ingress at 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7
+          tcp/1234 with 10.0.0.4/30, 10.0.1.1
+          tcp/1234 from 10.0.0.7 port 50000 to 10.0.0.4: Some("default") then Some("rule r2 of sg-web")
+        eni-a [1] 262144 gained, 0 lost
+        eni-b [1] 393216 gained, 0 lost
+        eni-c [1] 262144 gained, 0 lost
+        eni-d [0] 262144 gained, 0 lost
+        new: ; gone: 
+    "#]];
+    let odd = with("router d 10.0.1.1 in web\nsg own drop\neni e 10.0.1.2 10.0.1.3 in own");
+    check(&odd, &format!("{odd}\nweb: in allow tcp 1234 from sg-web\nown: in allow tcp 1234 from sg-own"), &expected);
+}
+
 #[test]
 fn what_is_said_again_in_other_words_changes_nothing() {
     check(

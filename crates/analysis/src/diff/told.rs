@@ -13,7 +13,7 @@ use sekimori_core::{
     rule::Direction,
     space::{
         Set,
-        view::{Bounds, at_own},
+        view::{Bounds, at_own, to_peers},
     },
     verdict,
     world::{Eni, GroupSet, World, group_set},
@@ -46,6 +46,8 @@ struct Member {
     eni: Option<Arc<Eni>>,
     own: Ends,
     groups: GroupSet,
+    /// What is left for it without what it sends itself, where that is less than what is said.
+    rest: Option<Set>,
 }
 
 /// Members of which the same was said, and the packets at the first of them.
@@ -139,7 +141,7 @@ impl Teller<'_> {
             let eni = place.enis.first().cloned();
             self.note(
                 Said { effect, direction, rows },
-                Member { eni, own, groups: place.bearing.groups.clone() },
+                Member { eni, own, groups: place.bearing.groups.clone(), rest: None },
                 here,
             );
         }
@@ -160,17 +162,23 @@ impl Teller<'_> {
         for members in alike.into_values() {
             let Some((_, first)) = members.first() else { continue };
             let here = at(set, direction, *first);
-            // What an interface sends to itself never leaves it.
-            let is_to_itself = |bounds: Bounds| bounds.peers == (*first, *first);
-            if here.is_empty() || members.len() == 1 && here.boxes().all(is_to_itself) {
+            if here.is_empty() {
                 continue;
             }
-            let rows: Vec<_> = rows(&here).into_iter().map(|row| (row.services, row.peers)).collect();
+            let (shown, is_alone) = (words_of(&here), members.len() == 1);
             for (eni, own) in members {
-                let said = Said { effect, direction, rows: rows.clone() };
-                let member =
-                    Member { eni: Some(Arc::clone(eni)), own: (own, own), groups: place.bearing.groups.clone() };
-                self.note(said, member, || here.clone());
+                let own_set = at(set, direction, own);
+                let rest = without_itself(&own_set, direction, eni);
+                if rest.as_ref().is_some_and(Set::is_empty) {
+                    continue;
+                }
+                let (rows, here, rest) = match rest {
+                    Some(rest) if is_alone => (words_of(&rest), rest, None),
+                    rest => (shown.clone(), own_set, rest),
+                };
+                let said = Said { effect, direction, rows };
+                let (eni, groups) = (Some(Arc::clone(eni)), place.bearing.groups.clone());
+                self.note(said, Member { eni, own: (own, own), groups, rest }, || here);
             }
         }
     }
@@ -185,10 +193,14 @@ impl Teller<'_> {
     fn told(&self) -> (Vec<Change>, BTreeMap<EniId, Own>) {
         let (mut changes, mut by_eni): (Vec<Change>, BTreeMap<EniId, Own>) = (Vec::new(), BTreeMap::new());
         for (place, (said, merged)) in self.merged.iter().enumerate() {
-            let packet = example(&merged.first);
-            let count = u64::try_from(count(&merged.first)).unwrap_or(u64::MAX);
+            let (all, of_all) = (counted(&merged.first), example(&merged.first));
+            // The first is the one by whom it is judged.
+            let rest = merged.members.first().and_then(|member| member.rest.as_ref());
+            let packet = rest.map_or(of_all, example);
             for member in &merged.members {
                 let Some(eni) = &member.eni else { continue };
+                let (count, packet) =
+                    member.rest.as_ref().map_or((all, of_all), |rest| (counted(rest), example(rest)));
                 let own = by_eni.entry(eni.id.clone()).or_default();
                 own.said.entry(place).or_default().push(member.own);
                 let (sum, seen) = match said.effect {
@@ -235,6 +247,7 @@ impl Teller<'_> {
             interfaces: self.interfaces(members),
             rows: rows.iter().take(DIFF_ROWS_MAX).map(row).collect(),
             rows_untold: rows.len().saturating_sub(DIFF_ROWS_MAX),
+            but_itself: members.iter().any(|member| member.rest.is_some()) && !rows.iter().all(names_all),
             witness: packet.map(|packet| judged(self.worlds, eni, packet)),
         }
     }
@@ -309,6 +322,26 @@ fn at(set: &Set, direction: Direction, own: IpAddr) -> Set {
     // One address cuts no piece in two.
     let here = at_own(direction, &BTreeSet::from([own])).and_then(|here| set.intersection(&here));
     here.unwrap_or_default()
+}
+
+fn words_of(set: &Set) -> Vec<(Services, Vec<Ends>)> {
+    rows(set).into_iter().map(|row| (row.services, row.peers)).collect()
+}
+
+/// Whether a row is about everybody, of whom nobody takes an interface itself to be one.
+fn names_all((_, peers): &(Services, Vec<Ends>)) -> bool {
+    peers.iter().all(|peers| range(*peers).ends_with("/0"))
+}
+
+/// What is left of a set without what an interface sends to itself, which never leaves it; nothing where that is all of it.
+fn without_itself(set: &Set, direction: Direction, eni: &Eni) -> Option<Set> {
+    let itself = to_peers(direction, &eni.addresses.iter().copied().collect()).unwrap_or_default();
+    // Few addresses cut few pieces in two.
+    itself.meets(set).then(|| set.difference(&itself).unwrap_or_default())
+}
+
+fn counted(set: &Set) -> u64 {
+    u64::try_from(count(set)).unwrap_or(u64::MAX)
 }
 
 /// How many packets there are, of one own address for each piece.

@@ -232,8 +232,21 @@ fn lines(changed: &[Changed], target: &Target) -> Result<(Vec<CostLine>, BTreeSe
             let rest = rest.difference(&to_peers(*direction, own)?)?.intersection(&at_own(*direction, own)?)?;
             tell(&mut lines, &mut interfaces, (*direction, &rest), &[(eni, own)]);
         }
-        let others: Vec<_> = others.iter().map(|(eni, own)| (eni, own)).collect();
-        tell(&mut lines, &mut interfaces, (*direction, packets), &others);
+        let mut concerned = Vec::new();
+        for (eni, own) in others {
+            let rest = packets.intersection(&at_own(*direction, own)?)?.difference(&to_peers(*direction, own)?)?;
+            if !rest.is_empty() {
+                concerned.push(((eni, own), rest));
+            }
+        }
+        match concerned.as_slice() {
+            // Of one alone it is told without what it sends itself.
+            [(other, rest)] => tell(&mut lines, &mut interfaces, (*direction, rest), &[*other]),
+            many => {
+                let others: Vec<_> = many.iter().map(|(other, _)| *other).collect();
+                tell(&mut lines, &mut interfaces, (*direction, packets), &others);
+            }
+        }
     }
     let more = lines.len().saturating_sub(COST_LINES_MAX);
     lines.truncate(COST_LINES_MAX);

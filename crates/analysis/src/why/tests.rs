@@ -348,7 +348,7 @@ fn ecs_stops_a_flow_by_a_rule_that_closes_nothing_else() {
             aliyun ecs ModifySecurityGroupPolicy --RegionId cn-hangzhou --SecurityGroupId sg-db --InnerAccessPolicy Drop
             Some("17180066294") others at 0 interfaces of 2
             ingress at eni-db: protocols 0-5 tcp/0-442 tcp/444-65535 protocols 7-16 udp/0-67 udp/68 from ports 0-66 udp/68 from ports 68-65535 udp/69-65535 protocols 18-255 with 10.1.0.3 at 10.1.0.1
-            ingress at eni-db2: protocols 0-16 udp/0-67 udp/68 from ports 0-66 udp/68 from ports 68-65535 udp/69-65535 protocols 18-255 with 10.1.0.1 10.1.0.3"#]],
+            ingress at eni-db2: protocols 0-16 udp/0-67 udp/68 from ports 0-66 udp/68 from ports 68-65535 udp/69-65535 protocols 18-255 with 10.1.0.1 at 10.1.0.3"#]],
     );
     check_explained(
         DENYING,

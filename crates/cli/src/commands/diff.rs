@@ -231,7 +231,8 @@ fn rows(change: &Change) -> Vec<TableRow> {
     ];
     let line = |(place, row): (usize, &sekimori_analysis::diff::Row)| {
         let beside = if place == 0 { first.clone() } else { Default::default() };
-        let what = [row.services.join("\n"), row.peers.join("\n")];
+        let but_itself = if change.but_itself { "\nbut none itself" } else { "" };
+        let what = [row.services.join("\n"), row.peers.join("\n") + but_itself];
         TableRow::from(beside.into_iter().chain(what).collect::<Vec<String>>())
     };
     let untold = (change.rows_untold > 0).then(|| {
@@ -495,6 +496,7 @@ mod tests {
             },
             rows: vec![row(&["tcp/22"], &["0.0.0.0/0"]), row(&["udp"], &["10.0.0.3 (i-3)"])],
             rows_untold: 3,
+            but_itself: false,
             witness: Some(witness()),
         }
     }
