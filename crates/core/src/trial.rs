@@ -141,6 +141,17 @@ impl Undo {
     }
 }
 
+impl Undo {
+    /// The same with what an older change did to the row undone before it; nothing when there is nothing left to give back.
+    pub(crate) fn without(&self, older: &[Self], needed: &BTreeSet<Row>) -> Option<Self> {
+        let row = self.row()?;
+        let of_row = older.iter().find(|undo| undo.row().as_ref() == Some(&row)).filter(|_| !needed.contains(&row));
+        let Some(back) = of_row.and_then(|undo| undo.back(self.before.as_ref())) else { return Some(self.clone()) };
+        let before = Some(back.change).filter(|change| !change.is_delete());
+        (before != self.after).then(|| Self { before, after: self.after.clone() })
+    }
+}
+
 /// What undoes a fact, or what of it is as the change left it.
 #[derive(Debug)]
 pub(crate) struct Back {

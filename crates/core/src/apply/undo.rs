@@ -2,7 +2,7 @@
 //!
 //! A rollback leaves a world that requests could have made. So a fact that would not fit is left as it is, and told with the reason.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{Draft, network::overlaps, peering::overlap, resource_group::inside};
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 impl Draft<'_> {
     /// Undoes what is as the change left it, and leaves what something else needs by now.
     pub(super) fn roll_back(&mut self, trial: &Trial) -> Result<Outcome, Refusal> {
-        let (mut restored, mut left) = (Vec::new(), Vec::new());
+        let (mut restored, mut left, mut needed) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut wanted: Vec<Back> = Vec::new();
         for undo in &trial.facts {
             let Some(row) = undo.row() else { continue };
@@ -43,7 +43,10 @@ impl Draft<'_> {
             let mut kept = Vec::new();
             for (back, trouble) in wanted.into_iter().zip(troubles) {
                 match trouble {
-                    Some(trouble) => left.push(format!("{}: {trouble}", back.row.name())),
+                    Some(trouble) => {
+                        left.push(format!("{}: {trouble}", back.row.name()));
+                        needed.insert(back.row);
+                    }
                     None => kept.push(back),
                 }
             }
@@ -53,11 +56,26 @@ impl Draft<'_> {
             self.undo(change);
         }
         self.put(Change::DeleteTrial(trial.id.clone()));
+        self.forget_in_newer(trial, &needed);
         restored.extend(wanted.iter().map(|back| back.row.name()));
         let in_part = wanted.iter().filter(|back| !back.kept.is_empty());
         let told = |back: &Back| format!("{}: what was changed since: {}", back.row.name(), back.kept.join(", "));
         left.extend(in_part.map(told));
         Ok(Outcome::RolledBack { trial: trial.id.clone(), restored, left })
+    }
+
+    /// What newer changes on trial found of one that nobody has confirmed is not given back by them: what they found is then what it found. What
+    /// stays because it is needed is theirs to give back.
+    fn forget_in_newer(&mut self, ended: &Trial, needed: &BTreeSet<Row>) {
+        let newer = self.world.trials().iter().filter(|trial| trial.revision > ended.revision);
+        let rewritten = |trial: &Arc<Trial>| {
+            let facts: Vec<Undo> = trial.facts.iter().filter_map(|fact| fact.without(&ended.facts, needed)).collect();
+            (facts != trial.facts).then(|| Arc::new(Trial { facts, ..Trial::clone(trial) }))
+        };
+        let rewritten: Vec<Arc<Trial>> = newer.filter_map(rewritten).collect();
+        for trial in rewritten {
+            self.put(Change::PutTrial(trial));
+        }
     }
 
     /// A row as it is. A peering connection that has ended is forgotten after a while: nobody has done that, so it is as it was left.

@@ -168,6 +168,33 @@ fn the_newest_is_undone_first_and_what_does_not_come_back_is_not_tried() {
 }
 
 #[test]
+fn what_an_unconfirmed_change_made_is_not_given_back_by_a_newer_one() {
+    let mut estate = Estate::new(Dialect::Ecs);
+    let a = estate.a.clone();
+    let before = estate.state.world().to_changes();
+    estate.begin(50, vec![estate.authorize(&a, [port(22, from("0.0.0.0/0")), port(80, from("0.0.0.0/0"))])]);
+    let rules = Revocation::Specs(vec![port(22, from("0.0.0.0/0"))]);
+    let account = estate.account.clone();
+    let revoke = Command::Revoke { account, group: a.clone(), direction: Direction::Ingress, rules };
+    let newer = estate.begin(90, vec![revoke]);
+    estate.later(60);
+    assert_eq!(estate.due(), Some((2, vec![])), "one rule goes, the other one has gone");
+    assert_eq!(estate.undone(TrialCommand::RollBack { id: newer }), (0, vec![]), "nothing of its own is left to undo");
+    assert_eq!(estate.state.world().to_changes(), before);
+
+    // A field that both have changed goes back to what it was before either.
+    let of = TreatmentOf::Account(estate.account.clone());
+    let treat = |treatment| Command::SetTreatment { of: of.clone(), treatment: Some(treatment) };
+    estate.begin(50, vec![treat(Treatment::Reset)]);
+    let newer = estate.begin(90, vec![treat(Treatment::Keep)]);
+    estate.later(60);
+    let (restored, left) = estate.due().expect("it is due");
+    assert!(restored == 0 && left[0].contains("was changed since"), "{left:?}");
+    assert_eq!(estate.undone(TrialCommand::RollBack { id: newer }), (1, vec![]));
+    assert_eq!(estate.state.world().to_changes(), before);
+}
+
+#[test]
 fn the_treatment_of_an_account_comes_back_and_resource_groups_that_are_used_stay() {
     let mut estate = Estate::new(Dialect::Ecs);
     let (account, a) = (estate.account.clone(), estate.a.clone());
