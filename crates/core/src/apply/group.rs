@@ -25,11 +25,7 @@ impl Draft<'_> {
         let vpc = self.open_vpc(&new.account, &new.vpc)?;
         let inner_access = match new.flavor {
             Flavor::EcsBasic => InnerAccess::Accept,
-            Flavor::EcsEnterprise => InnerAccess::Drop,
-            Flavor::Ec2 => {
-                self.check_name_free(&new.name, &vpc)?;
-                InnerAccess::Drop
-            }
+            Flavor::EcsEnterprise | Flavor::Ec2 => InnerAccess::Drop,
         };
         self.clone_group(new, inner_access, &rules_at_birth(new.flavor, &vpc))
     }
@@ -52,6 +48,7 @@ impl Draft<'_> {
     ) -> Result<GroupId, Refusal> {
         let NewGroup { account, vpc, flavor, name, description, resource_group, tags, managed_by } = new;
         let vpc = self.open_vpc(account, vpc)?;
+        self.check_name_free(name, &vpc)?;
         let limits = self.limits(account);
         within(Counted::Groups, limits.groups, self.world.group_count(account) + 1)?;
         within(Counted::Tags, limits.tags, tags.len())?;
@@ -95,7 +92,7 @@ impl Draft<'_> {
         self.attachable(account, &named, (subnet.id.as_str(), &subnet.vpc))
     }
 
-    /// Names are unique in a VPC, whatever their case (`spec/ec2.md` B2).
+    /// Names of EC2 groups are unique in a VPC, whatever their case (`spec/ec2.md` B2), however they are made.
     fn check_name_free(&self, name: &str, vpc: &Vpc) -> Result<(), Refusal> {
         match self.world.group_named(&vpc.id, name) {
             Some(_) => Err(Refusal::GroupNameTaken { name: name.to_owned(), vpc: vpc.id.clone() }),

@@ -313,10 +313,11 @@ impl<'a> Undone<'a> {
         same.or_else(|| peer.or(ports).map(|gone| format!("`{gone}`, which it names, is gone")))
     }
 
+    /// The index of a world has room for one of two; so who has the name now is asked whether it still has it then.
     fn taken_name(&self, group: &Group) -> Option<String> {
-        let other = self.then.group_named(&group.vpc, &group.name).filter(|other| **other != group.id);
-        let taken = other.filter(|_| self.now.group(&group.id).is_none());
-        taken.map(|other| format!("`{other}` has its name"))
+        let other = self.now.group_named(&group.vpc, &group.name).filter(|other| **other != group.id)?;
+        let then = self.then.group(other).filter(|then| then.name.to_lowercase() == group.name.to_lowercase())?;
+        Some(format!("`{}` has its name", then.id))
     }
 
     /// An interface in a VPC that the group would be for no longer.

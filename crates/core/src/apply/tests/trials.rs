@@ -10,7 +10,7 @@ use crate::{
     ids::{GroupId, RuleId},
     resource::Resource,
     rule::Direction,
-    world::{Dialect, Flavor, Treatment},
+    world::{Dialect, Flavor, InnerAccess, Treatment},
 };
 
 impl Estate {
@@ -179,7 +179,11 @@ fn what_an_unconfirmed_change_made_is_not_given_back_by_a_newer_one() {
     let newer = estate.begin(90, vec![revoke]);
     estate.later(60);
     assert_eq!(estate.due(), Some((2, vec![])), "one rule goes, the other one has gone");
-    assert_eq!(estate.undone(TrialCommand::RollBack { id: newer }), (0, vec![]), "nothing of its own is left to undo");
+    assert_eq!(
+        estate.undone(TrialCommand::RollBack { id: newer }),
+        (0, vec![]),
+        "nothing of its own is left to undo"
+    );
     assert_eq!(estate.state.world().to_changes(), before);
 
     // A field that both have changed goes back to what it was before either.
@@ -192,6 +196,26 @@ fn what_an_unconfirmed_change_made_is_not_given_back_by_a_newer_one() {
     assert!(restored == 0 && left[0].contains("was changed since"), "{left:?}");
     assert_eq!(estate.undone(TrialCommand::RollBack { id: newer }), (1, vec![]));
     assert_eq!(estate.state.world().to_changes(), before);
+}
+
+#[test]
+fn no_vpc_of_ec2_gets_two_groups_of_one_name() {
+    let mut estate = Estate::new(Dialect::Ec2);
+    let world = estate.state.world().clone();
+    let (taken, b) = (world.group(&estate.a).unwrap().name.clone(), estate.b.clone());
+    let Command::CreateGroup(new) = estate.new_group(&taken.to_uppercase()) else { panic!() };
+    let new = NewGroup { flavor: Flavor::Ec2, ..new };
+    let clone = Command::CloneGroup { group: new.clone(), inner_access: InnerAccess::Drop, rules: vec![] };
+    let refused =
+        [clone, Command::CreateGroup(new.clone())].map(|command| estate.try_run(command).expect_err("taken"));
+    assert_eq!(refused[0], refused[1]);
+    let name = world.group(&b).unwrap().name.clone();
+    let delete = Command::DeleteGroup { account: estate.account.clone(), group: b.clone() };
+    let id = estate.begin(60, vec![delete]);
+    let Outcome::Group(other) = estate.run(Command::CreateGroup(NewGroup { name, ..new })) else { panic!() };
+    let (_, left) = estate.undone(TrialCommand::RollBack { id });
+    assert!(left.contains(&format!("group/{b}: `{other}` has its name")), "{left:?}");
+    assert!(estate.state.world().group(&b).is_none());
 }
 
 #[test]
