@@ -200,6 +200,13 @@ pub(super) async fn carry_out(
     Ok(once(app, &state, (origin, manner), &wish).await?)
 }
 
+/// That what was planned in a world is not refused there, by the writer or by an invariant: a plan that is only shown promises nothing else.
+pub(super) fn check_plan(app: &App, world: &World, commands: Vec<Command>) -> Result<(), ApiError> {
+    let together = Command::Together { at: None, commands };
+    commit::tried(&app.hosts, app.limits, &Judged::new(world.clone()), &together)?;
+    Ok(())
+}
+
 /// How often a change has been tried.
 #[derive(Default)]
 pub(super) struct Tries(usize);

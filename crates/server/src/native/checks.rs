@@ -30,7 +30,7 @@ use sekimori_core::{
 
 use super::{
     Answer, ApiError, Origin, apart,
-    change::{Manner, Told, carry_out},
+    change::{Manner, Told, carry_out, check_plan},
     console::new_rules,
     history::passed,
     json, read, read_within,
@@ -232,11 +232,14 @@ pub(super) async fn open(State(app): State<Arc<App>>, manner: Manner, request: R
     let request: open::Request = read(request).await?;
     let world = app.committer.world();
     let plan = open::plan(&world, &request)?;
-    if request.dry_run || plan.rules.is_empty() {
-        return json(Told::planned(OpenAnswer { plan, added: Vec::new(), revision: world.revision() }));
-    }
     let open::Plan { account, group, rules, .. } = plan.clone();
     let commands = vec![Command::Authorize { account, group, rules }];
+    if request.dry_run || plan.rules.is_empty() {
+        if !plan.rules.is_empty() {
+            check_plan(&app, &world, commands)?;
+        }
+        return json(Told::planned(OpenAnswer { plan, added: Vec::new(), revision: world.revision() }));
+    }
     let made = carry_out(&app, &origin, manner, &world, commands).await?;
     made.told(|outcome, world| OpenAnswer { plan, added: new_rules(outcome), revision: world.revision() })
 }

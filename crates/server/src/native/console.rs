@@ -21,7 +21,7 @@ use sekimori_core::{
 
 use super::{
     Answer, ApiError, Origin, apart,
-    change::{Manner, Told, carry_out},
+    change::{Manner, Told, carry_out, check_plan},
     json, read,
 };
 use crate::{
@@ -55,12 +55,13 @@ pub(super) async fn clone(
     }
     let world = app.committer.world();
     let plan = clone::plan(&world, &id, &request)?;
+    let clone::Plan { group, inner_access, rules, .. } = plan.clone();
+    let commands = vec![Command::CloneGroup { group, inner_access, rules }];
     if request.dry_run {
+        check_plan(&app, &world, commands)?;
         return json(Told::planned(CloneAnswer { plan, group: None, revision: world.revision() }));
     }
-    let clone::Plan { group, inner_access, rules, .. } = plan.clone();
-    let command = Command::CloneGroup { group, inner_access, rules };
-    let made = carry_out(&app, &origin, manner, &world, vec![command]).await?;
+    let made = carry_out(&app, &origin, manner, &world, commands).await?;
     made.told(|outcome, world| CloneAnswer { plan, group: new_group(outcome), revision: world.revision() })
 }
 
@@ -125,12 +126,13 @@ pub(super) async fn preset(
     let request: preset::Request = read(request).await?;
     let world = app.committer.world();
     let plan = preset::plan(&world, &id, &request)?;
+    let preset::Plan { account, group, rules, .. } = plan.clone();
+    let commands = vec![Command::Authorize { account, group, rules }];
     if request.dry_run {
+        check_plan(&app, &world, commands)?;
         return json(Told::planned(PresetAnswer { plan, added: Vec::new(), revision: world.revision() }));
     }
-    let preset::Plan { account, group, rules, .. } = plan.clone();
-    let command = Command::Authorize { account, group, rules };
-    let made = carry_out(&app, &origin, manner, &world, vec![command]).await?;
+    let made = carry_out(&app, &origin, manner, &world, commands).await?;
     made.told(|outcome, world| PresetAnswer { plan, added: new_rules(outcome), revision: world.revision() })
 }
 

@@ -229,6 +229,31 @@ async fn a_preset_adds_its_rules_once() {
 }
 
 #[tokio::test]
+async fn a_plan_that_is_only_shown_is_refused_where_the_change_is() {
+    let lab = Lab::new();
+    let group = lab.group().id;
+    let closed = format!("internet must-not reach {group} tcp/2049");
+    lab.bench.commit(crate::testing::set_invariant("closed", &closed)).await;
+    let instance = lab.bench.committer.world().instances().next().unwrap().id.clone();
+    let path = |what: &str| format!("/v1/groups/{group}/{what}");
+    let open = json!({
+        "target": instance, "direction": "Ingress", "service": "tcp/2049", "peer": "198.51.100.7"
+    });
+    let asked = [
+        (path("preset"), json!({ "preset": "web", "from": ["sg-nosuch"] }), "sg-nosuch"),
+        (path("preset"), json!({ "preset": "nfs", "from": ["203.0.113.0/24"] }), "`closed`"),
+        ("/v1/diagnose/open".to_owned(), open, "`closed`"),
+    ];
+    for (path, mut body, why) in asked {
+        let real = lab.refused(Method::POST, &path, &body.to_string()).await;
+        body["dry_run"] = json!(true);
+        let shown = lab.refused(Method::POST, &path, &body.to_string()).await;
+        assert_eq!(shown, real);
+        assert!(real.2.contains(why), "{}", real.2);
+    }
+}
+
+#[tokio::test]
 async fn platform_policies_are_turned_on_and_off() {
     let lab = Lab::new();
     let before: api::Platform = lab.get("/v1/platform").await;
