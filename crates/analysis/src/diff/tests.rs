@@ -124,20 +124,38 @@ fn no_interface_is_a_peer_of_itself() {
     check(&dropped, &with("web: in allow tcp 1234 from 0.0.0.0/0"), &expected);
     // One that may send for others, and one whose group only itself has.
     let expected = expect![[r#"
-        0 Gained ingress at 0.0.0.0/0
-          tcp/1234 with 10.0.0.4/30
-          tcp/1234 from 10.0.0.7 port 50000 to 0.0.0.0: Some("default") then Some("rule r2 of sg-web")
-        1 Gained ingress at 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7
+        0 Gained ingress at 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7
           tcp/1234 with 10.0.0.4/30, 10.0.1.1
           tcp/1234 from 10.0.0.7 port 50000 to 10.0.0.4: Some("default") then Some("rule r2 of sg-web")
-        eni-a [1] 262144 gained, 0 lost
-        eni-b [1] 393216 gained, 0 lost
-        eni-c [1] 262144 gained, 0 lost
-        eni-d [0] 262144 gained, 0 lost
+        1 Gained ingress at 0.0.0.0/0
+          tcp/1234 with 10.0.0.4/30
+          tcp/1234 from 10.0.0.7 port 50000 to 0.0.0.0: Some("default") then Some("rule r2 of sg-web")
+        eni-a [0] 262144 gained, 0 lost
+        eni-b [0] 393216 gained, 0 lost
+        eni-c [0] 262144 gained, 0 lost
+        eni-d [1] 262144 gained, 0 lost
         new: ; gone: 
     "#]];
     let odd = with("router d 10.0.1.1 in web\nsg own drop\neni e 10.0.1.2 10.0.1.3 in own");
     check(&odd, &format!("{odd}\nweb: in allow tcp 1234 from sg-web\nown: in allow tcp 1234 from sg-own"), &expected);
+}
+
+#[test]
+fn own_addresses_are_those_of_all_in_a_line() {
+    let base = "sg web\neni a 10.0.0.4 in web\neni b 10.0.0.6 in web\nrouter d 10.0.1.1 in web";
+    let expected = expect![[r#"
+        0 Gained ingress at 10.0.0.4 10.0.0.6
+          tcp/9500 with 192.0.2.0/24
+          tcp/9500 from 192.0.2.255 port 50000 to 10.0.0.4: Some("default") then Some("rule r1 of sg-web")
+        1 Gained ingress at 0.0.0.0/0
+          tcp/9500 with 192.0.2.0/24
+          tcp/9500 from 192.0.2.255 port 50000 to 0.0.0.0: Some("default") then Some("rule r1 of sg-web")
+        eni-a [0] 16777216 gained, 0 lost
+        eni-b [0] 16777216 gained, 0 lost
+        eni-d [1] 16777216 gained, 0 lost
+        new: ; gone: 
+    "#]];
+    check(base, &format!("{base}\nweb: in allow tcp 9500 from 192.0.2.0/24"), &expected);
 }
 
 #[test]

@@ -38,6 +38,8 @@ type Ends = (IpAddr, IpAddr);
 struct Said {
     effect: Effect,
     direction: Direction,
+    /// The own addresses where they are not one by one: those of an interface whose source is not checked are nobody else's.
+    own: Option<Ends>,
     rows: Vec<(Services, Vec<Ends>)>,
 }
 
@@ -140,7 +142,7 @@ impl Teller<'_> {
             let here = || Set::of_boxes(set.boxes().filter(|bounds| bounds.own == own)).unwrap_or_default();
             let eni = place.enis.first().cloned();
             self.note(
-                Said { effect, direction, rows },
+                Said { effect, direction, own: Some(own).filter(|(first, last)| first != last), rows },
                 Member { eni, own, groups: place.bearing.groups.clone(), rest: None },
                 here,
             );
@@ -176,7 +178,7 @@ impl Teller<'_> {
                     Some(rest) if is_alone => (words_of(&rest), rest, None),
                     rest => (shown.clone(), own_set, rest),
                 };
-                let said = Said { effect, direction, rows };
+                let said = Said { effect, direction, own: None, rows };
                 let (eni, groups) = (Some(Arc::clone(eni)), place.bearing.groups.clone());
                 self.note(said, Member { eni, own: (own, own), groups, rest }, || here);
             }
@@ -223,7 +225,7 @@ impl Teller<'_> {
     }
 
     fn change(&self, said: &Said, merged: &Merged, packet: Option<Packet>) -> Change {
-        let Said { effect, direction, rows } = said;
+        let Said { effect, direction, rows, .. } = said;
         let members = &merged.members;
         let vpc = members.iter().find_map(|member| member.eni.as_ref()).map(|eni| &eni.vpc);
         let peer = |ends: &Ends| {
