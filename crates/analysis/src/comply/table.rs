@@ -67,8 +67,9 @@ static CONTROLS: [Control; 20] = [
     },
     Control {
         cis: ["2.9", "3.9", "3.9", "3.9", "3.7", "3.7", "3.7", "4.7", "4.7"],
-        remediation: "make a flow log of the VPC's refused traffic: `aws ec2 create-flow-logs --resource-type VPC --resource-ids VPC \
-                      --traffic-type REJECT ...`",
+        remediation: "make a flow log of the VPC's refused traffic: `aws ec2 create-flow-logs --resource-type VPC --traffic-type REJECT \
+                      --log-destination-type s3 --log-destination arn:aws:s3:::BUCKET --resource-ids VPC`, with the finding's VPC and a \
+                      bucket of yours",
         ..hub(
             "EC2.6",
             "VPC flow logging should be enabled in all VPCs",

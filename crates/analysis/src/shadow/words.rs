@@ -25,6 +25,11 @@ pub(super) fn rule(world: &World, group: &Group, text: &str) -> Result<RuleSpec,
     let [way, action, service, toward, peer, options @ ..] = words.as_slice() else {
         return Err(format!("`{text}` is not a rule; {FORM}"));
     };
+    if matches!(*peer, "from" | "to") && !matches!(*toward, "from" | "to") {
+        return Err(format!(
+            "`{service} {toward}` is not a service; write `{service}/{toward}`, in one word; {FORM}"
+        ));
+    }
     let direction = match (*way, *toward) {
         ("ingress", "from") => Direction::Ingress,
         ("egress", "to") => Direction::Egress,
@@ -136,6 +141,8 @@ mod tests {
         ] {
             assert_eq!(read("sg-web", written), Ok(shown.to_owned()), "{written}");
         }
+        let refusal = read("sg-web", "ingress allow tcp 80 from 0.0.0.0/0").unwrap_err();
+        assert!(refusal.starts_with("`tcp 80` is not a service; write `tcp/80`, in one word"), "{refusal}");
         for wrong in [
             "",
             "ingress allow tcp from 10.0.0.0/8",

@@ -62,7 +62,7 @@ pub(crate) struct SetArgs {
     /// Begin with the rules of this file, as `group export` writes them; of an EC2 group, as `aws ec2 describe-security-groups` does
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Add a rule, in words
+    /// Add a rule, in words: `ingress allow tcp/443 from 10.0.0.0/8 priority 5`
     #[arg(long, value_name = "RULE")]
     add: Vec<String>,
     /// Leave a rule out

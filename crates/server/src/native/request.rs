@@ -143,12 +143,13 @@ fn only<'a>(accounts: &[&'a Account], otherwise: &str) -> Result<&'a Account, Ap
         return Ok(only);
     }
     let mut message = format!("{otherwise} (there are");
-    for account in accounts.iter().take(ACCOUNTS_NAMED_MAX) {
+    for (place, account) in accounts.iter().take(ACCOUNTS_NAMED_MAX).enumerate() {
+        let comma = if place == 0 { "" } else { "," };
         // Writing to a text does not fail.
-        let _ = write!(message, " `{}` of {}", account.id, account.dialect);
+        let _ = write!(message, "{comma} `{}` of {}", account.id, account.dialect);
     }
     if accounts.len() > ACCOUNTS_NAMED_MAX {
-        let _ = write!(message, " and {} more", accounts.len() - ACCOUNTS_NAMED_MAX);
+        let _ = write!(message, ", and {} more", accounts.len() - ACCOUNTS_NAMED_MAX);
     }
     let none = if accounts.is_empty() { " none" } else { "" };
     Err(ApiError::new(ErrorCode::Invalid, format!("{message}{none})")))
@@ -258,7 +259,7 @@ mod tests {
             assert_eq!(meant.is_ok_and(|account| account.id.as_str() == ACCOUNT), is_clear);
         }
         let (_, body) = refused(&world, &request("Action=CreateVpc&Version=2014-05-26&RegionId=cn-hangzhou"));
-        assert!(body["message"].as_str().unwrap().contains("`2000000000000002` of ecs"), "{body}");
+        assert!(body["message"].as_str().unwrap().contains(", `2000000000000002` of ecs"), "{body}");
         let world = only;
         let (status, body) = refused(&world, &request("Action=DescribeSecurityGroups&RegionId=cn-hangzhou"));
         assert_eq!(status, 400);

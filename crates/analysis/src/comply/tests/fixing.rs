@@ -241,7 +241,7 @@ fn what_does_not_help_is_refused() {
         "ec2\nsg web ec2\neni a 10.0.0.1 in web",
         &deleted("EC2.6/vpc-1"),
         expect![
-            "error: EC2.6/vpc-1 is not taken away by changing rules: make a flow log of the VPC's refused traffic: `aws ec2 create-flow-logs --resource-type VPC --resource-ids VPC --traffic-type REJECT ...`"
+            "error: EC2.6/vpc-1 is not taken away by changing rules: make a flow log of the VPC's refused traffic: `aws ec2 create-flow-logs --resource-type VPC --traffic-type REJECT --log-destination-type s3 --log-destination arn:aws:s3:::BUCKET --resource-ids VPC`, with the finding's VPC and a bucket of yours"
         ],
     );
     let at_home = plan(
