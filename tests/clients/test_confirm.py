@@ -86,6 +86,41 @@ def test_what_is_confirmed_stays_and_what_is_rolled_back_early_goes(applying):
     assert len(applying.rules()) == 3 and applying.rule in applying.rules()
 
 
+def test_what_somebody_does_meanwhile_keeps_nothing_that_was_never_confirmed(applying):
+    before = applying.rules()
+    opened = applying.order("apply", "--confirm-within", "3s", "--request", applying.opened(443))
+    [rule] = set(applying.rules()) - set(before)
+    applying.ec2.create_tags(Resources=[rule], Tags=[{"Key": "note", "Value": "x"}])
+    until("the rollback", lambda: applying.rules() == before)
+    assert opened["trial"]["id"] not in [one["id"] for one in applying.order("pending")["trials"]]
+
+    applying.order("apply", "--confirm-within", "3s", "--request", applying.opened(443))
+    [rule] = set(applying.rules()) - set(before)
+    revoked = applying.request("RevokeSecurityGroupIngress", **{"SecurityGroupRuleId.1": rule})
+    newer = applying.order("apply", "--confirm-within", "60s", "--request", revoked)["trial"]["id"]
+    until("the older one to end", lambda: len(applying.order("pending")["trials"]) == 1)
+    done = applying.server.command("rollback", newer)
+    assert done.returncode == 0 and "has nothing to roll back" in done.stdout, done
+    assert applying.rules() == before
+
+
+def test_no_vpc_has_two_groups_of_one_name_and_plans_say_what_is_refused(applying):
+    other = applying.ec2.create_security_group(GroupName="del", Description="x", VpcId=applying.vpc)["GroupId"]
+    clone = ["group", "clone", applying.group, "--name", "del"]
+    for words in [clone, [*clone, "--dry-run"]]:
+        refused = applying.server.command(*words)
+        assert refused.returncode == 1 and "del" in refused.stderr, refused
+    gone = urllib.parse.urlencode({"Action": "DeleteSecurityGroup", "Version": "2016-11-15", "GroupId": other})
+    trial = applying.order("apply", "--confirm-within", "60s", "--request", gone)["trial"]["id"]
+    again = applying.ec2.create_security_group(GroupName="del", Description="y", VpcId=applying.vpc)["GroupId"]
+    done = applying.order("rollback", trial, code=2)
+    assert f"group/{other}: `{again}` has its name" in done["left"], done
+    words = ["group", "preset", applying.group, "web", "--from", "sg-nosuch"]
+    real, shown = [applying.server.command(*words, *more) for more in [[], ["--dry-run"]]]
+    assert (shown.returncode, shown.stderr) == (real.returncode, real.stderr) and shown.returncode == 1, shown
+    applying.ec2.delete_security_group(GroupId=again)
+
+
 @pytest.fixture
 def office():
     """The address of the office is here too, beside the one that the VPC's outside has."""
