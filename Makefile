@@ -31,9 +31,10 @@ lint:
 # Cargo would ask make how many jobs it may run, and make cannot be asked through these scripts.
 alone = env -u MAKEFLAGS -u MFLAGS
 
-# As root, because real packets need namespaces; without it those tests say what they skip.
+# As root, because real packets need namespaces; without it those tests say what they skip. Most of the time they wait for packets and timeouts, so more
+# of them run at a time than there are processors.
 unit:
-	$(alone) tools/as-root.sh cargo test --workspace --locked
+	$(alone) tools/as-root.sh env RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --workspace --locked
 
 # With the binary of the unit tests, which are built already. `make demo` and `make bench` run the optimized one.
 clients:

@@ -9,6 +9,7 @@ use std::{
     net::{IpAddr, UdpSocket},
     os::fd::{AsFd, AsRawFd},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -43,6 +44,9 @@ const ROUTER: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// How long a packet that passes may take.
 const PATIENCE: Duration = Duration::from_millis(300);
 
+/// Benches that this process has made: each has names of its own.
+static BENCHES: AtomicU32 = AtomicU32::new(0);
+
 /// Three namespaces in a row: the peers, a router that the ruleset is loaded in, and the interface.
 struct Bench {
     names: [String; 3],
@@ -54,7 +58,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let names = ["p", "r", "e"].map(|name| format!("nft-{}-{name}", std::process::id()));
+        let own = BENCHES.fetch_add(1, Ordering::Relaxed);
+        let names = ["p", "r", "e"].map(|name| format!("nft-{}-{own}-{name}", std::process::id()));
         let spaces = names.clone().map(|name| netns::create(&name, || Ok(())).unwrap().0);
         let [peer, router, eni] = spaces;
         let [p, _, e] = &names;
