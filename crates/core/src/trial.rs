@@ -1,7 +1,7 @@
 //! Changes on trial: made, and undone by themselves unless somebody confirms them in time.
 //!
 //! What undoes one is kept beside it, fact by fact, in the world: so it outlives a restart, and a server that was away when the time was
-//! up does it when it is back. A fact is undone field by field ([`fields`]), each only while it is as the change left it; what was changed since
+//! up does it when it is back. A fact is undone field by field (`trial::fields`), each only while it is as the change left it; what was changed since
 //! is left, and told.
 
 mod fields;
