@@ -36,13 +36,23 @@ pub enum PlatformPolicy {
     CloudServices,
     /// Instances do not hand out addresses: an answer of DHCP that one sends to nobody's question, or to everybody, is dropped. Answers come in
     /// unasked by the bypass set, so whoever shares a link with others could tell them who their router is. In a cloud nobody shares
-    /// one; networks of virtual machines drop it (OpenStack Neutron's and libvirt's `no-dhcp-server`).
+    /// one; OpenStack Neutron drops it as well.
     DhcpServers,
 }
 
 impl PlatformPolicy {
     /// Every policy.
     pub const ALL: [Self; 3] = [Self::Mail, Self::CloudServices, Self::DhcpServers];
+
+    /// Its name, as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::CloudServices => "cloud-services",
+            Self::DhcpServers => "dhcp-servers",
+        }
+    }
 
     /// What it does.
     #[must_use]
@@ -126,11 +136,7 @@ fn holds(vpc: Option<&Vpc>, address: IpAddr) -> bool {
 
 impl fmt::Display for PlatformPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mail => "mail",
-            Self::CloudServices => "cloud-services",
-            Self::DhcpServers => "dhcp-servers",
-        })
+        f.write_str(self.name())
     }
 }
 

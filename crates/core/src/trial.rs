@@ -139,9 +139,7 @@ impl Undo {
             (_, _, _) => None,
         }
     }
-}
 
-impl Undo {
     /// The same with what an older change did to the row undone before it; nothing when there is nothing left to give back.
     pub(crate) fn without(&self, older: &[Self], needed: &BTreeSet<Row>) -> Option<Self> {
         let row = self.row()?;

@@ -201,11 +201,12 @@ impl World {
     /// Whether the other end of a packet is an address inside that no interface has. Around an interface that others made there may be hosts
     /// that nobody has declared, and an instance that forwards may do so for whom it likes.
     fn is_nobodys(&self, eni: &Eni, packet: &Packet) -> bool {
-        let forwards = |eni: &Arc<Eni>| !eni.source_check || eni.binding.is_some();
+        let may_bring = |eni: &Arc<Eni>| !eni.source_check || eni.binding.is_some();
+        let brought = || self.joined_with(&eni.vpc).iter().any(|vpc| self.enis_in(vpc).any(may_bring));
         eni.binding.is_none()
             && self.eni_seen_from(&eni.vpc, packet.peer).is_none()
             && self.is_inside(&eni.vpc, packet.peer)
-            && (packet.direction == Direction::Egress || !self.enis().any(forwards))
+            && (packet.direction == Direction::Egress || !brought())
     }
 
     /// Everything that is known to be missing between an interface and the other end of a packet, if that is outside; the first by itself

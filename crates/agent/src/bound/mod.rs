@@ -110,7 +110,7 @@ impl Bindings {
                 && self
                     .former(&eni, &old.binding, None, plane)
                     .await
-                    .is_some_and(|link| link.name == new.binding.interface)
+                    .is_ok_and(|former| former.is_some_and(|link| link.name == new.binding.interface))
             {
                 self.is_unwritten = true;
                 self.wanted.insert(eni, new);
@@ -291,7 +291,7 @@ impl Bindings {
             None => place.netlink.link(interface).await?,
         };
         plane.prepare(place.cookie)?;
-        let former = self.former(eni, &wanted.binding, link.as_ref(), plane).await;
+        let former = self.former(eni, &wanted.binding, link.as_ref(), plane).await?;
         let at = |link: &Link| At {
             netns: place.ns.as_fd(),
             namespace: place.ns.name(),
@@ -353,7 +353,7 @@ impl Bindings {
         drop(self.open_place(&old.binding.netns));
         let found = match self.find(&old.binding).await {
             Ok((_, Some(link))) => Some(link),
-            Ok((_, None)) | Err(_) => self.former(eni, &old.binding, None, plane).await,
+            Ok((_, None)) | Err(_) => self.former(eni, &old.binding, None, plane).await.ok().flatten(),
         };
         // What was another's when this one was bound to it has stayed the other's.
         if let (Ok(place), Some(link)) = (self.place(&old.binding), found)
@@ -392,14 +392,22 @@ impl Bindings {
         Ok((place, link))
     }
 
-    /// The interface that an ENI is judged at, if it is there and is not the one of that name: it was renamed.
-    async fn former(&self, eni: &EniId, binding: &Binding, named: Option<&Link>, plane: &DataPlane) -> Option<Link> {
-        let place = self.place(binding).ok()?;
-        let ifindex = plane.judged_in(eni, place.cookie)?;
-        if named.is_some_and(|named| named.index == ifindex) {
-            return None;
+    /// The interface that an ENI is judged at, if it is there and is not the one of that name: it was renamed. An error says that it is
+    /// not known whether it is there.
+    async fn former(
+        &self,
+        eni: &EniId,
+        binding: &Binding,
+        named: Option<&Link>,
+        plane: &DataPlane,
+    ) -> anyhow::Result<Option<Link>> {
+        let place = self.place(binding)?;
+        match plane.judged_in(eni, place.cookie) {
+            Some(ifindex) if named.is_none_or(|named| named.index != ifindex) => {
+                Ok(place.netlink.link_at(ifindex).await?)
+            }
+            Some(_) | None => Ok(None),
         }
-        place.netlink.link_at(ifindex).await.ok()?
     }
 
     /// Closes namespaces; returns which.

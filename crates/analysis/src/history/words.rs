@@ -4,7 +4,9 @@
 use sekimori_core::{
     bypass::BypassEntry,
     change::Change,
+    ids::GroupId,
     platform::{Platform, PlatformPolicy},
+    rule::Rule,
     tags::Tags,
     world::{Account, Eni, Flavor, Group, InnerAccess, Instance, Subnet, Vpc, World},
 };
@@ -17,12 +19,12 @@ const ENTRIES_MAX: usize = 20;
 /// The words for a change; what says no more than that it is has none, and neither has what is gone.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the other facts say no more than which they are")]
 pub(super) fn words(world: &World, change: &Change) -> Option<String> {
+    // A group that is gone by now: without the words that only one cloud has.
+    let flavor = |group: &GroupId| world.group(group).map_or(Flavor::Ec2, |group| group.flavor);
+    let rule_words =
+        |group, rule: &Rule| format!("{}: {}", rule.spec.direction, text::rule(world, flavor(group), rule));
     let said = match change {
-        Change::PutRule { group, rule } => {
-            // A group that is gone by now: without the words that only one cloud has.
-            let flavor = world.group(group).map_or(Flavor::Ec2, |group| group.flavor);
-            format!("{}: {}", rule.spec.direction, text::rule(world, flavor, rule))
-        }
+        Change::PutRule { group, rule } => rule_words(group, rule),
         Change::PutGroup(group) => group_words(group),
         Change::PutEni(eni) => eni_words(eni),
         Change::PutInstance(instance) => instance_words(instance),
@@ -49,9 +51,7 @@ pub(super) fn words(world: &World, change: &Change) -> Option<String> {
         Change::PutPeering(peering) => {
             format!("{} with {}, {}", peering.requester.vpc, peering.accepter.vpc, peering.status)
         }
-        Change::PutShadow(shadow) => {
-            entries(shadow.rules.iter().map(|rule| text::spec(world, Flavor::EcsBasic, &rule.spec)))
-        }
+        Change::PutShadow(shadow) => entries(shadow.rules.iter().map(|rule| rule_words(&shadow.group, rule))),
         Change::PutInvariant(invariant) => {
             let violation = invariant.violation.as_ref();
             let violated = violation.map(|violation| format!("; violated: {}", violation.witness));

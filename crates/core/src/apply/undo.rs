@@ -99,9 +99,7 @@ impl Draft<'_> {
             self.go_on_showing(&instance);
         }
     }
-}
 
-impl Draft<'_> {
     /// When a host is to have started, stopped, attached or detached something does not go back in time: it does so now, or has nothing
     /// to do.
     fn done_now(&self, change: Change) -> Change {

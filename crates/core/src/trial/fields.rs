@@ -109,8 +109,7 @@ fn parts<P: Parts>(sides: &Sides<'_, P>) -> (P, [Field; 2]) {
         }
     }
     // As it was to the letter, when nobody has changed anything: the order of the parts included.
-    let is_same = |one: &[(P::Key, P::Part)], other: &[(P::Key, P::Part)]| one == other;
-    let merged = if is_same(&now, &after) { before } else { merged };
+    let merged = if now == after { before } else { merged };
     (P::of(merged), told)
 }
 
@@ -364,12 +363,7 @@ fn account(sides: &Sides<'_, Arc<Account>>, told: &mut Fields) -> Arc<Account> {
 fn platform(sides: &Sides<'_, Platform>, told: &mut Fields) -> Platform {
     PlatformPolicy::ALL.into_iter().fold(*sides.now, |merged, policy| {
         let field = sides.decide(|one, other| one.has(policy) == other.has(policy));
-        let name = match policy {
-            PlatformPolicy::Mail => "mail",
-            PlatformPolicy::CloudServices => "cloud-services",
-            PlatformPolicy::DhcpServers => "dhcp-servers",
-        };
-        told.note(name, &field);
+        told.note(policy.name(), &field);
         if matches!(field, Field::Back) { merged.with(policy, sides.before.has(policy)) } else { merged }
     })
 }

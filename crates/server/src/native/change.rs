@@ -26,7 +26,7 @@ use sekimori_core::{
 
 use super::{Answer, ApiError, Origin, actor, checks::unreadable, diff::rehearsal, json, trials::told};
 use crate::{
-    api::{Aftermath, Changed, DiffAnswer, ErrorCode},
+    api::{Aftermath, Changed, DiffAnswer, ErrorCode, Revised},
     app::App,
     commit::{self, CommitError},
     live::{self, Heard},
@@ -181,6 +181,11 @@ pub(super) async fn change(app: &App, origin: &Origin, manner: Manner, command: 
             Err(unmade) => tries.again(unmade)?,
         }
     }
+}
+
+/// Makes the change that one command is, of which nothing is told but the revision.
+pub(super) async fn revise(app: &App, origin: &Origin, manner: Manner, command: Command) -> Answer<Told<Revised>> {
+    change(app, origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
 }
 
 /// Makes a change that was planned in a world, if that is still the newest.

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{
-    Path, Query, Request, State,
-    rejection::{PathRejection, QueryRejection},
-};
-use serde::Deserialize;
+use axum::extract::{Path, Request, State, rejection::PathRejection};
 
 use sekimori_core::{
     command::{Command, Outcome},
@@ -15,25 +11,13 @@ use sekimori_core::{
 
 use super::{
     Answer, ApiError, Origin,
-    change::{Manner, Told, change},
+    change::{Manner, Told, change, revise},
     read,
 };
 use crate::{
     api::{ErrorCode, RemovedGroup, RemovedRule, Revised, SetManager, SetProtection, SetSharing},
     app::App,
 };
-
-/// The parameters of `DELETE /v1/groups/{group}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RemoveQuery {
-    /// Whether what uses it is taken away first, and a connection to the server may be cut.
-    #[serde(default)]
-    force: bool,
-    confirm_within_s: Option<u32>,
-    #[serde(default)]
-    dry_run: bool,
-}
 
 pub(super) type Name = Result<Path<String>, PathRejection>;
 
@@ -47,7 +31,7 @@ pub(super) async fn set_protection(
     let (group, origin) = (group_of(name)?, Origin::of(&request, "ProtectGroup"));
     let SetProtection { is_protected } = read(request).await?;
     let command = Command::ProtectGroup { group, is_protected };
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
 /// `PUT /v1/groups/{group}/manager`.
@@ -60,7 +44,7 @@ pub(super) async fn set_manager(
     let (group, origin) = (group_of(name)?, Origin::of(&request, "ManageGroup"));
     let SetManager { managed_by } = read(request).await?;
     let command = Command::ManageGroup { group, managed_by };
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
 /// `PUT /v1/interfaces/{eni}/manager`.
@@ -73,23 +57,18 @@ pub(super) async fn set_eni_manager(
     let (eni, origin) = (EniId::from(text_of(name)?), Origin::of(&request, "ManageEni"));
     let SetManager { managed_by } = read(request).await?;
     let command = Command::ManageEni { eni, managed_by };
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
-/// `DELETE /v1/groups/{group}?force=&confirm_within_s=&dry_run=`.
+/// `DELETE /v1/groups/{group}?force=&confirm_within_s=&dry_run=`. Forced, it also takes away first what uses the group.
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     name: Name,
-    query: Result<Query<RemoveQuery>, QueryRejection>,
+    manner: Manner,
     request: Request,
 ) -> Answer<Told<RemovedGroup>> {
     let (group, origin) = (group_of(name)?, Origin::of(&request, "RemoveGroup"));
-    let Query(RemoveQuery { force, confirm_within_s, dry_run }) = query.map_err(|error| {
-        let message = format!("the request cannot be read: {}; force is true or false", error.body_text());
-        ApiError::new(ErrorCode::Invalid, message)
-    })?;
-    let manner = Manner { confirm_within_s, force, dry_run }.checked()?;
-    let command = Command::RemoveGroup { group: group.clone(), force };
+    let command = Command::RemoveGroup { group: group.clone(), force: manner.force };
     change(&app, &origin, manner, command).await?.told(|outcome, world| {
         let (rules, enis) =
             if let Outcome::Removed { rules, enis } = outcome { (rules, enis) } else { Default::default() };
@@ -108,7 +87,7 @@ pub(super) async fn set_sharing(
     let (vpc, origin) = (VpcId::from(text_of(name)?), Origin::of(&request, "ShareVpc"));
     let SetSharing { account, is_shared } = read(request).await?;
     let command = Command::ShareVpc { vpc, with: account, is_shared };
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
 fn group_of(name: Name) -> Result<GroupId, ApiError> {

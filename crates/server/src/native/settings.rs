@@ -13,7 +13,7 @@ use sekimori_core::{
 
 use super::{
     Answer, ApiError, Origin,
-    change::{Manner, Told, change},
+    change::{Manner, Told, change, revise},
     json, read,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(super) async fn set_treatment(
     };
     let (of, treatment) = of;
     let command = Command::SetTreatment { of, treatment };
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
 /// `GET /v1/platform`.

@@ -13,7 +13,7 @@ use sekimori_core::{
 
 use super::{
     Answer, ApiError, Origin,
-    change::{Manner, Told, carry_out, change},
+    change::{Manner, Told, carry_out, revise},
     groups::{Name, text_of},
     json, read,
 };
@@ -58,7 +58,7 @@ pub(super) async fn clear(
 ) -> Answer<Told<Revised>> {
     let (group, origin) = (GroupId::from(text_of(name)?), Origin::of(&request, "ClearShadow"));
     let command = Command::Shadow(ShadowCommand::Clear { group });
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
 /// `POST /v1/groups/{group}/shadow/promote`.
@@ -71,7 +71,7 @@ pub(super) async fn promote(
     let (group, origin) = (GroupId::from(text_of(name)?), Origin::of(&request, "PromoteShadow"));
     let PromoteShadow { force } = read(request).await?;
     let command = Command::Shadow(ShadowCommand::Promote { group, is_forced: force });
-    change(&app, &origin, manner, command).await?.told(|_, world| Revised { revision: world.revision() })
+    revise(&app, &origin, manner, command).await
 }
 
 impl From<ShadowError> for ApiError {
